@@ -1,0 +1,144 @@
+"""What is told about a submission when it ends: built by the workers, sent by the websocket server.
+
+An event lives in one entry of the Redis stream `STREAM`. The id that Redis gives the entry
+(`<milliseconds>-<sequence>`) is the event's id: a listener that reconnects asks for what came since.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, TypedDict, cast
+
+STREAM: Final = "faces:events"
+"""The Redis stream of events, oldest first, trimmed to the newest `FACES_EVENTS_KEPT`."""
+
+EVENT_OF_SUBMISSION: Final = "faces:event-of:{submission_id}"
+"""Redis key holding the stream id of a submission's event; it also keeps the event from being added twice."""
+
+_EVENT_ID: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?", re.ASCII)
+
+
+class Outcome(StrEnum):
+    """How a submission ended."""
+
+    FACES = "faces"
+    NO_FACES = "no_faces"
+    FAILED = "failed"
+
+
+MESSAGES: Final[Mapping[Outcome, str]] = {
+    Outcome.FACES: "Successful face detection",
+    Outcome.NO_FACES: "No faces found",
+    Outcome.FAILED: "Face detection failed",
+}
+
+
+class BoxShape(TypedDict):
+    """A face's bounding box in pixels of the upright image; `right` and `bottom` lie just outside it."""
+
+    top: int
+    right: int
+    bottom: int
+    left: int
+
+
+class FaceShape(TypedDict):
+    """One face of an event."""
+
+    box: BoxShape
+
+
+class Event(TypedDict):
+    """One ended submission. The first five keys are the contract's, in its order."""
+
+    message: str
+    created_at: str
+    processed_at: str
+    faces_count: int
+    image_url: str | None
+    submission_id: str
+    outcome: Outcome
+    faces: Sequence[FaceShape]
+    reason: str | None
+
+
+def build_event(
+    *,
+    submission_id: str,
+    outcome: Outcome,
+    created_at: datetime,
+    processed_at: datetime,
+    boxes: Sequence[BoxShape] = (),
+    image_url: str | None = None,
+    reason: str | None = None,
+) -> Event:
+    """The event of one ended submission; times must be aware (ISO-8601 with an offset goes out)."""
+    return {
+        "message": MESSAGES[outcome],
+        "created_at": created_at.isoformat(),
+        "processed_at": processed_at.isoformat(),
+        "faces_count": len(boxes),
+        "image_url": image_url,
+        "submission_id": submission_id,
+        "outcome": outcome,
+        "faces": [{"box": box} for box in boxes],
+        "reason": reason,
+    }
+
+
+def to_entry(event: Event) -> dict[str, str]:
+    """The fields of the stream entry that carries `event`.
+
+    The outcome and the submission stand beside the document, so that a reader can choose without
+    parsing it.
+    """
+    return {
+        "submission_id": event["submission_id"],
+        "outcome": event["outcome"],
+        "event": json.dumps(event),
+    }
+
+
+class Entry(TypedDict):
+    """A stream entry as read back."""
+
+    event_id: str
+    submission_id: str
+    outcome: Outcome
+    frame: str
+
+
+def from_entry(event_id: str, fields: Mapping[str, str]) -> Entry:
+    """Read a stream entry back, with the text frame that listeners get.
+
+    Raises `ValueError` for an entry that is not an event: someone else wrote to the stream.
+    """
+    try:
+        event = json.loads(fields["event"])
+        outcome, submission_id = Outcome(fields["outcome"]), fields["submission_id"]
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"stream entry {event_id} is not an event: {error!r}") from error
+    if not isinstance(event, dict):
+        raise ValueError(f"stream entry {event_id} is not an event: {type(event).__name__}")
+    frame = json.dumps({**cast(Event, event), "event_id": event_id})
+    return {
+        "event_id": event_id,
+        "submission_id": submission_id,
+        "outcome": outcome,
+        "frame": frame,
+    }
+
+
+def parse_event_id(text: str) -> tuple[int, int]:
+    """`"1732896102763-0"` → `(1732896102763, 0)`, comparable by age; `ValueError` for anything else.
+
+    Without a sequence it means the first of that millisecond. Both numbers must fit 64 bits, or
+    Redis would refuse them.
+    """
+    match = _EVENT_ID.fullmatch(text)
+    parts = (int(match[1]), int(match[2] or 0)) if match else None
+    if parts is None or max(parts) >= 1 << 64:
+        raise ValueError(f"not an event id: {text[:50]!r}")
+    return parts
