@@ -1,0 +1,59 @@
+"""The settings files that every process reads: `default.env`, then `.env`, under the environment.
+
+`default.env` holds every setting with its default; `.env`, if there is one, overrides it; a variable
+that is set in the environment of the process overrides both, also when it is empty.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, MutableMapping
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+"""The checkout: where `default.env` lies."""
+
+_LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)")
+
+
+class SettingsFileError(Exception):
+    """A line of a settings file that cannot be read, named with its file and number."""
+
+
+def load(root: Path = ROOT, environ: MutableMapping[str, str] = os.environ) -> None:
+    """Fill `environ` with the settings it does not name itself."""
+    for name, value in read(root).items():
+        environ.setdefault(name, value)
+
+
+def read(root: Path = ROOT) -> Mapping[str, str]:
+    """The settings of `default.env` and `.env` in `root`, the second over the first."""
+    settings = dict(_parse(root / "default.env"))
+    if (root / ".env").exists():
+        settings.update(_parse(root / ".env"))
+    return settings
+
+
+def _parse(path: Path) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise SettingsFileError(f"{path}, line {number}: expected NAME=value")
+        yield match[1], _unquote(match[2].strip())
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsFileError(f"{path} cannot be read: {error}") from error
+
+
+def _unquote(value: str) -> str:
+    """Strip one pair of quotes, or a trailing ` # comment` from a value without them."""
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
+        return value[1:-1]
+    return re.split(r"\s+#", value, maxsplit=1)[0].strip() if not value.startswith("#") else ""
