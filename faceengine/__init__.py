@@ -1,0 +1,54 @@
+"""Image in, faces out: dlib's face models on ONNX Runtime. No Django, no network, no settings.
+
+    image = faceengine.load_image("photo.jpg")
+    for face in faceengine.find_faces(image):
+        print(face.box, face.quality.score)
+
+Importing this package imports Pillow and nothing heavy: dlib, numpy and ONNX Runtime come with the
+first call that needs them, and models load then too, or with `load()`, once a process.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from .drawing import draw_boxes
+from .errors import FaceEngineError, ImageError, ModelError, Problem
+from .faces import Box, Face, Point, Pose, Quality, Reason
+from .images import ImageInfo, Source, check_image, load_image
+from .runtime import MODEL
+
+if TYPE_CHECKING:
+    from .engine import DETECTORS, MAX_DETECTION_PIXELS, distance, encode_many, find_faces, load
+
+__all__ = [
+    "DETECTORS",
+    "MAX_DETECTION_PIXELS",
+    "MODEL",
+    "Box",
+    "Face",
+    "FaceEngineError",
+    "ImageError",
+    "ImageInfo",
+    "ModelError",
+    "Point",
+    "Pose",
+    "Problem",
+    "Quality",
+    "Reason",
+    "Source",
+    "check_image",
+    "distance",
+    "draw_boxes",
+    "encode_many",
+    "find_faces",
+    "load",
+    "load_image",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # PEP 562: these live with numpy and dlib, which a process that only checks uploads never needs.
+    if name in __all__:
+        from . import engine
+
+        return getattr(engine, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,96 @@
+"""What the engine says about a face: plain immutable values, no behaviour beyond arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+    Encoding: TypeAlias = NDArray[numpy.float32]
+
+
+class Box(NamedTuple):
+    """A face's place in the upright full image, in pixels, in `face_recognition`'s order.
+
+    `bottom` and `right` are inside the image's size, `top` and `left` at least 0.
+    """
+
+    top: int
+    right: int
+    bottom: int
+    left: int
+
+    @property
+    def width(self) -> int:
+        """Pixels from left to right."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        """Pixels from top to bottom."""
+        return self.bottom - self.top
+
+
+class Point(NamedTuple):
+    """A place in the upright full image, in pixels."""
+
+    x: float
+    y: float
+
+
+class Reason(StrEnum):
+    """Why a face is too poor to be recognised reliably; `docs/faceengine.md` has the thresholds."""
+
+    SMALL = "small"
+    BLURRED = "blurred"
+    TURNED_AWAY = "turned_away"
+    CUT_OFF = "cut_off"
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """How the head is held, estimated from five landmarks: degrees, 0 looks into the camera.
+
+    `yaw` is positive when the face looks to the right of the picture, `roll` when it is turned
+    clockwise.
+    """
+
+    yaw: float
+    roll: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What a user filters faces by.
+
+    `score` is the detector's own confidence (HOG: from 0, a clear face 1 to 3; CNN: from 0, a clear
+    face about 1); `size_px` the box's shorter side in pixels of the full image; `sharpness` the
+    spread of fine detail over the face, comparable between sizes; `reason` the first thing that
+    makes the face too poor to recognise, or None.
+    """
+
+    score: float
+    size_px: int
+    sharpness: float
+    pose: Pose
+    reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """One face of an image.
+
+    `encoding` is an array of 128 float32 whose Euclidean distances tell people apart (made by
+    `faceengine.MODEL`), or None when none was asked for. `landmarks` are dlib's five points: the
+    outer and inner corner of the eye on the picture's right, then of the one on its left, and
+    the base of the nose.
+    """
+
+    box: Box
+    encoding: Encoding | None
+    quality: Quality
+    landmarks: tuple[Point, ...]

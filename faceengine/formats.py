@@ -1,0 +1,113 @@
+"""Which formats are read, and how each is recognised. Imports Pillow alone (HEIC: pillow-heif)."""
+
+import os
+from typing import BinaryIO
+
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from .errors import ImageError, Problem
+
+# Pillow knows some fifty formats, some by starting other programs (EPS runs Ghostscript). Naming
+# these keeps the rest out of an attacker's reach.
+_PILLOW = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
+
+_HEIC_BRANDS = frozenset(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+)
+_HEAD_BYTES = 64
+
+# Common files that people take for images, so that the message can name what was sent.
+_STRANGERS = (
+    (b"%PDF", "a PDF document"),
+    (b"8BPS", "a Photoshop document"),
+    (b"%!PS", "a PostScript document"),
+    (b"\x00\x00\x01\x00", "an icon"),
+    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"),
+    (b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
+    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),
+    (b"\xff\x0a", "a JPEG XL image"),
+    (b"<svg", "an SVG drawing"),
+)
+
+
+def identify(stream: BinaryIO) -> ImageFile.ImageFile:
+    """Open the image in `stream`, read up to its pixels, in one of the accepted formats."""
+    head = stream.read(_HEAD_BYTES)
+    stream.seek(0)
+    if not head:
+        raise ImageError(Problem.EMPTY, "The file is empty.")
+    if _is_heic(head):
+        return _open_heic(stream)
+    for start, what in _STRANGERS:
+        if head.startswith(start):
+            message = f"The file is {what}, which is not among the supported formats."
+            raise ImageError(Problem.UNSUPPORTED, message)
+    try:
+        return Image.open(stream, formats=_PILLOW)
+    except UnidentifiedImageError:
+        if not _is_known(head):
+            raise
+        # The right first bytes and then a header that makes no sense.
+        raise ImageError(Problem.CORRUPT, "The image's header is damaged.") from None
+
+
+def name(image: ImageFile.ImageFile) -> str:
+    """The format's name: JPEG, PNG, GIF, WEBP, BMP, TIFF, AVIF or HEIC."""
+    # A JPEG with a second picture behind the first (a phone's depth map) opens as "MPO".
+    return {"MPO": "JPEG", "HEIF": "HEIC", "DIB": "BMP"}.get(str(image.format), str(image.format))
+
+
+def _is_known(head: bytes) -> bool:
+    starts = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+    return head.startswith(starts) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
+def _is_heic(head: bytes) -> bool:
+    """Whether an ISO base media file is HEIC: `mif1` and `msf1` are AVIF's main brands too."""
+    if head[4:8] != b"ftyp" or head[8:12] not in _HEIC_BRANDS:
+        return False
+    brands = head[16 : min(len(head), int.from_bytes(head[:4], "big"))]
+    return b"avif" not in brands and b"avis" not in brands
+
+
+def _open_heic(stream: BinaryIO) -> ImageFile.ImageFile:
+    # Opened by its class: registering it would change what every Image.open in the process reads.
+    import pillow_heif
+
+    return pillow_heif.HeifImageFile(stream)
+
+
+def check_ending(image: ImageFile.ImageFile, stream: BinaryIO) -> None:
+    """Refuse a decoded image whose last bytes are missing where its decoder does not mind.
+
+    Pillow is content once it has every row, and libtiff fills a missing strip with grey; an upload
+    that broke off is to be refused wherever it broke off.
+    """
+    complete = {"PNG": _png_ends, "GIF": _gif_ends, "TIFF": _tiff_ends}.get(str(image.format))
+    if complete is not None and not complete(image, stream):
+        raise ImageError(Problem.TRUNCATED, "The image is cut short: its end is missing.")
+
+
+def _png_ends(_: ImageFile.ImageFile, stream: BinaryIO) -> bool:
+    return b"IEND\xaeB`\x82" in _tail(stream, 65536)
+
+
+def _gif_ends(_: ImageFile.ImageFile, stream: BinaryIO) -> bool:
+    return b"\x00;" in _tail(stream, 64)
+
+
+def _tiff_ends(image: ImageFile.ImageFile, stream: BinaryIO) -> bool:
+    """Whether every strip and tile of the first page lies inside the file."""
+    tags = getattr(image, "tag_v2", {})
+    length = stream.seek(0, os.SEEK_END)
+    for offsets, counts in ((273, 279), (324, 325)):  # TIFF 6.0: Strip and Tile Offsets, ByteCounts
+        places = zip(tags.get(offsets, ()), tags.get(counts, ()), strict=False)
+        if any(offset + count > length for offset, count in places):
+            return False
+    return True
+
+
+def _tail(stream: BinaryIO, size: int) -> bytes:
+    length = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, length - size))
+    return stream.read()

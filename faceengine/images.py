@@ -1,0 +1,151 @@
+"""Bytes to pixels, and a firm no to everything that is not an image. Imports Pillow alone."""
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from . import formats, pixels
+from .errors import ImageError, Problem
+
+Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
+"""Where an image comes from: its bytes, the path of its file, or a seekable binary file."""
+
+MAX_PIXELS = 128_000_000
+"""The default pixel cap: above a 108-megapixel phone, and 512 MB as Pillow keeps RGB."""
+
+# What Pillow's decoders raise on hostile bytes, collected by fuzzing them (tests/test_hostile.py).
+_DECODER_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    Warning,  # where the process turns warnings into errors
+    struct.error,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What `check_image` learned: the format's name, and the upright image's size in pixels."""
+
+    format: str
+    width: int
+    height: int
+
+
+def load_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode `source` into an upright RGB image: the first frame, transparency on white.
+
+    Accepts JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC and AVIF. All eight EXIF orientations are applied
+    and the EXIF data is left out. A file object is read from its start.
+
+    Raises `ImageError` for what is no image, is damaged or cut short, or has over `max_pixels`
+    pixels (checked before a pixel is decoded), and `OSError` where the file itself can not be read.
+    """
+    with opened(source, max_pixels) as image:
+        turn = pixels.orientation(image)
+        image.load()
+        # TIFF and HEIC are turned by their own decoders, which then drop the tag.
+        turn = turn if pixels.orientation(image) == turn else 1
+        upright = pixels.upright(pixels.to_rgb(image), turn)
+        return bare(upright)
+
+
+def check_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
+    """Make sure that `load_image` will take `source`, at the least cost. Thread-safe.
+
+    The whole of the compressed data is read, as every pixel's presence is what is to be checked; a
+    JPEG's is decoded at an eighth of its scale, which leaves out most of the arithmetic (1080p:
+    about 10 ms). Raises as `load_image` does, and leaves a file object at its start.
+    """
+    with opened(source, max_pixels) as image:
+        name, size = formats.name(image), image.size
+        turn = pixels.orientation(image)
+        image.draft(None, (1, 1))
+        image.load()
+        turn = turn if pixels.orientation(image) == turn else 1
+    width, height = size if turn not in pixels.SIDEWAYS else size[::-1]
+    return ImageInfo(name, width, height)
+
+
+def bare(image: Image.Image) -> Image.Image:
+    """`image` as a plain `Image`, without the decoder, its file and the metadata."""
+    plain = Image.new(image.mode, (0, 0))
+    plain.im = image.im
+    plain._size = image.size
+    return plain
+
+
+@contextmanager
+def opened(source: Source, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
+    """Open `source` without decoding it; whatever its decoder raises inside is an `ImageError`."""
+    with _stream(source) as stream, _refusing():
+        image = formats.identify(stream)
+        _check_size(image.size, max_pixels)
+        yield image
+        formats.check_ending(image, stream)
+
+
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise ImageError(Problem.CORRUPT, "The image has no pixels.")
+    if width * height > max_pixels:
+        message = f"The image has {width} × {height} pixels; {max_pixels:,} are allowed."
+        raise ImageError(Problem.TOO_LARGE, message)
+
+
+@contextmanager
+def _stream(source: Source) -> Iterator[BinaryIO]:
+    if isinstance(source, bytes | bytearray | memoryview):
+        yield BytesIO(source)
+    elif isinstance(source, str | os.PathLike):
+        with Path(source).open("rb") as file:
+            yield file
+    else:
+        source.seek(0)
+        try:
+            yield source
+        finally:
+            source.seek(0)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn what a decoder raises into an `ImageError`; let real I/O errors (an errno) through."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        message = "The image has more pixels than are allowed."
+        raise ImageError(Problem.TOO_LARGE, message) from error
+    except UnidentifiedImageError as error:
+        raise ImageError(Problem.NOT_AN_IMAGE, "The file is not an image.") from error
+    except _DECODER_ERRORS as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise _refusal(error) from error
+
+
+def _refusal(error: Exception) -> ImageError:
+    text = str(error).lower()
+    if isinstance(error, EOFError) or any(word in text for word in ("truncated", "end of file")):
+        return ImageError(Problem.TRUNCATED, "The image is cut short: its end is missing.")
+    return ImageError(Problem.CORRUPT, "The image is damaged and can not be decoded.")

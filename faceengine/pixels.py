@@ -1,0 +1,71 @@
+"""Any of Pillow's pixel layouts to upright 8-bit RGB. Imports Pillow alone."""
+
+from PIL import ExifTags, Image
+
+from .errors import ImageError, Problem
+
+_WHITE = (255, 255, 255, 255)
+_DEEP_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+
+# The eight values of the EXIF tag "Orientation" (EXIF 2.3, table 6): what to do to the stored
+# pixels so that they stand upright. 1 is upright already.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = frozenset({5, 6, 7, 8})
+
+
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation of `image`, 1 to 8; 1 where it is absent or unreadable."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        # A broken EXIF block (its parser raises half a dozen types) says nothing about the
+        # pixels: every viewer shows such a photo as it is stored.
+        return 1
+    return value if value in _UPRIGHT else 1
+
+
+def upright(image: Image.Image, turn: int) -> Image.Image:
+    """`image` as a person should see it, given its EXIF orientation `turn`."""
+    return image.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else image
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """`image` in mode RGB: transparency on white, 16 bits and floats scaled instead of clipped."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode in _DEEP_MODES:
+        return _shallow(image).convert("RGB")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer).convert("RGB")
+    try:
+        return image.convert("RGB")
+    except ValueError as error:
+        message = f"Images with {image.mode} colours are not supported."
+        raise ImageError(Problem.UNSUPPORTED, message) from error
+
+
+def _shallow(image: Image.Image) -> Image.Image:
+    """One channel of 16 bits, 32 bits or floats as 8 bits.
+
+    Pillow's own conversion clips at 255, which makes every 16-bit scan white. Integers up to 65535
+    are divided by 257 (65535 becomes 255); floats up to 1 are fractions; what lies beyond is scaled
+    by its own largest value.
+    """
+    values = image.convert("F")
+    lowest, highest = (float(value) for value in values.getextrema())
+    if not (lowest > float("-inf") and highest < float("inf")):
+        raise ImageError(Problem.CORRUPT, "The image has pixels that are not numbers.")
+    if image.mode == "F":
+        full = 1.0 if highest <= 1 else 255.0 if highest <= 255 else highest
+    else:
+        full = 65535.0 if highest <= 65535 else highest
+    return values.point(lambda value: value * (255.0 / full) + 0.5).convert("L")
