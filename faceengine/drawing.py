@@ -16,8 +16,8 @@ _MIN_LINE_PX = 2
 _OUTLINE_SHARE = 1 / 3
 
 
-def draw_boxes(image: Image.Image, faces: Iterable[Face]) -> Image.Image:
-    """A copy of `image` in mode RGB with a box drawn round each of `faces`.
+def draw_boxes(image: Image.Image, faces: Iterable[Face | Box]) -> Image.Image:
+    """A copy of `image` in mode RGB with a box drawn round each of `faces`, or of their boxes.
 
     The box is a bright line between two dark ones, so that it shows on skin, snow and night alike.
     Its inner edge lies on `face.box`: nothing of the face is covered.
@@ -27,8 +27,9 @@ def draw_boxes(image: Image.Image, faces: Iterable[Face]) -> Image.Image:
     width = max(_MIN_LINE_PX, round(max(drawn.size) * _LINE_SHARE))
     edge = max(1, round(width * _OUTLINE_SHARE))
     for face in faces:
-        _frame(pen, face.box, 2 * edge + width, _OUTLINE)
-        _frame(pen, _grown(face.box, edge), width, _LINE)
+        box = face if isinstance(face, Box) else face.box
+        _frame(pen, box, 2 * edge + width, _OUTLINE)
+        _frame(pen, _grown(box, edge), width, _LINE)
     return drawn
 
 
