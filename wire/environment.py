@@ -1,7 +1,7 @@
 """The settings files that every process reads: `default.env`, then `.env`, under the environment.
 
-`default.env` holds every setting with its default; `.env`, if there is one, overrides it; a variable
-that is set in the environment of the process overrides both, also when it is empty.
+`default.env` holds every setting with its default; `.env`, if there is one, overrides it; a
+variable in the environment of the process overrides both, also when it is empty.
 """
 
 import os

@@ -1,7 +1,7 @@
 """What is told about a submission when it ends: built by the workers, sent by the websocket server.
 
 An event lives in one entry of the Redis stream `STREAM`. The id that Redis gives the entry
-(`<milliseconds>-<sequence>`) is the event's id: a listener that reconnects asks for what came since.
+(`<milliseconds>-<sequence>`) is the event's id: a listener that comes back asks for what it missed.
 """
 
 import json
@@ -15,7 +15,7 @@ STREAM: Final = "faces:events"
 """The Redis stream of events, oldest first, trimmed to the newest `FACES_EVENTS_KEPT`."""
 
 EVENT_OF_SUBMISSION: Final = "faces:event-of:{submission_id}"
-"""Redis key holding the stream id of a submission's event; it also keeps the event from being added twice."""
+"""Redis key with the stream id of a submission's event; keeps an event from being added twice."""
 
 _EVENT_ID: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?", re.ASCII)
 
@@ -36,7 +36,7 @@ MESSAGES: Final[Mapping[Outcome, str]] = {
 
 
 class BoxShape(TypedDict):
-    """A face's bounding box in pixels of the upright image; `right` and `bottom` lie just outside it."""
+    """A bounding box in pixels of the upright image; `right` and `bottom` lie just outside it."""
 
     top: int
     right: int
@@ -132,7 +132,7 @@ def from_entry(event_id: str, fields: Mapping[str, str]) -> Entry:
 
 
 def parse_event_id(text: str) -> tuple[int, int]:
-    """`"1732896102763-0"` → `(1732896102763, 0)`, comparable by age; `ValueError` for anything else.
+    """`"1732896102763-0"` → `(1732896102763, 0)`, comparable by age; `ValueError` otherwise.
 
     Without a sequence it means the first of that millisecond. Both numbers must fit 64 bits, or
     Redis would refuse them.

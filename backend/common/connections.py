@@ -1,0 +1,34 @@
+"""Connections to Redis. Everything kept there can be lost: the database is the truth."""
+
+from functools import cache
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+REDIS_TIMEOUT_S = 1.0
+"""How long a request or a task waits for Redis before it goes on without."""
+
+
+@cache
+def short() -> redis.Redis:
+    """For a request or a task: answers or fails within `REDIS_TIMEOUT_S`, so that nothing waits."""
+    return redis.Redis.from_url(
+        settings.CACHE_BACKEND_URL,
+        decode_responses=True,
+        socket_timeout=REDIS_TIMEOUT_S,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        # A connection that a restart of Redis closed is replaced once; a dead Redis is not awaited.
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
+def queueing(*, timeout_s: float | None = REDIS_TIMEOUT_S) -> redis.Redis:
+    """For rq, which wants bytes. Workers block on their queue, so they pass `timeout_s=None`."""
+    return redis.Redis.from_url(
+        settings.CACHE_BACKEND_URL,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 1),
+    )

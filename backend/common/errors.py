@@ -1,0 +1,60 @@
+"""One shape for every error: `{"field": ["…"]}` for validation, `{"detail": "…"}` otherwise."""
+
+import errno
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import OperationalError
+from django.http import HttpRequest, JsonResponse
+from django.http.request import UnreadablePostError
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+logger = logging.getLogger(__name__)
+
+
+class TooLarge(exceptions.APIException):
+    status_code = 413
+    default_detail = "The file is too large."
+    default_code = "too_large"
+
+
+class Unavailable(exceptions.APIException):
+    """What is needed to answer is missing for the moment; the caller should try again."""
+
+    status_code = 503
+    default_detail = "The service cannot take this right now. Please try again in a moment."
+    default_code = "unavailable"
+    wait = 5  # becomes the Retry-After header, in seconds
+
+
+def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
+    """REST framework's handler, with the faults of our own machine as 503 instead of 500."""
+    if isinstance(error, UnreadablePostError):
+        error = exceptions.ParseError("The upload ended before it was complete.")
+    elif isinstance(error, OperationalError) or _disk_is_full(error):
+        logger.error("cannot store anything: %s", error)
+        error = Unavailable()
+    return exception_handler(error, dict(context))
+
+
+def _disk_is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return JsonResponse({"detail": "Bad request."}, status=400)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return JsonResponse({"detail": "Forbidden."}, status=403)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return JsonResponse({"detail": "Not found."}, status=404)
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"detail": "Something went wrong here; it has been logged."}, status=500)

@@ -1,0 +1,42 @@
+"""`manage.py work`: the workers and the sweep, until SIGTERM or Ctrl-C."""
+
+import os
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+
+class Command(BaseCommand):
+    help = "Work on the queues: finds the faces of what was uploaded. Ends after the jobs in hand."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--workers",
+            type=int,
+            default=settings.FACES_WORKERS,
+            help="worker processes (default: FACES_WORKERS; 0: one for each core)",
+        )
+
+    def handle(self, *args: Any, workers: int, **options: Any) -> None:
+        # rq's pool must not be loaded by commands that do not work.
+        from backend.common import worker_pool
+
+        while not _migrated():
+            self.stderr.write("waiting for the database to be migrated")
+            time.sleep(1)
+        worker_pool.run(workers or len(os.sched_getaffinity(0)))
+
+
+def _migrated() -> bool:
+    try:
+        executor = MigrationExecutor(connection)
+        return not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,48 @@
+"""Which process holds a piece of work, told so that another process can see that it died.
+
+A worker that is killed cannot say so. Its claim names the machine and the process; a sweep on the
+same machine sees at once that the process is gone, one elsewhere waits until the claim runs out.
+"""
+
+import os
+import socket
+from pathlib import Path
+from typing import Final
+
+_NAMESPACE_FILE: Final = Path("/proc/self/ns/pid")
+
+
+def identity() -> str:
+    """This process: `<host>/<pid namespace>/<pid>/<start time>`, at most 200 characters.
+
+    Process numbers are used again and containers number their own, so a number alone tells nothing.
+    """
+    pid = os.getpid()
+    return f"{_machine()}/{pid}/{_started(pid)}"
+
+
+def is_gone(holder: str) -> bool:
+    """Whether `holder` ran on this machine and runs no more. False when that cannot be known."""
+    machine, _, process = holder.rpartition("/")
+    machine, _, pid = machine.rpartition("/")
+    if machine != _machine() or not pid.isdecimal():
+        return False
+    return _started(int(pid)) != process
+
+
+def _machine() -> str:
+    namespace = os.readlink(_NAMESPACE_FILE) if os.path.lexists(_NAMESPACE_FILE) else ""
+    return f"{socket.gethostname()[:64]}/{namespace}"
+
+
+def _started(pid: int) -> str:
+    """When `pid` started, in clock ticks since boot (proc(5), stat, field 22); "" if none runs.
+
+    A zombie has ended: it only waits for its parent to notice.
+    """
+    try:
+        # The command in field 2 may hold spaces and parentheses; fields are counted behind it.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else fields[19]

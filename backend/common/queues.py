@@ -1,0 +1,58 @@
+"""The job queues. A job is a hint that names a row; losing one costs time and nothing else."""
+
+import logging
+from functools import cache
+from typing import Final
+
+import redis
+from django.conf import settings
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from backend.common import connections
+
+logger = logging.getLogger(__name__)
+
+INTERACTIVE: Final = "interactive"
+"""Somebody waits for the answer: taken before everything else."""
+
+UPLOADS: Final = "uploads"
+
+IN_ORDER: Final = (INTERACTIVE, UPLOADS)
+"""The queues that a worker listens on, the most urgent first."""
+
+
+@cache
+def queue(name: str) -> Queue:
+    return Queue(name, connection=connections.queueing(), serializer=JSONSerializer)
+
+
+def enqueue(name: str, task: str, argument: str, *, job_id: str) -> bool:
+    """Ask for `task(argument)`, a dotted name and the id of a row; False if Redis is not there.
+
+    Arguments travel as JSON: whoever can write to Redis must not be able to run code in a worker.
+    """
+    try:
+        queue(name).enqueue_call(
+            task,
+            args=(argument,),
+            job_id=job_id,
+            timeout=settings.FACES_JOB_TIMEOUT_S,
+            # The row tells how it went; rq need not remember.
+            result_ttl=0,
+            failure_ttl=3600,
+        )
+    except redis.RedisError as error:
+        logger.warning("the queue %s is out of reach, the sweep will see to it: %s", name, error)
+        return False
+    return True
+
+
+def waiting(name: str) -> set[str]:
+    """The ids of the jobs that wait in the queue `name`. Raises `redis.RedisError`."""
+    return set(queue(name).get_job_ids())
+
+
+def length(name: str) -> int:
+    """How many jobs wait in the queue `name`. Raises `redis.RedisError`."""
+    return int(queue(name).count)

@@ -1,0 +1,46 @@
+"""The file of an upload: one, of an allowed extension and size, and truly an image."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.files.base import File
+from django.core.validators import FileExtensionValidator
+from rest_framework import serializers
+
+from backend.common.errors import TooLarge
+
+EXTENSIONS: Final = (
+    "gif jpg jpeg png webp bmp tif tiff heic heif avif".split()  # noqa: SIM905  the contract's order
+)
+
+Check = Callable[[File[Any]], None]
+"""Reads the file; raises `serializers.ValidationError` for what is not an image we can take."""
+
+
+class ImageUploadField(serializers.FileField):
+    """An image file. `check` decodes it: what does not decode here would only fail later, unseen.
+
+    Give this field several files and it refuses all, so that none is dropped without a word.
+    """
+
+    default_error_messages = {"many": "Submit one file at a time."}
+
+    def __init__(self, *, check: Check, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.check_image = check
+
+    def get_value(self, dictionary: Any) -> Any:
+        files = dictionary.getlist(self.field_name) if hasattr(dictionary, "getlist") else []
+        if len(files) > 1:
+            self.fail("many")
+        return super().get_value(dictionary)
+
+    def to_internal_value(self, data: Any) -> Any:
+        file = super().to_internal_value(data)
+        if file.size > settings.FACES_MAX_UPLOAD_BYTES:
+            raise TooLarge(f"At most {settings.FACES_MAX_UPLOAD_BYTES} bytes are accepted.")
+        FileExtensionValidator(EXTENSIONS)(file)
+        self.check_image(file)
+        file.seek(0)
+        return file

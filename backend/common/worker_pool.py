@@ -1,0 +1,125 @@
+"""rq's pool of forking workers, fitted to this project: the engine loaded once, a sweep beside.
+
+work ─┬─ worker ── job     every job runs in a fork of its worker, and so starts with the engine
+      ├─ worker ── job     loaded and shares its memory; what it leaks or breaks ends with it
+      └─ sweep
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
+from typing import Any, Final
+
+import redis
+from django.conf import settings
+from django.db import connections as databases
+from django.utils.module_loading import import_string
+from rq import Queue, Worker
+from rq.serializers import JSONSerializer
+from rq.worker_pool import WorkerPool
+
+from backend.common import connections, queues
+
+logger = logging.getLogger(__name__)
+
+WORKER_TTL_S: Final = 30
+"""Idle workers renew their registration in half of this, so that a dead one is soon missed."""
+
+_fork = multiprocessing.get_context("fork")
+
+
+class ForkingWorker(Worker):
+    """A worker that comes back soon after Redis did."""
+
+    max_connection_wait_time = 2.0
+    log_result_lifespan = False
+
+
+class Pool(WorkerPool):
+    """`count` workers and one sweep, each started again when it dies."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            list(queues.IN_ORDER),
+            connection=connections.queueing(timeout_s=None),
+            num_workers=count,
+            worker_class=ForkingWorker,
+            serializer=JSONSerializer,
+        )
+        self.sweep: BaseProcess | None = None
+
+    def get_worker_process(self, name: str, *args: Any, **kwargs: Any) -> BaseProcess:
+        return _fork.Process(target=_work, args=(name,), name=f"worker {name}")
+
+    def check_workers(self, respawn: bool = True) -> None:
+        super().check_workers(respawn)
+        self._check_sweep()
+
+    def start_workers(self, *args: Any, **kwargs: Any) -> None:
+        super().start_workers(*args, **kwargs)
+        self._check_sweep()
+
+    def stop_workers(self) -> None:
+        super().stop_workers()  # type: ignore[no-untyped-call]
+        if self.sweep is not None and self.sweep.is_alive():
+            self.sweep.terminate()
+
+    def _check_sweep(self) -> None:
+        if self.sweep is None or not self.sweep.is_alive():
+            self.sweep = _fork.Process(target=_sweep, args=(os.getpid(),), name="sweep")
+            self.sweep.start()
+
+
+def run(count: int) -> None:
+    """Work until SIGTERM or SIGINT; then finish the jobs in hand and return."""
+    import_string(settings.WORKER_WARM_UP)()
+    # Forks must not share a connection.
+    databases.close_all()
+    logger.info("starting %d workers pid=%d", count, os.getpid())
+    Pool(count).start(logging_level="WARNING")
+
+
+def _work(name: str) -> None:
+    # The pool asks its workers to stop with SIGINT; SIGTERM from elsewhere means the same to rq.
+    connection = connections.queueing(timeout_s=None)
+    waiting: Sequence[Queue] = [
+        Queue(queue, connection=connection, serializer=JSONSerializer) for queue in queues.IN_ORDER
+    ]
+    while not _redis_answers(connection):
+        time.sleep(0.5)
+    worker = ForkingWorker(
+        waiting,
+        name=name,
+        connection=connection,
+        serializer=JSONSerializer,
+        worker_ttl=WORKER_TTL_S,
+        job_monitoring_interval=WORKER_TTL_S // 2,
+        log_job_description=False,
+    )
+    worker.work(logging_level="WARNING")
+
+
+def _redis_answers(connection: Any) -> bool:
+    try:
+        return bool(connection.ping())
+    except redis.RedisError:
+        return False
+
+
+def _sweep(parent: int) -> None:
+    """Call every sweep in turn, for ever; end with the pool."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    steps: list[Callable[[], None]] = [import_string(name) for name in settings.SWEEPS]
+    while os.getppid() == parent:
+        for step in steps:
+            try:
+                step()
+            except Exception:  # the edge of the process: the next round tries again
+                logger.exception("a sweep failed")
+                databases.close_all()
+        time.sleep(settings.FACES_SWEEP_INTERVAL_S)

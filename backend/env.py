@@ -1,0 +1,95 @@
+"""Typed reading of the environment: every helper refuses nonsense with the setting's name.
+
+Settings are read in `backend/settings.py`, one a line, and nowhere else in the Django project.
+"""
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from wire import environment
+
+try:
+    environment.load()
+except environment.SettingsFileError as error:
+    raise ImproperlyConfigured(str(error)) from error
+
+_env = environ.Env()
+
+
+def text(name: str, *, choices: tuple[str, ...] = ()) -> str:
+    """The setting as it is, one of `choices` if any are given."""
+    value: str = _env.str(name)
+    if choices and value not in choices:
+        raise ImproperlyConfigured(f"{name} is {value!r}: it must be one of {', '.join(choices)}")
+    return value
+
+
+def words(name: str) -> list[str]:
+    """A list separated by commas; spaces and empty items do not count."""
+    return [word.strip() for word in text(name).split(",") if word.strip()]
+
+
+def flag(name: str) -> bool:
+    """`true` or `false` (also 1/0, yes/no, on/off, in any case)."""
+    value = text(name).lower()
+    if value in ("1", "true", "yes", "on"):
+        return True
+    if value in ("", "0", "false", "no", "off"):
+        return False
+    raise ImproperlyConfigured(f"{name} is {value!r}: it must be true or false")
+
+
+def number(name: str, *, at_least: int = 0) -> int:
+    """A whole number, not below `at_least`."""
+    try:
+        value = int(text(name))
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {text(name)!r}: it must be a whole number") from None
+    if value < at_least:
+        raise ImproperlyConfigured(f"{name} is {value}: it must be at least {at_least}")
+    return value
+
+
+def real(name: str, *, above: float = 0.0) -> float:
+    """A finite decimal number greater than `above`."""
+    try:
+        value = float(text(name))
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {text(name)!r}: it must be a number") from None
+    if not above < value < float("inf"):
+        raise ImproperlyConfigured(f"{name} is {value}: it must be greater than {above}")
+    return value
+
+
+def url(name: str, *, schemes: tuple[str, ...]) -> str:
+    """An absolute URL of one of `schemes`, without a slash at its end."""
+    value = text(name).rstrip("/")
+    parts = urlsplit(value)
+    if parts.scheme not in schemes or not (parts.netloc or parts.scheme == "unix"):
+        forms = " or ".join(f"{scheme}://…" for scheme in schemes)
+        raise ImproperlyConfigured(f"{name} is {value!r}: it must be an address like {forms}")
+    return value
+
+
+def folder(name: str, *, default: Path) -> Path:
+    """An absolute folder; empty means `default`. A leading `~` is the user's home."""
+    value = text(name)
+    return Path(os.path.expanduser(value)).absolute() if value else default
+
+
+def rate(name: str) -> tuple[int, int] | None:
+    """`"600/minute"` → (600, 60): so many in so many seconds. Empty means no limit."""
+    value = text(name)
+    if not value:
+        return None
+    count, _, period = value.partition("/")
+    seconds = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}.get(period)
+    if seconds is None or not count.isdecimal() or int(count) == 0:
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}: it must be like 600/minute (second, minute, hour or day)"
+        )
+    return int(count), seconds

@@ -1,0 +1,137 @@
+"""Django's settings. Every one that can be changed is in default.env and docs/settings.md."""
+
+from backend import env
+from wire.environment import ROOT
+
+# --- The service
+ENVIRONMENT = env.text("ENVIRONMENT", choices=("development", "production"))
+SECRET_KEY = env.text("DJANGO_SECRET_KEY")
+DEBUG = env.flag("DJANGO_DEBUG")
+ALLOWED_HOSTS = env.words("DJANGO_ALLOWED_HOSTS")
+SERVICE_URL = env.url("SERVICE_URL", schemes=("http", "https"))
+LOG_LEVEL = env.text("FACES_LOG_LEVEL", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+
+# --- Where things are kept
+STORAGE_DIR = env.folder("STORAGE_DIR", default=ROOT)
+CACHE_BACKEND_URL = env.url("CACHE_BACKEND_URL", schemes=("redis", "rediss", "unix"))
+
+# --- Uploads
+FACES_MAX_UPLOAD_BYTES = env.number("FACES_MAX_UPLOAD_BYTES", at_least=1)
+FACES_MAX_IMAGE_PIXELS = env.number("FACES_MAX_IMAGE_PIXELS", at_least=1)
+FACES_UPLOAD_RATE = env.rate("FACES_UPLOAD_RATE")
+
+# --- Finding faces
+FACES_DETECTOR = env.text("FACES_DETECTOR", choices=("hog", "cnn"))
+FACES_MAX_DETECTION_PIXELS = env.number("FACES_MAX_DETECTION_PIXELS", at_least=10_000)
+FACES_MODEL_CACHE = env.text("FACES_MODEL_CACHE")
+
+# --- Workers
+FACES_WORKERS = env.number("FACES_WORKERS")
+FACES_JOB_TIMEOUT_S = env.number("FACES_JOB_TIMEOUT_S", at_least=1)
+FACES_MAX_RETRIES = env.number("FACES_MAX_RETRIES")
+FACES_RETRY_DELAY_S = env.real("FACES_RETRY_DELAY_S")
+FACES_SWEEP_INTERVAL_S = env.real("FACES_SWEEP_INTERVAL_S")
+
+# --- Events and retention
+FACES_EVENTS_KEPT = env.number("FACES_EVENTS_KEPT", at_least=1)
+FACES_RETENTION_DAYS = env.number("FACES_RETENTION_DAYS")
+
+# --- What follows is not for changing by the environment.
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "rest_framework",
+    "backend.common",
+    "backend.analysis",
+    "backend.submissions",
+]
+
+MIDDLEWARE = [
+    "backend.common.logs.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "backend.urls"
+WSGI_APPLICATION = "backend.wsgi.application"
+# Paths answer with and without the slash: redirected, a POST would lose its body.
+APPEND_SLASH = False
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": STORAGE_DIR / "db.sqlite3",
+        "OPTIONS": {
+            # A transaction that reads first and writes later would fail at once when another writer
+            # came between; IMMEDIATE takes the write lock at its start and waits its turn instead.
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            # WAL: readers do not wait for the writer. NORMAL loses no commit when a process dies.
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        },
+        "TEST": {"NAME": STORAGE_DIR / "run" / "test.sqlite3"},
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": CACHE_BACKEND_URL,
+        "KEY_PREFIX": "faces",
+        # A Redis that does not answer must not hold a request: what is cached is only a help.
+        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+    }
+}
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+
+MEDIA_ROOT = STORAGE_DIR / "media"
+MEDIA_URL = "/static/"
+STATIC_ROOT = STORAGE_DIR / "staticfiles"
+STATIC_URL = "/static/"
+# Most photos are smaller and need no temporary file; nginx has the whole body before we see it.
+FILE_UPLOAD_MAX_MEMORY_SIZE = 8 << 20
+FILE_UPLOAD_PERMISSIONS = 0o640
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o750
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "backend.common.errors.handle",
+    "UNAUTHENTICATED_USER": None,
+}
+
+# Dotted names: what every worker process loads before it forks, and what the sweep calls in turn.
+WORKER_WARM_UP = "backend.analysis.services.load_engine"
+SWEEPS = ["backend.submissions.tasks.sweep"]
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request": {"()": "backend.common.logs.RequestIdFilter"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s%(request)s"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["request"],
+        },
+    },
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        "backend": {"level": LOG_LEVEL},
+        "faceengine": {"level": LOG_LEVEL},
+        "rq": {"level": "WARNING"},
+        # The access log of nginx tells what was asked; a 4xx is the caller's business.
+        "django.request": {"level": "ERROR"},
+    },
+}

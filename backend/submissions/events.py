@@ -1,0 +1,108 @@
+"""Outcomes, told through a Redis stream: each submission's once, and again if Redis lost them.
+
+The row remembers the id of its event. What has no id yet was not told, and the sweep tells it.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+import redis
+from django.conf import settings
+from django.utils import timezone
+
+from backend.common import connections
+from backend.submissions.models import Status, Submission
+from wire import events as wire
+from wire.events import BoxShape, Outcome
+
+logger = logging.getLogger(__name__)
+
+_REMEMBERED_S: Final = 86_400
+"""How long Redis knows which event is a submission's; the row knows it for ever."""
+
+_MARKER: Final = "faces:events-kept"
+"""A key that is there as long as Redis lost nothing."""
+
+# Adding and remembering are one step: a worker that dies between them would tell twice.
+_APPEND: Final = """
+local known = redis.call('GET', KEYS[2])
+if known then return known end
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 3))
+redis.call('SET', KEYS[2], id, 'EX', ARGV[2])
+return id
+"""
+
+
+def publish(submission: Submission, *, boxes: Sequence[BoxShape]) -> bool:
+    """Append the event of an ended submission to the stream, if it is not there yet."""
+    fields = wire.to_entry(build(submission, boxes=boxes))
+    pairs = [text for pair in fields.items() for text in pair]
+    keys = [wire.STREAM, _key(submission)]
+    arguments: list[str | int] = [settings.FACES_EVENTS_KEPT, _REMEMBERED_S, *pairs]
+    try:
+        event_id = str(connections.short().eval(_APPEND, len(keys), *keys, *arguments))
+    except redis.RedisError as error:
+        logger.warning("event has to wait submission=%s: %s", submission.pk, error)
+        return False
+    Submission.objects.filter(pk=submission.pk).update(event_id=event_id)
+    logger.info("event submission=%s event=%s", submission.pk, event_id)
+    return True
+
+
+def build(submission: Submission, *, boxes: Sequence[BoxShape]) -> wire.Event:
+    assert submission.processed_at is not None
+    return wire.build_event(
+        submission_id=str(submission.pk),
+        outcome=outcome(submission),
+        created_at=submission.created_at,
+        processed_at=submission.processed_at,
+        boxes=boxes,
+        image_url=image_url(submission),
+        reason=submission.reason or None,
+    )
+
+
+def outcome(submission: Submission) -> Outcome:
+    if submission.status == Status.FAILED:
+        return Outcome.FAILED
+    return Outcome.FACES if submission.faces_count else Outcome.NO_FACES
+
+
+def image_url(submission: Submission) -> str | None:
+    """The absolute address of the picture with the boxes, if there is one."""
+    if not submission.result:
+        return None
+    url = submission.result.url
+    return url if "://" in url else f"{settings.SERVICE_URL}{url}"
+
+
+def forget_lost(*, since_s: int = 3600) -> int:
+    """If Redis was emptied, mark what it held of the last hour as untold; returns how many.
+
+    Listeners do not see an event twice by this: the websocket servers know what they sent.
+    """
+    client = connections.short()
+    if client.exists(_MARKER):
+        return 0
+    since = timezone.now() - timedelta(seconds=since_s)
+    recent = Submission.objects.filter(processed_at__gt=since).exclude(event_id="")
+    newest = recent.order_by("-processed_at").values("pk")[: settings.FACES_EVENTS_KEPT]
+    forgotten = Submission.objects.filter(pk__in=list(newest.values_list("pk", flat=True)))
+    count = forgotten.update(event_id="")
+    client.set(_MARKER, "1")
+    return count
+
+
+def erase(submission: Submission) -> None:
+    """Take a submission's event out of Redis. Raises `redis.RedisError`."""
+    client = connections.short()
+    event_id = submission.event_id or client.get(_key(submission))
+    if event_id:
+        client.xdel(wire.STREAM, str(event_id))
+    client.delete(_key(submission))
+
+
+def _key(submission: Submission) -> str:
+    return wire.EVENT_OF_SUBMISSION.format(submission_id=submission.pk)
