@@ -14,7 +14,7 @@ EXTENSIONS: Final = (
     "gif jpg jpeg png webp bmp tif tiff heic heif avif".split()  # noqa: SIM905  the contract's order
 )
 
-Check = Callable[[File[Any]], None]
+Check = Callable[["File[Any]"], None]
 """Reads the file; raises `serializers.ValidationError` for what is not an image we can take."""
 
 

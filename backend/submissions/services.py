@@ -1,5 +1,7 @@
 """Submissions: taken in, worked on, told about, deleted."""
 
+from __future__ import annotations
+
 import hashlib
 import logging
 import uuid
