@@ -1,0 +1,193 @@
+"""Brings a listener up to the present: what it missed, or the one event it asks for."""
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from websockets.asyncio.server import broadcast
+from websockets.exceptions import ConnectionClosed
+
+from wire.events import Entry, from_entry, parse_event_id
+from wsserver.closing import SLOW, Closer
+from wsserver.event_ids import BEGINNING, EventId, to_text
+from wsserver.feed import Feed
+from wsserver.listeners import Audience, Listener
+from wsserver.memory import Remembered
+from wsserver.options import Since
+from wsserver.stream import RawEntry, RedisErrors, State, Stream
+
+logger = logging.getLogger(__name__)
+
+GAP_MESSAGE: Final = "Some events are no longer available"
+
+_PAGE: Final = 100
+_PAUSE_S: Final = 0.2
+
+
+def gap_frame(state: State) -> str:
+    """What a listener is told when the stream no longer holds all that it asks for."""
+    oldest = to_text(state.oldest) if state.oldest else None
+    return json.dumps({"message": GAP_MESSAGE, "oldest_event_id": oldest})
+
+
+def reaches_back(state: State, since: Since) -> bool:
+    """Whether the stream surely holds everything that came after `since`.
+
+    An event's id must lie between the stream's oldest and newest: else that event was trimmed, or
+    belongs to a stream that is gone. A moment may lie outside, as long as nothing was trimmed.
+    """
+    if since.after > state.newest:
+        return since.is_moment
+    if state.oldest is None:
+        return since.after == state.newest
+    if since.after >= state.oldest:
+        return True
+    return since.is_moment and state.added == state.length
+
+
+class TooSlow(Exception):
+    """The client did not read what it asked for in time."""
+
+
+@dataclass
+class Progress:
+    """How far one listener has been brought, kept over interruptions."""
+
+    since: Since
+    told_of_gap: bool = False
+
+
+@dataclass(frozen=True)
+class CatchUp:
+    """Sends listeners what the stream already holds, then lets them into the audience.
+
+    Redis being away only delays it: the client stays connected.
+    """
+
+    stream: Stream
+    feed: Feed
+    audience: Audience
+    remembered: Remembered
+    closer: Closer
+    unread_bytes: int
+    answer_timeout_s: float
+
+    async def bring(self, listener: Listener, since: Since | None) -> None:
+        """Bring `listener` up to the present; returns when it is live, finished or gone."""
+        try:
+            if listener.only is not None:
+                await self._bring_one(listener, listener.only, since)
+            elif since is not None:
+                progress = Progress(since)
+                await self._retry(lambda: self._replay(listener, progress))
+            else:
+                self.audience.join(listener)
+        except ConnectionClosed:
+            pass
+        except TooSlow:
+            self.closer.close(listener.connection, SLOW, "too slow")
+
+    async def _retry(self, ask: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await self.feed.connected.wait()
+            try:
+                return await ask()
+            except RedisErrors:
+                await asyncio.sleep(_PAUSE_S * random.uniform(0.5, 1.0))
+
+    async def _bring_one(self, listener: Listener, submission_id: str, since: Since | None) -> None:
+        # Live first and looked up second: an event that comes in between is met by one of both.
+        listener.lacks_before = self.remembered.count
+        self.audience.join(listener)
+        await self._retry(lambda: self._tell_if_ended(listener, submission_id, since))
+
+    async def _tell_if_ended(
+        self, listener: Listener, submission_id: str, since: Since | None
+    ) -> None:
+        event_id = _parsed(await self.stream.event_id_of(submission_id))
+        if event_id is None:
+            return
+        frame = await self._frame_of_ended(listener, await self.stream.entry(event_id))
+        already_has = since is not None and event_id <= since.after
+        # Meanwhile it may have come live.
+        if self.audience.has(listener):
+            if frame is not None and not already_has:
+                broadcast([listener.connection], frame)
+            self.audience.finish(listener)
+
+    async def _frame_of_ended(self, listener: Listener, raw: RawEntry | None) -> str | None:
+        if raw is None:
+            return gap_frame((await self.stream.page_after(BEGINNING, 1)).state)
+        entry = _read(raw)
+        return entry["frame"] if entry is not None and listener.wants(entry) else None
+
+    async def _replay(self, listener: Listener, progress: Progress) -> None:
+        """Page through the stream until nothing more follows, and go live in that same instant."""
+        while True:
+            mark = (self.feed.epoch, self.feed.position)
+            page = await self.stream.page_after(progress.since.after, _PAGE)
+            self._tell_of_gap(listener, progress, page.state)
+            if progress.since.after > page.state.newest:
+                progress.since = _restarted(progress.since, page.state)
+                continue
+            for raw in page.entries:
+                await self._send(listener, raw)
+                progress.since = Since(raw.event_id, is_moment=False)
+            # Whatever the feed read meanwhile went out live, and this listener was not there.
+            if not page.full and mark == (self.feed.epoch, self.feed.position):
+                return self._go_live(listener, progress)
+
+    def _tell_of_gap(self, listener: Listener, progress: Progress, state: State) -> None:
+        if not progress.told_of_gap and not reaches_back(state, progress.since):
+            progress.told_of_gap = True
+            broadcast([listener.connection], gap_frame(state))
+
+    def _go_live(self, listener: Listener, progress: Progress) -> None:
+        listener.last_sent = progress.since.after
+        # What it lacks may be added to the stream again; what it has, it does not get twice.
+        listener.lacks_before = self.remembered.count if progress.told_of_gap else 0
+        self.audience.join(listener)
+
+    async def _send(self, listener: Listener, raw: RawEntry) -> None:
+        entry = _read(raw)
+        if entry is None or not listener.wants(entry):
+            return
+        broadcast([listener.connection], entry["frame"])
+        if listener.connection.transport.get_write_buffer_size() > self.unread_bytes:
+            await self._until_read(listener)
+
+    async def _until_read(self, listener: Listener) -> None:
+        """Wait until the client has read all of it: a pong comes after what was sent before."""
+        try:
+            async with asyncio.timeout(self.answer_timeout_s):
+                await (await listener.connection.ping())
+        except TimeoutError as error:
+            # Not let through as it is: a TimeoutError is an OSError, as if Redis were away.
+            raise TooSlow from error
+
+
+def _restarted(since: Since, state: State) -> Since:
+    """Where to go on when `since` is newer than all there is."""
+    if since.is_moment:
+        return Since(state.newest, is_moment=state.newest == BEGINNING)
+    return Since(BEGINNING, is_moment=True)
+
+
+def _parsed(event_id: str | None) -> EventId | None:
+    try:
+        return None if event_id is None else parse_event_id(event_id)
+    except ValueError as error:
+        logger.warning("a submission's event id cannot be read: %s", error)
+        return None
+
+
+def _read(raw: RawEntry) -> Entry | None:
+    try:
+        return from_entry(to_text(raw.event_id), raw.fields)
+    except ValueError:
+        # The feed has logged it.
+        return None

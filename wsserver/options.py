@@ -1,0 +1,94 @@
+"""What a client asks for in the query of `/faces`. Pure: text in, options out."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from wire.events import Outcome, parse_event_id
+from wsserver.event_ids import BEGINNING, EventId
+
+OPTIONS: Final = ("outcomes", "submission", "since")
+"""Every option there is."""
+
+_MAX_OPTIONS: Final = 10
+
+
+class OptionError(Exception):
+    """An option that cannot be used; `errors` is the answer's body."""
+
+    def __init__(self, option: str, message: str) -> None:
+        super().__init__(f"{option}: {message}")
+        self.errors: Final[Mapping[str, list[str]]] = {option: [message]}
+
+
+@dataclass(frozen=True)
+class Since:
+    """From where on events are wanted.
+
+    `is_moment`: a bare number of milliseconds, which may be any moment; with a sequence it is the
+    id of an event, and the client means that very event.
+    """
+
+    after: EventId
+    is_moment: bool
+
+
+@dataclass(frozen=True)
+class Options:
+    """What one client asks for. `outcomes` is None when it did not say."""
+
+    outcomes: frozenset[Outcome] | None = None
+    submission_id: str | None = None
+    since: Since | None = None
+
+
+def parse_options(query: str) -> Options:
+    """Read the query; raises `OptionError` for an option that is unknown, repeated or malformed."""
+    given = _pairs(query)
+    for name in given:
+        if name not in OPTIONS:
+            raise OptionError(name[:50], f"Unknown option. Options are: {', '.join(OPTIONS)}.")
+    return Options(
+        outcomes=_outcomes(given["outcomes"]) if "outcomes" in given else None,
+        submission_id=_submission(given["submission"]) if "submission" in given else None,
+        since=_since(given["since"]) if "since" in given else None,
+    )
+
+
+def _pairs(query: str) -> Mapping[str, str]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_OPTIONS)
+    except ValueError as error:
+        raise OptionError("query", "There are too many options.") from error
+    given = dict(pairs)
+    for name, _value in pairs:
+        if sum(other == name for other, _ in pairs) > 1:
+            raise OptionError(name[:50], "Give this option once.")
+    return given
+
+
+def _outcomes(text: str) -> frozenset[Outcome]:
+    if text == "all":
+        return frozenset(Outcome)
+    try:
+        return frozenset(Outcome(name.strip()) for name in text.split(","))
+    except ValueError as error:
+        names = ", ".join(Outcome)
+        raise OptionError("outcomes", f"Give all, or some of these: {names}.") from error
+
+
+def _submission(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError as error:
+        raise OptionError("submission", "Give the id of a submission, a UUID.") from error
+
+
+def _since(text: str) -> Since:
+    try:
+        after = parse_event_id(text)
+    except ValueError as error:
+        raise OptionError("since", "Give an event_id, like 1732896102763-0.") from error
+    return Since(after, is_moment="-" not in text or after == BEGINNING)

@@ -1,0 +1,145 @@
+"""Start: the settings from the environment, then the service until a signal ends it."""
+
+import asyncio
+import ipaddress
+import logging
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
+
+from redis.connection import parse_url
+
+from wire import environment
+from wsserver.door import Network
+from wsserver.service import Settings, running
+
+logger = logging.getLogger(__name__)
+
+LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+_OTHER_FILES: Final = 320
+"""Files open besides the clients': Redis, the log, and sockets whose handshake is not done."""
+
+
+class SettingError(Exception):
+    """A setting that cannot be used; says which and why."""
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT. 0: ended in order; 1: could not listen; 2: wrong settings."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
+    # Its own lines are about single connections and may show what clients sent.
+    logging.getLogger("websockets").setLevel(logging.ERROR)
+    try:
+        environment.load()
+        settings = read_settings(os.environ)
+    except (SettingError, environment.SettingsFileError) as error:
+        logger.critical("%s", error)
+        return 2
+    _raise_file_limit(settings.max_connections)
+    try:
+        asyncio.run(_serve(settings))
+    except OSError as error:
+        logger.critical("cannot listen on %s:%d: %s", settings.host, settings.port, error)
+        return 1
+    return 0
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings; raises `SettingError` for the first that cannot be used."""
+    host, port = _bind(environ, "FACES_WS_BIND")
+    return Settings(
+        redis_url=_redis_url(environ, "CACHE_BACKEND_URL"),
+        host=host,
+        port=port,
+        max_connections=_integer(environ, "FACES_WS_MAX_CONNECTIONS", at_least=1),
+        max_connections_per_address=_integer(environ, "FACES_WS_MAX_CONNECTIONS_PER_ADDRESS"),
+        trusted_proxies=_networks(environ, "FACES_WS_TRUSTED_PROXIES"),
+        handshake_timeout_s=_seconds(environ, "FACES_WS_HANDSHAKE_TIMEOUT_S"),
+        ping_interval_s=_seconds(environ, "FACES_WS_PING_INTERVAL_S"),
+        ping_timeout_s=_seconds(environ, "FACES_WS_PING_TIMEOUT_S"),
+        send_buffer_bytes=_integer(environ, "FACES_WS_SEND_BUFFER_BYTES", at_least=4096),
+        max_message_bytes=_integer(environ, "FACES_WS_MAX_MESSAGE_BYTES", at_least=1),
+        max_messages_per_minute=_integer(environ, "FACES_WS_MAX_MESSAGES_PER_MINUTE", at_least=1),
+        remembered_events=_integer(environ, "FACES_WS_REMEMBERED_EVENTS", at_least=1),
+    )
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(settings) as address:
+        logger.info("listening on %s", address)
+        await stop.wait()
+        logger.info("stopping")
+
+
+def _raise_file_limit(connections: int) -> None:
+    """A socket is an open file, and the usual limit of 1024 is meant for other programs."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if allowed != resource.RLIM_INFINITY and allowed < connections + _OTHER_FILES:
+        logger.warning(
+            "only %d files may be open, too few for FACES_WS_MAX_CONNECTIONS=%d; "
+            "raise the limit (ulimit -n) or lower the setting",
+            allowed,
+            connections,
+        )
+
+
+def _value(environ: Mapping[str, str], name: str) -> str:
+    try:
+        return environ[name].strip()
+    except KeyError as error:
+        raise SettingError(f"{name} is not set, and default.env does not name it") from error
+
+
+def _integer(environ: Mapping[str, str], name: str, *, at_least: int = 0) -> int:
+    text = _value(environ, name)
+    if not (
+        text.isascii() and text.isdecimal() and len(text) <= 10 and at_least <= int(text) < 1 << 31
+    ):
+        raise SettingError(f"{name} must be a whole number from {at_least} up, not {text!r}")
+    return int(text)
+
+
+def _seconds(environ: Mapping[str, str], name: str) -> float:
+    text = _value(environ, name)
+    with suppress(ValueError):
+        seconds = float(text)
+        if 0 < seconds <= 86400:
+            return seconds
+    raise SettingError(f"{name} must be a number of seconds above 0, at most 86400, not {text!r}")
+
+
+def _bind(environ: Mapping[str, str], name: str) -> tuple[str, int]:
+    text = _value(environ, name)
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdecimal() and int(port) < 65536):
+        raise SettingError(f"{name} must be HOST:PORT, like 127.0.0.1:8284, not {text!r}")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _networks(environ: Mapping[str, str], name: str) -> tuple[Network, ...]:
+    text = _value(environ, name)
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise SettingError(f"{name} must list addresses or networks: {error}") from error
+
+
+def _redis_url(environ: Mapping[str, str], name: str) -> str:
+    text = _value(environ, name)
+    try:
+        parse_url(text)
+    except ValueError as error:
+        # The value may hold a password and stays out of the log.
+        raise SettingError(f"{name} must be an address like redis://127.0.0.1:8283/0") from error
+    return text

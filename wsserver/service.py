@@ -1,0 +1,222 @@
+"""The parts put together: one running websocket server."""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.frames import CloseCode
+
+from wire.events import Outcome
+from wsserver.catch_up import CatchUp
+from wsserver.closing import GRACE_S, Closer
+from wsserver.door import Door, Network
+from wsserver.feed import Feed
+from wsserver.filters import Filter, all_of, of_submission, outcome_in
+from wsserver.listeners import Audience, Listener
+from wsserver.memory import Remembered
+from wsserver.options import Options
+from wsserver.reception import Reception, in_our_shape
+from wsserver.stream import Stream
+from wsserver.visitor import Allowance, Visitor
+
+logger = logging.getLogger(__name__)
+
+_BLOCK_S: Final = 2.0
+_REPLAY_CONNECTIONS: Final = 8
+_BACKLOG: Final = 1024
+_SOCKETS_IN_HANDSHAKE: Final = 256
+_FIRST_READING_S: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `wsserver/server.py` reads from the environment; `default.env` explains each."""
+
+    redis_url: str
+    host: str
+    port: int
+    max_connections: int
+    max_connections_per_address: int
+    trusted_proxies: Sequence[Network]
+    handshake_timeout_s: float
+    ping_interval_s: float
+    ping_timeout_s: float
+    send_buffer_bytes: int
+    max_message_bytes: int
+    max_messages_per_minute: int
+    remembered_events: int
+
+
+def wanted(options: Options) -> Filter:
+    """The events that a client with these options gets.
+
+    Here a later option (a token that stands for an owner) adds its own predicate.
+    """
+    if options.submission_id is not None:
+        outcomes = options.outcomes or frozenset(Outcome)
+        return all_of(of_submission(options.submission_id), outcome_in(outcomes))
+    return outcome_in(options.outcomes or {Outcome.FACES})
+
+
+class Service:
+    """One running websocket server; `running()` starts and ends it."""
+
+    def __init__(self, settings: Settings, feed_stream: Stream, replay_stream: Stream) -> None:
+        self._settings = settings
+        self._closer = Closer()
+        self._sockets: set[Visitor] = set()
+        self._audience = Audience(self._closer, send_buffer_bytes=settings.send_buffer_bytes)
+        self._remembered = Remembered(settings.remembered_events)
+        self._door = Door(
+            in_all=settings.max_connections,
+            per_address=settings.max_connections_per_address,
+            proxies=settings.trusted_proxies,
+        )
+        self.feed = Feed(
+            feed_stream,
+            remembered=self._remembered,
+            started_ms=time.time_ns() // 1_000_000,
+            on_news=self._audience.fan_out,
+            on_new_stream=self._audience.forget_ids,
+        )
+        self._catch_up = CatchUp(
+            stream=replay_stream,
+            feed=self.feed,
+            audience=self._audience,
+            remembered=self._remembered,
+            closer=self._closer,
+            unread_bytes=settings.send_buffer_bytes // 2,
+            answer_timeout_s=settings.ping_timeout_s,
+        )
+
+    def listen(self, sock: socket.socket) -> Server:
+        """Serve on `sock`, with every limit set; enter the result."""
+        settings, reception = self._settings, Reception(self._door, self.feed.connected.is_set)
+        return serve(
+            self._attend,
+            sock=sock,
+            backlog=_BACKLOG,
+            create_connection=cast("type[ServerConnection]", self._visitor),
+            process_request=reception.receive,
+            process_response=in_our_shape,
+            server_header=None,
+            # A frame is compressed for each listener anew, with 64 KiB or more of state for each.
+            compression=None,
+            open_timeout=settings.handshake_timeout_s,
+            ping_interval=settings.ping_interval_s,
+            ping_timeout=settings.ping_timeout_s,
+            close_timeout=GRACE_S,
+            max_size=settings.max_message_bytes,
+            # Above the limit clients are dropped: below it nothing ever waits for one.
+            write_limit=settings.send_buffer_bytes,
+        )
+
+    def cut_off(self) -> None:
+        """End at once what is still connected."""
+        for visitor in list(self._sockets):
+            visitor.transport.abort()
+
+    def _visitor(self, *arguments: Any, **options: Any) -> Visitor:
+        return Visitor(
+            *arguments,
+            allowance=Allowance(self._settings.max_messages_per_minute),
+            closer=self._closer,
+            on_made=self._opened,
+            on_lost=self._lost,
+            **options,
+        )
+
+    def _opened(self, visitor: Visitor) -> bool:
+        self._sockets.add(visitor)
+        return len(self._sockets) <= self._settings.max_connections + _SOCKETS_IN_HANDSHAKE
+
+    def _lost(self, visitor: Visitor) -> None:
+        self._sockets.discard(visitor)
+        self._door.let_out(visitor)
+
+    async def _attend(self, connection: ServerConnection) -> None:
+        options = cast(Visitor, connection).options
+        listener = Listener(connection, wanted(options), only=options.submission_id)
+        bringing = asyncio.create_task(self._catch_up.bring(listener, options.since))
+        bringing.add_done_callback(_log_failure)
+        try:
+            await connection.wait_closed()
+        finally:
+            bringing.cancel()
+            self._audience.leave(listener)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[str]:
+    """A service that listens on the address given back; when the context ends, clients get 1001."""
+    async with AsyncExitStack() as stack:
+        sock = stack.enter_context(_bound(settings))
+        service = Service(
+            settings,
+            await stack.enter_async_context(
+                Stream(settings.redis_url, connections=1, block_s=_BLOCK_S)
+            ),
+            await stack.enter_async_context(
+                Stream(settings.redis_url, connections=_REPLAY_CONNECTIONS)
+            ),
+        )
+        await stack.enter_async_context(_followed(service.feed))
+        await stack.enter_async_context(_open(service, sock))
+        yield _address(sock)
+
+
+@asynccontextmanager
+async def _followed(feed: Feed) -> AsyncIterator[None]:
+    """The feed runs; should it end by a mistake of ours, so does everything."""
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(feed.run())
+        try:
+            # Who connects before the first reading could miss what comes during it.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FIRST_READING_S):
+                    await feed.tried.wait()
+            yield
+        finally:
+            following.cancel()
+
+
+@asynccontextmanager
+async def _open(service: Service, sock: socket.socket) -> AsyncIterator[None]:
+    server = await service.listen(sock)
+    try:
+        yield
+    finally:
+        server.close(code=CloseCode.GOING_AWAY, reason="the server is stopping")
+        try:
+            async with asyncio.timeout(GRACE_S):
+                await server.wait_closed()
+        except TimeoutError:
+            service.cut_off()
+            await server.wait_closed()
+
+
+def _bound(settings: Settings) -> socket.socket:
+    family, _type, _proto, _name, address = socket.getaddrinfo(
+        settings.host, settings.port, type=socket.SOCK_STREAM
+    )[0]
+    sock = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    # Connections inherit it. Left to itself the kernel buffers megabytes for a client that does
+    # not read, unseen by our own limit.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
+    return sock
+
+
+def _address(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("a listener could not be brought up to date", exc_info=error)

@@ -1,0 +1,137 @@
+"""The stream of events in Redis: the few questions that this server asks of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self, cast
+
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+
+from wire import events
+from wsserver.event_ids import BEGINNING, EventId, to_text
+
+RedisErrors: Final = (RedisError, OSError)
+"""What a command raises while Redis is away, loading, or not what we think it is."""
+
+_CONNECT_TIMEOUT_S: Final = 5.0
+_ANSWER_TIMEOUT_S: Final = 5.0
+
+
+@dataclass(frozen=True)
+class RawEntry:
+    """A stream entry as Redis holds it; `wire.events.from_entry` reads it."""
+
+    event_id: EventId
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class State:
+    """The stream at one moment.
+
+    `added` counts the entries ever added to this incarnation of the stream, those trimmed since
+    included: it starts from 0 when Redis was emptied, which is how that is noticed.
+    """
+
+    length: int = 0
+    added: int = 0
+    oldest: EventId | None = None
+    newest: EventId = BEGINNING
+
+
+@dataclass(frozen=True)
+class Page:
+    """Entries after a cursor, oldest first, and the stream's state at that same moment.
+
+    `full` says that more may follow.
+    """
+
+    state: State
+    entries: Sequence[RawEntry]
+    full: bool
+
+
+class Stream:
+    """A client of the stream. Raises one of `RedisErrors`, at once and without its own retries."""
+
+    def __init__(self, url: str, *, connections: int, block_s: float = 0) -> None:
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            url,
+            max_connections=connections,
+            timeout=None,
+            # RESP2, so that the shapes below do not depend on what the client prefers.
+            protocol=2,
+            decode_responses=True,
+            # One entry that is not UTF-8 must not end the connection each time it is read.
+            encoding_errors="replace",
+            socket_connect_timeout=_CONNECT_TIMEOUT_S,
+            # A blocking read is silent for that long; past it the connection is dead.
+            socket_timeout=block_s + _ANSWER_TIMEOUT_S,
+            socket_keepalive=True,
+            # Whoever calls knows better when to try again.
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._redis = redis.asyncio.Redis.from_pool(pool)
+        self._block_ms = int(block_s * 1000)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._redis.aclose()
+
+    async def page_after(self, cursor: EventId, count: int = 100) -> Page:
+        """Up to `count` entries newer than `cursor`."""
+        async with self._redis.pipeline(transaction=True) as transaction:
+            transaction.xread({events.STREAM: to_text(cursor)}, count=count)
+            transaction.xinfo_stream(events.STREAM)
+            answer, information = await transaction.execute(raise_on_error=False)
+        if isinstance(answer, Exception):
+            raise answer
+        entries = _entries(answer)
+        return Page(_state(information), entries, full=len(entries) >= count)
+
+    async def wait_after(self, cursor: EventId, count: int = 100) -> Sequence[RawEntry]:
+        """The same entries as soon as there is one; none when `block_s` have passed."""
+        return _entries(
+            await self._redis.xread(
+                {events.STREAM: to_text(cursor)}, count=count, block=self._block_ms
+            )
+        )
+
+    async def event_id_of(self, submission_id: str) -> str | None:
+        """The id of a submission's event, or None while there is none."""
+        key = events.EVENT_OF_SUBMISSION.format(submission_id=submission_id)
+        return cast("str | None", await self._redis.get(key))
+
+    async def entry(self, event_id: EventId) -> RawEntry | None:
+        """One entry, or None when it has been trimmed."""
+        text = to_text(event_id)
+        rows: Any = await self._redis.xrange(events.STREAM, text, text)
+        return _entry(*rows[0]) if rows else None
+
+
+def _entries(answer: Any) -> Sequence[RawEntry]:
+    return [_entry(*row) for _stream, rows in answer or () for row in rows]
+
+
+def _entry(event_id: str, fields: Mapping[str, str] | None) -> RawEntry:
+    return RawEntry(events.parse_event_id(event_id), fields or {})
+
+
+def _state(information: Any) -> State:
+    """From `XINFO STREAM`, which answers with an error while the stream does not exist."""
+    if isinstance(information, ResponseError) and "no such key" in str(information):
+        return State()
+    if isinstance(information, Exception):
+        raise information
+    first = information["first-entry"]
+    return State(
+        length=information["length"],
+        # Redis 7 counts them; without the count only a newest id that went back is noticed.
+        added=information["entries-added"],
+        oldest=events.parse_event_id(first[0]) if first else None,
+        newest=events.parse_event_id(information["last-generated-id"]),
+    )
