@@ -28,10 +28,15 @@ def load(root: Path = ROOT, environ: MutableMapping[str, str] = os.environ) -> N
 
 def read(root: Path = ROOT) -> Mapping[str, str]:
     """The settings of `default.env` and `.env` in `root`, the second over the first."""
-    settings = dict(_parse(root / "default.env"))
+    settings = dict(defaults(root))
     if (root / ".env").exists():
         settings.update(_parse(root / ".env"))
     return settings
+
+
+def defaults(root: Path = ROOT) -> Mapping[str, str]:
+    """The settings of `default.env` alone."""
+    return dict(_parse(root / "default.env"))
 
 
 def _parse(path: Path) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,163 @@
+"""The configuration files of one stack, as text: nginx, Redis, and supervisor over them all."""
+
+import os
+import shlex
+import sys
+from typing import Final
+
+from tools import debian
+from tools.commands import ROOT
+from tools.say import Problem
+from tools.stack import Address, Stack
+
+STOP_TIMEOUT_S: Final = 60
+"""How long a process may take to finish what it has in hand."""
+
+NICENESS: Final = 10
+"""Workers use every core there is; answering a request comes first."""
+
+
+def nginx(stack: Stack, *, connections: int, as_root: bool) -> str:
+    """nginx.conf: the shared rules of `nginx/`, and what is of this stack alone."""
+    run = stack.run / "nginx"
+    # Started by root, nginx would drop to a user who may not enter the folders of the checkout.
+    user = "user root;\n" if as_root else ""
+    temporary = "\n".join(
+        f'    {kind}_temp_path "{run}/{kind}";'
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    return f"""\
+# Written by tools/configs.py at every start.
+{user}daemon off;
+worker_processes 2;
+worker_shutdown_timeout 10s;
+pid "{run}/nginx.pid";
+error_log stderr warn;
+
+events {{
+    worker_connections {connections};
+}}
+
+http {{
+{temporary}
+
+    include "{ROOT}/nginx/http.conf";
+    access_log /dev/stdout faces if=$worth_logging;
+
+    server {{
+        listen {stack.nginx};
+        client_max_body_size {stack.max_body_bytes};
+        set $backend_address {stack.backend.reached_at};
+        set $ws_address {stack.ws.reached_at};
+        set $media_dir "{stack.storage}/media";
+
+        include "{ROOT}/nginx/faces.conf";
+    }}
+}}
+"""
+
+
+def redis(stack: Stack, address: Address) -> str:
+    """redis.conf: keeps what it is given, and never throws a job away to make room."""
+    password = f'requirepass "{stack.redis_password}"\n' if stack.redis_password else ""
+    return f"""\
+# Written by tools/configs.py at every start.
+bind {address.host}
+port {address.port}
+dir "{stack.storage}/redis-data"
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory-policy noeviction
+logfile "{stack.run}/redis.log"
+{password}"""
+
+
+def supervisor(stack: Stack, *, as_root: bool) -> str:
+    """supervisord.conf. Started from the lowest priority up, stopped from the highest down."""
+    user = "user=root\n" if as_root else ""  # as it is; without it supervisor complains
+    head = f"""\
+; Written by tools/configs.py at every start.
+[supervisord]
+{user}nodaemon=true
+directory={ROOT}
+pidfile={stack.run}/supervisord.pid
+logfile=/dev/null
+logfile_maxbytes=0
+loglevel=warn
+"""
+    groups = {"service": ("backend", "worker"), "doors": ("wsserver", "nginx")}
+    priorities = {"service": 20, "doors": 30}
+    return "\n".join(
+        [
+            head,
+            *(_program(name, *command) for name, command in commands(stack).items()),
+            *(
+                f"[group:{name}]\nprograms={','.join(programs)}\npriority={priorities[name]}\n"
+                for name, programs in groups.items()
+            ),
+        ]
+    )
+
+
+def commands(stack: Stack) -> dict[str, tuple[list[str], str]]:
+    """The command line of each process, and the signal on which it ends in order."""
+    python = sys.executable
+    gunicorn = [python, "-m", "gunicorn", "-c", "tools/gunicorn_conf.py", "backend.wsgi"]
+    work = ["nice", "-n", str(NICENESS), python, "manage.py", "work"]
+    front = [_program_file("nginx"), "-e", "stderr", "-c", f"{stack.run}/nginx.conf"]
+    listed = {
+        "backend": (gunicorn, "TERM"),
+        "worker": (work, "TERM"),
+        "wsserver": ([python, "-m", "wsserver"], "TERM"),
+        "nginx": (front, "QUIT"),
+    }
+    if stack.redis:
+        redis_server = [_program_file("redis-server"), f"{stack.run}/redis.conf"]
+        return {"redis": (redis_server, "TERM"), **listed}
+    return listed
+
+
+def _program_file(program: str) -> str:
+    path = debian.find(program)
+    if path is None:
+        raise Problem(
+            f"{program} is not on this machine. As root:\n\n    apt-get install -y "
+            f"--no-install-recommends {debian.SERVERS[program]}\n"
+        )
+    return path
+
+
+def _program(name: str, command: list[str], signal: str) -> str:
+    return f"""\
+[program:{name}]
+command={shlex.join(command)}
+priority=10
+autorestart=true
+startsecs=1
+startretries=5
+stopsignal={signal}
+stopwaitsecs={STOP_TIMEOUT_S}
+killasgroup=true
+redirect_stderr=true
+stdout_logfile=/dev/fd/1
+stdout_logfile_maxbytes=0
+"""
+
+
+def write(stack: Stack, *, connections: int) -> None:
+    """Write them into the stack's run folder, with the folders they name."""
+    as_root = os.geteuid() == 0
+    (stack.run / "nginx").mkdir(parents=True, exist_ok=True)
+    (stack.storage / "media").mkdir(exist_ok=True)
+    files = {
+        "nginx.conf": nginx(stack, connections=connections, as_root=as_root),
+        "supervisord.conf": supervisor(stack, as_root=as_root),
+    }
+    if stack.redis:
+        (stack.storage / "redis-data").mkdir(exist_ok=True)
+        files["redis.conf"] = redis(stack, stack.redis)
+    for name, text in files.items():
+        path = stack.run / name
+        path.write_text(text)
+        path.chmod(0o600)

@@ -1,0 +1,90 @@
+"""The few programs that come from Debian: which are missing, and how they get here."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from tools.commands import CommandFailed, run
+from tools.say import Problem, Step, say
+
+SERVERS: Final = {"redis-server": "redis-server", "nginx": "nginx-light"}
+"""Program: the package that brings it."""
+
+_POLICY: Final = Path("/usr/sbin/policy-rc.d")
+_SYSTEM_PATHS: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+def find(program: str) -> str | None:
+    """Where `program` is, also in the folders that only root has on its PATH (nginx lies there)."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_SYSTEM_PATHS])
+    return shutil.which(program, path=path)
+
+
+def missing_servers() -> list[str]:
+    """The packages of the servers that are not on this machine."""
+    return [package for program, package in SERVERS.items() if find(program) is None]
+
+
+def install(packages: Sequence[str], *, reason: str) -> None:
+    """Install `packages`, or tell the exact command that would."""
+    command = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)}"
+    if shutil.which("apt-get") is None:
+        raise Problem(f"{reason}. Install {' and '.join(packages)}, then try again.")
+    if os.geteuid() != 0:
+        raise Problem(f"{reason}, and only root may install it. As root:\n\n    {command}\n")
+    with Step(f"Installing {', '.join(packages)} from Debian") as step:
+        try:
+            _apt_get(packages, step)
+        except CommandFailed as error:
+            raise Problem(
+                f"{reason}, and apt-get could not install it (is there a network?):\n\n"
+                f"{error.tail()}\n\nTo see for yourself:\n\n    {command}\n"
+            ) from error
+
+
+def install_compiler() -> None:
+    """Get a C++ compiler if that is possible; the service runs without one, only slower."""
+    if find("g++") is not None or os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return
+    try:
+        install(["g++"], reason="The faster face detector needs a C++ compiler")
+    except Problem:
+        say("  No C++ compiler could be installed; faces are found by the slower detector.")
+
+
+def _apt_get(packages: Sequence[str], step: Step) -> None:
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
+    with _nothing_started():
+        # Lists of packages that are there may be old, or for nothing: a first try without them
+        # would save seconds and fail in ways that are hard to tell apart.
+        run(["apt-get", "update"], step, environ=quiet)
+        run(install, step, environ=quiet)
+    _disable_services(packages)
+
+
+@contextmanager
+def _nothing_started() -> Iterator[None]:
+    """Keep Debian's packages from starting system services: Faces starts its own."""
+    if _POLICY.exists():
+        yield
+        return
+    _POLICY.write_text("#!/bin/sh\nexit 101\n")
+    _POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        _POLICY.unlink(missing_ok=True)
+
+
+def _disable_services(packages: Sequence[str]) -> None:
+    """Nor shall they start with the machine: they are here for Faces alone."""
+    services = [p.removesuffix("-light") for p in packages if p in SERVERS.values()]
+    if services and Path("/run/systemd/system").is_dir():
+        try:
+            run(["systemctl", "disable", *services])
+        except CommandFailed:
+            say(f"  {' and '.join(services)} could not be disabled as system services.")

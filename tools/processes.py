@@ -1,0 +1,63 @@
+"""Leaving no process behind: everything that descends from the launcher is found and ended.
+
+A process whose parent dies is handed by the kernel to its nearest living ancestor that asked for
+such orphans (PR_SET_CHILD_SUBREAPER). The launcher asks, so whatever crashed in between, what is
+left over becomes a child of the launcher and can be ended here.
+"""
+
+import ctypes
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_POLL_S: Final = 0.05
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def adopt_orphans() -> None:
+    """From now on orphans among the descendants of this process become its children."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_with_parent() -> None:
+    """Called in a new child: SIGTERM when its parent dies, by whatever cause."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def children() -> set[int]:
+    """The children of this process that are alive, the dead ones taken note of."""
+    return {pid for pid in _listed() if not _reap(pid)}
+
+
+def _listed() -> set[int]:
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):
+            found.update(int(pid) for pid in (task / "children").read_text().split())
+    return found
+
+
+def _reap(pid: int) -> bool:
+    """Whether the child has ended; the kernel forgets it then."""
+    with suppress(ChildProcessError):
+        return os.waitpid(pid, os.WNOHANG)[0] != 0
+    return True
+
+
+def end_children(*, patience_s: float) -> None:
+    """End all children and what they leave behind: asked first, after `patience_s` made to."""
+    deadline = time.monotonic() + patience_s
+    asked: set[int] = set()
+    while alive := children():
+        late = time.monotonic() > deadline
+        for pid in alive if late else alive - asked:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
+        asked |= alive
+        time.sleep(_POLL_S)

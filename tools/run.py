@@ -1,0 +1,278 @@
+"""The whole service in the foreground: `python -m tools.run`, once it is set up.
+
+Redis, backend, workers, websocket server and nginx run under supervisor, which starts again what
+crashes. This process checks what can be checked before, tells when the service answers, and sees to
+it that no process is left when it ends: on Ctrl-C, on SIGTERM, or when supervisor is gone.
+"""
+
+import fcntl
+import http.client
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import IO, Final, NoReturn
+from urllib.parse import urlsplit
+
+from tools import configs, ports, processes, stack
+from tools.commands import ROOT, CommandFailed, run
+from tools.say import Problem, Step, give_up, say
+from tools.stack import Address, Stack
+from wire import environment
+
+_START_TIMEOUT_S: Final = 120.0
+_REDIS_TIMEOUT_S: Final = 10.0
+_POLL_S: Final = 0.1
+_WATCH_S: Final = 1.0
+_MAX_CONNECTIONS: Final = 16384
+_PATIENCE_S: Final = 2.0 * configs.STOP_TIMEOUT_S + 10
+
+
+class Stopped(Exception):
+    """Somebody asked this process to end, by a signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number: Final = number
+
+
+class Supervisor:
+    """The running supervisord, and what it and its processes print."""
+
+    def __init__(self, service: Stack) -> None:
+        self.gave_up: str | None = None
+        config, parent = f"{service.run}/supervisord.conf", str(os.getpid())
+        self.process: Final = subprocess.Popen(
+            [sys.executable, "-m", "tools.supervise", config, parent],
+            cwd=ROOT,
+            env={**os.environ, "SERVICE_URL": service.service_url, "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C on the terminal is for this process alone, which ends the others in order.
+            start_new_session=True,
+        )
+        assert self.process.stdout is not None
+        self._relay = threading.Thread(target=self._print, args=[self.process.stdout], daemon=True)
+        self._relay.start()
+
+    def check(self) -> None:
+        """Raise if it has ended or a process will not start."""
+        if self.process.poll() is not None:
+            raise Problem("supervisor, which keeps the processes, has ended.")
+        if self.gave_up:
+            raise Problem(f"{self.gave_up} does not start; its messages are above.")
+
+    def _print(self, pipe: IO[bytes]) -> None:
+        for line in pipe:
+            _, gave_up, name = line.decode(errors="replace").partition("gave up: ")
+            if gave_up:
+                self.gave_up = name.split()[0].rpartition(":")[2]
+            # The terminal may be gone; the pipe must be read on, or the service would stand still.
+            with suppress(OSError):
+                sys.stdout.buffer.write(line)
+                sys.stdout.buffer.flush()
+
+
+def main() -> None:
+    """Run until asked to end; the exit code is 0 if the service was ready by then."""
+    began = time.monotonic()
+    _on_signal(_stop)
+    processes.adopt_orphans()
+    ready = False
+    try:
+        service = _read_settings()
+        with _alone(service):
+            try:
+                supervisor = _start(service)
+                _wait_until_healthy(service, supervisor)
+                ready = True
+                _tell(service, time.monotonic() - began)
+                _watch(supervisor)
+            except Stopped:
+                say("\nStopping; what is in hand is finished first (Ctrl-C again: at once) …")
+                raise
+            finally:
+                _end()
+    except Stopped as stopped:
+        say("Everything has stopped.")
+        raise SystemExit(0 if ready else 128 + stopped.number) from None
+    except Problem as problem:
+        give_up(problem)
+    except OSError as error:
+        give_up(Problem(f"{error.filename or 'a file'}: {error.strerror}."))
+
+
+def _on_signal(handler: Callable[[int, FrameType | None], None]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    _on_signal(_hurry)
+    raise Stopped(number)
+
+
+def _hurry(number: int, frame: FrameType | None) -> None:
+    """The second Ctrl-C: nobody is asked any more."""
+    threading.Thread(target=processes.end_children, kwargs={"patience_s": 0}, daemon=True).start()
+
+
+def _end() -> None:
+    # A signal must not break into this half-way.
+    _on_signal(_hurry)
+    processes.end_children(patience_s=_PATIENCE_S)
+
+
+def _read_settings() -> Stack:
+    try:
+        environment.load()
+        return stack.read(os.environ, environment.defaults())
+    except environment.SettingsFileError as error:
+        raise Problem(str(error)) from error
+
+
+@contextmanager
+def _alone(service: Stack) -> Iterator[None]:
+    """Hold the storage folder for this launcher; a second one is told who has it."""
+    try:
+        service.run.mkdir(parents=True, exist_ok=True)
+        lock = _open(service.run / "lock")
+    except OSError as error:
+        raise Problem(
+            f"the folder {service.storage} cannot be written to ({error.strerror}). "
+            "Set STORAGE_DIR to a folder for the database and the images."
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise Problem(
+                f"it runs already in {service.storage}: {lock.read().strip()}. "
+                "Stop that one first, or set STORAGE_DIR to another folder."
+            ) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}, {service.service_url}")
+        lock.flush()
+        yield
+
+
+def _open(path: Path) -> IO[str]:
+    return open(path, "a+")
+
+
+def _start(service: Stack) -> Supervisor:
+    for setting, address in service.listening.items():
+        ports.require_free(setting, address)
+    if service.redis is None:
+        _require_redis(service.redis_url)
+    configs.write(service, connections=_connections())
+    with Step("Bringing the database up to date") as step:
+        try:
+            run([sys.executable, "-m", "tools.prepare"], step)
+        except CommandFailed as error:
+            raise Problem(f"the database cannot be prepared:\n\n{error.tail()}") from error
+    say("• Starting Redis, backend, workers, websocket server and nginx …")
+    return Supervisor(service)
+
+
+def _connections() -> int:
+    """As many as nginx may have open at once, the soft limit raised as far as allowed."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = hard if hard != resource.RLIM_INFINITY else 1 << 20
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(limit, 1 << 20), hard))
+    return min(limit - 64, _MAX_CONNECTIONS)
+
+
+def _require_redis(url: str) -> None:
+    """Someone else's Redis has to be there before anything starts."""
+    parts = urlsplit(url)
+    deadline = time.monotonic() + _REDIS_TIMEOUT_S
+    unix = parts.path if parts.scheme == "unix" else None
+    while not _connects(parts.hostname or "localhost", parts.port or 6379, unix=unix):
+        if time.monotonic() > deadline:
+            raise Problem(
+                f"no Redis answers at {unix or f'{parts.hostname}:{parts.port or 6379}'}, which "
+                "CACHE_BACKEND_URL names. Start it, or leave CACHE_BACKEND_URL unset: then "
+                "Faces runs one of its own."
+            )
+        time.sleep(_POLL_S)
+
+
+def _connects(host: str, port: int, *, unix: str | None = None) -> bool:
+    try:
+        if unix is not None:
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(unix)
+        else:
+            socket.create_connection((host, port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+def _wait_until_healthy(service: Stack, supervisor: Supervisor) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    # nginx is asked last: it would report each time that there is nobody behind it yet.
+    while not (_listens(service.backend) and _listens(service.ws) and _is_healthy(service)):
+        supervisor.check()
+        if time.monotonic() > deadline:
+            raise Problem(
+                f"http://{service.nginx.reached_at}/healthcheck did not answer within "
+                f"{_START_TIMEOUT_S:.0f} s; the messages above may tell why."
+            )
+        time.sleep(_POLL_S)
+
+
+def _listens(address: Address) -> bool:
+    where = address.reached_at
+    return _connects(where.host, where.port)
+
+
+def _is_healthy(service: Stack) -> bool:
+    address = service.nginx.reached_at
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=5)
+    try:
+        connection.request("GET", "/healthcheck", headers={"Host": service.host_header})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _tell(service: Stack, took_s: float) -> None:
+    url = service.service_url
+    say(
+        f"""
+Faces is ready at {url} (after {took_s:.1f} s).
+
+  try it:  curl -F image=@photo.jpg {url}/image/
+  stop:    Ctrl-C, or kill {os.getpid()}
+  kept in: {service.storage}
+"""
+    )
+
+
+def _watch(supervisor: Supervisor) -> NoReturn:
+    """Until a signal comes: end what a crashed process left behind, notice what will not start."""
+    while True:
+        time.sleep(_WATCH_S)
+        supervisor.check()
+        # nginx's workers, say, whose master was killed: they still hold its port.
+        for pid in processes.children() - {supervisor.process.pid}:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

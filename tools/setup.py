@@ -1,0 +1,232 @@
+"""Everything that `make run` and `make test` need, once: `python3 -m tools.setup [--test]`.
+
+Standard library only: this runs before anything is installed. What is done already is recognised by
+stamps in `.venv/`, each the hash of what it was made from, so the next time costs nothing.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import importlib.util
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from tools import debian
+from tools.commands import ROOT, CommandFailed, run
+from tools.say import Problem, Step, give_up, say
+
+VENV: Final = ROOT / ".venv"
+PYTHON: Final = VENV / "bin" / "python"
+NEEDED: Final = (3, 11)
+
+_NO_NETWORK: Final = (
+    "NameResolutionError",
+    "Temporary failure in name resolution",
+    "NewConnectionError",
+    "Network is unreachable",
+    "Connection refused",
+    "ConnectTimeoutError",
+    "Read timed out",
+    "ProxyError",
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the set-up: done when its stamp holds the hash of what it is made from."""
+
+    name: str
+    made_from: tuple[Path, ...]
+    make: Callable[[], None]
+
+    def is_done(self) -> bool:
+        """Whether it was made from what is there now."""
+        try:
+            return self._stamp.read_text() == self._hash() and PYTHON.exists()
+        except OSError:
+            return False
+
+    def mark_done(self) -> None:
+        """Remember what it was made from."""
+        self._stamp.write_text(self._hash())
+
+    @property
+    def _stamp(self) -> Path:
+        return VENV / f".faces-{self.name}"
+
+    def _hash(self) -> str:
+        parts = [sys.version.encode(), *(path.read_bytes() for path in self.made_from)]
+        return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def install_packages(names: Iterable[str], *options: str) -> None:
+    """Install the locks `requirements/NAME.txt`, each file checked against its hash."""
+    for name in names:
+        lock = ROOT / "requirements" / f"{name}.txt"
+        command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
+        command += ["--require-hashes", "--progress-bar=off", *options, "-r", str(lock)]
+        with Step(f"Installing the Python packages of requirements/{name}.txt") as step:
+            try:
+                run(command, step, telling=_Packages(lock).progress)
+            except CommandFailed as error:
+                raise Problem(_why_pip_failed(error)) from error
+
+
+class _Packages:
+    """Turns what pip prints into how far it is."""
+
+    def __init__(self, lock: Path) -> None:
+        self._all = sum("==" in line for line in lock.read_text().splitlines())
+        self._collected = 0
+
+    def progress(self, line: str) -> str | None:
+        word, _, rest = line.partition(" ")
+        if word == "Collecting":
+            self._collected += 1
+            return f"{self._collected} of {self._all}: {rest.split(' ')[0]}"
+        if word in ("Downloading", "Using"):
+            return f"{self._collected} of {self._all}: {line.rsplit('/', 1)[-1]}"
+        return line if word in ("Installing", "Building") else None
+
+
+def _why_pip_failed(error: CommandFailed) -> str:
+    if any(sign in error.output for sign in _NO_NETWORK):
+        return (
+            "the package index does not answer, so the Python packages cannot be downloaded. "
+            "Check the network (or pip's proxy settings), then try again."
+        )
+    return f"pip could not install the Python packages:\n\n{error.tail()}"
+
+
+def build_engine() -> None:
+    """Convert the models and compile the detector's kernel, so that no request waits for it."""
+    with Step("Converting the models and compiling the detector (once)") as step:
+        try:
+            if importlib.util.find_spec("faceengine.hog.build") is not None:
+                run([str(PYTHON), "-m", "faceengine.hog.build"], step)
+            run([str(PYTHON), "-m", "faceengine", "warm"], step)
+        except CommandFailed as error:
+            raise Problem(f"the models could not be converted:\n\n{error.tail()}") from error
+
+
+def fetch_photographs() -> None:
+    """The real faces of the tests."""
+    with Step("Fetching the photographs of the tests") as step:
+        try:
+            run([str(PYTHON), "-m", "tests.photos"], step)
+        except CommandFailed as error:
+            raise Problem(_why_pip_failed(error)) from error
+
+
+def make_environment() -> None:
+    """`.venv`, unless it is there and works."""
+    if _environment_works():
+        return
+    if importlib.util.find_spec("ensurepip") is None:
+        package = "python{}.{}-venv".format(*sys.version_info)
+        debian.install([package], reason="Python cannot make virtual environments here")
+        importlib.invalidate_caches()
+    with Step("Making the virtual environment .venv"):
+        try:
+            run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+        except CommandFailed as error:
+            raise Problem(f"the virtual environment cannot be made:\n\n{error.tail()}") from error
+
+
+def _environment_works() -> bool:
+    check = [str(PYTHON), "-c", "import pip"]
+    return PYTHON.exists() and subprocess.run(check, capture_output=True).returncode == 0
+
+
+def parts(*, test: bool) -> list[Part]:
+    """What has to be there, in the order in which it is made."""
+    locks = ROOT / "requirements"
+    app, dev, oracle = (locks / f"{name}.txt" for name in ("app", "dev", "oracle"))
+    sources = sorted(
+        path
+        for path in (ROOT / "faceengine").rglob("*")
+        if path.suffix in (".py", ".cpp", ".h") and "tests" not in path.parts
+    )
+    engine = Part("engine", (app, *sources), build_engine)
+    if not test:
+        return [Part("app", (app,), lambda: install_packages(["app"])), engine]
+    return [
+        Part("dev", (dev,), lambda: install_packages(["dev"])),
+        # dev.txt is app.txt and more, at the same versions: nothing is left to install.
+        Part("app", (app,), lambda: None),
+        Part("oracle", (oracle,), lambda: install_packages(["oracle"], "--no-deps")),
+        Part("photographs", (oracle, ROOT / "tests" / "photos.py"), fetch_photographs),
+        engine,
+    ]
+
+
+def set_up(*, test: bool) -> None:
+    """Make what is missing or made from something older."""
+    if sys.version_info < NEEDED:
+        raise Problem("Python {}.{} or newer is needed.".format(*NEEDED))
+    missing = debian.missing_servers()
+    if not missing and all(part.is_done() for part in parts(test=test)):
+        return
+    with _alone():
+        if missing:
+            debian.install(missing, reason=f"{' and '.join(missing)} is not on this machine")
+        make_environment()
+        if not parts(test=test)[-1].is_done():
+            debian.install_compiler()
+        for part in parts(test=test):
+            if not part.is_done():
+                part.make()
+                part.mark_done()
+    say("Everything is set up.")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One set-up at a time in a checkout: two would install into each other."""
+    cache = ROOT / ".cache"
+    try:
+        cache.mkdir(exist_ok=True)
+        lock = _open(cache / "setup.lock")
+    except OSError as error:
+        raise Problem(
+            f"the folder {ROOT} cannot be written to ({error.strerror}), and .venv has to be "
+            "made in it. Run as the user it belongs to, or from a copy."
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another set-up is under way in this folder; waiting for it …")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _open(path: Path) -> IO[str]:
+    return open(path, "w")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python3 -m tools.setup", description=__doc__)
+    parser.add_argument("--test", action="store_true", help="also what the tests need")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: pip ends too
+    try:
+        set_up(test=arguments.test)
+    except Problem as problem:
+        give_up(problem)
+    except OSError as error:
+        give_up(Problem(f"{error.filename or 'a file'}: {error.strerror}"))
+    except KeyboardInterrupt:
+        say("\nStopped. The next time goes on from here.")
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""What is to run, and where: the settings that the launcher needs, read and checked."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+from urllib.parse import unquote, urlsplit
+
+from tools.commands import ROOT
+from tools.say import Problem
+
+# nginx and supervisor have no way to write these in a file name.
+_UNSPEAKABLE: Final = re.compile(r"[\"'\\${};#%\x00-\x1f]")
+_FORM_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a process listens: an IP address or a name, and a port."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str, *, setting: str) -> Self:
+        """From `HOST:PORT`, an IPv6 host in brackets."""
+        host, colon, port = text.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not colon or not host or not port.isdecimal():
+            raise Problem(f"{setting} is {text!r}; it should look like 127.0.0.1:8280.")
+        return cls.of(host, port, setting=setting)
+
+    @classmethod
+    def of(cls, host: str, port: str, *, setting: str) -> Self:
+        """From the two settings of a host and a port."""
+        if not port.isdecimal() or not 0 < int(port) < 65536:
+            raise Problem(f"{setting} is {port!r}; it should be a port, 1 to 65535.")
+        if not re.fullmatch(r"[\w.:-]+", host):
+            raise Problem(f"{setting} names the host {host!r}, which is no address.")
+        return cls(host, int(port))
+
+    @property
+    def reached_at(self) -> Self:
+        """The address for a client on this machine: listening on all addresses is no address."""
+        loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+        return type(self)(loopback.get(self.host, self.host), self.port)
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One service on this machine."""
+
+    storage: Path
+    nginx: Address
+    backend: Address
+    ws: Address
+    redis: Address | None
+    """Where a Redis of our own is to listen; None: the one at `redis_url` is somebody else's."""
+    redis_url: str
+    service_url: str
+    host_header: str
+    """A host name that the backend answers to, for asking it whether it is there."""
+    max_body_bytes: int
+
+    @property
+    def run(self) -> Path:
+        """Where the processes keep what is worth nothing once they have ended."""
+        return self.storage / "run"
+
+    @property
+    def redis_password(self) -> str:
+        """What the URL says that Redis asks for; empty: nothing."""
+        return unquote(urlsplit(self.redis_url).password or "")
+
+    @property
+    def listening(self) -> dict[str, Address]:
+        """Every address that has to be free, by the setting that names it."""
+        addresses = {
+            "FACES_PORT": self.nginx,
+            "FACES_BACKEND_BIND": self.backend,
+            "FACES_WS_BIND": self.ws,
+        }
+        return addresses | ({"CACHE_BACKEND_URL": self.redis} if self.redis else {})
+
+
+def read(environ: Mapping[str, str], defaults: Mapping[str, str]) -> Stack:
+    """The stack that `environ` asks for; `defaults` are the values of default.env."""
+    nginx = Address.of(environ["FACES_BIND"], environ["FACES_PORT"], setting="FACES_PORT")
+    return Stack(
+        storage=_storage(environ["STORAGE_DIR"]),
+        nginx=nginx,
+        backend=Address.parse(environ["FACES_BACKEND_BIND"], setting="FACES_BACKEND_BIND"),
+        ws=Address.parse(environ["FACES_WS_BIND"], setting="FACES_WS_BIND"),
+        redis=_own_redis(environ, defaults["CACHE_BACKEND_URL"]),
+        redis_url=environ["CACHE_BACKEND_URL"],
+        service_url=_service_url(environ["SERVICE_URL"], defaults, nginx),
+        host_header=_host_header(environ["DJANGO_ALLOWED_HOSTS"]),
+        max_body_bytes=_max_body_bytes(environ["FACES_MAX_UPLOAD_BYTES"]),
+    )
+
+
+def _storage(text: str) -> Path:
+    storage = Path(text).expanduser().resolve() if text else ROOT
+    for path in (storage, ROOT):
+        if _UNSPEAKABLE.search(str(path)):
+            raise Problem(f"the folder {path} has a character in its name that nginx cannot take.")
+    return storage
+
+
+def _own_redis(environ: Mapping[str, str], default_url: str) -> Address | None:
+    """Ours at the default address, theirs at any other, unless FACES_START_REDIS says it."""
+    choice, url = environ["FACES_START_REDIS"], environ["CACHE_BACKEND_URL"]
+    if choice not in ("auto", "yes", "no"):
+        raise Problem(f"FACES_START_REDIS is {choice!r}; it should be auto, yes or no.")
+    if choice == "no" or (choice == "auto" and url != default_url):
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 6379
+    except ValueError as error:
+        raise Problem(f"CACHE_BACKEND_URL is {url!r}: {error}.") from error
+    if parts.scheme != "redis" or not _is_loopback(parts.hostname or ""):
+        raise Problem(
+            "a Redis of our own listens on this machine only: CACHE_BACKEND_URL should look like "
+            f"{default_url}. For a Redis that runs elsewhere set FACES_START_REDIS=no."
+        )
+    return Address.of(parts.hostname or "", str(port), setting="CACHE_BACKEND_URL")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _service_url(url: str, defaults: Mapping[str, str], nginx: Address) -> str:
+    """Who moves the port alone should not get links to the old one."""
+    moved = nginx.port != int(defaults["FACES_PORT"])
+    return f"http://localhost:{nginx.port}" if moved and url == defaults["SERVICE_URL"] else url
+
+
+def _host_header(allowed: str) -> str:
+    names = [name.strip() for name in allowed.split(",")]
+    return next((name for name in names if name and name[0] not in "*."), "localhost")
+
+
+def _max_body_bytes(text: str) -> int:
+    """The largest request: the largest file, and the form around it."""
+    if not text.isdecimal() or not int(text):
+        raise Problem(f"FACES_MAX_UPLOAD_BYTES is {text!r}; it should be a number of bytes.")
+    return int(text) + _FORM_BYTES
