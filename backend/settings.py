@@ -71,7 +71,6 @@ DATABASES = {
             # WAL: readers do not wait for the writer. NORMAL loses no commit when a process dies.
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         },
-        "TEST": {"NAME": STORAGE_DIR / "run" / "test.sqlite3"},
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

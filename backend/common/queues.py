@@ -7,6 +7,7 @@ from typing import Final
 import redis
 from django.conf import settings
 from rq import Queue
+from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from backend.common import connections
@@ -46,6 +47,12 @@ def enqueue(name: str, task: str, argument: str, *, job_id: str) -> bool:
         logger.warning("the queue %s is out of reach, the sweep will see to it: %s", name, error)
         return False
     return True
+
+
+def forget(name: str, job_id: str) -> None:
+    """Take a job out of the queue, if it is there. Raises `redis.RedisError`."""
+    queue(name).remove(job_id)
+    queue(name).connection.delete(Job.key_for(job_id))
 
 
 def waiting(name: str) -> set[str]:

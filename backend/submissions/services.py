@@ -93,10 +93,11 @@ def publish(submission: Submission) -> bool:
 
 
 def erase(submission: Submission) -> None:
-    """Delete a submission for good: event, files, row. Raises `redis.RedisError`.
+    """Delete a submission for good: job, event, files, row. Raises `redis.RedisError`.
 
     The row goes last: while anything is left of it, it can be found and erased again.
     """
+    queues.forget(queues.UPLOADS, str(submission.pk))
     events.erase(submission)
     for file in (submission.image, submission.result):
         if file.name:
@@ -119,6 +120,9 @@ def _find_and_draw(submission: Submission) -> None:
     if submission.complete(analysis_id=found.analysis_id, faces_count=count, result=result):
         logger.info("done submission=%s faces=%d", submission.pk, count)
         publish(submission)
+    elif result and not Submission.objects.filter(pk=submission.pk).exists():
+        # Erased while it was worked on: deleted means gone.
+        submission.result.storage.delete(result)
 
 
 def _fail(submission: Submission, reason: str, *, permanent: bool) -> None:

@@ -1,0 +1,140 @@
+"""The faces of the same bytes are computed once. The people: Obama and Biden, as published."""
+
+import hashlib
+import io
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+import face_recognition
+import numpy
+from django.test import TransactionTestCase, override_settings
+from django.utils import timezone
+from PIL import Image
+
+import faceengine
+from backend.analysis import services
+from backend.analysis.models import Analysis, Face, State
+from backend.common import processes
+from tests import photos, pictures
+from wire.events import BoxShape
+
+OBAMA = photos.read("obama.jpg")
+SHA256 = hashlib.sha256(OBAMA).hexdigest()
+FACELESS = pictures.encoded(pictures.faceless())
+
+
+def analyse(data: bytes = OBAMA) -> services.Result:
+    return services.analyse(io.BytesIO(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def claimed(**changes: Any) -> Analysis:
+    """A row as another worker's claim makes it."""
+    claim = {
+        "sha256": SHA256,
+        "detector": "hog",
+        "detection_pixels": 1920 * 1080,
+        "model": faceengine.MODEL,
+        "claimed_by": "elsewhere/1/1",
+        "claimed_until": timezone.now() + timedelta(minutes=1),
+    }
+    return Analysis.objects.create(**{**claim, **changes})
+
+
+class AnalysisTests(TransactionTestCase):
+    def test_it_records_what_face_recognition_finds(self) -> None:
+        result = analyse()
+        pixels = face_recognition.load_image_file(io.BytesIO(OBAMA))
+        places = face_recognition.face_locations(pixels)
+        self.assertEqual([tuple(box.values()) for box in result.boxes], places)
+        stored = Face.objects.get()
+        encoding = numpy.frombuffer(stored.encoding, "<f4")
+        (expected,) = face_recognition.face_encodings(pixels, places, model="small")
+        self.assertLess(numpy.abs(encoding - expected).max(), 1e-4)
+
+    def test_the_result_names_detector_and_model(self) -> None:
+        analyse()
+        analysis = Analysis.objects.get()
+        self.assertEqual(
+            (analysis.detector, analysis.model, analysis.state, analysis.faces_count),
+            ("hog", faceengine.MODEL, State.DONE, 1),
+        )
+
+    def test_the_same_bytes_are_analysed_once(self) -> None:
+        with mock.patch.object(faceengine, "find_faces", wraps=faceengine.find_faces) as find:
+            first, second = analyse(), analyse()
+        self.assertEqual(first, second)
+        self.assertEqual(find.call_count, 1)
+
+    def test_other_detection_settings_are_another_analysis(self) -> None:
+        analyse(FACELESS)
+        with override_settings(FACES_MAX_DETECTION_PIXELS=20_000):
+            analyse(FACELESS)
+        self.assertEqual(Analysis.objects.count(), 2)
+
+    def test_an_image_without_faces_is_known_too(self) -> None:
+        self.assertEqual(analyse(FACELESS).boxes, [])
+        self.assertEqual(Analysis.objects.get().state, State.DONE)
+
+    def test_it_takes_over_from_a_worker_that_died_on_this_machine(self) -> None:
+        machine, _, _ = processes.identity().rpartition("/")
+        claimed(claimed_by=f"{machine}/before-our-time")
+        self.assertEqual(len(analyse().boxes), 1)
+
+    def test_it_takes_over_a_claim_that_ran_out(self) -> None:
+        claimed(claimed_until=timezone.now() - timedelta(seconds=1))
+        self.assertEqual(len(analyse().boxes), 1)
+
+    def test_it_waits_for_a_living_worker_and_takes_its_result(self) -> None:
+        other = claimed()
+
+        def finish(_: float) -> None:
+            Analysis.objects.filter(pk=other.pk).update(state=State.DONE)
+
+        with mock.patch("time.sleep", finish):
+            self.assertEqual(analyse(), services.Result(analysis_id=other.pk, boxes=[]))
+
+    def test_it_gives_up_waiting_and_asks_to_be_tried_again(self) -> None:
+        claimed()
+        with mock.patch("time.sleep"), self.assertRaises(services.AnalysisError) as caught:
+            analyse()
+        self.assertFalse(caught.exception.permanent)
+
+    def test_a_failure_leaves_no_claim_behind(self) -> None:
+        with self.assertRaises(services.AnalysisError) as caught:
+            analyse(OBAMA[:1000])
+        self.assertTrue(caught.exception.permanent)
+        self.assertFalse(Analysis.objects.exists())
+
+    def test_a_result_that_comes_after_its_claim_was_lost_is_dropped(self) -> None:
+        def lose_the_claim(*args: Any, **kwargs: Any) -> list[faceengine.Face]:
+            Analysis.objects.update(claimed_by="elsewhere/2/2")
+            return []
+
+        with (
+            mock.patch.object(faceengine, "find_faces", lose_the_claim),
+            self.assertRaises(services.AnalysisError) as caught,
+        ):
+            analyse()
+        self.assertFalse(caught.exception.permanent)
+        self.assertEqual(Analysis.objects.get().state, State.COMPUTING)
+
+
+class DrawingTests(TransactionTestCase):
+    def test_the_result_is_an_upright_jpeg_without_metadata(self) -> None:
+        picture = pictures.portrait()
+        turned = pictures.oriented(picture, 6)
+        box = BoxShape(top=10, right=60, bottom=70, left=20)
+        jpeg = services.draw(io.BytesIO(turned), [box])
+        with Image.open(io.BytesIO(jpeg)) as drawn:
+            self.assertEqual(
+                (drawn.format, drawn.size, dict(drawn.getexif())), ("JPEG", picture.size, {})
+            )
+
+
+class UnreferencedTests(TransactionTestCase):
+    def test_a_new_analysis_is_kept_until_its_submission_names_it(self) -> None:
+        analysis = claimed(state=State.DONE)
+        self.assertFalse(services.unreferenced().exists())
+        Analysis.objects.update(created_at=timezone.now() - timedelta(hours=2))
+        self.assertEqual(services.unreferenced().get(), analysis)

@@ -1,0 +1,64 @@
+"""What is deleted for its age: old submissions, and files that belong to none."""
+
+import uuid
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import Final
+
+from django.core.files.storage import Storage, default_storage
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from backend.submissions.models import Status, Submission
+
+_FOLDERS: Final = ("originals", "processed_faces")
+
+_SETTLED: Final = timedelta(days=1)
+"""A file is stored before its row: only a file older than this can be said to have none."""
+
+
+def older_than(days: int) -> QuerySet[Submission]:
+    """Submissions made more than `days` days ago that no worker has in hand, the oldest first."""
+    before = timezone.now() - timedelta(days=days)
+    old = Submission.objects.filter(created_at__lt=before).exclude(status=Status.PROCESSING)
+    return old.order_by("created_at")
+
+
+def stray_files(storage: Storage = default_storage) -> Iterator[str]:
+    """Names of stored files whose submission does not exist: left by a crash between two steps."""
+    files = _settled_files(storage)
+    while names := list(islice(files, 500)):
+        owners = {name: _owner(name) for name in names}
+        known = set(
+            Submission.objects.filter(pk__in=[id for id in owners.values() if id]).values_list(
+                "pk", flat=True
+            )
+        )
+        yield from (name for name, id in owners.items() if id not in known)
+
+
+def _settled_files(storage: Storage) -> Iterator[str]:
+    before = timezone.now() - _SETTLED
+    for folder in _FOLDERS:
+        for name in _files(storage, folder):
+            if storage.get_modified_time(name) < before:
+                yield name
+
+
+def _files(storage: Storage, folder: str) -> Iterable[str]:
+    try:
+        folders, files = storage.listdir(folder)
+    except FileNotFoundError:
+        return
+    yield from (f"{folder}/{file}" for file in files)
+    for inner in folders:
+        yield from _files(storage, f"{folder}/{inner}")
+
+
+def _owner(name: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(PurePosixPath(name).stem)
+    except ValueError:
+        return None

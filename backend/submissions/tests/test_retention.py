@@ -1,0 +1,77 @@
+"""What the retention command deletes, and what it leaves."""
+
+import io
+import os
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.test import TransactionTestCase
+from django.utils import timezone
+
+from backend.analysis.models import Analysis
+from backend.common import connections
+from backend.submissions import services, tasks
+from backend.submissions.models import Status, Submission
+from tests import pictures
+
+FACELESS = pictures.encoded(pictures.faceless())
+
+
+def run(**options: Any) -> str:
+    out = io.StringIO()
+    call_command("delete_old_submissions", stdout=out, **options)
+    return out.getvalue()
+
+
+class RetentionTests(TransactionTestCase):
+    def setUp(self) -> None:
+        connections.short().flushdb()
+        self.old = self.submission(days=31)
+        self.new = self.submission(days=29)
+
+    def submission(self, *, days: int) -> Submission:
+        submission = services.accept(ContentFile(FACELESS, name="nobody.jpg"))
+        tasks.process(str(submission.pk))
+        made = timezone.now() - timedelta(days=days)
+        Submission.objects.filter(pk=submission.pk).update(created_at=made)
+        return Submission.objects.get(pk=submission.pk)
+
+    def test_it_deletes_what_is_older_than_the_setting_and_nothing_else(self) -> None:
+        self.assertIn("Deleted 1 submissions.", run())
+        self.assertEqual(Submission.objects.get(), self.new)
+        self.assertFalse(default_storage.exists(self.old.image.name or ""))
+        self.assertTrue(default_storage.exists(self.new.image.name or ""))
+
+    def test_a_dry_run_tells_and_deletes_nothing(self) -> None:
+        self.assertIn("Would delete 1 submissions.", run(dry_run=True))
+        self.assertEqual(Submission.objects.count(), 2)
+
+    def test_zero_days_deletes_no_submission(self) -> None:
+        self.assertIn("Deleted 0 submissions.", run(days=0))
+
+    def test_negative_days_are_refused(self) -> None:
+        with self.assertRaises(CommandError):
+            run(days=-1)
+
+    def test_what_a_worker_has_in_hand_is_left(self) -> None:
+        Submission.objects.update(status=Status.PROCESSING)
+        self.assertIn("Deleted 0 submissions.", run())
+
+    def test_an_analysis_goes_with_the_last_submission_that_names_it(self) -> None:
+        Analysis.objects.update(created_at=timezone.now() - timedelta(days=40))
+        self.assertIn("Deleted 0 analyses", run())
+        Submission.objects.update(created_at=timezone.now() - timedelta(days=31))
+        self.assertIn("Deleted 1 analyses", run())
+
+    def test_a_file_without_a_row_goes_when_it_has_settled(self) -> None:
+        name = default_storage.save("originals/00/00/stray.jpg", ContentFile(b"x"))
+        self.assertIn("Deleted 0 files", run())
+        yesterday = time.time() - 2 * 86_400
+        os.utime(default_storage.path(name), (yesterday, yesterday))
+        self.assertIn("Deleted 1 files", run())
+        self.assertFalse(default_storage.exists(name))

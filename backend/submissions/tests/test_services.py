@@ -1,0 +1,249 @@
+"""A submission's way: accepted, worked on, told about, erased."""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+import redis
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.test import TransactionTestCase, override_settings
+from django.utils import timezone
+
+from backend.analysis import services as analysis
+from backend.common import connections, processes, queues
+from backend.submissions import services, tasks
+from backend.submissions.models import Status, Submission
+from tests import photos, pictures
+from wire import events as wire
+
+OBAMA = photos.read("obama.jpg")
+FACELESS = pictures.encoded(pictures.faceless())
+
+
+def accept(data: bytes = OBAMA, name: str = "obama.jpg") -> Submission:
+    return services.accept(ContentFile(data, name=name))
+
+
+def events_of(submission: Submission) -> list[wire.Entry]:
+    entries: Any = connections.short().xrange(wire.STREAM)
+    read = [wire.from_entry(id, fields) for id, fields in entries]
+    return [entry for entry in read if entry["submission_id"] == str(submission.pk)]
+
+
+class SubmissionCase(TransactionTestCase):
+    def setUp(self) -> None:
+        connections.short().flushdb()
+
+    def after(self, submission: Submission) -> Submission:
+        submission.refresh_from_db()
+        return submission
+
+
+class AcceptTests(SubmissionCase):
+    def test_the_row_the_file_and_the_job_are_there(self) -> None:
+        submission = self.after(accept())
+        self.assertEqual(submission.status, Status.QUEUED)
+        self.assertEqual(submission.image.read(), OBAMA)
+        self.assertEqual(queues.waiting(queues.UPLOADS), {str(submission.pk)})
+
+    def test_the_file_is_named_by_us_and_not_by_the_caller(self) -> None:
+        submission = accept(name="../../etc/passwd.JPG")
+        id = str(submission.pk)
+        self.assertEqual(submission.image.name, f"originals/{id[:2]}/{id[2:4]}/{id}.jpg")
+
+    def test_without_redis_it_is_accepted_all_the_same(self) -> None:
+        with mock.patch.object(queues, "queue", side_effect=redis.ConnectionError):
+            submission = accept()
+        self.assertEqual(self.after(submission).status, Status.QUEUED)
+        self.assertEqual(queues.waiting(queues.UPLOADS), set())
+
+    def test_a_row_that_cannot_be_saved_leaves_no_file(self) -> None:
+        with (
+            mock.patch.object(Submission, "save", side_effect=RuntimeError),
+            self.assertRaises(RuntimeError),
+            mock.patch.object(uuid, "uuid4", return_value=uuid.UUID(int=7)),
+        ):
+            accept()
+        self.assertFalse(default_storage.exists(f"originals/00/00/{uuid.UUID(int=7)}.jpg"))
+
+
+class ProcessTests(SubmissionCase):
+    def test_faces_are_found_drawn_and_told(self) -> None:
+        submission = accept()
+        tasks.process(str(submission.pk))
+        self.assertEqual(self.after(submission).status, Status.DONE)
+        self.assertEqual(submission.faces_count, 1)
+        self.assertTrue(default_storage.exists(submission.result.name or ""))
+        (event,) = events_of(submission)
+        self.assertEqual(event["outcome"], wire.Outcome.FACES)
+        self.assertEqual(submission.event_id, event["event_id"])
+
+    def test_no_face_is_told_and_nothing_is_drawn(self) -> None:
+        submission = accept(FACELESS)
+        tasks.process(str(submission.pk))
+        self.assertEqual(self.after(submission).status, Status.DONE)
+        self.assertFalse(submission.result)
+        self.assertEqual([event["outcome"] for event in events_of(submission)], ["no_faces"])
+
+    def test_a_task_that_runs_twice_does_its_work_once(self) -> None:
+        submission = accept()
+        with mock.patch.object(analysis, "analyse", wraps=analysis.analyse) as analyse:
+            tasks.process(str(submission.pk))
+            tasks.process(str(submission.pk))
+        self.assertEqual((analyse.call_count, len(events_of(submission))), (1, 1))
+
+    def test_what_is_no_image_fails_at_once_with_a_reason(self) -> None:
+        submission = accept(b"not an image")
+        tasks.process(str(submission.pk))
+        self.assertEqual(self.after(submission).status, Status.FAILED)
+        self.assertEqual(submission.attempts, 1)
+        self.assertIn("image", submission.reason)
+
+    def test_a_file_that_is_gone_fails_at_once_with_a_reason(self) -> None:
+        submission = accept()
+        default_storage.delete(submission.image.name or "")
+        tasks.process(str(submission.pk))
+        self.assertEqual(self.after(submission).reason, "The uploaded file is gone.")
+
+    def test_the_wait_doubles_from_five_seconds_and_the_eleventh_failure_is_the_last(self) -> None:
+        submission = accept()
+        waits = []
+        for _ in range(11):
+            with mock.patch.object(analysis, "analyse", side_effect=OSError("disk")):
+                tasks.process(str(submission.pk))
+            if self.after(submission).status == Status.QUEUED:
+                waits.append(round((submission.due_at - timezone.now()).total_seconds()))
+                Submission.objects.update(due_at=timezone.now())
+        self.assertEqual(waits, [5 * 2**n for n in range(10)])
+        self.assertEqual(submission.status, Status.FAILED)
+        self.assertEqual(submission.reason, services.GIVEN_UP)
+        self.assertEqual([event["outcome"] for event in events_of(submission)], ["failed"])
+
+    def test_a_retry_that_is_not_due_is_left_alone(self) -> None:
+        submission = accept()
+        Submission.objects.update(due_at=timezone.now() + timedelta(seconds=5))
+        tasks.process(str(submission.pk))
+        self.assertEqual(self.after(submission).status, Status.QUEUED)
+
+    def test_who_lost_the_claim_changes_nothing(self) -> None:
+        submission = accept()
+
+        def lose(*args: Any, **kwargs: Any) -> analysis.Result:
+            Submission.objects.update(claimed_by="elsewhere/1/1")
+            return analysis.Result(analysis_id=0, boxes=[])
+
+        with mock.patch.object(analysis, "analyse", lose):
+            tasks.process(str(submission.pk))
+        self.assertEqual(self.after(submission).status, Status.PROCESSING)
+        self.assertEqual(events_of(submission), [])
+
+    def test_an_image_erased_while_in_work_leaves_nothing(self) -> None:
+        submission = accept()
+
+        def erase_meanwhile(*args: Any, **kwargs: Any) -> bytes:
+            services.erase(Submission.objects.get())
+            return b"jpeg"
+
+        with mock.patch.object(analysis, "draw", erase_meanwhile):
+            tasks.process(str(submission.pk))
+        result = submission.result.field.generate_filename(submission, "result.jpg")
+        self.assertFalse(default_storage.exists(result))
+        self.assertFalse(default_storage.exists(submission.image.name or ""))
+
+
+class SweepTests(SubmissionCase):
+    def in_work(self, **claim: Any) -> Submission:
+        submission = accept()
+        claim = {"claimed_until": timezone.now() + timedelta(minutes=1), **claim}
+        Submission.objects.update(status=Status.PROCESSING, attempts=1, **claim)
+        return submission
+
+    def test_work_of_a_worker_that_died_here_is_queued_again_at_once(self) -> None:
+        machine, _, _ = processes.identity().rpartition("/")
+        submission = self.in_work(claimed_by=f"{machine}/before-our-time")
+        tasks.sweep()
+        self.assertEqual(self.after(submission).status, Status.QUEUED)
+        self.assertLessEqual(submission.due_at, timezone.now())
+
+    def test_work_whose_time_ran_out_elsewhere_is_queued_again(self) -> None:
+        past = timezone.now() - timedelta(seconds=1)
+        submission = self.in_work(claimed_by="elsewhere/1/1", claimed_until=past)
+        tasks.sweep()
+        self.assertEqual(self.after(submission).status, Status.QUEUED)
+
+    def test_work_in_good_hands_is_left_there(self) -> None:
+        submission = self.in_work(claimed_by=processes.identity())
+        tasks.sweep()
+        self.assertEqual(self.after(submission).status, Status.PROCESSING)
+
+    def test_an_image_that_kills_its_worker_each_time_fails_in_the_end(self) -> None:
+        submission = self.in_work(claimed_by="elsewhere/1/1", claimed_until=timezone.now())
+        Submission.objects.update(attempts=11)
+        tasks.sweep()
+        self.assertEqual(self.after(submission).status, Status.FAILED)
+
+    def test_a_row_whose_job_was_lost_is_enqueued_again_once(self) -> None:
+        submission = accept()
+        connections.short().flushdb()
+        Submission.objects.update(created_at=timezone.now() - timedelta(seconds=10))
+        tasks.sweep()
+        tasks.sweep()
+        self.assertEqual(queues.queue(queues.UPLOADS).get_job_ids(), [str(submission.pk)])
+
+    def test_a_retry_is_enqueued_when_it_is_due_and_not_before(self) -> None:
+        submission = accept()
+        connections.short().flushdb()
+        Submission.objects.update(attempts=1, due_at=timezone.now() + timedelta(seconds=60))
+        tasks.sweep()
+        self.assertEqual(queues.waiting(queues.UPLOADS), set())
+        Submission.objects.update(due_at=timezone.now())
+        tasks.sweep()
+        self.assertEqual(queues.waiting(queues.UPLOADS), {str(submission.pk)})
+
+    def test_an_outcome_that_redis_did_not_hear_of_is_told_later(self) -> None:
+        submission = accept()
+        with mock.patch.object(connections, "short", side_effect=redis.ConnectionError):
+            tasks.process(str(submission.pk))
+            tasks.sweep()
+        Submission.objects.update(processed_at=timezone.now() - timedelta(seconds=10))
+        tasks.sweep()
+        tasks.sweep()
+        self.assertEqual(len(events_of(submission)), 1)
+
+    def test_what_an_emptied_redis_lost_is_told_again_once(self) -> None:
+        submission = accept()
+        tasks.process(str(submission.pk))
+        tasks.sweep()
+        connections.short().flushdb()
+        Submission.objects.update(processed_at=timezone.now() - timedelta(seconds=10))
+        tasks.sweep()
+        tasks.sweep()
+        self.assertEqual(len(events_of(submission)), 1)
+
+
+class EraseTests(SubmissionCase):
+    def test_nothing_is_left_anywhere(self) -> None:
+        submission = accept()
+        tasks.process(str(submission.pk))
+        self.after(submission)
+        names = [submission.image.name or "", submission.result.name or ""]
+        services.erase(submission)
+        self.assertEqual([default_storage.exists(name) for name in names], [False, False])
+        self.assertEqual(events_of(submission), [])
+        self.assertFalse(Submission.objects.exists())
+        keys: Any = connections.short().keys()
+        leftovers = [key for key in keys if names[0][-40:-4] in key]
+        self.assertEqual(leftovers, [])
+
+    @override_settings(CACHE_BACKEND_URL="redis://127.0.0.1:1/0")
+    def test_without_redis_the_row_stays_so_that_it_can_be_erased_later(self) -> None:
+        submission = accept()
+        connections.short.cache_clear()
+        self.addCleanup(connections.short.cache_clear)
+        queues.queue.cache_clear()
+        self.addCleanup(queues.queue.cache_clear)
+        with self.assertRaises(redis.RedisError):
+            services.erase(submission)
+        self.assertTrue(Submission.objects.exists())
