@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
-from redis.connection import parse_url
+from redis.asyncio import ConnectionPool
 
 from wire import environment
 from wsserver.door import Network
@@ -138,7 +138,7 @@ def _networks(environ: Mapping[str, str], name: str) -> tuple[Network, ...]:
 def _redis_url(environ: Mapping[str, str], name: str) -> str:
     text = _value(environ, name)
     try:
-        parse_url(text)
+        ConnectionPool.from_url(text)
     except ValueError as error:
         # The value may hold a password and stays out of the log.
         raise SettingError(f"{name} must be an address like redis://127.0.0.1:8283/0") from error
