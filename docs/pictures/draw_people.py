@@ -23,7 +23,7 @@ TEETH: Colour = (250, 248, 244)
 
 @dataclass(frozen=True)
 class Person:
-    """Where the head is and how large (shares of the picture's width and height), and its colours."""
+    """Where the head is and how large, as shares of the picture's size, and its colours."""
 
     x: float
     y: float

@@ -1,0 +1,165 @@
+"""Checks, processes, throttling, log lines and the error shape."""
+
+import logging
+import subprocess
+import sys
+from typing import Any
+from unittest import mock
+
+import redis
+from django.core import checks
+from django.core.cache import cache
+from django.db import OperationalError
+from django.test import Client, SimpleTestCase, TestCase, override_settings
+
+from backend.common import connections, logs, processes
+from backend.submissions import services
+
+
+class ProductionCheckTests(SimpleTestCase):
+    def ids(self) -> set[str]:
+        return {str(message.id) for message in checks.run_checks() if message.level >= checks.ERROR}
+
+    @override_settings(
+        ENVIRONMENT="production", SECRET_KEY="insecure-x", DEBUG=True, ALLOWED_HOSTS=["*"]
+    )
+    def test_what_is_unsafe_is_refused_in_production(self) -> None:
+        self.assertLessEqual({"faces.E001", "faces.E002", "faces.E003"}, self.ids())
+
+    @override_settings(SECRET_KEY="insecure-x", DEBUG=True, ALLOWED_HOSTS=["*"])
+    def test_a_laptop_may_do_as_it_likes(self) -> None:
+        self.assertEqual(self.ids(), set())
+
+    @override_settings(
+        ENVIRONMENT="production", SECRET_KEY="k" * 50, DEBUG=False, ALLOWED_HOSTS=["faces.example"]
+    )
+    def test_a_safe_production_passes(self) -> None:
+        self.assertEqual(self.ids(), set())
+
+
+class ProcessTests(SimpleTestCase):
+    def test_a_process_that_runs_is_not_gone(self) -> None:
+        self.assertFalse(processes.is_gone(processes.identity()))
+
+    def test_a_process_that_ended_is_gone_also_before_its_parent_noticed(self) -> None:
+        code = "from backend.common import processes; print(processes.identity())"
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as ended:
+            assert ended.stdout is not None
+            holder = ended.stdout.read().decode().strip()  # until it closes its output, at its end
+            deadline_polls = 500
+            while not processes.is_gone(holder) and deadline_polls:
+                deadline_polls -= 1
+            self.assertTrue(processes.is_gone(holder))
+
+    def test_another_process_with_the_same_number_does_not_hide_its_end(self) -> None:
+        machine, _, started = processes.identity().rpartition("/")
+        self.assertTrue(processes.is_gone(f"{machine}/{int(started) - 1}"))
+
+    def test_of_a_process_elsewhere_nothing_is_known(self) -> None:
+        for holder in ("elsewhere/pid:[1]/1/1", "", "nonsense", "a/b/c"):
+            with self.subTest(holder):
+                self.assertFalse(processes.is_gone(holder))
+
+
+class UploadThrottleTests(TestCase):
+    def setUp(self) -> None:
+        cache.clear()
+
+    def statuses(self, count: int, **headers: str) -> list[int]:
+        return [self.client.post("/image/", headers=headers).status_code for _ in range(count)]
+
+    @override_settings(FACES_UPLOAD_RATE=(2, 3600))
+    def test_the_third_upload_of_an_address_is_told_when_to_come_back(self) -> None:
+        self.assertEqual(self.statuses(3), [400, 400, 429])
+        answer = self.client.post("/image/")
+        self.assertTrue(0 < int(answer["Retry-After"]) <= 3600)
+        self.assertEqual(list(answer.json()), ["detail"])
+
+    @override_settings(FACES_UPLOAD_RATE=(1, 3600))
+    def test_every_address_has_its_own_count(self) -> None:
+        self.assertEqual(self.statuses(1, x_real_ip="10.1.1.1"), [400])
+        self.assertEqual(self.statuses(2, x_real_ip="10.1.1.2"), [400, 429])
+
+    @override_settings(FACES_UPLOAD_RATE=None)
+    def test_no_limit_is_no_limit(self) -> None:
+        self.assertEqual(set(self.statuses(20)), {400})
+
+    @override_settings(FACES_UPLOAD_RATE=(1, 3600))
+    def test_without_redis_nobody_is_turned_away(self) -> None:
+        with mock.patch.object(cache, "add", side_effect=redis.ConnectionError):
+            self.assertEqual(self.statuses(3), [400] * 3)
+
+
+class HealthTests(TestCase):
+    def test_alive_is_ok_in_plain_text(self) -> None:
+        answer = self.client.get("/healthcheck")
+        self.assertEqual((answer.status_code, answer.content), (200, b"OK"))
+
+    def test_readiness_names_what_is_missing(self) -> None:
+        with mock.patch.object(connections, "short", side_effect=redis.ConnectionError):
+            answer = self.client.get("/readiness/")
+        self.assertEqual(answer.status_code, 503)
+        expected = {"ready": False, "database": "ok", "redis": "missing", "worker": "missing"}
+        self.assertEqual(answer.json(), expected)
+
+
+class ErrorShapeTests(TestCase):
+    def test_unknown_paths_and_methods_answer_in_json(self) -> None:
+        for method, path, status in (
+            ("get", "/nowhere", 404),
+            ("get", "/image/", 405),
+            ("delete", "/image", 405),
+            ("get", "/image/00000000-0000-0000-0000-000000000000/", 404),
+            ("get", "/image/not-an-id/", 404),
+        ):
+            with self.subTest(f"{method} {path}"):
+                answer = getattr(self.client, method)(path)
+                self.assertEqual((answer.status_code, list(answer.json())), (status, ["detail"]))
+
+    def test_a_foreign_host_name_is_refused_in_json(self) -> None:
+        answer = self.client.get("/image/", headers={"host": "evil.example"})
+        self.assertEqual((answer.status_code, list(answer.json())), (400, ["detail"]))
+
+    def test_a_fault_of_ours_carries_no_traceback(self) -> None:
+        client = Client(raise_request_exception=False)
+        with mock.patch("backend.submissions.views.UploadSerializer", side_effect=ValueError("x")):
+            answer = client.post("/image/")
+        self.assertEqual((answer.status_code, list(answer.json())), (500, ["detail"]))
+        self.assertNotIn("ValueError", answer.content.decode())
+
+    def test_a_database_that_is_busy_or_full_asks_to_try_again(self) -> None:
+        from django.core.files.uploadedfile import SimpleUploadedFile
+
+        from tests import pictures
+
+        file = SimpleUploadedFile("a.png", pictures.encoded(pictures.faceless(), "PNG"))
+        with mock.patch.object(services, "accept", side_effect=OperationalError("locked")):
+            answer = self.client.post("/image/", {"image": file})
+        self.assertEqual(answer.status_code, 503)
+        self.assertEqual(answer["Retry-After"], "5")
+
+
+class RequestIdTests(SimpleTestCase):
+    def record_during(self, given: str) -> tuple[str, str]:
+        record = logging.LogRecord("name", logging.INFO, "", 0, "text", None, None)
+
+        def respond(request: Any) -> Any:
+            logs.RequestIdFilter().filter(record)
+            return {}
+
+        request: Any = mock.Mock(headers={"X-Request-ID": given})
+        response: Any = logs.RequestIdMiddleware(respond)(request)
+        return getattr(record, "request", ""), response["X-Request-ID"]
+
+    def test_a_line_written_during_a_request_names_it(self) -> None:
+        self.assertEqual(self.record_during("abc-12345"), (" request=abc-12345", "abc-12345"))
+
+    def test_an_id_that_could_forge_a_line_is_replaced(self) -> None:
+        for hostile in ("", "a\nINFO forged", "x" * 65, "short", "ünïcödé-id"):
+            with self.subTest(hostile):
+                self.assertRegex(self.record_during(hostile)[1], r"\A[0-9a-f]{32}\Z")
+
+    def test_a_line_written_outside_names_none(self) -> None:
+        record: Any = logging.LogRecord("name", logging.INFO, "", 0, "text", None, None)
+        logs.RequestIdFilter().filter(record)
+        self.assertEqual(record.request, "")
