@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from pathlib import Path
 from typing import Final
 
 from tools import debian
@@ -19,7 +20,7 @@ NICENESS: Final = 10
 
 def nginx(stack: Stack, *, connections: int, as_root: bool) -> str:
     """nginx.conf: the shared rules of `nginx/`, and what is of this stack alone."""
-    run = stack.run / "nginx"
+    run, inside = stack.run / "nginx", inside_socket(stack)
     # Started by root, nginx would drop to a user who may not enter the folders of the checkout.
     user = "user root;\n" if as_root else ""
     temporary = "\n".join(
@@ -32,7 +33,7 @@ def nginx(stack: Stack, *, connections: int, as_root: bool) -> str:
 worker_processes 2;
 worker_shutdown_timeout 10s;
 pid "{run}/nginx.pid";
-error_log stderr warn;
+error_log stderr error;
 
 events {{
     worker_connections {connections};
@@ -44,17 +45,28 @@ http {{
     include "{ROOT}/nginx/http.conf";
     access_log /dev/stdout faces if=$worth_logging;
 
+    client_max_body_size {stack.max_body_bytes};
+
     server {{
         listen {stack.nginx};
-        client_max_body_size {stack.max_body_bytes};
-        set $backend_address {stack.backend.reached_at};
+        set $inside "unix:{inside}";
         set $ws_address {stack.ws.reached_at};
         set $media_dir "{stack.storage}/media";
-
         include "{ROOT}/nginx/faces.conf";
+    }}
+
+    server {{
+        listen "unix:{inside}";
+        set $backend_address {stack.backend.reached_at};
+        include "{ROOT}/nginx/inside.conf";
     }}
 }}
 """
+
+
+def inside_socket(stack: Stack) -> Path:
+    """The socket between nginx's two servers."""
+    return stack.run / "nginx" / "inside.sock"
 
 
 def redis(stack: Stack, address: Address) -> str:
@@ -105,7 +117,9 @@ def commands(stack: Stack) -> dict[str, tuple[list[str], str]]:
     python = sys.executable
     gunicorn = [python, "-m", "gunicorn", "-c", "tools/gunicorn_conf.py", "backend.wsgi"]
     work = ["nice", "-n", str(NICENESS), python, "manage.py", "work"]
-    front = [_program_file("nginx"), "-e", "stderr", "-c", f"{stack.run}/nginx.conf"]
+    nginx = shlex.join([_program_file("nginx"), "-e", "stderr", "-c", f"{stack.run}/nginx.conf"])
+    # A nginx that crashed leaves its socket behind, and none starts where there is one.
+    front = ["sh", "-c", f"rm -f {shlex.quote(str(inside_socket(stack)))}; exec {nginx}"]
     listed = {
         "backend": (gunicorn, "TERM"),
         "worker": (work, "TERM"),

@@ -1,6 +1,7 @@
 """What is to run, and where: the settings that the launcher needs, read and checked."""
 
 import ipaddress
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from tools.say import Problem
 # nginx and supervisor have no way to write these in a file name.
 _UNSPEAKABLE: Final = re.compile(r"[\"'\\${};#%\x00-\x1f]")
 _FORM_BYTES: Final = 64 * 1024
+# The name of a Unix socket has at most 107 bytes, and one lies below this folder.
+_MAX_STORAGE_BYTES: Final = 107 - len("/run/nginx/inside.sock")
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ def _storage(text: str) -> Path:
     for path in (storage, ROOT):
         if _UNSPEAKABLE.search(str(path)):
             raise Problem(f"the folder {path} has a character in its name that nginx cannot take.")
+    if len(os.fsencode(storage)) > _MAX_STORAGE_BYTES:
+        raise Problem(f"the name of the folder {storage} is too long for a socket in it.")
     return storage
 
 
