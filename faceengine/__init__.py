@@ -14,7 +14,7 @@ from .drawing import draw_boxes
 from .errors import FaceEngineError, ImageError, ModelError, Problem
 from .faces import Box, Face, Point, Pose, Quality, Reason
 from .images import ImageInfo, Source, check_image, load_image
-from .runtime import MODEL
+from .runtime import MODEL, configure
 
 if TYPE_CHECKING:
     from .engine import DETECTORS, MAX_DETECTION_PIXELS, distance, encode_many, find_faces, load
@@ -36,6 +36,7 @@ __all__ = [
     "Reason",
     "Source",
     "check_image",
+    "configure",
     "distance",
     "draw_boxes",
     "encode_many",

@@ -1,25 +1,30 @@
-"""Faces of an image, the whole way: detect, measure, encode."""
+"""Faces of an image, the whole way: detect, cut out, measure, encode."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING
 
-import dlib
-import numpy
-from numpy.typing import NDArray
 from PIL import Image
 
-from .faces import Box, Face, Point, Pose, Quality
-from .images import Source, load_image
-from .runtime import model_file, once
+from . import detection, encoding, landmarks, quality
+from .detection import DETECTORS, Detector
+from .encoding import distance
+from .faces import Box, Face, Quality
+from .images import MAX_PIXELS, Source
+from .landmarks import Chip
+from .models import CHIP_SIDE_PX
+from .photo import Photo, View, photo
 
 if TYPE_CHECKING:
     from .faces import Encoding
 
-Detector = Literal["hog", "cnn"]
-DETECTORS: tuple[Detector, ...] = ("hog", "cnn")
+__all__ = ["DETECTORS", "MAX_DETECTION_PIXELS", "distance", "encode_many", "find_faces", "load"]
+
 MAX_DETECTION_PIXELS = 1920 * 1080
+"""The default of the most pixels that are searched for faces; a larger image is reduced first."""
 
 
 def find_faces(
@@ -28,47 +33,138 @@ def find_faces(
     encode: bool = True,
     *,
     max_detection_pixels: int = MAX_DETECTION_PIXELS,
+    max_pixels: int = MAX_PIXELS,
 ) -> list[Face]:
-    if detector not in DETECTORS:
-        raise ValueError(f"no detector is called {detector!r}; there are {', '.join(DETECTORS)}")
-    picture = image if isinstance(image, Image.Image) else load_image(image)
-    pixels = numpy.asarray(picture.convert("RGB"))
-    scale = min(1.0, (max_detection_pixels / (picture.width * picture.height)) ** 0.5)
-    small = pixels
-    if scale < 1:
-        size = (round(picture.width * scale), round(picture.height * scale))
-        small = numpy.asarray(picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0))
-    predictor = once("landmarks", lambda: dlib.shape_predictor(str(model_file("shape_predictor_5_face_landmarks.dat"))))
-    encoder = once("encoder", lambda: dlib.face_recognition_model_v1(str(model_file("dlib_face_recognition_resnet_model_v1.dat"))))
-    faces = []
-    for raw, score in _detect(small, detector):
-        top, right, bottom, left = (round(side / scale) for side in raw)
-        box = Box(max(top, 0), min(right, picture.width), min(bottom, picture.height), max(left, 0))
-        shape = predictor(pixels, dlib.rectangle(box.left, box.top, box.right, box.bottom))
-        encoding = None
-        if encode:
-            encoding = numpy.array(encoder.compute_face_descriptor(pixels, shape), numpy.float32)
-        quality = Quality(score, min(box.width, box.height), 0.0, Pose(0.0, 0.0), None)
-        faces.append(Face(box, encoding, quality, tuple(Point(p.x, p.y) for p in shape.parts())))
-    return faces
+    """Find the faces of `image`, best first, as `face_recognition.face_locations` orders them.
+
+    `image` is an upright Pillow image (`load_image` makes one), or a source that `load_image`
+    takes: then no more of a big JPEG is decoded than is needed, and `max_pixels` is the pixel cap.
+    `detector` is "hog", dlib's frontal face detector, or "cnn", dlib's network for faces at any
+    angle. Both search the image at twice its size, and boxes are those of `face_recognition` on
+    images of up to `max_detection_pixels`. A larger image is searched at a smaller scale; boxes are
+    in the full image's pixels all the same, and landmarks and encodings made from its full detail.
+
+    Raises `ImageError` as `load_image` does, and `ModelError` where a model can not be loaded.
+    """
+    detector = detection.checked(detector)
+    limits = {"max_detection_pixels": max_detection_pixels, "max_pixels": max_pixels}
+    found = _find(image, detector, encode, **limits)
+    return _encoded([found])[0] if encode else [each.face() for each in found]
 
 
-def _detect(pixels: NDArray[numpy.uint8], detector: Detector) -> list[tuple[Any, float]]:
-    if detector == "cnn":
-        net = once("cnn", lambda: dlib.cnn_face_detection_model_v1(str(model_file("mmod_human_face_detector.dat"))))
-        return [((f.rect.top(), f.rect.right(), f.rect.bottom(), f.rect.left()), f.confidence) for f in net(pixels, 1)]
-    hog = once("hog", dlib.get_frontal_face_detector)
-    rects, scores, _ = hog.run(pixels, 1, 0.0)
-    return [((r.top(), r.right(), r.bottom(), r.left()), s) for r, s in zip(rects, scores, strict=True)]
+def encode_many(
+    images: Iterable[Image.Image | Source],
+    detector: Detector = "hog",
+    *,
+    max_detection_pixels: int = MAX_DETECTION_PIXELS,
+    max_pixels: int = MAX_PIXELS,
+) -> list[list[Face]]:
+    """`find_faces` of each of `images`, in order, with all their faces encoded in one batch.
 
-
-def encode_many(images: Iterable[Image.Image | Source], detector: Detector = "hog") -> list[list[Face]]:
-    return [find_faces(image, detector) for image in images]
+    One image is held in memory at a time. The first one that can not be used ends it with its
+    `ImageError`; to go on without it, check the images first (`check_image`).
+    """
+    detector = detection.checked(detector)
+    limits = {"max_detection_pixels": max_detection_pixels, "max_pixels": max_pixels}
+    return _encoded([_find(image, detector, True, **limits) for image in images])
 
 
 def load(detector: Detector = "hog") -> None:
-    find_faces(Image.new("RGB", (64, 64)), detector)
+    """Load every model that `find_faces` needs with `detector`, converting them first if need be.
+
+    Optional: models load on first use. Call it once before a process forks its workers, and what
+    is loaded is shared by all of them. With the provider "cuda", load after the fork instead.
+    """
+    detection.load(detection.checked(detector))
+    landmarks.load()
+    encoding.load()
 
 
-def distance(a: Encoding, b: Encoding) -> float:
-    return float(numpy.linalg.norm(numpy.asarray(a, numpy.float64) - numpy.asarray(b, numpy.float64)))
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A face before it is encoded."""
+
+    box: Box
+    quality: Quality
+    chip: Chip
+
+    def face(self, encoded: Encoding | None = None) -> Face:
+        return Face(self.box, encoded, self.quality, self.chip.landmarks)
+
+
+def _find(
+    image: Image.Image | Source,
+    detector: Detector,
+    encode: bool,
+    *,
+    max_detection_pixels: int,
+    max_pixels: int,
+) -> list[_Found]:
+    picture = photo(
+        image, max_pixels=max_pixels, max_detection_pixels=max_detection_pixels, encode=encode
+    )
+    view = picture.whole(max_detection_pixels)
+    detected = detection.detect(view.pixels, detector)
+    outers = [_outer(view, each) for each in detected]
+    boxes = [_inner(outer, picture.size) for outer in outers]
+    chips = _chips(picture, view, boxes, detailed=encode)
+    return [
+        _Found(box, quality.measure(outer, box, picture.size, each.score, chip), chip)
+        for each, outer, box, chip in zip(detected, outers, boxes, chips, strict=True)
+    ]
+
+
+def _chips(picture: Photo, view: View, boxes: Sequence[Box], *, detailed: bool) -> list[Chip]:
+    """The chips of `boxes`: from the searched pixels if they are all there are, else from better.
+
+    A chip that a reduced image would have to enlarge is worth decoding the rest, if it is encoded.
+    """
+    if picture.scale == 1 and view.scale_x == 1:
+        return [landmarks.cut(view, box) for box in boxes]
+    chips = [landmarks.cut(picture.around(box), box) for box in boxes]
+    lacking = any(chip.side_px < CHIP_SIDE_PX for chip in chips)
+    if detailed and lacking and picture.sharpen():
+        chips = [landmarks.cut(picture.around(box), box) for box in boxes]
+    return chips
+
+
+def _outer(view: View, found: detection.Detection) -> Box:
+    """The box in the full image's pixels; it may reach outside."""
+    top, right, bottom, left, _ = found
+    return Box(
+        _full(top, view.scale_y),
+        _full(right, view.scale_x),
+        _full(bottom, view.scale_y),
+        _full(left, view.scale_x),
+    )
+
+
+def _full(place: int, scale: float) -> int:
+    """A detected edge, in pixels of an image reduced to `scale`, in pixels of the full image.
+
+    The first half pixel of the offset is geometry: pixel 0 of the reduced image is the middle of
+    several. The rest follows dlib, whose pyramid adds 0.3 pixels a level (`pyramid_down::point_up`)
+    to the image of twice the size: summed over the levels that the reduction went down instead,
+    3/4 of (1 / scale - 1). With it boxes lie within 1 to 3 pixels of those of the full image.
+    """
+    return round(place / scale + 1.25 * (1 / scale - 1))
+
+
+def _inner(outer: Box, size: tuple[int, int]) -> Box:
+    """`outer` cut to the image, as `face_recognition` cuts it."""
+    width, height = size
+    top, right, bottom, left = outer
+    return Box(max(top, 0), min(right, width), min(bottom, height), max(left, 0))
+
+
+def _encoded(found: Sequence[Sequence[_Found]]) -> list[list[Face]]:
+    """The faces of several images, encoded together."""
+    chips = [each.chip.pixels for each in chain.from_iterable(found)]
+    encodings = iter(encoding.encode(chips))
+    return [
+        [
+            each.face(encoded)
+            for each, encoded in zip(faces, islice(encodings, len(faces)), strict=True)
+        ]
+        for faces in found
+    ]

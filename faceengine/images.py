@@ -1,5 +1,6 @@
 """Bytes to pixels, and a firm no to everything that is not an image. Imports Pillow alone."""
 
+import math
 import os
 import struct
 import zlib
@@ -53,18 +54,36 @@ def load_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode `source` into an upright RGB image: the first frame, transparency on white.
 
     Accepts JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC and AVIF. All eight EXIF orientations are applied
-    and the EXIF data is left out. A file object is read from its start.
+    and the metadata is left out. A file object is read from its start.
 
     Raises `ImageError` for what is no image, is damaged or cut short, or has over `max_pixels`
     pixels (checked before a pixel is decoded), and `OSError` where the file itself can not be read.
     """
+    return load_reduced(source, max_pixels, max_pixels=max_pixels)[0]
+
+
+def load_reduced(
+    source: Source, enough_pixels: int, *, max_pixels: int
+) -> tuple[Image.Image, tuple[int, int]]:
+    """As `load_image`, but a JPEG larger than `enough_pixels` may come out at 1/2, 1/4 or 1/8.
+
+    Returns the image and the size (width, height) that it has at full scale, upright. The image
+    has at least `enough_pixels` pixels, or is at full scale.
+    """
     with opened(source, max_pixels) as image:
-        turn = pixels.orientation(image)
+        size, turn = image.size, pixels.orientation(image)
+        _draft(image, enough_pixels)
         image.load()
-        # TIFF and HEIC are turned by their own decoders, which then drop the tag.
-        turn = turn if pixels.orientation(image) == turn else 1
-        upright = pixels.upright(pixels.to_rgb(image), turn)
-        return bare(upright)
+        turn = _turn_left(image, turn)
+        decoded = pixels.upright(pixels.to_rgb(image), turn)
+    return bare(decoded), size if turn not in pixels.SIDEWAYS else (size[1], size[0])
+
+
+def _draft(image: ImageFile.ImageFile, enough_pixels: int) -> None:
+    """Have a JPEG decoded at the smallest scale that leaves `enough_pixels`."""
+    share = (enough_pixels / (image.width * image.height)) ** 0.5
+    if share < 1 and formats.name(image) == "JPEG":
+        image.draft(None, (math.ceil(image.width * share), math.ceil(image.height * share)))
 
 
 def check_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
@@ -77,11 +96,16 @@ def check_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     with opened(source, max_pixels) as image:
         name, size = formats.name(image), image.size
         turn = pixels.orientation(image)
-        image.draft(None, (1, 1))
+        _draft(image, 1)
         image.load()
-        turn = turn if pixels.orientation(image) == turn else 1
+        turn = _turn_left(image, turn)
     width, height = size if turn not in pixels.SIDEWAYS else size[::-1]
     return ImageInfo(name, width, height)
+
+
+def _turn_left(image: Image.Image, turn: int) -> int:
+    """What is left to do of `turn`: decoders that turn the pixels themselves drop the tag."""
+    return turn if pixels.orientation(image) == turn else 1
 
 
 def bare(image: Image.Image) -> Image.Image:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,71 @@ Loaded = TypeVar("Loaded")
 
 MODEL = "dlib_face_recognition_resnet_model_v1"
 """The name of the model that makes the encodings; only encodings of one model can be compared."""
+
+_PROVIDERS = {
+    "cpu": ("CPUExecutionProvider", "onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How models are run; see `configure`."""
+
+    model_cache: Path | None = None
+    providers: tuple[str, ...] = ("cpu",)
+    threads: int = 1
+
+
+_lock = threading.RLock()
+_loaded: dict[str, Any] = {}
+_settings = Settings()
+
+
+def configure(
+    *,
+    model_cache: str | os.PathLike[str] | None = None,
+    providers: Sequence[str] | None = None,
+    threads: int | None = None,
+) -> None:
+    """Set how this process runs its models; what is not named stays as it is.
+
+    `model_cache` is the folder of the converted models (default: `faceengine` in the user's cache
+    folder). `providers` are tried in order: "cpu", "cuda", "openvino"; one that is not installed
+    is a `ModelError` as soon as a model is loaded. `threads` is how many a model may use: 1 by
+    default, because one worker process a core uses the cores better. Models that are loaded
+    already are loaded anew on their next use.
+    """
+    global _settings
+    unknown = [name for name in providers or () if name not in _PROVIDERS]
+    if unknown or providers == ():
+        raise ValueError(f"no such provider: {unknown}; there are {', '.join(_PROVIDERS)}")
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, not {threads}")
+    with _lock:
+        changed = _settings
+        if model_cache is not None:
+            changed = replace(changed, model_cache=Path(model_cache))
+        if providers is not None:
+            changed = replace(changed, providers=tuple(providers))
+        if threads is not None:
+            changed = replace(changed, threads=threads)
+        if changed != _settings:
+            _settings = changed
+            _loaded.clear()
+
+
+def once(key: str, load: Callable[[], Loaded]) -> Loaded:
+    """The one object of this process called `key`; `load` makes it on first use."""
+    found = _loaded.get(key)
+    if found is None:
+        with _lock:
+            found = _loaded.get(key)
+            if found is None:
+                found = _loaded[key] = load()
+    value: Loaded = found
+    return value
 
 
 def model_file(name: str) -> Path:
@@ -31,22 +97,45 @@ def model_file(name: str) -> Path:
     return file
 
 
-@dataclass
-class _Runtime:
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    loaded: dict[str, Any] = field(default_factory=dict)
+def session(name: str, digest: str, build: Callable[[bytes], bytes]) -> Any:
+    """An ONNX Runtime session of dlib's model file `name`, whose SHA-256 is `digest`."""
+    import onnxruntime
+
+    from .models.cache import converted
+
+    providers = _installed(onnxruntime.get_available_providers())
+    model = converted(model_file(name), digest, cache_folder(), build)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _settings.threads
+    options.inter_op_num_threads = 1
+    # The arena keeps the largest memory it ever needed; a worker that met one huge image would
+    # hold it for good.
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=providers)
 
 
-_runtime = _Runtime()
+def cache_folder() -> Path:
+    """Where converted models are kept: what `configure` said, else the user's cache folder."""
+    if _settings.model_cache is not None:
+        return _settings.model_cache
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "faceengine"
 
 
-def once(key: str, load: Callable[[], Loaded]) -> Loaded:
-    """The one object of this process called `key`; `load` makes it on first use."""
-    found = _runtime.loaded.get(key)
-    if found is None:
-        with _runtime.lock:
-            found = _runtime.loaded.get(key)
-            if found is None:
-                found = _runtime.loaded[key] = load()
-    value: Loaded = found
-    return value
+def _installed(available: Sequence[str]) -> list[str]:
+    for name in _settings.providers:
+        provider, package = _PROVIDERS[name]
+        if provider not in available:
+            message = f"The provider {name!r} is not installed: it comes with the package {package}"
+            raise ModelError(f"{message}; this installation has {', '.join(available)}.")
+    return [_PROVIDERS[name][0] for name in _settings.providers]
+
+
+def _new_lock() -> None:
+    # A fork copies the lock as it is; held by a thread that the child does not have, for ever.
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_new_lock)

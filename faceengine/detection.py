@@ -1,0 +1,44 @@
+"""Where the faces are, by one of two detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from . import hog
+from .hog import Detection
+from .photo import Pixels
+
+Detector = Literal["hog", "cnn"]
+DETECTORS: tuple[Detector, ...] = ("hog", "cnn")
+
+# Both detectors search the image at twice its size, as `face_recognition.face_locations` does: HOG
+# then finds faces from 40 pixels on, the CNN from 20.
+UPSAMPLE = 1
+
+
+def detect(pixels: Pixels, detector: Detector) -> Sequence[Detection]:
+    """The faces in RGB `pixels`, uint8 (height, width, 3), best first; boxes may reach outside."""
+    if detector == "hog":
+        return hog.detect(pixels, upsample=UPSAMPLE)
+    from . import cnn
+
+    return cnn.detect(pixels, upsample=UPSAMPLE)
+
+
+def load(detector: Detector) -> None:
+    """Load what `detect` needs."""
+    if detector == "hog":
+        hog.load()
+        return
+    from . import cnn
+
+    cnn.load()
+
+
+def checked(detector: str) -> Detector:
+    """`detector` if there is one of that name, else `ValueError`."""
+    for name in DETECTORS:
+        if name == detector:
+            return name
+    raise ValueError(f"no detector is called {detector!r}; there are {', '.join(DETECTORS)}")

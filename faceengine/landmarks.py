@@ -1,0 +1,59 @@
+"""Five landmarks of a face, and the aligned square picture ("chip") that is encoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import dlib
+
+from .faces import Box, Point
+from .models import CHIP_SIDE_PX
+from .photo import Pixels, View
+from .runtime import model_file, once
+
+# As face_recognition_model_v1's compute_face_descriptor cuts it (dlib, tools/python).
+_PADDING = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A face cut out upright: uint8 (150, 150, 3) RGB, its landmarks in the full image's pixels.
+
+    `side_px` is the chip's side in the pixels it was cut from; below 150 it was enlarged.
+    """
+
+    pixels: Pixels
+    landmarks: tuple[Point, ...]
+    side_px: float
+
+
+def cut(view: View, box: Box) -> Chip:
+    """The chip of the face in `box` (of the full image) from the pixels of `view`."""
+    shape = _predictor()(view.pixels, _rectangle(view, box))
+    details = dlib.get_face_chip_details(shape, CHIP_SIDE_PX, _PADDING)
+    points = tuple(
+        Point((part.x + view.left) / view.scale_x, (part.y + view.top) / view.scale_y)
+        for part in shape.parts()
+    )
+    pixels = dlib.extract_image_chip(view.pixels, details)
+    return Chip(pixels, points, details.rect.width())
+
+
+def load() -> None:
+    """Load the landmark model now."""
+    _predictor()
+
+
+def _rectangle(view: View, box: Box) -> Any:
+    return dlib.rectangle(
+        round(box.left * view.scale_x) - view.left,
+        round(box.top * view.scale_y) - view.top,
+        round(box.right * view.scale_x) - view.left,
+        round(box.bottom * view.scale_y) - view.top,
+    )
+
+
+def _predictor() -> Any:
+    name = "shape_predictor_5_face_landmarks.dat"
+    return once("landmarks", lambda: dlib.shape_predictor(str(model_file(name))))
