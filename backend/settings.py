@@ -111,6 +111,9 @@ REST_FRAMEWORK = {
 WORKER_WARM_UP = "backend.analysis.services.load_engine"
 SWEEPS = ["backend.submissions.tasks.sweep"]
 
+# Brings its own Redis and folders, so that `manage.py test` touches nothing that is in use.
+TEST_RUNNER = "tests.runner.Runner"
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

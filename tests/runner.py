@@ -1,0 +1,103 @@
+"""The suite's runner: `manage.py test` finds the tests of every folder and touches no real data.
+
+One real Redis serves all tests of the Django project, and everything that is stored goes to a
+folder that ends with the run. Tests across processes start a `tests.stack.Stack` of their own.
+"""
+
+import logging
+import os
+import signal
+import tempfile
+import unittest
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.db import connections
+from django.test import override_settings
+from django.test.runner import DiscoverRunner
+
+from tests import photos
+from tests.redis_server import RedisServer
+
+
+class Result(unittest.TextTestResult):
+    """Counts tests: one with several failing parts (subTest) is one failed test."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.passed = 0
+
+    def addSuccess(self, test: unittest.TestCase) -> None:
+        super().addSuccess(test)
+        self.passed += 1
+
+    def addExpectedFailure(self, test: unittest.TestCase, err: Any) -> None:
+        super().addExpectedFailure(test, err)
+        self.passed += 1
+
+    def summary(self) -> str:
+        """`N passed, N failed, N skipped`: an error is a failure, also one outside of any test."""
+        broken = [test for test, _ in (*self.failures, *self.errors)]
+        failed = {getattr(test, "test_case", test).id() for test in broken}
+        failed |= {test.id() for test in self.unexpectedSuccesses}
+        return f"{self.passed} passed, {len(failed)} failed, {len(self.skipped)} skipped"
+
+
+class Runner(DiscoverRunner):
+    """Django's runner, with a Redis and folders of its own, and a plain last line."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._rest = ExitStack()
+        self._result: Result | None = None
+
+    def run_tests(self, test_labels: list[str], **kwargs: Any) -> int:
+        signal.signal(signal.SIGTERM, _interrupt)
+        with self._rest:
+            failed: int = super().run_tests(test_labels, **kwargs)
+        if self._result is not None:
+            print(self._result.summary(), flush=True)
+        return failed
+
+    def setup_test_environment(self, **kwargs: Any) -> None:
+        super().setup_test_environment(**kwargs)
+        for name in photos.NAMES:
+            photos.path(name)
+        redis = self._rest.enter_context(RedisServer())
+        storage = self._rest.enter_context(tempfile.TemporaryDirectory(prefix="faces-test-"))
+        self._use(Path(storage), redis.url)
+        # The log lines of the code under test; `assertLogs` sees them all the same.
+        for handler in logging.getLogger().handlers:
+            handler.setLevel(logging.CRITICAL)
+
+    def get_resultclass(self) -> type[unittest.TextTestResult] | None:
+        return super().get_resultclass() or Result
+
+    def suite_result(self, suite: unittest.TestSuite, result: Any, **kwargs: Any) -> int:
+        self._result = result if isinstance(result, Result) else None
+        return super().suite_result(suite, result, **kwargs)
+
+    def _use(self, storage: Path, redis_url: str) -> None:
+        """Point the settings, and processes that tests start, away from any real installation."""
+        os.environ.update(STORAGE_DIR=str(storage), CACHE_BACKEND_URL=redis_url)
+        (storage / "staticfiles").mkdir()
+        changed = {
+            "STORAGE_DIR": storage,
+            "MEDIA_ROOT": storage / "media",
+            "STATIC_ROOT": storage / "staticfiles",
+            "CACHE_BACKEND_URL": redis_url,
+            "CACHES": {"default": {**settings.CACHES["default"], "LOCATION": redis_url}},
+        }
+        override = override_settings(**changed)
+        override.enable()
+        self._rest.callback(override.disable)
+        for connection in connections.all():
+            connection.settings_dict["TEST"]["NAME"] = str(storage / "test.sqlite3")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    # As Ctrl-C: what the tests started is ended on the way out.
+    raise KeyboardInterrupt
