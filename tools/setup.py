@@ -108,9 +108,10 @@ def build_engine() -> None:
     """Convert the models and compile the detector's kernel, so that no request waits for it."""
     with Step("Converting the models and compiling the detector (once)") as step:
         try:
-            if importlib.util.find_spec("faceengine.hog.build") is not None:
+            if (ROOT / "faceengine/hog/build.py").exists():
                 run([str(PYTHON), "-m", "faceengine.hog.build"], step)
-            run([str(PYTHON), "-m", "faceengine", "warm"], step)
+            if (ROOT / "faceengine/__main__.py").exists():
+                run([str(PYTHON), "-m", "faceengine", "warm"], step)
         except CommandFailed as error:
             raise Problem(f"the models could not be converted:\n\n{error.tail()}") from error
 

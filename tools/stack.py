@@ -102,7 +102,7 @@ def read(environ: Mapping[str, str], defaults: Mapping[str, str]) -> Stack:
         redis=_own_redis(environ, defaults["CACHE_BACKEND_URL"]),
         redis_url=environ["CACHE_BACKEND_URL"],
         service_url=_service_url(environ["SERVICE_URL"], defaults, nginx),
-        host_header=_host_header(environ["DJANGO_ALLOWED_HOSTS"]),
+        host_header=host_header(environ["DJANGO_ALLOWED_HOSTS"]),
         max_body_bytes=_max_body_bytes(environ["FACES_MAX_UPLOAD_BYTES"]),
     )
 
@@ -150,7 +150,8 @@ def _service_url(url: str, defaults: Mapping[str, str], nginx: Address) -> str:
     return f"http://localhost:{nginx.port}" if moved and url == defaults["SERVICE_URL"] else url
 
 
-def _host_header(allowed: str) -> str:
+def host_header(allowed: str) -> str:
+    """A name among DJANGO_ALLOWED_HOSTS that can be asked for: no wildcard."""
     names = [name.strip() for name in allowed.split(",")]
     return next((name for name in names if name and name[0] not in "*."), "localhost")
 

@@ -1,0 +1,76 @@
+"""Whether a process of this container is well, for Docker: `python -m tools.probe backend`.
+
+The exit code is the answer; what is wrong is printed, and `docker inspect` shows it.
+"""
+
+import http.client
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from tools.say import Problem, say
+from tools.stack import Address, host_header
+from wire import environment
+
+_TIMEOUT_S: Final = 4.0
+_SILENT_S: Final = 60.0
+"""A worker renews its registration every 15 s, also while it has a job in hand."""
+
+
+def main() -> None:
+    """Ask the process that the argument names."""
+    environment.load()
+    try:
+        _PROBES[sys.argv[1]]()
+    except (Problem, OSError, http.client.HTTPException) as error:
+        say(f"{type(error).__name__}: {error}")
+        raise SystemExit(1) from None
+
+
+def _backend() -> None:
+    _require_status("FACES_BACKEND_BIND", "/healthcheck", 200)
+
+
+def _wsserver() -> None:
+    # 426: it would like to be asked as a websocket.
+    _require_status("FACES_WS_BIND", "/faces", 426)
+
+
+def _require_status(setting: str, path: str, expected: int) -> None:
+    address = Address.parse(os.environ[setting], setting=setting).reached_at
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=_TIMEOUT_S)
+    host = host_header(os.environ["DJANGO_ALLOWED_HOSTS"])
+    connection.request("GET", path, headers={"Host": host})
+    status = connection.getresponse().status
+    if status != expected:
+        raise Problem(f"{address}{path} answers {status} instead of {expected}")
+
+
+def _worker() -> None:
+    # Heavy to load, and needed by this probe alone.
+    import redis
+    import rq
+    from rq.serializers import JSONSerializer
+
+    client = redis.Redis.from_url(os.environ["CACHE_BACKEND_URL"], socket_timeout=_TIMEOUT_S)
+    oldest = datetime.now(UTC) - timedelta(seconds=_SILENT_S)
+    try:
+        workers = rq.Worker.all(connection=client, serializer=JSONSerializer)
+    except redis.RedisError as error:
+        raise Problem(f"Redis does not answer: {error}") from error
+    beats = [w.last_heartbeat for w in workers if w.hostname == socket.gethostname()]
+    if not any(beat is not None and beat.replace(tzinfo=UTC) > oldest for beat in beats):
+        raise Problem("no worker of this container has been heard of for a minute")
+
+
+_PROBES: Final[Mapping[str, Callable[[], None]]] = {
+    "backend": _backend,
+    "worker": _worker,
+    "wsserver": _wsserver,
+}
+
+if __name__ == "__main__":
+    main()
