@@ -1,30 +1,28 @@
-"""dlib's frontal face detector: histograms of oriented gradients under five linear filters."""
+"""dlib's frontal face detector: histograms of oriented gradients under five linear filters.
+
+Run by a compiled kernel of our own that finds the same boxes several times faster
+(docs/decisions/0003-hog-kernel.md), or by dlib itself where that kernel is not built.
+"""
 
 from __future__ import annotations
 
+import logging
 import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .boxes import Detection, detections_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .native import Kernel
+
+__all__ = ["Detection", "backend", "detect", "load"]
+
+_log = logging.getLogger(__name__)
 _load_lock = threading.Lock()
-
-
-class Detection(NamedTuple):
-    """One detected face: its box in pixels of the image given, and how far above the threshold it scored.
-
-    The box is dlib's turned into edges as ``face_recognition`` names them: ``right`` and ``bottom`` are dlib's
-    inclusive ``right()`` and ``bottom()``. It may reach beyond the image.
-    """
-
-    top: int
-    right: int
-    bottom: int
-    left: int
-    score: float
 
 
 def detect(
@@ -32,34 +30,60 @@ def detect(
 ) -> list[Detection]:
     """Find frontal faces in RGB ``pixels`` of shape (height, width, 3), uint8, C-contiguous.
 
-    Boxes, scores and their order (best first) are those of ``dlib.get_frontal_face_detector().run``.
-    ``upsample`` doubles the image that many times first: the smallest face found is 80 pixels wide without.
-    Only faces scoring at least ``adjust_threshold`` are returned.
+    Boxes and their order (best first) are those of ``dlib.get_frontal_face_detector().run``, scores
+    the same within 1e-5. The smallest face found is 80 pixels wide, and half of that for each
+    ``upsample``, which doubles the image first. Only faces that score at least ``adjust_threshold``
+    are returned. What is no such image, dlib refuses with its own errors.
     """
-    rectangles, scores, _ = _dlib_detector().run(pixels, upsample, adjust_threshold)
-    return [
-        Detection(box.top(), box.right(), box.bottom(), box.left(), score)
-        for box, score in zip(rectangles, scores, strict=True)
-    ]
+    loaded = _loaded()
+    if loaded.kernel is not None and _is_plain_rgb(pixels) and 0 <= upsample <= _MOST_DOUBLINGS:
+        return loaded.kernel.detect(pixels, upsample, adjust_threshold)
+    return detections_of(loaded.dlib_detector.run(pixels, upsample, adjust_threshold))
 
 
 def load() -> None:
-    """Load the detector now rather than on first use; safe to call again, and from several threads."""
-    _dlib_detector()
+    """Load the detector now rather than on first use; again is safe, and from several threads."""
+    _loaded()
 
 
 def backend() -> str:
-    """Name what ``detect`` runs on: ``native-avx512``, ``native-avx2``, ``native-baseline`` or ``dlib``."""
-    return "dlib"
+    """What ``detect`` runs on: ``native-`` and an instruction set (``avx512``), or ``dlib``."""
+    kernel = _loaded().kernel
+    return "dlib" if kernel is None else f"native-{kernel.name}"
 
 
-def _dlib_detector() -> Any:
+_MOST_DOUBLINGS = 8
+
+
+class _Loaded(NamedTuple):
+    dlib_detector: Any
+    kernel: Kernel | None
+
+
+def _loaded() -> _Loaded:
+    # The lock is for the first call alone: `cache` would let two threads load at once.
     with _load_lock:
-        return _load_dlib_detector()
+        return _load()
 
 
 @cache
-def _load_dlib_detector() -> Any:
+def _load() -> _Loaded:
     import dlib
 
-    return dlib.get_frontal_face_detector()
+    from . import native
+
+    detector = dlib.get_frontal_face_detector()
+    try:
+        return _Loaded(detector, native.best_kernel(detector))
+    except native.NotUsable as error:
+        _log.warning("dlib detects faces, the faster kernel does not: %s", error)
+        return _Loaded(detector, None)
+
+
+def _is_plain_rgb(pixels: Any) -> bool:
+    return (
+        getattr(pixels, "dtype", None) == "uint8"
+        and pixels.ndim == 3
+        and pixels.shape[2] == 3
+        and pixels.flags.c_contiguous
+    )
