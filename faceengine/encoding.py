@@ -45,7 +45,7 @@ def load() -> None:
 
 
 def _session() -> Any:
-    return once("encoder", lambda: session(f"{MODEL}.dat", _DIGEST, _build))
+    return once("encoder", lambda: session(f"{MODEL}.dat", _DIGEST, MODEL, _build))
 
 
 def _build(data: bytes) -> bytes:

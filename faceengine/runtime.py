@@ -97,14 +97,14 @@ def model_file(name: str) -> Path:
     return file
 
 
-def session(name: str, digest: str, build: Callable[[bytes], bytes]) -> Any:
-    """An ONNX Runtime session of dlib's model file `name`, whose SHA-256 is `digest`."""
+def session(file: str, digest: str, name: str, build: Callable[[bytes], bytes]) -> Any:
+    """An ONNX Runtime session of the model `name`, built from dlib's `file` of SHA-256 `digest`."""
     import onnxruntime
 
     from .models.cache import converted
 
     providers = _installed(onnxruntime.get_available_providers())
-    model = converted(model_file(name), digest, cache_folder(), build)
+    model = converted(model_file(file), digest, cache_folder(), name, build)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _settings.threads
     options.inter_op_num_threads = 1

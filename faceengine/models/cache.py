@@ -18,15 +18,17 @@ _BUILD = 1
 _SEAL_BYTES = hashlib.sha256().digest_size
 
 
-def converted(source: Path, digest: str, folder: Path, build: Callable[[bytes], bytes]) -> bytes:
-    """The ONNX model that `build` makes of the file `source`, from the cache in `folder` if there.
+def converted(
+    source: Path, digest: str, folder: Path, name: str, build: Callable[[bytes], bytes]
+) -> bytes:
+    """The ONNX model `name` that `build` makes of the file `source`, from `folder` if it is there.
 
     `digest` is the SHA-256 that the source must have: another file, or a damaged one, raises
     `ModelError`. An entry is written under a temporary name and moved into place, so that it is
     there whole or not at all, and carries its own SHA-256: one that does not match is built anew.
     A folder that can not be written to costs every start the conversion, and is logged.
     """
-    entry = folder / f"{source.stem}-{digest[:16]}-{_BUILD}.onnx.sealed"
+    entry = folder / f"{name}-{digest[:16]}-{_BUILD}.onnx.sealed"
     data = _checked(source, digest)
     found = _unsealed(entry)
     if found is None:

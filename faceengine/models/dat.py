@@ -34,7 +34,8 @@ _LAYERS = {
     "input_rgb_image_pyramid": "fff",
     "con_4": "tiiiiiii",  # weights then biases; filters, rows, columns, strides y x, paddings y x
     "affine_": "t",  # gammas then betas
-    "bn_con2": "taatt",  # gammas then betas; running means; running variances
+    # Gammas then betas; means and 1 / deviations of the last batch; running means and variances.
+    "bn_con2": "taatttt",
     "relu_": "",
     "max_pool_2": "iiiiii",  # window rows, columns, strides y x, paddings y x
     "avg_pool_2": "iiiiii",

@@ -37,7 +37,15 @@ class Graph:
         self._constants.append(numpy_helper.from_array(values, name))
         return name
 
-    def convolution(self, source: str, layer: Layer, norm: Layer | None, channels: int) -> str:
+    def convolution(
+        self,
+        source: str,
+        layer: Layer,
+        norm: Layer | None,
+        channels: int,
+        *,
+        output: str | None = None,
+    ) -> str:
         """A `con_4` layer together with the `affine_` or `bn_con2` that follows it."""
         weights, bias = folded(layer, norm, channels)
         rows, columns, *strides, pad_y, pad_x = (int(number) for number in layer.numbers[1:])
@@ -46,6 +54,7 @@ class Graph:
             source,
             self.constant(weights),
             self.constant(bias),
+            output=output,
             kernel_shape=[rows, columns],
             strides=strides,
             pads=[pad_y, pad_x, pad_y, pad_x],
@@ -106,7 +115,7 @@ def _affine(norm: Layer) -> tuple[NDArray[numpy.float64], NDArray[numpy.float64]
     """What a normalising layer multiplies by and adds, one number a channel."""
     gamma, beta = numpy.split(norm.tensors[0].astype(numpy.float64), 2)
     if norm.kind == "bn_con2":
-        mean, variance = (each.astype(numpy.float64) for each in norm.tensors[1:])
+        mean, variance = (each.astype(numpy.float64) for each in norm.tensors[3:])
         gamma = gamma / numpy.sqrt(variance + _EPSILON)
         beta = beta - gamma * mean
     return gamma, beta
