@@ -13,6 +13,7 @@ from . import detection, encoding, landmarks, quality
 from .detection import DETECTORS, Detector
 from .encoding import distance
 from .faces import Box, Face, Quality
+from .hog import Detection
 from .images import MAX_PIXELS, Source
 from .landmarks import Chip
 from .models import CHIP_SIDE_PX
@@ -128,7 +129,7 @@ def _chips(picture: Photo, view: View, boxes: Sequence[Box], *, detailed: bool) 
     return chips
 
 
-def _outer(view: View, found: detection.Detection) -> Box:
+def _outer(view: View, found: Detection) -> Box:
     """The box in the full image's pixels; it may reach outside."""
     top, right, bottom, left, _ = found
     return Box(

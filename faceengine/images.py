@@ -13,7 +13,7 @@ from typing import BinaryIO, TypeAlias
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from . import formats, pixels
+from . import formats, pixels, wholeness
 from .errors import ImageError, Problem
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
@@ -123,7 +123,7 @@ def opened(source: Source, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
         image = formats.identify(stream)
         _check_size(image.size, max_pixels)
         yield image
-        formats.check_ending(image, stream)
+        wholeness.check(image, stream)
 
 
 def _check_size(size: tuple[int, int], max_pixels: int) -> None:

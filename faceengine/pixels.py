@@ -61,7 +61,7 @@ def _shallow(image: Image.Image) -> Image.Image:
     by its own largest value.
     """
     values = image.convert("F")
-    lowest, highest = (float(value) for value in values.getextrema())
+    lowest, highest = _numbers(values.getextrema())
     if not (lowest > float("-inf") and highest < float("inf")):
         raise ImageError(Problem.CORRUPT, "The image has pixels that are not numbers.")
     if image.mode == "F":
@@ -69,3 +69,9 @@ def _shallow(image: Image.Image) -> Image.Image:
     else:
         full = 65535.0 if highest <= 65535 else highest
     return values.point(lambda value: value * (255.0 / full) + 0.5).convert("L")
+
+
+def _numbers(extrema: object) -> tuple[float, float]:
+    """The extrema of an image of one channel; Pillow's type allows for several."""
+    assert isinstance(extrema, tuple)
+    return float(extrema[0]), float(extrema[1])

@@ -109,7 +109,7 @@ def _sizes(size: Size) -> list[Size]:
 
 
 def _column_height(sizes: list[Size]) -> int:
-    """How far the first column goes: until a level fits beside it, and half of the rest is placed."""
+    """How far the first column goes: until a level fits beside it and half the rest is placed."""
     whole, first = sum(height + _PADDING for _, height in sizes) - 2 * _PADDING, sizes[0]
     reached = previous = 0
     for width, height in sizes:

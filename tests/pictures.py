@@ -125,7 +125,7 @@ def encoded(image: Image.Image, format: str = "JPEG", **options: object) -> byte
     if format == "HEIC":
         return _heic(image, **options)
     file = BytesIO()
-    image.save(file, format, **options)  # type: ignore[arg-type]
+    image.save(file, format, **options)
     return file.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
@@ -74,7 +75,7 @@ class Graph:
         return self.node("Pad", source, self.constant(pads))
 
     def serialised(
-        self, entry: tuple[str, int, list[int | str]], exit_: tuple[str, list[int | str]]
+        self, entry: tuple[str, int, Sequence[int | str]], exit_: tuple[str, Sequence[int | str]]
     ) -> bytes:
         """The finished model: `entry` is (name, element type, shape), `exit_` (name, shape)."""
         graph = helper.make_graph(
