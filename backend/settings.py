@@ -18,7 +18,16 @@ CACHE_BACKEND_URL = env.url("CACHE_BACKEND_URL", schemes=("redis", "rediss", "un
 # --- Uploads
 FACES_MAX_UPLOAD_BYTES = env.number("FACES_MAX_UPLOAD_BYTES", at_least=1)
 FACES_MAX_IMAGE_PIXELS = env.number("FACES_MAX_IMAGE_PIXELS", at_least=1)
+
+# --- Clients
+FACES_REQUIRE_API_KEY = env.flag("FACES_REQUIRE_API_KEY")
+FACES_REQUEST_RATE = env.rate("FACES_REQUEST_RATE")
 FACES_UPLOAD_RATE = env.rate("FACES_UPLOAD_RATE")
+FACES_UPLOAD_BYTES_RATE = env.rate("FACES_UPLOAD_BYTES_RATE")
+FACES_MAX_PENDING = env.number("FACES_MAX_PENDING", at_least=1)
+FACES_MAX_BACKLOG = env.number("FACES_MAX_BACKLOG", at_least=1)
+FACES_FEED_TOKEN_LIFETIME_S = env.number("FACES_FEED_TOKEN_LIFETIME_S", at_least=1)
+FACES_URL_LIFETIME_S = env.number("FACES_URL_LIFETIME_S", at_least=1)
 
 # --- Finding faces
 FACES_DETECTOR = env.text("FACES_DETECTOR", choices=("hog", "cnn"))
@@ -41,7 +50,9 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "rest_framework",
+    "rest_framework_api_key",
     "backend.common",
+    "backend.clients",
     "backend.analysis",
     "backend.submissions",
 ]
@@ -99,8 +110,9 @@ FILE_UPLOAD_PERMISSIONS = 0o640
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o750
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["backend.clients.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["backend.clients.authentication.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["backend.clients.rates.RequestRate"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "backend.common.errors.handle",
@@ -109,7 +121,7 @@ REST_FRAMEWORK = {
 
 # Dotted names: what every worker process loads before it forks, and what the sweep calls in turn.
 WORKER_WARM_UP = "backend.analysis.services.load_engine"
-SWEEPS = ["backend.submissions.tasks.sweep"]
+SWEEPS = ["backend.submissions.tasks.sweep", "backend.clients.tasks.sweep"]
 
 # Brings its own Redis and folders, so that `manage.py test` touches nothing that is in use.
 TEST_RUNNER = "tests.runner.Runner"

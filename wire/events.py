@@ -88,13 +88,13 @@ def build_event(
     }
 
 
-def to_entry(event: Event) -> dict[str, str]:
-    """The fields of the stream entry that carries `event`.
+def to_entry(event: Event, *, owner: str) -> dict[str, str]:
+    """The fields of the stream entry that carries `event`; `owner` is the client it is for.
 
-    The outcome and the submission stand beside the document, so that a reader can choose without
-    parsing it.
+    Owner, outcome and submission stand beside the document: a reader can choose without parsing it.
     """
     return {
+        "owner": owner,
         "submission_id": event["submission_id"],
         "outcome": event["outcome"],
         "event": json.dumps(event),
@@ -105,6 +105,7 @@ class Entry(TypedDict):
     """A stream entry as read back."""
 
     event_id: str
+    owner: str
     submission_id: str
     outcome: Outcome
     frame: str
@@ -118,6 +119,7 @@ def from_entry(event_id: str, fields: Mapping[str, str]) -> Entry:
     try:
         event = json.loads(fields["event"])
         outcome, submission_id = Outcome(fields["outcome"]), fields["submission_id"]
+        owner = fields["owner"]
     except (KeyError, ValueError) as error:
         raise ValueError(f"stream entry {event_id} is not an event: {error!r}") from error
     if not isinstance(event, dict):
@@ -125,6 +127,7 @@ def from_entry(event_id: str, fields: Mapping[str, str]) -> Entry:
     frame = json.dumps({**cast(Event, event), "event_id": event_id})
     return {
         "event_id": event_id,
+        "owner": owner,
         "submission_id": submission_id,
         "outcome": outcome,
         "frame": frame,

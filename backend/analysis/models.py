@@ -31,6 +31,7 @@ class Analysis(models.Model):
     claimed_by = models.CharField(max_length=200, blank=True)
     claimed_until = models.DateTimeField(null=True, blank=True)
     faces_count = models.PositiveIntegerField(default=0)
+    engine_s = models.FloatField(default=0.0)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -57,6 +57,8 @@ class Result:
 
     analysis_id: int
     boxes: Sequence[BoxShape]
+    engine_s: float = 0.0
+    """How long the engine took, in seconds, when it was computed."""
 
 
 def load_engine() -> None:
@@ -74,8 +76,20 @@ def check_image(image: BinaryIO) -> None:
         raise AnalysisError.refusing(error) from error
 
 
-def analyse(image: BinaryIO, *, sha256: str) -> Result:
-    """The faces of `image`, whose bytes hash to `sha256`: known, computed now, or awaited."""
+def analyse(image: BinaryIO, *, sha256: str, discreet: bool = False) -> Result:
+    """The faces of `image`, whose bytes hash to `sha256`: known, computed now, or awaited.
+
+    With `discreet` a known result takes as long as it once took to compute: somebody who never
+    sent these bytes must not be able to tell by the clock that somebody else did.
+    """
+    started = time.monotonic()
+    result = _analyse(image, sha256)
+    if discreet:
+        time.sleep(max(0.0, result.engine_s - (time.monotonic() - started)))
+    return result
+
+
+def _analyse(image: BinaryIO, sha256: str) -> Result:
     for attempt in range(_looks()):
         analysis = _claim(sha256)
         if analysis is None:
@@ -150,6 +164,7 @@ def _claim(sha256: str) -> Analysis | None:
 
 
 def _compute(analysis: Analysis, image: BinaryIO) -> Result:
+    started = time.monotonic()
     try:
         faces = _find(image)
     except BaseException:
@@ -158,6 +173,7 @@ def _compute(analysis: Analysis, image: BinaryIO) -> Result:
             pk=analysis.pk, state=State.COMPUTING, claimed_by=analysis.claimed_by
         ).delete()
         raise
+    analysis.engine_s = time.monotonic() - started
     _record(analysis, faces)
     return _result(analysis)
 
@@ -182,8 +198,8 @@ def _record(analysis: Analysis, faces: Sequence[faceengine.Face]) -> None:
         pk=analysis.pk, state=State.COMPUTING, claimed_by=analysis.claimed_by
     )
     with transaction.atomic():
-        done = {"state": State.DONE, "faces_count": len(faces), "claimed_by": ""}
-        if not ours.update(**done, claimed_until=None):
+        done = {"state": State.DONE, "faces_count": len(faces), "engine_s": analysis.engine_s}
+        if not ours.update(**done, claimed_by="", claimed_until=None):
             raise AnalysisError("Another worker took this image over.", permanent=False)
         Face.objects.bulk_create(_row(analysis, index, face) for index, face in enumerate(faces))
 
@@ -205,4 +221,4 @@ def _row(analysis: Analysis, index: int, face: faceengine.Face) -> Face:
 
 
 def _result(analysis: Analysis) -> Result:
-    return Result(analysis_id=analysis.pk, boxes=boxes(analysis.pk))
+    return Result(analysis_id=analysis.pk, boxes=boxes(analysis.pk), engine_s=analysis.engine_s)

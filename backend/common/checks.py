@@ -10,7 +10,7 @@ _DEFAULT_KEY_PREFIX = "insecure-"
 
 @register()
 def production_is_safe(app_configs: Any, **kwargs: Any) -> list[Error]:
-    """faces.E001 to E003, in `ENVIRONMENT=production` only."""
+    """faces.E001 to E004, in `ENVIRONMENT=production` only."""
     if settings.ENVIRONMENT != "production":
         return []
     findings = [
@@ -31,6 +31,12 @@ def production_is_safe(app_configs: Any, **kwargs: Any) -> list[Error]:
             "DJANGO_ALLOWED_HOSTS accepts any host name, or none.",
             "Set DJANGO_ALLOWED_HOSTS to the names in SERVICE_URL, separated by commas.",
             "faces.E003",
+        ),
+        (
+            not settings.FACES_REQUIRE_API_KEY,
+            "FACES_REQUIRE_API_KEY is off: everybody would see everybody's images.",
+            "Set FACES_REQUIRE_API_KEY=true and make keys with `manage.py create_api_key NAME`.",
+            "faces.E004",
         ),
     ]
     return [Error(text, hint=hint, id=id) for wrong, text, hint, id in findings if wrong]

@@ -27,7 +27,10 @@ class Unavailable(exceptions.APIException):
     status_code = 503
     default_detail = "The service cannot take this right now. Please try again in a moment."
     default_code = "unavailable"
-    wait = 5  # becomes the Retry-After header, in seconds
+
+    def __init__(self, detail: str | None = None, *, wait: int = 5) -> None:
+        super().__init__(detail)
+        self.wait = wait  # becomes the Retry-After header, in seconds
 
 
 def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:

@@ -9,6 +9,10 @@ from contextvars import ContextVar
 from django.http import HttpRequest, HttpResponse
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+client: ContextVar[str] = ContextVar("client", default="")
+"""The id of the calling client, set by the authentication."""
+
 _WELL_FORMED = re.compile(r"[A-Za-z0-9-]{8,64}", re.ASCII)
 
 
@@ -22,6 +26,7 @@ class RequestIdMiddleware:
         given = request.headers.get("X-Request-ID", "")
         # Anything else could forge log lines.
         token = _request_id.set(given if _WELL_FORMED.fullmatch(given) else uuid.uuid4().hex)
+        client.set("")
         try:
             response = self.get_response(request)
             response["X-Request-ID"] = _request_id.get()
@@ -35,5 +40,6 @@ class RequestIdFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         request_id = _request_id.get()
-        record.request = f" request={request_id}" if request_id else ""
+        request = f" request={request_id}" if request_id else ""
+        record.request = f"{request} client={client.get()}" if client.get() else request
         return True

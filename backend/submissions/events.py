@@ -12,6 +12,8 @@ import redis
 from django.conf import settings
 from django.utils import timezone
 
+from backend.clients import links
+from backend.clients.models import ANONYMOUS_ID
 from backend.common import connections
 from backend.submissions.models import Status, Submission
 from wire import events as wire
@@ -37,7 +39,7 @@ return id
 
 def publish(submission: Submission, *, boxes: Sequence[BoxShape]) -> bool:
     """Append the event of an ended submission to the stream, if it is not there yet."""
-    fields = wire.to_entry(build(submission, boxes=boxes))
+    fields = wire.to_entry(build(submission, boxes=boxes), owner=str(submission.owner_id))
     pairs = [text for pair in fields.items() for text in pair]
     keys = [wire.STREAM, _key(submission)]
     arguments: list[str | int] = [settings.FACES_EVENTS_KEPT, _REMEMBERED_S, *pairs]
@@ -71,11 +73,23 @@ def outcome(submission: Submission) -> Outcome:
 
 
 def image_url(submission: Submission) -> str | None:
-    """The absolute address of the picture with the boxes, if there is one."""
+    """The absolute address of the picture with the boxes, if there is one.
+
+    Where everybody shares one space it is for everybody; else it is signed and ends.
+    """
     if not submission.result:
         return None
-    url = submission.result.url
-    return url if "://" in url else f"{settings.SERVICE_URL}{url}"
+    return _address(submission, submission.result.url)
+
+
+def original_url(submission: Submission) -> str:
+    """The absolute address of the image as it was uploaded."""
+    return _address(submission, f"/image/{submission.pk}/original")
+
+
+def _address(submission: Submission, path: str) -> str:
+    shared = submission.owner_id == ANONYMOUS_ID and not settings.FACES_REQUIRE_API_KEY
+    return f"{settings.SERVICE_URL}{path}" if shared else links.signed(path)
 
 
 def forget_lost(*, since_s: int = 3600) -> int:

@@ -39,6 +39,8 @@ def _path(folder: str, id: uuid.UUID, extension: str) -> str:
 class Submission(models.Model):
     # Random and not counted up: whoever knows one id must not be able to tell another.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # PROTECT: a client goes when nothing of theirs is left, never the other way round.
+    owner = models.ForeignKey("clients.Client", on_delete=models.PROTECT, related_name="+")
     status = models.CharField(max_length=16, choices=Status, default=Status.QUEUED)
     created_at = models.DateTimeField(default=timezone.now)
     processed_at = models.DateTimeField(null=True, blank=True)
@@ -91,6 +93,14 @@ class Submission(models.Model):
             ),
             # Outcomes are told again after Redis was emptied, the newest only.
             models.Index(fields=["processed_at"], name="submission_processed"),
+            # How many images of one client wait is asked at each of their uploads.
+            models.Index(
+                fields=["owner"],
+                condition=Q(status__in=[Status.QUEUED, Status.PROCESSING]),
+                name="submission_pending",
+            ),
+            # "Had this client these bytes before?" is asked of every image.
+            models.Index(fields=["owner", "sha256"], name="submission_owner_bytes"),
             # Retention deletes by age.
             models.Index(fields=["created_at"], name="submission_created"),
         ]

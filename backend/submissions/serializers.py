@@ -42,6 +42,7 @@ def as_resource(submission: Submission) -> dict[str, Any]:
         "faces_count": submission.faces_count if submission.status == Status.DONE else None,
         "faces": [{"box": box} for box in services.boxes(submission)],
         "image_url": events.image_url(submission),
+        "original_url": events.original_url(submission),
         "reason": submission.reason or None,
         "attempts": submission.attempts,
     }

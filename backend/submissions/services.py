@@ -15,7 +15,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from backend.analysis import services as analysis
+from backend.clients import quota
 from backend.common import processes, queues
+from backend.common.errors import Unavailable
 from backend.submissions import events
 from backend.submissions.models import Status, Submission
 from wire.events import BoxShape
@@ -25,26 +27,37 @@ logger = logging.getLogger(__name__)
 PROCESS = "backend.submissions.tasks.process"
 """The dotted name of the task: the web process enqueues it without importing what it needs."""
 
+BACKLOG_WAIT_S = 30
+
 GIVEN_UP = "The image could not be processed, also after several attempts."
 
 
-def accept(upload: File[Any]) -> Submission:
+def accept(upload: File[Any], *, owner_id: int) -> Submission:
     """Store a checked upload and ask for its faces. After this returned, it cannot be lost.
+
+    Raises `QuotaExceeded`, `TooManyWaiting` or `Unavailable` when it cannot be taken now.
 
     The row is committed before the queue hears of it, and the file is stored before the row: a
     crash in between leaves a file without a row, which the retention command removes.
     """
-    submission = Submission(id=uuid.uuid4(), sha256=_sha256(upload), size_bytes=upload.size or 0)
+    _refuse_if_swamped()
+    submission = Submission(
+        id=uuid.uuid4(), owner_id=owner_id, sha256=_sha256(upload), size_bytes=upload.size or 0
+    )
     upload.seek(0)
     submission.image.save(PurePath(upload.name or "").name, upload, save=False)
     try:
         with transaction.atomic():
+            quota.take_room(owner_id, submission.size_bytes)
+            _refuse_if_too_many_wait(owner_id)
             submission.save(force_insert=True)
             transaction.on_commit(lambda: enqueue(submission.pk))
     except BaseException:
         submission.image.delete(save=False)
         raise
-    logger.info("accepted submission=%s bytes=%d", submission.pk, submission.size_bytes)
+    logger.info(
+        "accepted submission=%s owner=%d bytes=%d", submission.pk, owner_id, submission.size_bytes
+    )
     return submission
 
 
@@ -102,14 +115,19 @@ def erase(submission: Submission) -> None:
     for file in (submission.image, submission.result):
         if file.name:
             file.storage.delete(file.name)
-    submission.delete()
+    with transaction.atomic():
+        gone, _ = Submission.objects.filter(pk=submission.pk).delete()
+        if gone:
+            quota.give_room(submission.owner_id, submission.size_bytes)
     logger.info("erased submission=%s", submission.pk)
 
 
 def _find_and_draw(submission: Submission) -> None:
     with submission.image.open("rb") as file:
         image = cast(BinaryIO, file)
-        found = analysis.analyse(image, sha256=submission.sha256)
+        found = analysis.analyse(
+            image, sha256=submission.sha256, discreet=not _is_again(submission)
+        )
         result = ""
         if found.boxes:
             image.seek(0)
@@ -123,6 +141,27 @@ def _find_and_draw(submission: Submission) -> None:
     elif result and not Submission.objects.filter(pk=submission.pk).exists():
         # Erased while it was worked on: deleted means gone.
         submission.result.storage.delete(result)
+
+
+def _is_again(submission: Submission) -> bool:
+    """Whether its owner had these bytes analysed before."""
+    same = Submission.objects.filter(owner_id=submission.owner_id, sha256=submission.sha256)
+    return same.filter(status=Status.DONE).exists()
+
+
+def _refuse_if_swamped() -> None:
+    """An ever longer queue helps nobody: past the bound, come back later."""
+    waiting = Submission.objects.filter(status=Status.QUEUED).order_by("due_at").values("pk")
+    if waiting[settings.FACES_MAX_BACKLOG :].exists():
+        raise Unavailable("Too many images are waiting.", wait=BACKLOG_WAIT_S)
+
+
+def _refuse_if_too_many_wait(owner_id: int) -> None:
+    """Behind `take_room`, which locks the owner's row: two uploads cannot both be the last."""
+    in_work = [Status.QUEUED, Status.PROCESSING]
+    waiting = Submission.objects.filter(owner_id=owner_id, status__in=in_work).order_by()
+    if waiting.values("pk")[settings.FACES_MAX_PENDING - 1 :].exists():
+        raise quota.TooManyWaiting(wait=quota.PENDING_WAIT_S)
 
 
 def _fail(submission: Submission, reason: str, *, permanent: bool) -> None:

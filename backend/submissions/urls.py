@@ -2,11 +2,19 @@ from django.urls import re_path
 
 from backend.submissions import views
 
+UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
 urlpatterns = [
     re_path(r"^image/?$", views.ImageView.as_view(), name="image"),
     re_path(
-        r"^image/(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/?$",
+        rf"^image/(?P<id>{UUID})/?$",
         views.SubmissionView.as_view(),
         name="submission",
+    ),
+    re_path(rf"^image/(?P<id>{UUID})/original/?$", views.OriginalView.as_view(), name="original"),
+    re_path(
+        rf"^static/processed_faces/[0-9a-f]{{2}}/[0-9a-f]{{2}}/(?P<id>{UUID})\.jpg$",
+        views.ResultView.as_view(),
+        name="result",
     ),
 ]

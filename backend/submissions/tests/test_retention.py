@@ -14,6 +14,7 @@ from django.test import TransactionTestCase
 from django.utils import timezone
 
 from backend.analysis.models import Analysis
+from backend.clients.models import ANONYMOUS_ID
 from backend.common import connections
 from backend.submissions import services, tasks
 from backend.submissions.models import Status, Submission
@@ -35,7 +36,9 @@ class RetentionTests(TransactionTestCase):
         self.new = self.submission(days=29)
 
     def submission(self, *, days: int) -> Submission:
-        submission = services.accept(ContentFile(FACELESS, name="nobody.jpg"))
+        submission = services.accept(
+            ContentFile(FACELESS, name="nobody.jpg"), owner_id=ANONYMOUS_ID
+        )
         tasks.process(str(submission.pk))
         made = timezone.now() - timedelta(days=days)
         Submission.objects.filter(pk=submission.pk).update(created_at=made)

@@ -12,6 +12,7 @@ from django.test import TransactionTestCase, override_settings
 from django.utils import timezone
 
 from backend.analysis import services as analysis
+from backend.clients.models import ANONYMOUS_ID
 from backend.common import connections, processes, queues
 from backend.submissions import services, tasks
 from backend.submissions.models import Status, Submission
@@ -23,7 +24,7 @@ FACELESS = pictures.encoded(pictures.faceless())
 
 
 def accept(data: bytes = OBAMA, name: str = "obama.jpg") -> Submission:
-    return services.accept(ContentFile(data, name=name))
+    return services.accept(ContentFile(data, name=name), owner_id=ANONYMOUS_ID)
 
 
 def events_of(submission: Submission) -> list[wire.Entry]:

@@ -1,0 +1,98 @@
+"""Finding the caller of a request, and whether the view's scope is among theirs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import (
+    AuthenticationFailed,
+    NotAuthenticated,
+    PermissionDenied,
+)
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from backend.clients import caller, links
+from backend.clients.caller import ANONYMOUS, Caller
+from backend.clients.models import ApiKey, Scope
+from backend.common import logs
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # loads its settings, which name this module
+
+BAD_KEY = "This API key is not valid, has expired or was revoked."
+BAD_LINK = "This link has expired or was changed."
+NO_KEY = "An API key is needed: send it as `Authorization: Bearer KEY` or as `X-Api-Key: KEY`."
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """The caller by the key, or anonymous where no key is needed. A bad key is never anonymous."""
+
+    def authenticate(self, request: Request) -> tuple[None, Caller]:
+        key = _key(request)
+        if key is not None:
+            found = by_key(key)
+        elif settings.FACES_REQUIRE_API_KEY:
+            raise NotAuthenticated(NO_KEY)
+        else:
+            found = ANONYMOUS
+        logs.client.set(str(found.client_id))
+        return None, found
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class LinkAuthentication(ApiKeyAuthentication):
+    """A signed link opens what it names, with or without a key; a bad or old one opens nothing."""
+
+    def authenticate(self, request: Request) -> tuple[None, Caller]:
+        if not links.is_signed(request.GET):
+            return super().authenticate(request)
+        if not links.opens(request.path, request.GET):
+            raise PermissionDenied(BAD_LINK)
+        return None, Caller(client_id=0, scopes=frozenset({Scope.READ}), by_link=True)
+
+
+class HasScope(BasePermission):
+    """A view names the scope of each of its methods in `scopes`; what is not named is refused."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        method = (request.method or "").lower()
+        if method == "options" or not hasattr(view, method):
+            return True  # nothing is done: the answer will be the allowed methods, or 405
+        scopes: dict[str, str] = getattr(view, "scopes", {})
+        needed = scopes.get("get" if method == "head" else method)
+        self.message = f"This key lacks the scope {needed!r}."
+        return needed is not None and caller.of(request).may(needed)
+
+
+def by_key(key: str) -> Caller:
+    """The caller with this key, from the database each time: a revocation bites at once."""
+    prefix = key.partition(".")[0]
+    found: Any = ApiKey.objects.filter(prefix=prefix, revoked=False).first()
+    if found is None or not found.is_valid(key) or not found.is_usable(timezone.now()):
+        raise AuthenticationFailed(BAD_KEY)
+    return Caller(
+        client_id=found.client_id, scopes=frozenset(found.scopes), key_prefix=found.prefix
+    )
+
+
+def _key(request: Request | HttpRequest) -> str | None:
+    """The key as sent; None if none was. Two different ones, or another scheme, are refused."""
+    sent = []
+    authorization = request.META.get("HTTP_AUTHORIZATION")
+    if authorization is not None:
+        scheme, _, key = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise AuthenticationFailed(NO_KEY)
+        sent.append(key.strip())
+    if "HTTP_X_API_KEY" in request.META:
+        sent.append(request.META["HTTP_X_API_KEY"].strip())
+    if len(set(sent)) > 1:
+        raise AuthenticationFailed("Two different API keys were sent.")
+    return sent[0] if sent else None

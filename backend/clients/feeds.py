@@ -1,0 +1,29 @@
+"""The address at which a caller hears of their own events."""
+
+from datetime import timedelta
+
+import jwt
+from django.conf import settings
+from django.utils import timezone
+
+from backend.clients.caller import Caller
+from wire import feeds
+
+
+def url(caller: Caller) -> str:
+    """`ws://HOST/faces`, with a token that ends soon where the events are not everybody's."""
+    address = f"{settings.SERVICE_URL.replace('http', 'ws', 1)}/faces"
+    return address if caller.is_anonymous else f"{address}?token={token(caller)}"
+
+
+def token(caller: Caller) -> str:
+    """A JSON Web Token (RFC 7519) that opens the feed of the caller's client."""
+    now = timezone.now()
+    claims = {
+        "aud": feeds.AUDIENCE,
+        "iat": now,
+        "exp": now + timedelta(seconds=settings.FACES_FEED_TOKEN_LIFETIME_S),
+        feeds.OWNER_CLAIM: str(caller.client_id),
+        feeds.KEY_CLAIM: caller.key_prefix,
+    }
+    return jwt.encode(claims, feeds.signing_key(settings.SECRET_KEY), algorithm=feeds.ALGORITHM)
