@@ -129,7 +129,7 @@ def _entry() -> dict[Any, Any]:
         boxes=(box, box),
         image_url=f"http://localhost:8282/static/processed_faces/72/46/{submission_id}.jpg",
     )
-    return dict(to_entry(event))
+    return dict(to_entry(event, owner="1"))
 
 
 @contextmanager

@@ -38,10 +38,10 @@ def reaches_back(state: State, since: Since) -> bool:
     """Whether the stream surely holds everything that came after `since`.
 
     An event's id must lie between the stream's oldest and newest: else that event was trimmed, or
-    belongs to a stream that is gone. A moment may lie outside, as long as nothing was trimmed.
+    belongs to a stream that is gone. A moment may lie before the oldest if nothing was trimmed.
     """
     if since.after > state.newest:
-        return since.is_moment
+        return False
     if state.oldest is None:
         return since.after == state.newest
     if since.after >= state.oldest:
@@ -77,15 +77,13 @@ class CatchUp:
     answer_timeout_s: float
 
     async def bring(self, listener: Listener, since: Since | None) -> None:
-        """Bring `listener` up to the present; returns when it is live, finished or gone."""
+        """Bring one that asks for the past up to the present: live, finished or gone."""
         try:
             if listener.only is not None:
                 await self._bring_one(listener, listener.only, since)
             elif since is not None:
                 progress = Progress(since)
                 await self._retry(lambda: self._replay(listener, progress))
-            else:
-                self.audience.join(listener)
         except ConnectionClosed:
             pass
         except TooSlow:
@@ -93,7 +91,7 @@ class CatchUp:
 
     async def _retry(self, ask: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await self.feed.connected.wait()
+            await self.feed.current.wait()
             try:
                 return await ask()
             except RedisErrors:
@@ -127,12 +125,15 @@ class CatchUp:
 
     async def _replay(self, listener: Listener, progress: Progress) -> None:
         """Page through the stream until nothing more follows, and go live in that same instant."""
+        if progress.since.is_moment and progress.since.after > self.feed.position:
+            return self.audience.join(listener)
         while True:
             mark = (self.feed.epoch, self.feed.position)
             page = await self.stream.page_after(progress.since.after, _PAGE)
             self._tell_of_gap(listener, progress, page.state)
             if progress.since.after > page.state.newest:
-                progress.since = _restarted(progress.since, page.state)
+                # Ids began anew: all there is came after it.
+                progress.since = Since(BEGINNING, is_moment=True)
                 continue
             for raw in page.entries:
                 await self._send(listener, raw)
@@ -168,13 +169,6 @@ class CatchUp:
         except TimeoutError as error:
             # Not let through as it is: a TimeoutError is an OSError, as if Redis were away.
             raise TooSlow from error
-
-
-def _restarted(since: Since, state: State) -> Since:
-    """Where to go on when `since` is newer than all there is."""
-    if since.is_moment:
-        return Since(state.newest, is_moment=state.newest == BEGINNING)
-    return Since(BEGINNING, is_moment=True)
 
 
 def _parsed(event_id: str | None) -> EventId | None:

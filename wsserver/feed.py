@@ -37,8 +37,8 @@ class Feed:
 
     It goes on from the last id it read. Ids alone do not show that the stream began anew (Redis
     emptied and its clock set back), so it also counts: when the stream holds more entries than it
-    counted, or its newest is older than what was read, everything is read again, and the memory of
-    submissions keeps what was told from being told twice.
+    counted, or its oldest or newest is older than before, everything is read again, and the memory
+    of submissions keeps what was told from being told twice.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class Feed:
     ) -> None:
         self.position = BEGINNING
         """Everything up to this id has been handed on."""
-        self.connected = asyncio.Event()
-        """Set while Redis answers."""
+        self.current = asyncio.Event()
+        """Set while all that the stream holds has been read."""
         self.tried = asyncio.Event()
         """Set once the stream was read, or could not be."""
         self.epoch = 0
@@ -66,6 +66,7 @@ class Feed:
         # Redis comes up after this process, what came after our start is news.
         self._history_before_ms = started_ms
         self._known: int | None = None
+        self._oldest = BEGINNING
         self._away = False
 
     async def run(self) -> None:
@@ -93,7 +94,9 @@ class Feed:
         await self._take(await self._stream.wait_after(self.position))
 
     def _is_another_stream(self, page: Page) -> bool:
-        if page.state.newest < self.position:
+        """Whether ids went back, or there is more than was counted."""
+        oldest, self._oldest = self._oldest, page.state.oldest or self._oldest
+        if page.state.newest < self.position or self._oldest < oldest:
             return True
         if self._known is None or page.full:
             return False
@@ -106,23 +109,24 @@ class Feed:
         self._remembered.reserve(2 * state.length)
         self.position, self._known = BEGINNING, None
         self.epoch += 1
+        self.current.clear()
         self._on_new_stream()
 
     def _caught_up(self, state: State) -> None:
         if self._known is None:
             self._known = state.added
         self._history_before_ms = 0
-        if not self.connected.is_set():
+        if not self.current.is_set():
             logger.info("reading the stream of events from %s", to_text(self.position))
         self._away = False
-        self.connected.set()
+        self.current.set()
         self.tried.set()
 
     def _lost(self, error: Exception) -> None:
         if not self._away:
             logger.warning("Redis is away: %s", error)
         self._away = True
-        self.connected.clear()
+        self.current.clear()
         self.tried.set()
 
     async def _take(self, entries: Iterable[RawEntry]) -> None:

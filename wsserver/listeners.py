@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 
 from websockets.asyncio.server import ServerConnection, broadcast
+from websockets.protocol import State
 
 from wsserver.closing import FINISHED, SLOW, Closer
 from wsserver.event_ids import EventId
@@ -57,8 +58,9 @@ class Audience:
         self._listeners: set[Listener] = set()
 
     def join(self, listener: Listener) -> None:
-        """From now on it gets what it wants."""
-        self._listeners.add(listener)
+        """From now on it gets what it wants; nothing happens if it is gone already."""
+        if listener.connection.state is State.OPEN:
+            self._listeners.add(listener)
 
     def leave(self, listener: Listener) -> None:
         """No more."""

@@ -73,9 +73,13 @@ async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(settings) as address:
-        logger.info("listening on %s", address)
-        await stop.wait()
+    async with running(settings) as service:
+        logger.info("listening on %s", service.address)
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({stopped, service.feed}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopped.done():
+            # Raises what ended it, and so ends the process: better restarted than deaf.
+            await service.feed
         logger.info("stopping")
 
 

@@ -97,7 +97,7 @@ class Service:
 
     def listen(self, sock: socket.socket) -> Server:
         """Serve on `sock`, with every limit set; enter the result."""
-        settings, reception = self._settings, Reception(self._door, self.feed.connected.is_set)
+        settings, reception = self._settings, Reception(self._door, self.feed.current.is_set)
         return serve(
             self._attend,
             sock=sock,
@@ -143,18 +143,35 @@ class Service:
     async def _attend(self, connection: ServerConnection) -> None:
         options = cast(Visitor, connection).options
         listener = Listener(connection, wanted(options), only=options.submission_id)
-        bringing = asyncio.create_task(self._catch_up.bring(listener, options.since))
-        bringing.add_done_callback(_log_failure)
+        # No await since the handshake was answered: a client that is in misses nothing.
+        bringing = self._bring(listener, options)
         try:
             await connection.wait_closed()
         finally:
-            bringing.cancel()
+            if bringing is not None:
+                bringing.cancel()
             self._audience.leave(listener)
+
+    def _bring(self, listener: Listener, options: Options) -> asyncio.Task[None] | None:
+        if options.since is None and options.submission_id is None:
+            self._audience.join(listener)
+            return None
+        task = asyncio.create_task(self._catch_up.bring(listener, options.since))
+        task.add_done_callback(_log_failure)
+        return task
+
+
+@dataclass(frozen=True)
+class Running:
+    """A service at work. `feed` ends only by a mistake of ours, and then nothing works any more."""
+
+    address: str
+    feed: asyncio.Task[None]
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[str]:
-    """A service that listens on the address given back; when the context ends, clients get 1001."""
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """A service that listens; when the context ends, its clients are closed with 1001."""
     async with AsyncExitStack() as stack:
         sock = stack.enter_context(_bound(settings))
         service = Service(
@@ -166,24 +183,29 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                 Stream(settings.redis_url, connections=_REPLAY_CONNECTIONS)
             ),
         )
-        await stack.enter_async_context(_followed(service.feed))
+        following = await stack.enter_async_context(_followed(service.feed))
         await stack.enter_async_context(_open(service, sock))
-        yield _address(sock)
+        yield Running(_address(sock), following)
 
 
 @asynccontextmanager
-async def _followed(feed: Feed) -> AsyncIterator[None]:
-    """The feed runs; should it end by a mistake of ours, so does everything."""
-    async with asyncio.TaskGroup() as group:
-        following = group.create_task(feed.run())
-        try:
-            # Who connects before the first reading could miss what comes during it.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_FIRST_READING_S):
-                    await feed.tried.wait()
-            yield
-        finally:
-            following.cancel()
+async def _followed(feed: Feed) -> AsyncIterator[asyncio.Task[None]]:
+    following = asyncio.create_task(feed.run())
+    try:
+        # Who connects before the first reading could miss what comes during it.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_READING_S):
+                await feed.tried.wait()
+        yield following
+    finally:
+        await _ended(following)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel until it has ended: redis-py loses a cancellation now and then (its issue 2028)."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
 
 
 @asynccontextmanager

@@ -1,0 +1,173 @@
+"""What one client does costs the others nothing."""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import InvalidStatus
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event
+
+from wsserver.tests.support import (
+    PATIENCE_S,
+    UPGRADE,
+    ServerTestCase,
+    deaf_client,
+    eventually,
+    http,
+    listening,
+    received_ids,
+)
+
+
+class SlowClients(ServerTestCase):
+    async def test_a_client_that_never_reads_is_dropped_and_the_others_miss_nothing(self) -> None:
+        limits = {"max_connections": 2, "send_buffer_bytes": 8192}
+        async with self.serving(**limits) as address, listening(address) as alice:
+            deaf = await deaf_client(address)
+            self.addCleanup(deaf.close)
+            for _ in range(10):
+                sent = [self.publish(padding=2000) for _ in range(10)]
+                self.assertEqual(await received_ids(alice, 10), sent)
+            await self.assert_place_is_free(address)
+            await self.assert_silent(alice)
+
+    async def test_a_client_that_reads_too_slowly_is_told_why_it_is_dropped(self) -> None:
+        async with self.serving(send_buffer_bytes=8192) as address:
+            slow = await deaf_client(address)
+            self.addCleanup(slow.close)
+            async with listening(address) as alice:
+                sent = [self.publish(padding=2000) for _ in range(100)]
+                await received_ids(alice, len(sent))
+            last = await _read_to_the_end(slow)
+            # A close frame: code 1013, reason.
+            self.assertTrue(last.endswith(b"\x88\x0a" + (1013).to_bytes(2, "big") + b"too slow"))
+
+    async def test_a_client_that_answers_no_pings_is_dropped(self) -> None:
+        limits = {"max_connections": 1, "ping_interval_s": 0.1, "ping_timeout_s": 0.1}
+        async with self.serving(**limits) as address:
+            silent = await deaf_client(address)
+            self.addCleanup(silent.close)
+            await self.assert_place_is_free(address)
+
+    async def test_a_client_that_answers_pings_stays(self) -> None:
+        limits = {"ping_interval_s": 0.05, "ping_timeout_s": 5}
+        async with self.serving(**limits) as address, listening_to_pings(address) as alice:
+            await eventually(lambda: alice.pings >= 3)
+            await self.assert_silent(alice)
+
+    async def test_a_handshake_that_does_not_end_is_cut_off(self) -> None:
+        async with self.serving(handshake_timeout_s=0.2) as address:
+            host, _, port = address.rpartition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            self.addCleanup(writer.close)
+            writer.write(b"GET /faces HTTP/1.1\r\nHost: loc")
+            async with asyncio.timeout(PATIENCE_S):
+                self.assertEqual(await reader.read(), b"")
+
+
+class WhatClientsSend(ServerTestCase):
+    async def test_small_messages_are_ignored(self) -> None:
+        async with self.serving() as address, listening(address) as alice:
+            await alice.send("hello")
+            await alice.send(b"\x00" * 1024)
+            await alice.send(["in ", "parts"])
+            await self.assert_silent(alice)
+
+    async def test_a_large_message_ends_the_connection(self) -> None:
+        async with self.serving() as address, listening(address) as alice:
+            await alice.send("x" * 1025)
+            async with asyncio.timeout(PATIENCE_S):
+                await alice.wait_closed()
+            self.assertEqual(alice.close_code, 1009)
+
+    async def test_too_many_messages_end_the_connection(self) -> None:
+        async with self.serving(max_messages_per_minute=10) as address, listening(address) as alice:
+            for _ in range(11):
+                await alice.send("hello")
+            await self.assert_closed(alice, 1008, "too many messages")
+
+    async def test_too_many_pings_end_the_connection(self) -> None:
+        async with self.serving(max_messages_per_minute=10) as address, listening(address) as alice:
+            for _ in range(11):
+                await alice.ping()
+            await self.assert_closed(alice, 1008, "too many messages")
+
+    async def test_the_servers_own_pings_do_not_count_against_a_client(self) -> None:
+        limits = {"ping_interval_s": 0.02, "max_messages_per_minute": 5}
+        async with self.serving(**limits) as address, listening_to_pings(address) as alice:
+            await eventually(lambda: alice.pings >= 10)
+            await self.assert_silent(alice)
+
+    async def test_nothing_is_compressed(self) -> None:
+        async with self.serving() as address, listening(address) as alice:
+            assert alice.response is not None
+            self.assertNotIn("Sec-WebSocket-Extensions", alice.response.headers)
+
+
+class Connections(ServerTestCase):
+    async def test_above_the_limit_clients_are_told_to_come_again(self) -> None:
+        async with self.serving(max_connections=2) as address:
+            async with listening(address), listening(address):
+                status, headers, body = await http(address, "/faces", UPGRADE)
+                self.assertEqual(status, 503)
+                self.assertEqual(headers["retry-after"], "10")
+                self.assertEqual(body, '{"detail": "Too many clients are connected."}')
+                self.assertEqual((await http(address, "/healthcheck"))[0], 200)
+            await self.assert_place_is_free(address)
+
+    async def test_a_handshake_that_fails_takes_no_place(self) -> None:
+        async with self.serving(max_connections=1) as address:
+            for _ in range(3):
+                bad = {**UPGRADE, "Sec-WebSocket-Key": "short"}
+                self.assertEqual((await http(address, "/faces", bad))[0], 400)
+            await self.assert_place_is_free(address)
+
+    async def test_one_address_gets_no_more_than_its_share(self) -> None:
+        alice, bob = _from("192.0.2.1"), _from("192.0.2.2")
+        async with (
+            self.serving(max_connections_per_address=1) as address,
+            listening(address, additional_headers=alice),
+        ):
+            with self.assertRaises(InvalidStatus) as refused:
+                await listening(address, additional_headers=alice)
+            self.assertEqual(refused.exception.response.status_code, 503)
+            self.assertIn("Retry-After", refused.exception.response.headers)
+            async with listening(address, additional_headers=bob):
+                pass
+            async with listening(address), listening(address):
+                "The proxies' own addresses have no such limit."
+
+    async def test_what_a_stranger_claims_about_its_address_is_not_believed(self) -> None:
+        limits = {"max_connections_per_address": 1, "trusted_proxies": ()}
+        async with self.serving(**limits) as address, listening(address):
+            with self.assertRaises(InvalidStatus):
+                await listening(address, additional_headers=_from("192.0.2.1"))
+
+
+class PingCounter(ClientConnection):
+    """A client that counts the pings it gets."""
+
+    pings = 0
+
+    def process_event(self, event: Event) -> None:
+        self.pings += isinstance(event, Frame) and event.opcode is Opcode.PING
+        super().process_event(event)
+
+
+def listening_to_pings(address: str) -> Any:
+    return listening(address, create_connection=PingCounter)
+
+
+def _from(client: str) -> Mapping[str, str]:
+    return {"X-Forwarded-For": client}
+
+
+async def _read_to_the_end(client: socket.socket) -> bytes:
+    loop, last = asyncio.get_running_loop(), b""
+    async with asyncio.timeout(PATIENCE_S):
+        while chunk := await loop.sock_recv(client, 1 << 16):
+            last = (last + chunk)[-100:]
+    return last

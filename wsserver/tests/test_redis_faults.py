@@ -1,0 +1,134 @@
+"""Redis stops, dies, forgets, comes back: no event and no client is lost."""
+
+import asyncio
+from uuid import uuid4
+
+from wire.events import STREAM
+from wsserver.tests.support import (
+    PATIENCE_S,
+    ServerTestCase,
+    http,
+    listening,
+    received_ids,
+)
+
+
+class RedisFaults(ServerTestCase):
+    append_only = True
+
+    async def test_clients_stay_and_no_event_is_lost_when_redis_restarts(self) -> None:
+        async with self.serving() as address, listening(address) as alice:
+            sent = []
+            for _ in range(3):
+                sent.append(self.publish())
+                self.redis_server.restart()
+                sent.append(self.publish())
+            self.assertEqual(await received_ids(alice, 6), sent)
+            await self.assert_silent(alice)
+
+    async def test_what_is_added_while_the_server_is_not_connected_is_sent_later(self) -> None:
+        async with self.serving() as address, listening(address) as alice:
+            self.redis_server.kill()
+            await self._until_ready(address, 503)
+            self.redis_server.start()
+            sent = [self.publish() for _ in range(5)]
+            self.assertEqual(await received_ids(alice, 5), sent)
+
+    async def test_a_dropped_connection_to_redis_loses_nothing(self) -> None:
+        async with self.serving() as address, listening(address) as alice:
+            sent = []
+            for _ in range(20):
+                sent.append(self.publish())
+                self.redis.client_kill_filter(skipme=True, _type="normal")
+            self.assertEqual(await received_ids(alice, 20), sent)
+
+    async def test_after_redis_was_emptied_new_events_come_and_old_ones_not_again(self) -> None:
+        async with self.serving() as address, listening(address) as alice:
+            old = [self.publish() for _ in range(5)]
+            self.assertEqual(await received_ids(alice, 5), old)
+            self.redis_server.flush()
+            for submission_id in old:
+                self.publish(submission_id=submission_id)
+            new = [self.publish() for _ in range(2)]
+            self.assertEqual(await received_ids(alice, 2), new)
+
+    async def test_history_that_is_added_again_is_sent_to_nobody(self) -> None:
+        old = [self.publish() for _ in range(5)]
+        async with self.serving() as address, listening(address) as alice:
+            self.redis_server.flush()
+            for submission_id in old:
+                self.publish(submission_id=submission_id)
+            await self.assert_silent(alice)
+
+    async def test_events_with_older_ids_are_read_after_the_stream_began_anew(self) -> None:
+        """Redis was emptied, and its clock set back."""
+        async with self.serving() as address, listening(address) as alice:
+            first = self.publish()
+            self.assertEqual(await received_ids(alice, 1), [first])
+            self.redis_server.flush()
+            early = [self.publish(at="1000-0"), self.publish(at="2000-0")]
+            self.assertEqual(await received_ids(alice, 2), early)
+            more = self.publish(at="3000-0")
+            self.assertEqual(await received_ids(alice, 1), [more])
+
+    async def test_old_and_new_ids_mixed_after_the_stream_began_anew_are_all_read(self) -> None:
+        """The clock was set back and caught up, before the server looked again."""
+        async with self.serving() as address, listening(address) as alice:
+            first = self.publish()
+            self.assertEqual(await received_ids(alice, 1), [first])
+            ids = [str(uuid4()), str(uuid4())]
+            with self.redis.pipeline(transaction=True) as at_once:
+                at_once.flushall()
+                self.redis, redis = at_once, self.redis
+                try:
+                    self.publish(submission_id=ids[0], at="1000-0")
+                    self.publish(submission_id=ids[1])
+                    at_once.execute()
+                finally:
+                    self.redis = redis
+            self.assertEqual(set(await received_ids(alice, 2)), set(ids))
+            await self.assert_silent(alice)
+
+    async def test_who_asked_for_since_still_gets_what_comes_in_a_new_stream(self) -> None:
+        self.publish()
+        async with (
+            self.serving() as address,
+            listening(address, f"?since={self.newest_id()}") as alice,
+        ):
+            await self.assert_silent(alice)
+            self.redis_server.flush()
+            early = self.publish(at="1000-0")
+            self.assertEqual(await received_ids(alice, 1), [early])
+
+    async def test_a_key_of_another_kind_in_its_place_is_survived(self) -> None:
+        async with self.serving() as address, listening(address) as alice:
+            self.redis.set(STREAM, "not a stream")
+            await self._until_ready(address, 503)
+            self.redis.delete(STREAM)
+            await self._until_ready(address, 200)
+            await self.assert_silent(alice)
+
+    async def test_the_server_may_start_before_redis(self) -> None:
+        history = self.publish()
+        self.redis_server.stop()
+        async with self.serving() as address, listening(address) as alice:
+            self.redis_server.start()
+            sent = self.publish()
+            self.assertEqual(await received_ids(alice, 1), [sent])
+            self.assertNotEqual(sent, history)
+
+    async def test_it_is_alive_without_redis_but_not_ready(self) -> None:
+        async with self.serving() as address:
+            await self._until_ready(address, 200)
+            self.redis_server.stop()
+            await self._until_ready(address, 503)
+            status, _headers, body = await http(address, "/healthcheck")
+            self.assertEqual((status, body), (200, "OK"))
+            self.redis_server.start()
+            await self._until_ready(address, 200)
+
+    async def _until_ready(self, address: str, expected: int) -> None:
+        """Ask until the probe answers so."""
+        async with asyncio.timeout(PATIENCE_S):
+            while (await http(address, "/healthcheck?ready"))[0] != expected:
+                await asyncio.sleep(0.01)

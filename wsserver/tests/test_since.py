@@ -1,0 +1,150 @@
+"""A client that was away asks for what came since."""
+
+import asyncio
+import threading
+
+from wire.events import STREAM, Outcome
+from wsserver.catch_up import GAP_MESSAGE
+from wsserver.tests.support import (
+    ServerTestCase,
+    deaf_client,
+    listening,
+    received,
+    received_ids,
+)
+
+
+class Since(ServerTestCase):
+    async def test_it_gets_what_came_after_that_event_and_then_what_comes(self) -> None:
+        self.publish()
+        seen = self.newest_id()
+        missed = [self.publish() for _ in range(250)]
+        async with self.serving() as address, listening(address, f"?since={seen}") as alice:
+            self.assertEqual(await received_ids(alice, 250), missed)
+            await self.assert_silent(alice)
+
+    async def test_nothing_is_left_out_or_sent_twice_while_events_keep_coming(self) -> None:
+        sent = [self.publish() for _ in range(300)]
+        stop = threading.Event()
+
+        def keep_coming() -> None:
+            while not stop.is_set():
+                sent.append(self.publish())
+
+        async with self.serving() as address:
+            coming = asyncio.create_task(asyncio.to_thread(keep_coming))
+            async with asyncio.TaskGroup() as group:
+                reading = [group.create_task(_read(address, "?since=0", 600)) for _ in range(5)]
+            stop.set()
+            await coming
+        for task in reading:
+            self.assertEqual(task.result(), sent[:600])
+
+    async def test_a_moment_will_do_as_well(self) -> None:
+        first, second = self.publish(at="1000-0"), self.publish(at="2000-0")
+        async with self.serving() as address:
+            async with listening(address, "?since=0") as alice:
+                self.assertEqual(await received_ids(alice, 2), [first, second])
+            async with listening(address, "?since=1500") as bob:
+                self.assertEqual(await received_ids(bob, 1), [second])
+
+    async def test_a_moment_to_come_means_from_now_on(self) -> None:
+        self.publish()
+        async with self.serving() as address, listening(address, f"?since={10**15}") as alice:
+            await self.assert_silent(alice)
+
+    async def test_outcomes_hold_for_what_is_sent_again_too(self) -> None:
+        self.publish()
+        failed = self.publish(Outcome.FAILED)
+        self.publish(Outcome.NO_FACES)
+        async with (
+            self.serving() as address,
+            listening(address, "?since=0&outcomes=failed") as alice,
+        ):
+            self.assertEqual(await received_ids(alice, 1), [failed])
+            self.publish()
+            live = self.publish(Outcome.FAILED)
+            self.assertEqual(await received_ids(alice, 1), [live])
+
+    async def test_it_is_told_first_when_the_stream_does_not_reach_back(self) -> None:
+        self.publish()
+        seen = self.newest_id()
+        self.publish()
+        kept = self.publish()
+        self.redis.xtrim(STREAM, maxlen=1, approximate=False)
+        notice = {"message": GAP_MESSAGE, "oldest_event_id": self.newest_id()}
+        async with self.serving() as address:
+            for since in (seen, "0"):
+                async with listening(address, f"?since={since}") as alice:
+                    self.assertEqual(await received(alice), notice)
+                    self.assertEqual(await received_ids(alice, 1), [kept])
+            async with listening(address, f"?since={self.newest_id()}") as bob:
+                await self.assert_silent(bob)
+
+    async def test_it_is_told_and_gets_everything_when_that_event_is_of_a_lost_stream(self) -> None:
+        there = self.publish(at="1000-0")
+        async with self.serving() as address, listening(address, "?since=999999-0") as alice:
+            notice = {"message": GAP_MESSAGE, "oldest_event_id": "1000-0"}
+            self.assertEqual(await received(alice), notice)
+            self.assertEqual(await received_ids(alice, 1), [there])
+            await self.assert_silent(alice)
+
+    async def test_with_an_empty_stream_there_is_no_oldest_event(self) -> None:
+        async with self.serving() as address:
+            async with listening(address, "?since=999999-0") as alice:
+                notice = {"message": GAP_MESSAGE, "oldest_event_id": None}
+                self.assertEqual(await received(alice), notice)
+                await self.assert_silent(alice)
+            async with listening(address, "?since=0-0") as bob:
+                await received(bob)
+
+    async def test_the_largest_id_there_can_be_does_no_harm(self) -> None:
+        self.publish()
+        largest = f"{2**64 - 1}-{2**64 - 1}"
+        async with self.serving() as address, listening(address, f"?since={largest}") as alice:
+            self.assertEqual((await received(alice))["message"], GAP_MESSAGE)
+            await received(alice)
+            await self.assert_silent(alice)
+
+    async def test_what_it_missed_and_redis_lost_is_sent_when_it_is_added_again(self) -> None:
+        async with self.serving() as address, listening(address) as other:
+            self.publish()
+            seen = self.newest_id()
+            missed = self.publish()
+            await received_ids(other, 2)
+            self.redis_server.flush()
+            async with listening(address, f"?since={seen}") as alice:
+                self.assertEqual((await received(alice))["message"], GAP_MESSAGE)
+                self.publish(submission_id=missed)
+                self.assertEqual(await received_ids(alice, 1), [missed])
+            await self.assert_silent(other)
+
+    async def test_it_waits_while_redis_is_away(self) -> None:
+        missed = [self.publish(), self.publish()]
+        self.redis_server.stop()
+        async with self.serving() as address, listening(address, "?since=0") as alice:
+            self.redis_server.start()
+            self.assertEqual(await received_ids(alice, 2), missed)
+            await self.assert_silent(alice)
+
+    async def test_more_than_the_send_buffer_holds_is_sent_as_fast_as_it_is_read(self) -> None:
+        missed = [self.publish(padding=2000) for _ in range(1000)]
+        async with (
+            self.serving(send_buffer_bytes=8192) as address,
+            listening(address, "?since=0") as alice,
+        ):
+            self.assertEqual(await received_ids(alice, 1000), missed)
+
+    async def test_who_asks_for_much_and_does_not_read_it_is_dropped(self) -> None:
+        for _ in range(300):
+            self.publish(padding=20_000)
+        limits = {"max_connections": 1, "send_buffer_bytes": 8192, "ping_timeout_s": 0.2}
+        async with self.serving(**limits) as address:
+            deaf = await deaf_client(address, "?since=0")
+            self.addCleanup(deaf.close)
+            await self.assert_place_is_free(address)
+
+
+async def _read(address: str, query: str, count: int) -> list[str]:
+    async with listening(address, query) as client:
+        return await received_ids(client, count)
