@@ -60,6 +60,10 @@ class ServerTestCase(unittest.IsolatedAsyncioTestCase):
         self.redis = self.redis_server.client()
         self.addCleanup(self.redis.close)
 
+    async def asyncSetUp(self) -> None:
+        # Tests hold the loop up themselves, for Redis; that is no finding.
+        asyncio.get_running_loop().slow_callback_duration = PATIENCE_S
+
     @asynccontextmanager
     async def serving(self, **changes: Any) -> AsyncIterator[str]:
         """A server with these settings; gives its address."""

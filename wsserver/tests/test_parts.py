@@ -1,0 +1,155 @@
+"""The parts that need neither Redis nor a socket."""
+
+import unittest
+from ipaddress import ip_network
+from uuid import UUID, uuid4
+
+from websockets.datastructures import Headers
+
+from wire.events import Outcome
+from wsserver.catch_up import reaches_back
+from wsserver.door import Door
+from wsserver.memory import Remembered
+from wsserver.options import OptionError, Options, Since, parse_options
+from wsserver.stream import State
+from wsserver.visitor import Allowance
+
+
+class ParseOptions(unittest.TestCase):
+    def test_no_options_ask_for_nothing_special(self) -> None:
+        self.assertEqual(parse_options(""), Options())
+
+    def test_outcomes_are_all_or_a_list(self) -> None:
+        self.assertEqual(parse_options("outcomes=all").outcomes, frozenset(Outcome))
+        some = parse_options("outcomes=faces,%20failed").outcomes
+        self.assertEqual(some, {Outcome.FACES, Outcome.FAILED})
+
+    def test_a_submission_is_a_uuid_in_any_spelling(self) -> None:
+        mine = uuid4()
+        for text in (str(mine), str(mine).upper(), mine.hex):
+            self.assertEqual(parse_options(f"submission={text}").submission_id, str(mine))
+
+    def test_since_is_an_event_or_a_moment(self) -> None:
+        self.assertEqual(parse_options("since=12-3").since, Since((12, 3), is_moment=False))
+        self.assertEqual(parse_options("since=12").since, Since((12, 0), is_moment=True))
+        self.assertEqual(parse_options("since=0-0").since, Since((0, 0), is_moment=True))
+
+    def test_options_combine(self) -> None:
+        options = parse_options(f"since=1-0&outcomes=failed&submission={UUID(int=7)}")
+        self.assertEqual(options.submission_id, str(UUID(int=7)))
+        self.assertEqual(options.since, Since((1, 0), is_moment=False))
+
+    def test_a_bad_option_is_named(self) -> None:
+        for query, option in {
+            "outcomes=": "outcomes",
+            "outcomes=faces,": "outcomes",
+            "outcomes=all,faces": "outcomes",
+            "submission=": "submission",
+            "submission=x": "submission",
+            "since=": "since",
+            "since=-1": "since",
+            "since=1-2-3": "since",
+            "since=" + "9" * 30: "since",
+            "since=1&since=2": "since",
+            "token": "token",
+            "&".join(f"a{n}=1" for n in range(50)): "query",
+        }.items():
+            with self.subTest(query), self.assertRaises(OptionError) as raised:
+                parse_options(query)
+            self.assertEqual(list(raised.exception.errors), [option])
+
+
+class WhoComesIn(unittest.TestCase):
+    def setUp(self) -> None:
+        self.door = Door(in_all=100, per_address=1, proxies=[ip_network("10.0.0.0/8")])
+
+    def refused(self, peer: str, **headers: str) -> bool:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.door.let_in(object(), peer, Headers(names)) is not None
+
+    def test_the_nearest_address_that_is_not_ours_counts(self) -> None:
+        self.assertFalse(self.refused("10.0.0.1", X_Forwarded_For="1.1.1.1, 192.0.2.1, 10.0.0.2"))
+        self.assertTrue(self.refused("10.0.0.1", X_Forwarded_For="2.2.2.2, 192.0.2.1"))
+        self.assertTrue(self.refused("192.0.2.1"))
+        self.assertFalse(self.refused("10.0.0.1", X_Forwarded_For="1.1.1.1"))
+
+    def test_x_real_ip_will_do_without_the_other(self) -> None:
+        self.assertFalse(self.refused("10.0.0.1", X_Real_IP="192.0.2.1"))
+        self.assertTrue(self.refused("10.0.0.1", X_Real_IP="192.0.2.1"))
+
+    def test_one_customers_ipv6_addresses_count_as_one(self) -> None:
+        self.assertFalse(self.refused("2001:db8::1"))
+        self.assertTrue(self.refused("2001:db8::2"))
+        self.assertFalse(self.refused("2001:db8:0:1::1"))
+
+    def test_an_ipv4_address_in_ipv6_clothes_is_itself(self) -> None:
+        self.assertFalse(self.refused("::ffff:192.0.2.1"))
+        self.assertTrue(self.refused("192.0.2.1"))
+        self.assertFalse(self.refused("::ffff:10.0.0.1", X_Forwarded_For="192.0.2.9"))
+
+    def test_nonsense_in_a_header_counts_as_the_proxy(self) -> None:
+        for _ in range(3):
+            self.assertFalse(self.refused("10.0.0.1", X_Forwarded_For="unknown"))
+
+    def test_who_leaves_makes_room(self) -> None:
+        visitor = object()
+        self.assertIsNone(self.door.let_in(visitor, "192.0.2.1", Headers()))
+        self.door.let_out(visitor)
+        self.door.let_out(visitor)
+        self.assertFalse(self.refused("192.0.2.1"))
+
+
+class WhatIsRemembered(unittest.TestCase):
+    def test_the_first_time_there_is_no_place_yet(self) -> None:
+        remembered = Remembered(10)
+        places = [remembered.place_of(name) for name in "abab"]
+        self.assertEqual(places, [None, None, 0, 1])
+
+    def test_the_longest_unmentioned_is_forgotten_first(self) -> None:
+        remembered = Remembered(2)
+        for name in "abac":
+            remembered.place_of(name)
+        self.assertEqual(remembered.place_of("a"), 0)
+        self.assertIsNone(remembered.place_of("b"))
+
+    def test_it_can_grow_and_does_not_shrink(self) -> None:
+        remembered = Remembered(1)
+        remembered.reserve(3)
+        remembered.reserve(2)
+        for name in "abc":
+            remembered.place_of(name)
+        self.assertEqual(remembered.place_of("a"), 0)
+
+
+class HowFarTheStreamReaches(unittest.TestCase):
+    whole = State(length=3, added=3, oldest=(10, 0), newest=(30, 0))
+    trimmed = State(length=3, added=5, oldest=(10, 0), newest=(30, 0))
+
+    def test_it_reaches_back_to_what_it_holds(self) -> None:
+        for after in ((10, 0), (20, 0), (30, 0)):
+            self.assertTrue(reaches_back(self.trimmed, Since(after, is_moment=False)))
+
+    def test_it_does_not_reach_an_event_before_or_after_all_it_holds(self) -> None:
+        for after in ((9, 0), (31, 0)):
+            self.assertFalse(reaches_back(self.whole, Since(after, is_moment=False)))
+
+    def test_it_reaches_any_moment_before_as_long_as_nothing_was_trimmed(self) -> None:
+        self.assertTrue(reaches_back(self.whole, Since((0, 0), is_moment=True)))
+        self.assertFalse(reaches_back(self.trimmed, Since((0, 0), is_moment=True)))
+
+    def test_an_empty_stream_reaches_back_to_its_end(self) -> None:
+        self.assertTrue(reaches_back(State(), Since((0, 0), is_moment=True)))
+        emptied = State(length=0, added=5, oldest=None, newest=(30, 0))
+        self.assertTrue(reaches_back(emptied, Since((30, 0), is_moment=False)))
+        self.assertFalse(reaches_back(emptied, Since((20, 0), is_moment=False)))
+
+
+class HowMuchMayBeSent(unittest.TestCase):
+    def test_a_minutes_worth_at_once_and_then_as_time_passes(self) -> None:
+        now = 0.0
+        allowance = Allowance(60, clock=lambda: now)
+        self.assertEqual([allowance.take() for _ in range(61)], [True] * 60 + [False])
+        now = 2.5
+        self.assertEqual([allowance.take() for _ in range(3)], [True, True, False])
+        now = 1000.0
+        self.assertEqual(sum(allowance.take() for _ in range(100)), 60)

@@ -1,0 +1,50 @@
+"""Settings are read from the environment, and nonsense is refused by name."""
+
+import unittest
+
+from wire import environment
+from wsserver.server import SettingError, read_settings
+
+
+class ReadSettings(unittest.TestCase):
+    def setUp(self) -> None:
+        self.environ = dict(environment.defaults())
+
+    def test_the_defaults_can_be_used(self) -> None:
+        settings = read_settings(self.environ)
+        self.assertEqual((settings.host, settings.port), ("127.0.0.1", 8284))
+        self.assertGreaterEqual(settings.max_connections, 2000)
+
+    def test_every_setting_of_the_server_is_needed(self) -> None:
+        ours = [name for name in self.environ if name.startswith("FACES_WS_")]
+        self.assertGreater(len(ours), 10)
+        for name in [*ours, "CACHE_BACKEND_URL"]:
+            environ = {key: value for key, value in self.environ.items() if key != name}
+            with self.assertRaisesRegex(SettingError, f"{name} is not set"):
+                read_settings(environ)
+
+    def test_an_ipv6_address_is_written_in_brackets(self) -> None:
+        settings = read_settings({**self.environ, "FACES_WS_BIND": "[::1]:0"})
+        self.assertEqual((settings.host, settings.port), ("::1", 0))
+
+    def test_nonsense_is_refused_by_name(self) -> None:
+        for name, values in {
+            "FACES_WS_BIND": ("", "8284", ":8284", "host:", "host:x", "host:65536", "host:-1"),
+            "FACES_WS_MAX_CONNECTIONS": ("", "0", "-1", "many", "1.5", "9" * 5000, "٣"),
+            "FACES_WS_PING_INTERVAL_S": ("0", "-1", "nan", "inf", "soon", "1e9"),
+            "FACES_WS_SEND_BUFFER_BYTES": ("4095", "1k"),
+            "FACES_WS_TRUSTED_PROXIES": ("nginx", "127.0.0.1/33", "127.0.0.1/8"),
+            "CACHE_BACKEND_URL": ("", "127.0.0.1:6379", "http://redis", "redis://host:port/0"),
+        }.items():
+            for value in values:
+                with (
+                    self.subTest(name=name, value=value[:20]),
+                    self.assertRaises(SettingError) as e,
+                ):
+                    read_settings({**self.environ, name: value})
+                self.assertIn(name, str(e.exception))
+
+    def test_the_password_of_redis_is_not_told(self) -> None:
+        with self.assertRaises(SettingError) as raised:
+            read_settings({**self.environ, "CACHE_BACKEND_URL": "http://:secret@host"})
+        self.assertNotIn("secret", str(raised.exception))
