@@ -10,10 +10,14 @@ from .faces import Box, Point, Pose, Quality, Reason
 from .landmarks import Chip
 from .photo import Pixels, Size
 
-MIN_SIZE_PX = 50
-MIN_SHARPNESS = 3.0
-MAX_YAW_DEG = 35.0
+# Below these an encoding has moved by 0.2 and more from that of the same face unspoiled, a third of
+# the 0.6 that separates two people (measured: docs/faceengine.md, "Quality").
+MIN_SIZE_PX = 40
+MIN_SHARPNESS = 2.0
 MAX_CUT_OFF = 0.1
+
+# The largest that faces have which the frontal detector finds with confidence; profiles exceed it.
+MAX_YAW_DEG = 35.0
 
 # How far the base of the nose stands out before the line through the outer eye corners, as a share
 # of their distance.

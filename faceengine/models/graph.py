@@ -75,7 +75,7 @@ class Graph:
         return self.node("Pad", source, self.constant(pads))
 
     def serialised(
-        self, entry: tuple[str, int, Sequence[int | str]], exit_: tuple[str, Sequence[int | str]]
+        self, entry: tuple[str, int, Sequence[Any]], exit_: tuple[str, Sequence[Any]]
     ) -> bytes:
         """The finished model: `entry` is (name, element type, shape), `exit_` (name, shape)."""
         graph = helper.make_graph(

@@ -1,0 +1,185 @@
+"""The command line: `python -m faceengine detect|encode|draw|compare FILES…`, and `warm`.
+
+Results go to standard output, as JSON lines (default) or as a table; progress and errors go to
+standard error. A file that can not be used does not stop the others. Exit codes: 0 all well, 1 some
+file could not be used, 2 the command line makes no sense or a model can not be loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import faceengine
+
+from . import reports
+from .reports import Report, Row
+
+SAME_PERSON = 0.6
+"""The distance up to which `face_recognition.compare_faces` calls two faces the same person's."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except (faceengine.ModelError, faceengine.ImageError) as error:
+        print(f"faceengine: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        print(f"faceengine: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`… | head`). What Python would still flush at
+        # its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    faceengine.configure(model_cache=options.model_cache, providers=options.provider)
+    if options.command == "warm":
+        return _warm()
+    faceengine.load(options.detector)
+    commands = {"detect": _detect, "encode": _encode, "draw": _draw, "compare": _compare}
+    report = Report(table=options.table)
+    for row in commands[options.command](options):
+        report.add(row)
+    report.close()
+    return 1 if report.failed else 0
+
+
+def _warm() -> int:
+    from .runtime import cache_folder
+
+    for detector in faceengine.DETECTORS:
+        faceengine.load(detector)
+    print(f"models are ready in {cache_folder()}")
+    return 0
+
+
+def _detect(options: argparse.Namespace) -> Iterator[Row]:
+    for file in _progress(options):
+        yield _tried(file, lambda file: _faces(file, options, encode=False))
+
+
+def _encode(options: argparse.Namespace) -> Iterator[Row]:
+    for file in _progress(options):
+        yield _tried(file, lambda file: _faces(file, options, encode=True))
+
+
+def _draw(options: argparse.Namespace) -> Iterator[Row]:
+    for file in _progress(options):
+        yield _tried(file, lambda file: _drawn(file, options))
+
+
+def _compare(options: argparse.Namespace) -> Iterator[Row]:
+    """Every face of every file with every face of the reference."""
+    reference = _found(options.reference, options, encode=True)
+    for file in _progress(options):
+        row = _tried(file, lambda file: {"faces": _found(file, options, encode=True)})
+        if "error" in row:
+            yield row
+            continue
+        for index, face in enumerate(row["faces"]):
+            for number, known in enumerate(reference):
+                assert face.encoding is not None and known.encoding is not None
+                distance = faceengine.distance(face.encoding, known.encoding)
+                yield {
+                    "file": row["file"],
+                    "face": index,
+                    "reference_face": number,
+                    "distance": round(distance, 6),
+                    "same_person": distance <= options.threshold,
+                }
+
+
+def _faces(file: Path, options: argparse.Namespace, *, encode: bool) -> Row:
+    faces = [reports.described(face) for face in _found(file, options, encode=encode)]
+    return {"model": faceengine.MODEL, "faces": faces} if encode else {"faces": faces}
+
+
+def _found(file: Path, options: argparse.Namespace, *, encode: bool) -> list[faceengine.Face]:
+    limit = options.max_detection_pixels
+    return faceengine.find_faces(file, options.detector, encode, max_detection_pixels=limit)
+
+
+def _drawn(file: Path, options: argparse.Namespace) -> Row:
+    image = faceengine.load_image(file)
+    limit = options.max_detection_pixels
+    faces = faceengine.find_faces(image, options.detector, False, max_detection_pixels=limit)
+    folder = options.output or file.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    output = folder / f"{file.stem}.faces.jpg"
+    faceengine.draw_boxes(image, faces).save(output, "JPEG", quality=90)
+    return {"output": str(output), "faces": [reports.described(face) for face in faces]}
+
+
+def _tried(file: Path, work: Any) -> Row:
+    """What `work` says of `file`, or why it can not."""
+    try:
+        return {"file": str(file), **work(file)}
+    except faceengine.ImageError as error:
+        return {"file": str(file), "error": str(error), "reason": str(error.reason)}
+    except OSError as error:
+        return {"file": str(file), "error": error.strerror or str(error), "reason": "unreadable"}
+
+
+def _progress(options: argparse.Namespace) -> Iterator[Path]:
+    from tqdm import tqdm
+
+    files: Sequence[Path] = options.files
+    # None: only where standard error is a terminal. One file needs no bar.
+    quiet = True if options.quiet or len(files) < 2 else None
+    yield from tqdm(files, unit="file", disable=quiet, file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m faceengine", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in (
+        ("detect", "where the faces are, and how good they are"),
+        ("encode", "the same, with each face's 128 numbers"),
+        ("draw", "write NAME.faces.jpg with a box round each face"),
+        ("compare", "how far the faces of FILES are from those of REFERENCE"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        _add_running(command)
+        _add_searching(command)
+        if name == "compare":
+            command.add_argument("reference", type=Path, metavar="REFERENCE")
+            command.add_argument("--threshold", type=float, default=SAME_PERSON)
+        if name == "draw":
+            command.add_argument("--output", type=Path, help="the folder to write to")
+        command.add_argument("files", type=Path, nargs="+", metavar="FILES")
+    text = "convert the models now, at install time, so that no later start has to"
+    _add_running(commands.add_parser("warm", help=text, description=text))
+    return parser
+
+
+def _add_running(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--model-cache", type=Path, help="the folder of the converted models")
+    command.add_argument(
+        "--provider", action="append", choices=("cpu", "cuda", "openvino"), help="default: cpu"
+    )
+
+
+def _add_searching(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--detector", choices=("hog", "cnn"), default="hog")
+    command.add_argument("--max-detection-pixels", type=_pixels, default=1920 * 1080, metavar="N")
+    command.add_argument("--table", action="store_true", help="a table instead of JSON lines")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _pixels(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
