@@ -4,6 +4,8 @@ Settings are read in `backend/settings.py`, one a line, and nowhere else in the 
 """
 
 import os
+import re
+from ipaddress import AddressValueError, IPv6Address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -73,6 +75,25 @@ def url(name: str, *, schemes: tuple[str, ...]) -> str:
         forms = " or ".join(f"{scheme}://…" for scheme in schemes)
         raise ImproperlyConfigured(f"{name} is {value!r}: it must be an address like {forms}")
     return value
+
+
+def hosts(name: str) -> list[str]:
+    """A list of `host`, `host:port` or `.suffix`, in lower case, IPv6 addresses in brackets."""
+    return [_host(name, word.lower()) for word in words(name)]
+
+
+def _host(name: str, word: str) -> str:
+    match = re.fullmatch(r"(\[[0-9a-f:.]+\]|\.?[a-z0-9_][a-z0-9_.-]*?)\.?((?::[0-9]{1,5})?)", word)
+    if match is None:
+        form = "host, host:port or .suffix, without http:// or *"
+        raise ImproperlyConfigured(f"{name} has the item {word!r}: it must be {form}")
+    host, port = match.groups()
+    if host.startswith("["):
+        try:
+            host = f"[{IPv6Address(host[1:-1])}]"  # spelled as addresses are compared
+        except AddressValueError as error:
+            raise ImproperlyConfigured(f"{name} has the item {word!r}: {error}") from None
+    return host + port
 
 
 def folder(name: str, *, default: Path) -> Path:

@@ -19,6 +19,14 @@ CACHE_BACKEND_URL = env.url("CACHE_BACKEND_URL", schemes=("redis", "rediss", "un
 FACES_MAX_UPLOAD_BYTES = env.number("FACES_MAX_UPLOAD_BYTES", at_least=1)
 FACES_MAX_IMAGE_PIXELS = env.number("FACES_MAX_IMAGE_PIXELS", at_least=1)
 
+# --- Downloads
+FACES_DOWNLOAD_ALLOWED_HOSTS = env.hosts("FACES_DOWNLOAD_ALLOWED_HOSTS")
+FACES_DOWNLOAD_MAX_BYTES = env.number("FACES_DOWNLOAD_MAX_BYTES", at_least=1)
+FACES_DOWNLOAD_TIMEOUT_S = env.real("FACES_DOWNLOAD_TIMEOUT_S")
+FACES_DOWNLOAD_CONNECT_TIMEOUT_S = env.real("FACES_DOWNLOAD_CONNECT_TIMEOUT_S")
+FACES_DOWNLOAD_MAX_REDIRECTS = env.number("FACES_DOWNLOAD_MAX_REDIRECTS")
+FACES_DOWNLOAD_PARALLEL = env.number("FACES_DOWNLOAD_PARALLEL", at_least=1)
+
 # --- Clients
 FACES_REQUIRE_API_KEY = env.flag("FACES_REQUIRE_API_KEY")
 FACES_REQUEST_RATE = env.rate("FACES_REQUEST_RATE")
@@ -121,6 +129,8 @@ REST_FRAMEWORK = {
 
 # Dotted names: what every worker process loads before it forks, and what the sweep calls in turn.
 WORKER_WARM_UP = "backend.analysis.services.load_engine"
+# What holds data of a client, each a function `(owner_id, *, at_most) -> how many were erased`.
+ERASERS = ["backend.submissions.services.erase_of"]
 SWEEPS = ["backend.submissions.tasks.sweep", "backend.clients.tasks.sweep"]
 
 # Brings its own Redis and folders, so that `manage.py test` touches nothing that is in use.
