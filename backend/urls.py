@@ -7,6 +7,7 @@ from backend.common import health
 urlpatterns = [
     re_path(r"^healthcheck/?$", health.healthcheck),
     re_path(r"^readiness/?$", health.readiness),
+    path("", include("backend.clients.urls")),
     path("", include("backend.submissions.urls")),
 ]
 

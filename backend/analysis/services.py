@@ -119,9 +119,18 @@ def boxes(analysis_id: int) -> list[BoxShape]:
     return [BoxShape(**box) for box in found]
 
 
-def unreferenced() -> QuerySet[Analysis]:
-    """The analyses that no other app's row refers to any more, and that are no longer brand new."""
-    analyses = Analysis.objects.filter(created_at__lt=timezone.now() - _KEPT_UNREFERENCED)
+def forget(analysis_id: int | None) -> None:
+    """Delete an analysis if nobody refers to it any more.
+
+    A worker that is just about to refer to it then fails on its foreign key and tries again.
+    """
+    if analysis_id is not None:
+        unreferenced(min_age=timedelta(0)).filter(pk=analysis_id, state=State.DONE).delete()
+
+
+def unreferenced(*, min_age: timedelta = _KEPT_UNREFERENCED) -> QuerySet[Analysis]:
+    """The analyses older than `min_age` that no other app's row refers to."""
+    analyses = Analysis.objects.filter(created_at__lte=timezone.now() - min_age)
     for relation in Analysis._meta.related_objects:
         if relation.related_model is not Face:
             rows = relation.related_model._default_manager

@@ -106,7 +106,7 @@ def publish(submission: Submission) -> bool:
 
 
 def erase(submission: Submission) -> None:
-    """Delete a submission for good: job, event, files, row. Raises `redis.RedisError`.
+    """Delete a submission for good: job, event, files, row, analysis. Raises `redis.RedisError`.
 
     The row goes last: while anything is left of it, it can be found and erased again.
     """
@@ -119,7 +119,20 @@ def erase(submission: Submission) -> None:
         gone, _ = Submission.objects.filter(pk=submission.pk).delete()
         if gone:
             quota.give_room(submission.owner_id, submission.size_bytes)
+    analysis.forget(submission.analysis_id)
     logger.info("erased submission=%s", submission.pk)
+
+
+def erase_of(owner_id: int, *, at_most: int) -> int:
+    """Erase up to `at_most` submissions of a client; returns how many there were. An eraser."""
+    submissions = list(Submission.objects.filter(owner_id=owner_id).order_by()[:at_most])
+    for submission in submissions:
+        erase(submission)
+    return len(submissions)
+
+
+def count_of(owner_id: int) -> int:
+    return Submission.objects.filter(owner_id=owner_id).count()
 
 
 def _find_and_draw(submission: Submission) -> None:
@@ -138,9 +151,15 @@ def _find_and_draw(submission: Submission) -> None:
     if submission.complete(analysis_id=found.analysis_id, faces_count=count, result=result):
         logger.info("done submission=%s faces=%d", submission.pk, count)
         publish(submission)
-    elif result and not Submission.objects.filter(pk=submission.pk).exists():
-        # Erased while it was worked on: deleted means gone.
+    elif not Submission.objects.filter(pk=submission.pk).exists():
+        _forget_what_was_made(submission, found, result)
+
+
+def _forget_what_was_made(submission: Submission, found: analysis.Result, result: str) -> None:
+    """The submission was erased while it was worked on: deleted means gone."""
+    if result:
         submission.result.storage.delete(result)
+    analysis.forget(found.analysis_id)
 
 
 def _is_again(submission: Submission) -> bool:
@@ -152,7 +171,7 @@ def _is_again(submission: Submission) -> bool:
 def _refuse_if_swamped() -> None:
     """An ever longer queue helps nobody: past the bound, come back later."""
     waiting = Submission.objects.filter(status=Status.QUEUED).order_by("due_at").values("pk")
-    if waiting[settings.FACES_MAX_BACKLOG :].exists():
+    if waiting[settings.FACES_MAX_BACKLOG - 1 :].exists():
         raise Unavailable("Too many images are waiting.", wait=BACKLOG_WAIT_S)
 
 

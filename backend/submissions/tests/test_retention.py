@@ -66,9 +66,15 @@ class RetentionTests(TransactionTestCase):
         self.assertIn("Deleted 0 submissions.", run())
 
     def test_an_analysis_goes_with_the_last_submission_that_names_it(self) -> None:
-        Analysis.objects.update(created_at=timezone.now() - timedelta(days=40))
-        self.assertIn("Deleted 0 analyses", run())
+        run()
+        self.assertEqual(Analysis.objects.get(), self.new.analysis)
         Submission.objects.update(created_at=timezone.now() - timedelta(days=31))
+        run()
+        self.assertFalse(Analysis.objects.exists())
+
+    def test_an_analysis_that_a_crash_left_goes_too(self) -> None:
+        Submission.objects.update(analysis=None)
+        Analysis.objects.update(created_at=timezone.now() - timedelta(hours=2))
         self.assertIn("Deleted 1 analyses", run())
 
     def test_a_file_without_a_row_goes_when_it_has_settled(self) -> None:

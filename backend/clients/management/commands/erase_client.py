@@ -1,0 +1,32 @@
+"""`manage.py erase_client NAME`: everything of a client, gone from every store."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+import redis
+from django.core.management.base import BaseCommand, CommandError
+
+from backend.clients import erasure
+from backend.clients.models import Client
+
+
+class Command(BaseCommand):
+    help = "Erase all images, results, encodings and events of the client NAME. Cannot be undone."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", help='the client; "anonymous" is who came without a key')
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+
+    def handle(self, *args: Any, name: str, yes: bool, **options: Any) -> None:
+        client = Client.objects.filter(name=name).first()
+        if client is None:
+            raise CommandError(f"There is no client {name}.")
+        if not yes and input(f"Erase everything of {name}? Type its name: ") != name:
+            raise CommandError("Nothing was erased.")
+        try:
+            erasure.everything(client.pk, actor="command line")
+        except redis.RedisError as error:
+            raise CommandError(
+                f"Redis is out of reach; the erasure goes on when it is back: {error}"
+            ) from error
+        self.stdout.write(f"Everything of {name} is erased.")
