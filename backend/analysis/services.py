@@ -20,6 +20,7 @@ from django.utils import timezone
 import faceengine
 from backend.analysis.models import Analysis, Face, State
 from backend.common import processes
+from backend.common.work import WorkError
 from wire.events import BoxShape
 
 logger = logging.getLogger(__name__)
@@ -33,15 +34,14 @@ _KEPT_UNREFERENCED: Final = timedelta(hours=1)
 _JPEG_QUALITY: Final = 90
 
 
-class AnalysisError(Exception):
+class AnalysisError(WorkError):
     """An image could not be analysed. `permanent` tells that trying again would not help.
 
     `too_large` tells that it may well be an image, only one of more pixels than are accepted.
     """
 
     def __init__(self, message: str, *, permanent: bool, too_large: bool = False) -> None:
-        super().__init__(message)
-        self.permanent = permanent
+        super().__init__(message, permanent=permanent)
         self.too_large = too_large
 
     @classmethod
@@ -211,6 +211,7 @@ def _record(analysis: Analysis, faces: Sequence[faceengine.Face]) -> None:
         if not ours.update(**done, claimed_by="", claimed_until=None):
             raise AnalysisError("Another worker took this image over.", permanent=False)
         Face.objects.bulk_create(_row(analysis, index, face) for index, face in enumerate(faces))
+    logger.info("computed sha256=%s faces=%d", analysis.sha256, len(faces))
 
 
 def _row(analysis: Analysis, index: int, face: faceengine.Face) -> Face:

@@ -15,7 +15,8 @@ from django.utils import timezone
 from backend.clients import links
 from backend.clients.models import ANONYMOUS_ID
 from backend.common import connections
-from backend.submissions.models import Status, Submission
+from backend.common.work import Status
+from backend.submissions.models import Submission
 from wire import events as wire
 from wire.events import BoxShape, Outcome
 

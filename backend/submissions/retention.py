@@ -11,7 +11,8 @@ from django.core.files.storage import Storage, default_storage
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from backend.submissions.models import Status, Submission
+from backend.common.work import Status
+from backend.submissions.models import Submission
 
 _FOLDERS: Final = ("originals", "processed_faces")
 

@@ -6,8 +6,9 @@ from rest_framework import serializers
 
 from backend.analysis import services as analysis
 from backend.common.uploads import ImageUploadField
+from backend.common.work import Status
 from backend.submissions import events, services
-from backend.submissions.models import Status, Submission
+from backend.submissions.models import Submission
 
 NOT_AN_IMAGE = (
     "Upload a valid image. The file you uploaded was either not an image or a corrupted image."

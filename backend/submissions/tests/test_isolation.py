@@ -224,7 +224,7 @@ class ErasureTests(IsolationCase):
         self.assertEqual(Analysis.objects.get().sha256, bob.sha256)
         for name in (alice.image.name, alice.result.name, waiting.image.name):
             self.assertFalse(default_storage.exists(name or ""))
-        self.assertEqual(queues.waiting(queues.UPLOADS), {str(bob.pk)})
+        self.assertEqual(queues.waiting(queues.UPLOADS), {bob.job_id})
         in_redis = _everything_in_redis()
         for id in (alice.pk, waiting.pk):
             self.assertNotIn(str(id), in_redis)

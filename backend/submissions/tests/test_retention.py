@@ -16,8 +16,9 @@ from django.utils import timezone
 from backend.analysis.models import Analysis
 from backend.clients.models import ANONYMOUS_ID
 from backend.common import connections
+from backend.common.work import Status
 from backend.submissions import services, tasks
-from backend.submissions.models import Status, Submission
+from backend.submissions.models import Submission
 from tests import pictures
 
 FACELESS = pictures.encoded(pictures.faceless())

@@ -13,9 +13,10 @@ from django.utils import timezone
 
 from backend.analysis import services as analysis
 from backend.clients.models import ANONYMOUS_ID
-from backend.common import connections, processes, queues
+from backend.common import connections, processes, queues, work
+from backend.common.work import Status
 from backend.submissions import services, tasks
-from backend.submissions.models import Status, Submission
+from backend.submissions.models import Submission
 from tests import photos, pictures
 from wire import events as wire
 
@@ -47,7 +48,7 @@ class AcceptTests(SubmissionCase):
         submission = self.after(accept())
         self.assertEqual(submission.status, Status.QUEUED)
         self.assertEqual(submission.image.read(), OBAMA)
-        self.assertEqual(queues.waiting(queues.UPLOADS), {str(submission.pk)})
+        self.assertEqual(queues.waiting(queues.UPLOADS), {submission.job_id})
 
     def test_the_file_is_named_by_us_and_not_by_the_caller(self) -> None:
         submission = accept(name="../../etc/passwd.JPG")
@@ -119,7 +120,7 @@ class ProcessTests(SubmissionCase):
                 Submission.objects.update(due_at=timezone.now())
         self.assertEqual(waits, [5 * 2**n for n in range(10)])
         self.assertEqual(submission.status, Status.FAILED)
-        self.assertEqual(submission.reason, services.GIVEN_UP)
+        self.assertEqual(submission.reason, work.GIVEN_UP)
         self.assertEqual([event["outcome"] for event in events_of(submission)], ["failed"])
 
     def test_a_retry_that_is_not_due_is_left_alone(self) -> None:
@@ -191,7 +192,7 @@ class SweepTests(SubmissionCase):
         Submission.objects.update(created_at=timezone.now() - timedelta(seconds=10))
         tasks.sweep()
         tasks.sweep()
-        self.assertEqual(queues.queue(queues.UPLOADS).get_job_ids(), [str(submission.pk)])
+        self.assertEqual(queues.queue(queues.UPLOADS).get_job_ids(), [submission.job_id])
 
     def test_a_retry_is_enqueued_when_it_is_due_and_not_before(self) -> None:
         submission = accept()
@@ -201,7 +202,7 @@ class SweepTests(SubmissionCase):
         self.assertEqual(queues.waiting(queues.UPLOADS), set())
         Submission.objects.update(due_at=timezone.now())
         tasks.sweep()
-        self.assertEqual(queues.waiting(queues.UPLOADS), {str(submission.pk)})
+        self.assertEqual(queues.waiting(queues.UPLOADS), {submission.job_id})
 
     def test_an_outcome_that_redis_did_not_hear_of_is_told_later(self) -> None:
         submission = accept()
