@@ -1,0 +1,1 @@
+"""Downloads: whatever a URL, a name server or a web server tries."""
