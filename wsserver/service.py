@@ -27,7 +27,6 @@ from wsserver.visitor import Allowance, Visitor
 
 logger = logging.getLogger(__name__)
 
-_BLOCK_S: Final = 2.0
 _REPLAY_CONNECTIONS: Final = 8
 _BACKLOG: Final = 1024
 _SOCKETS_IN_HANDSHAKE: Final = 256
@@ -36,7 +35,11 @@ _FIRST_READING_S: Final = 5.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What `wsserver/server.py` reads from the environment; `default.env` explains each."""
+    """What `wsserver/server.py` reads from the environment; `default.env` explains each.
+
+    The last two are no settings, only shorter in tests: how long a client may take to answer a
+    close frame, and how long a reading waits before it looks at the state of the stream.
+    """
 
     redis_url: str
     host: str
@@ -51,6 +54,8 @@ class Settings:
     max_message_bytes: int
     max_messages_per_minute: int
     remembered_events: int
+    close_grace_s: float = GRACE_S
+    look_again_s: float = 2.0
 
 
 def wanted(options: Options) -> Filter:
@@ -69,7 +74,7 @@ class Service:
 
     def __init__(self, settings: Settings, feed_stream: Stream, replay_stream: Stream) -> None:
         self._settings = settings
-        self._closer = Closer()
+        self._closer = Closer(settings.close_grace_s)
         self._sockets: set[Visitor] = set()
         self._audience = Audience(self._closer, send_buffer_bytes=settings.send_buffer_bytes)
         self._remembered = Remembered(settings.remembered_events)
@@ -111,7 +116,7 @@ class Service:
             open_timeout=settings.handshake_timeout_s,
             ping_interval=settings.ping_interval_s,
             ping_timeout=settings.ping_timeout_s,
-            close_timeout=GRACE_S,
+            close_timeout=settings.close_grace_s,
             max_size=settings.max_message_bytes,
             # Above the limit clients are dropped: below it nothing ever waits for one.
             write_limit=settings.send_buffer_bytes,
@@ -177,14 +182,14 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         service = Service(
             settings,
             await stack.enter_async_context(
-                Stream(settings.redis_url, connections=1, block_s=_BLOCK_S)
+                Stream(settings.redis_url, connections=1, block_s=settings.look_again_s)
             ),
             await stack.enter_async_context(
                 Stream(settings.redis_url, connections=_REPLAY_CONNECTIONS)
             ),
         )
         following = await stack.enter_async_context(_followed(service.feed))
-        await stack.enter_async_context(_open(service, sock))
+        await stack.enter_async_context(_open(service, sock, grace_s=settings.close_grace_s))
         yield Running(_address(sock), following)
 
 
@@ -209,14 +214,14 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 
 @asynccontextmanager
-async def _open(service: Service, sock: socket.socket) -> AsyncIterator[None]:
+async def _open(service: Service, sock: socket.socket, *, grace_s: float) -> AsyncIterator[None]:
     server = await service.listen(sock)
     try:
         yield
     finally:
         server.close(code=CloseCode.GOING_AWAY, reason="the server is stopping")
         try:
-            async with asyncio.timeout(GRACE_S):
+            async with asyncio.timeout(grace_s):
                 await server.wait_closed()
         except TimeoutError:
             service.cut_off()

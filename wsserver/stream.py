@@ -130,7 +130,7 @@ def _state(information: Any) -> State:
     first = information["first-entry"]
     return State(
         length=information["length"],
-        # Redis 7 counts them; without the count only a newest id that went back is noticed.
+        # Counted since Redis 7.
         added=information["entries-added"],
         oldest=events.parse_event_id(first[0]) if first else None,
         newest=events.parse_event_id(information["last-generated-id"]),

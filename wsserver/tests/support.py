@@ -38,6 +38,8 @@ SETTINGS: Final = Settings(
     max_message_bytes=1024,
     max_messages_per_minute=120,
     remembered_events=20000,
+    close_grace_s=0.5,
+    look_again_s=0.5,
 )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
@@ -118,6 +119,19 @@ class Connections(ServerTestCase):
                 self.assertEqual((await http(address, "/healthcheck"))[0], 200)
             await self.assert_place_is_free(address)
 
+    async def test_sockets_that_never_ask_for_anything_are_limited_too(self) -> None:
+        async with self.serving(max_connections=1) as address:
+            host, _, port = address.rpartition(":")
+            streams = [await asyncio.open_connection(host, int(port)) for _ in range(300)]
+            for _reader, writer in streams:
+                self.addCleanup(writer.close)
+            cut_off = [asyncio.create_task(_end(reader)) for reader, _writer in streams]
+            async with asyncio.timeout(PATIENCE_S):
+                await asyncio.wait(cut_off, return_when=asyncio.FIRST_COMPLETED)
+            self.assertLess(sum(task.done() for task in cut_off), 100)
+            for task in cut_off:
+                task.cancel()
+
     async def test_a_handshake_that_fails_takes_no_place(self) -> None:
         async with self.serving(max_connections=1) as address:
             for _ in range(3):
@@ -163,6 +177,11 @@ def listening_to_pings(address: str) -> Any:
 
 def _from(client: str) -> Mapping[str, str]:
     return {"X-Forwarded-For": client}
+
+
+async def _end(reader: asyncio.StreamReader) -> None:
+    with suppress(ConnectionError):
+        await reader.read()
 
 
 async def _read_to_the_end(client: socket.socket) -> bytes:

@@ -9,11 +9,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
 from wsserver.tests.support import PATIENCE_S, ServerTestCase, eventually, listening, received
+
+COMMAND: Final = (sys.executable, "-m", "wsserver")
 
 _ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
@@ -21,10 +24,10 @@ _ROOT: Final = Path(__file__).resolve().parent.parent.parent
 class Process:
     """`python -m wsserver` with this environment; its log is kept."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], command: Sequence[str] = COMMAND) -> None:
         self._log = tempfile.NamedTemporaryFile(suffix=".log")  # noqa: SIM115
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "wsserver"],
+            command,
             env={**os.environ, "FACES_WS_BIND": "127.0.0.1:0", **environ},
             cwd=_ROOT,
             stderr=self._log,
@@ -52,7 +55,7 @@ class Process:
         self._log.close()
 
 
-class Signals(ServerTestCase):
+class Started(ServerTestCase):
     async def test_sigterm_and_sigint_close_the_clients_and_end_it_quickly(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             process = self.start()
@@ -91,8 +94,16 @@ class Signals(ServerTestCase):
         pattern = rf"^[-\d]+ [\d:,]+ INFO wsserver\.listeners .*submission={submission_id}"
         self.assertRegex(process.log, re.compile(pattern, re.MULTILINE))
 
-    def start(self, **environ: str) -> Process:
-        process = Process({"CACHE_BACKEND_URL": self.redis_server.url, **environ})
+    async def test_it_serves_more_clients_than_the_usual_limit_of_files(self) -> None:
+        process = self.start(["sh", "-c", 'ulimit -Sn 40; exec "$0" -m wsserver', sys.executable])
+        async with AsyncExitStack() as stack:
+            for _ in range(60):
+                alice = await stack.enter_async_context(listening(process.address()))
+            submission_id = self.publish()
+            self.assertEqual((await received(alice))["submission_id"], submission_id)
+
+    def start(self, command: Sequence[str] = COMMAND) -> Process:
+        process = Process({"CACHE_BACKEND_URL": self.redis_server.url}, command)
         self.addCleanup(process.close)
         return process
 
