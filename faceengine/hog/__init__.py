@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .boxes import Detection, detections_of
 
@@ -35,49 +35,55 @@ def detect(
     ``upsample``, which doubles the image first. Only faces that score at least ``adjust_threshold``
     are returned. What is no such image, dlib refuses with its own errors.
     """
-    loaded = _loaded()
-    if loaded.kernel is not None and _is_plain_rgb(pixels) and 0 <= upsample <= _MOST_DOUBLINGS:
-        return loaded.kernel.detect(pixels, upsample, adjust_threshold)
-    return detections_of(loaded.dlib_detector.run(pixels, upsample, adjust_threshold))
+    kernel = _kernel()
+    if kernel is not None and _is_plain_rgb(pixels) and 0 <= upsample <= _MOST_DOUBLINGS:
+        return kernel.detect(pixels, upsample, adjust_threshold)
+    return detections_of(_dlib_detector().run(pixels, upsample, adjust_threshold))
 
 
 def load() -> None:
     """Load the detector now rather than on first use; again is safe, and from several threads."""
-    _loaded()
+    if _kernel() is None:
+        _dlib_detector()
 
 
 def backend() -> str:
     """What ``detect`` runs on: ``native-`` and an instruction set (``avx512``), or ``dlib``."""
-    kernel = _loaded().kernel
+    kernel = _kernel()
     return "dlib" if kernel is None else f"native-{kernel.name}"
 
 
+# More would not fit into any memory; dlib may say so.
 _MOST_DOUBLINGS = 8
 
 
-class _Loaded(NamedTuple):
-    dlib_detector: Any
-    kernel: Kernel | None
-
-
-def _loaded() -> _Loaded:
-    # The lock is for the first call alone: `cache` would let two threads load at once.
+# The lock is for the first call alone: `cache` would let two threads load at once.
+def _kernel() -> Kernel | None:
     with _load_lock:
-        return _load()
+        return _load_kernel()
+
+
+def _dlib_detector() -> Any:
+    with _load_lock:
+        return _load_dlib_detector()
 
 
 @cache
-def _load() -> _Loaded:
-    import dlib
-
+def _load_kernel() -> Kernel | None:
     from . import native
 
-    detector = dlib.get_frontal_face_detector()
     try:
-        return _Loaded(detector, native.best_kernel(detector))
+        return native.best_kernel(_load_dlib_detector)
     except native.NotUsable as error:
         _log.warning("dlib detects faces, the faster kernel does not: %s", error)
-        return _Loaded(detector, None)
+        return None
+
+
+@cache
+def _load_dlib_detector() -> Any:
+    import dlib
+
+    return dlib.get_frontal_face_detector()
 
 
 def _is_plain_rgb(pixels: Any) -> bool:

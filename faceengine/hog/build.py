@@ -11,6 +11,7 @@ library of an older source is never loaded. ``$CXX`` names another compiler than
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import platform
@@ -22,7 +23,9 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-_SOURCE = Path(__file__).with_name("kernel.cpp")
+from . import model, reference
+
+SOURCE = Path(__file__).with_name("kernel.cpp")
 _COMPILE_TIMEOUT_S = 300
 
 # The resampling must round as dlib's does: nothing is contracted into fused operations behind our
@@ -58,7 +61,7 @@ def instruction_sets() -> list[InstructionSet]:
 
 def library_name(instruction_set: InstructionSet) -> str:
     """The file name of the library for the present source; it changes whenever the source does."""
-    made_from = [_SOURCE.read_bytes(), *(f.encode() for f in [*_FLAGS, *instruction_set.flags])]
+    made_from = [SOURCE.read_bytes(), *(f.encode() for f in [*_FLAGS, *instruction_set.flags])]
     digest = hashlib.sha256(b"\0".join(made_from)).hexdigest()[:16]
     return f"{digest}-{sysconfig.get_platform()}-{instruction_set.name}.so"
 
@@ -82,22 +85,31 @@ class CompileError(Exception):
 def build(*, force: bool = False) -> str:
     """Compile what is missing, with ``force`` everything; the line returned says what was done."""
     wanted = [s for s in instruction_sets() if force or find_library(s) is None]
+    if wanted:
+        compiler = find_compiler()
+        folder = _writable_folder()
+        for instruction_set in wanted:
+            _compile(compiler, instruction_set, folder)
+    _take_reference(force=force)
     if not wanted:
-        return f"HOG kernel: up to date in {_found_in()}"
-    compiler = _compiler()
-    folder = _writable_folder()
-    for instruction_set in wanted:
-        _compile(compiler, instruction_set, folder)
-    names = ", ".join(s.name for s in wanted)
-    return f"HOG kernel: compiled for {names} into {folder}"
+        return "HOG kernel: up to date"
+    return f"HOG kernel: compiled for {', '.join(s.name for s in wanted)} into {folder}"
 
 
-def _found_in() -> Path | None:
-    library = find_library(instruction_sets()[0])
-    return library.parent if library else None
+def _take_reference(*, force: bool) -> None:
+    """Write down what the kernel needs of dlib; where that fails, each start asks dlib itself."""
+    name = reference.file_name()
+    if name is None or (not force and any((folder / name).is_file() for folder in folders())):
+        return
+    import dlib
+
+    with contextlib.suppress(model.UnknownDetector):
+        known = reference.of(dlib.get_frontal_face_detector())
+        reference.write(known, _writable_folder() / name)
 
 
-def _compiler() -> str:
+def find_compiler() -> str:
+    """The path of the C++ compiler; ``CompileError`` when there is none."""
     names = [os.environ.get("CXX", ""), "c++", "g++", "clang++"]
     found = next((path for name in names if name and (path := shutil.which(name))), None)
     if found is None:
@@ -120,7 +132,7 @@ def _compile(compiler: str, instruction_set: InstructionSet, folder: Path) -> No
     """Compile into a file of its own first: a reader sees the whole library or none."""
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         target = Path(scratch) / "kernel.so"
-        command = [compiler, *_FLAGS, *instruction_set.flags, str(_SOURCE), "-o", str(target)]
+        command = [compiler, *_FLAGS, *instruction_set.flags, str(SOURCE), "-o", str(target)]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=_COMPILE_TIMEOUT_S, check=False

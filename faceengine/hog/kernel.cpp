@@ -105,6 +105,46 @@ inline Floats root(Floats value) {
 #endif
 }
 
+typedef uint8_t Bytes __attribute__((vector_size(LANES)));
+typedef int32_t Ints __attribute__((vector_size(LANES * 4)));
+
+// Written out, for gcc 12 turns __builtin_convertvector between bytes and integers into single steps.
+inline Ints load_bytes(const uint8_t* from) {
+#if defined(__AVX512F__)
+    return (Ints)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)from));
+#elif defined(__AVX2__)
+    return (Ints)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)from));
+#elif defined(__x86_64__)
+    int32_t bytes;
+    std::memcpy(&bytes, from, sizeof bytes);
+    const __m128i zero = _mm_setzero_si128();
+    return (Ints)_mm_unpacklo_epi16(_mm_unpacklo_epi8(_mm_cvtsi32_si128(bytes), zero), zero);
+#else
+    Bytes bytes;
+    std::memcpy(&bytes, from, sizeof bytes);
+    return __builtin_convertvector(bytes, Ints);
+#endif
+}
+
+inline void store_bytes(uint8_t* to, Ints value) {
+#if defined(__AVX512F__)
+    _mm_storeu_si128((__m128i*)to, _mm512_cvtepi32_epi8((__m512i)value));
+#elif defined(__AVX2__)
+    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128((__m256i)value),
+                                           _mm256_extracti128_si256((__m256i)value, 1));
+    _mm_storel_epi64((__m128i*)to, _mm_packus_epi16(words, words));
+#elif defined(__x86_64__)
+    const __m128i words = _mm_packs_epi32((__m128i)value, (__m128i)value);
+    const int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
+    std::memcpy(to, &bytes, sizeof bytes);
+#else
+    const Bytes bytes = __builtin_convertvector(value, Bytes);
+    std::memcpy(to, &bytes, sizeof bytes);
+#endif
+}
+
+inline Floats to_floats(Ints value) { return __builtin_convertvector(value, Floats); }
+
 constexpr long round_up(long value, long unit) { return (value + unit - 1) / unit * unit; }
 
 // Uninitialised, aligned memory that frees itself. Large ones ask for huge pages: touching tens of
@@ -154,14 +194,25 @@ private:
 // ------------------------------------------------------------------------------------------ pixels
 
 // An RGB image as three planes of bytes, each row readable PIXEL_PAD bytes past its end.
-struct Image {
-    long height, width, stride;
-    Memory<uint8_t> bytes;
+class Image {
+public:
+    long height = 0, width = 0;
 
-    Image(long height, long width)
-        : height(height), width(width), stride(round_up(width + PIXEL_PAD, 64)),
-          bytes(3 * height * stride + PIXEL_PAD) {}
-    uint8_t* row(int channel, long y) const { return bytes.get() + (channel * height + y) * stride; }
+    // Make room for pixels, in the memory of earlier ones if they took more: pages are costly to get.
+    void resize(long new_height, long new_width) {
+        height = new_height;
+        width = new_width;
+        stride_ = round_up(width + PIXEL_PAD, 64);
+        const long needed = 3 * height * stride_ + PIXEL_PAD;
+        if (needed <= capacity_) return;
+        bytes_ = Memory<uint8_t>(needed);
+        capacity_ = needed;
+    }
+    uint8_t* row(int channel, long y) const { return bytes_.get() + (channel * height + y) * stride_; }
+
+private:
+    long stride_ = 0, capacity_ = 0;
+    Memory<uint8_t> bytes_{0};
 };
 
 void split_channels(const uint8_t* rgb, const Image& image) {
@@ -255,7 +306,6 @@ void resample(const Image& from, const Image& to) {
     const long length = round_up(columns.single, 64) + 64;
     // Of the row above and the row below, for each channel the left and right pixels.
     Memory<uint8_t> fetched(2 * 6 * length);
-    Memory<float> weights(4 * length);
     long rows[2] = {-1, -1};
     double y = -y_scale;
     for (long row = 0; row < to.height; ++row) {
@@ -271,22 +321,22 @@ void resample(const Image& from, const Image& to) {
         }
         const double below = y - top;
         const float share_below = float(below), share_above = float(1 - below);
-        float* const w = weights.get();
-        for (long x = 0; x < columns.single; ++x) {
-            const float right = columns.share[x], left = 1 - right;
-            w[x] = share_above * left;
-            w[length + x] = share_above * right;
-            w[2 * length + x] = share_below * left;
-            w[3 * length + x] = share_below * right;
+        const uint8_t* const above = &fetched[top % 2 * 6 * length];
+        const uint8_t* const under = &fetched[bottom % 2 * 6 * length];
+        // A vector may write past the columns in single precision: the others come after.
+        for (long x = 0; x < columns.single; x += LANES) {
+            const Floats right = load(columns.share.get() + x), left = splat(1) - right;
+            const Floats above_left = splat(share_above) * left, above_right = splat(share_above) * right;
+            const Floats under_left = splat(share_below) * left, under_right = splat(share_below) * right;
+            for (int channel = 0; channel < 3; ++channel) {
+                const uint8_t *a = above + 2 * channel * length + x, *b = under + 2 * channel * length + x;
+                const Floats sum = above_left * to_floats(load_bytes(a)) + above_right * to_floats(load_bytes(a + length)) +
+                                   under_left * to_floats(load_bytes(b)) + under_right * to_floats(load_bytes(b + length));
+                store_bytes(to.row(channel, row) + x, __builtin_convertvector(sum, Ints));
+            }
         }
         for (int channel = 0; channel < 3; ++channel) {
-            const uint8_t* above = &fetched[((top % 2) * 6 + 2 * channel) * length];
-            const uint8_t* under = &fetched[((bottom % 2) * 6 + 2 * channel) * length];
-            uint8_t* out = to.row(channel, row);
-            for (long x = 0; x < columns.single; ++x) {
-                out[x] = uint8_t(int(w[x] * above[x] + w[length + x] * above[length + x] +
-                                     w[2 * length + x] * under[x] + w[3 * length + x] * under[length + x]));
-            }
+            uint8_t* const out = to.row(channel, row);
             const uint8_t *a = from.row(channel, top), *b = from.row(channel, bottom);
             for (long x = columns.single; x < to.width; ++x) {
                 const long left = columns.left[x], right = std::min(left + 1, from.width - 1);
@@ -300,102 +350,152 @@ void resample(const Image& from, const Image& to) {
 
 // --------------------------------------------------------------------------------------- gradients
 
-typedef uint8_t Bytes __attribute__((vector_size(LANES)));
-typedef int32_t Ints __attribute__((vector_size(LANES * 4)));
+// Gradients are computed in 16 bits, two vectors' worth of pixels at a time. Products of a gradient
+// (at most 255) and a byte need all 16 of them, hence the unsigned type.
+constexpr int WIDE = 2 * LANES;
+typedef int16_t Shorts __attribute__((vector_size(WIDE * 2)));
+typedef uint16_t Words __attribute__((vector_size(WIDE * 2)));
+typedef uint8_t WideBytes __attribute__((vector_size(WIDE)));
 
-// Written out, for gcc 12 turns __builtin_convertvector between bytes and integers into single steps.
-inline Ints load_bytes(const uint8_t* from) {
+inline Shorts load_wide(const uint8_t* from) {
 #if defined(__AVX512F__)
-    return (Ints)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)from));
+    return (Shorts)_mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i*)from));
 #elif defined(__AVX2__)
-    return (Ints)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)from));
+    return (Shorts)_mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)from));
+#elif defined(__x86_64__)
+    return (Shorts)_mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i*)from), _mm_setzero_si128());
 #else
-    Bytes bytes;
+    WideBytes bytes;
     std::memcpy(&bytes, from, sizeof bytes);
-    return __builtin_convertvector(bytes, Ints);
+    return __builtin_convertvector(bytes, Shorts);
 #endif
 }
 
-inline void store_bytes(uint8_t* to, Ints value) {
+inline void store_wide(uint8_t* to, Shorts value) {
 #if defined(__AVX512F__)
-    _mm_storeu_si128((__m128i*)to, _mm512_cvtepi32_epi8((__m512i)value));
+    _mm256_storeu_si256((__m256i*)to, _mm512_cvtepi16_epi8((__m512i)value));
 #elif defined(__AVX2__)
-    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128((__m256i)value),
-                                           _mm256_extracti128_si256((__m256i)value, 1));
-    _mm_storel_epi64((__m128i*)to, _mm_packus_epi16(words, words));
+    const __m128i low = _mm256_castsi256_si128((__m256i)value), high = _mm256_extracti128_si256((__m256i)value, 1);
+    _mm_storeu_si128((__m128i*)to, _mm_packus_epi16(low, high));
+#elif defined(__x86_64__)
+    _mm_storel_epi64((__m128i*)to, _mm_packus_epi16((__m128i)value, (__m128i)value));
 #else
-    const Bytes bytes = __builtin_convertvector(value, Bytes);
+    const WideBytes bytes = __builtin_convertvector(value, WideBytes);
     std::memcpy(to, &bytes, sizeof bytes);
 #endif
 }
 
-// Vectors of LANES pixels and single pixels go through the same lines below: comparisons give 0 and
-// -1 in both, choose() and friends are the few differences.
-inline int load_pixels(const uint8_t* from, int) { return *from; }
-inline Ints load_pixels(const uint8_t* from, Ints) { return load_bytes(from); }
-inline int choose(bool condition, int yes, int no) { return condition ? yes : no; }
-inline Ints choose(Ints condition, Ints yes, Ints no) { return (yes & condition) | (no & ~condition); }
+// The two halves of a wide vector, each number to 32 bits.
+inline Ints lower(Words value) {
+#if defined(__AVX512F__)
+    return (Ints)_mm512_cvtepu16_epi32(_mm512_castsi512_si256((__m512i)value));
+#elif defined(__AVX2__)
+    return (Ints)_mm256_cvtepu16_epi32(_mm256_castsi256_si128((__m256i)value));
+#elif defined(__x86_64__)
+    return (Ints)_mm_unpacklo_epi16((__m128i)value, _mm_setzero_si128());
+#else
+    Ints result;
+    for (int lane = 0; lane < LANES; ++lane) result[lane] = value[lane];
+    return result;
+#endif
+}
+
+inline Ints upper(Words value) {
+#if defined(__AVX512F__)
+    return (Ints)_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64((__m512i)value, 1));
+#elif defined(__AVX2__)
+    return (Ints)_mm256_cvtepu16_epi32(_mm256_extracti128_si256((__m256i)value, 1));
+#elif defined(__x86_64__)
+    return (Ints)_mm_unpackhi_epi16((__m128i)value, _mm_setzero_si128());
+#else
+    Ints result;
+    for (int lane = 0; lane < LANES; ++lane) result[lane] = value[LANES + lane];
+    return result;
+#endif
+}
+
+// Single pixels and vectors of them find their orientation by the same lines: a truth is 0 or -1.
 inline int holds(bool condition) { return -int(condition); }
-inline Ints holds(Ints condition) { return condition; }
+inline Shorts holds(Shorts condition) { return condition; }
+inline int greater(int a, int times_a, int b, int times_b) { return holds(a * times_a > b * times_b); }
+inline Shorts greater(Shorts a, int times_a, Shorts b, int times_b) {
+    return (Shorts)((Words)a * uint16_t(times_a) > (Words)b * uint16_t(times_b));
+}
 
 // Twice the orientation (0..17, in steps of 20 degrees) for which dlib finds the greatest of its 18
 // scalar products, here by comparison with the four borders between the sectors of a quarter turn.
 // Each border is the greatest ratio of two bytes that lies below it: so integers decide every one of
-// the 511 x 511 cases as dlib's single precision does (tests/test_orientations.py).
+// the 511 x 511 cases as dlib's single precision does (tests/test_stages.py).
 template <typename T>
 inline T orientation_twice(T gx, T gy) {
     const T left = holds(gx < 0), up = holds(gy < 0), level = holds(gy == 0);
     const T ax = (gx ^ left) - left, ay = (gy ^ up) - up;
-    const T sector = -(holds(244 * ay > 43 * ax) + holds(239 * ay > 138 * ax) + holds(193 * ay > 230 * ax) +
-                       holds(91 * ay > 250 * ax));
-    const T turned = up | (level & left);                   // the opposite of a direction in 0..180 degrees
-    const T mirrored = holds(gx != 0) & (left ^ turned);    // beyond 90 degrees before turning
+    const T sector = -(greater(ay, 244, ax, 43) + greater(ay, 239, ax, 138) + greater(ay, 193, ax, 230) +
+                       greater(ay, 91, ax, 250));
+    const T turned = up | (level & left);                 // the opposite of a direction in 0..180 degrees
+    const T mirrored = holds(gx != 0) & (left ^ turned);  // beyond 90 degrees before turning
     const T half = ((sector ^ mirrored) - mirrored) + (9 & mirrored);
     const T whole = half + (9 & turned);
     return 2 * (whole & ~holds(whole == SIGNED));
 }
 
-// Magnitude squared and twice the orientation of the pixel at `x`, or of LANES pixels from there. The
-// channel with the greatest magnitude counts; of equal ones the last, except in the columns that dlib
-// handles singly, where it is the first.
-template <typename T>
-inline void gradient(const uint8_t* const (*rows)[3], long x, T* square, T* twice) {
-    T gx{}, gy{}, greatest{};
-    for (int channel = 0; channel < 3; ++channel) {
-        const uint8_t *above = rows[channel][0], *here = rows[channel][1], *below = rows[channel][2];
-        const T dx = load_pixels(here + x + 1, T{}) - load_pixels(here + x - 1, T{});
-        const T dy = load_pixels(below + x, T{}) - load_pixels(above + x, T{});
-        const T length = dx * dx + dy * dy;
-        const auto take = sizeof(T) == sizeof(int) ? length > greatest : length >= greatest;
-        gx = choose(take, dx, gx);
-        gy = choose(take, dy, gy);
-        greatest = choose(take, length, greatest);
+// A row of each channel with its neighbours above and below.
+struct Rows {
+    const uint8_t *above[3], *here[3], *below[3];
+    Rows(const Image& image, long y) {
+        for (int channel = 0; channel < 3; ++channel) {
+            above[channel] = image.row(channel, y - 1);
+            here[channel] = image.row(channel, y);
+            below[channel] = image.row(channel, y + 1);
+        }
     }
-    *square = greatest;
-    *twice = orientation_twice(gx, gy);
+};
+
+// Magnitude and twice the orientation of one pixel: of the first channel with the greatest magnitude.
+inline void gradient(const Rows& rows, long x, float* magnitude, uint8_t* twice) {
+    int gx = 0, gy = 0, greatest = 0;
+    for (int channel = 0; channel < 3; ++channel) {
+        const int dx = rows.here[channel][x + 1] - rows.here[channel][x - 1];
+        const int dy = rows.below[channel][x] - rows.above[channel][x];
+        const int length = dx * dx + dy * dy;
+        if (length > greatest) {
+            gx = dx;
+            gy = dy;
+            greatest = length;
+        }
+    }
+    magnitude[x] = std::sqrt(float(greatest));
+    twice[x] = uint8_t(orientation_twice(gx, gy));
+}
+
+// The same of WIDE pixels; but of channels of equal magnitude dlib's vectors take the last. A squared
+// length has 17 bits: its upper 16 and its lowest are kept and compared apart.
+inline void gradients(const Rows& rows, long x, float* magnitude, uint8_t* twice) {
+    Shorts gx{}, gy{};
+    Words halves{}, odd{};
+    for (int channel = 0; channel < 3; ++channel) {
+        const Shorts dx = load_wide(rows.here[channel] + x + 1) - load_wide(rows.here[channel] + x - 1);
+        const Shorts dy = load_wide(rows.below[channel] + x) - load_wide(rows.above[channel] + x);
+        const Words a = (Words)dx * (Words)dx, b = (Words)dy * (Words)dy;
+        const Words half = (a & b) + ((a ^ b) >> 1), bit = (a ^ b) & 1;
+        const auto take = half + (bit | (odd ^ 1)) > halves;
+        gx = take ? dx : gx;
+        gy = take ? dy : gy;
+        halves = take ? half : halves;
+        odd = take ? bit : odd;
+    }
+    store(magnitude + x, root(to_floats(2 * lower(halves) + lower(odd))));
+    store(magnitude + x + LANES, root(to_floats(2 * upper(halves) + upper(odd))));
+    store_wide(twice + x, orientation_twice(gx, gy));
 }
 
 // The gradients of one row, from column 1 up to `last`; those before `single` by vectors, which may
-// write past it: the columns from there are written after.
+// write past it: the columns from there are written after, and none is left behind the last.
 void gradient_row(const Image& image, long y, long single, long last, float* magnitude, uint8_t* twice) {
-    const uint8_t* rows[3][3];
-    for (int channel = 0; channel < 3; ++channel) {
-        for (int i = 0; i < 3; ++i) rows[channel][i] = image.row(channel, y - 1 + i);
-    }
-    for (long x = 1; x < single; x += LANES) {
-        Ints square, orientation;
-        gradient(rows, x, &square, &orientation);
-        const Floats squares = __builtin_convertvector(square, Floats);
-        store(magnitude + x, root(squares));
-        store_bytes(twice + x, orientation);
-    }
-    for (long x = single; x < last; ++x) {
-        int square, orientation;
-        gradient(rows, x, &square, &orientation);
-        magnitude[x] = std::sqrt(float(square));
-        twice[x] = uint8_t(orientation);
-    }
-    std::memset(magnitude + last, 0, LANES * sizeof(float));
+    const Rows rows(image, y);
+    for (long x = 1; x < single; x += WIDE) gradients(rows, x, magnitude, twice);
+    for (long x = single; x < last; ++x) gradient(rows, x, magnitude, twice);
+    std::memset(magnitude + last, 0, WIDE * sizeof(float));
 }
 
 // -------------------------------------------------------------------------------------- histograms
@@ -557,31 +657,54 @@ struct Scores {
     float* row(int bank, long top) const { return values.get() + (bank * WINDOW + (top + WINDOW) % WINDOW) * stride; }
 };
 
+// How many vectors of windows pass the filters together: each weight fetched then serves all of them,
+// as far as their ten sums each fit into the registers.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int ABREAST = 2;
+#else
+constexpr int ABREAST = 1;
+#endif
+
 // Add what one row of features, `y` from the top of the padded level, gives to the windows that it
-// is in. Ten sums for ten window tops stay in registers while all parts of a bank pass by.
+// is in. Their sums stay in registers while all parts of a bank pass by.
 void filter_row(const FacesHogModel& model, const FeatureRow& features, long y, long count, const Scores& scores) {
     for (int bank = 0; bank < BANKS; ++bank) {
         float* rows[WINDOW];
         for (int m = 0; m < WINDOW; ++m) rows[m] = scores.row(bank, y - m);
-        for (long x = 0; x < count; x += LANES) {
-            Floats sums[WINDOW];
+        for (long x = 0; x < count; x += ABREAST * LANES) {
+            Floats sums[WINDOW][ABREAST];
 #pragma GCC unroll 10
-            for (int m = 0; m < WINDOW; ++m) sums[m] = load(rows[m] + x);
+            for (int m = 0; m < WINDOW; ++m) {
+#pragma GCC unroll 2
+                for (int v = 0; v < ABREAST; ++v) sums[m][v] = load(rows[m] + x + v * LANES);
+            }
             for (int64_t part = model.first_part[bank]; part < model.first_part[bank + 1]; ++part) {
                 const float* const from = features.plane(model.planes[part]) + x;
                 const float* const weights = model.weights + 2 * WINDOW * part;
-                Floats even{}, odd{};
+                Floats even[ABREAST]{}, odd[ABREAST]{};
 #pragma GCC unroll 5
                 for (int n = 0; n < WINDOW; n += 2) {
-                    even = fused(load(from + n), splat(weights[n]), even);
-                    odd = fused(load(from + n + 1), splat(weights[n + 1]), odd);
+                    const Floats weight = splat(weights[n]), next = splat(weights[n + 1]);
+#pragma GCC unroll 2
+                    for (int v = 0; v < ABREAST; ++v) {
+                        even[v] = fused(load(from + n + v * LANES), weight, even[v]);
+                        odd[v] = fused(load(from + n + 1 + v * LANES), next, odd[v]);
+                    }
                 }
-                const Floats along = even + odd;
+#pragma GCC unroll 2
+                for (int v = 0; v < ABREAST; ++v) even[v] += odd[v];
 #pragma GCC unroll 10
-                for (int m = 0; m < WINDOW; ++m) sums[m] = fused(along, splat(weights[WINDOW + m]), sums[m]);
+                for (int m = 0; m < WINDOW; ++m) {
+                    const Floats weight = splat(weights[WINDOW + m]);
+#pragma GCC unroll 2
+                    for (int v = 0; v < ABREAST; ++v) sums[m][v] = fused(even[v], weight, sums[m][v]);
+                }
             }
 #pragma GCC unroll 10
-            for (int m = 0; m < WINDOW; ++m) store(rows[m] + x, sums[m]);
+            for (int m = 0; m < WINDOW; ++m) {
+#pragma GCC unroll 2
+                for (int v = 0; v < ABREAST; ++v) store(rows[m] + x + v * LANES, sums[m][v]);
+            }
         }
     }
 }
@@ -646,9 +769,9 @@ void search_level(const FacesHogModel& model, const Image& image, int level, dou
 
     static const Shares shares;
     const long blocks = round_up(cell_columns + 1, BLOCKS), pixels = blocks * CELL;
-    const long stride = round_up(cell_columns + WINDOW, LANES) + 2 * LANES;
-    Memory<float> magnitudes(CELL * pixels + LANES);
-    Memory<uint8_t> twices(CELL * pixels + LANES);
+    const long stride = round_up(cell_columns + WINDOW, 2 * LANES) + 2 * LANES;
+    Memory<float> magnitudes(CELL * pixels + WIDE);
+    Memory<uint8_t> twices(CELL * pixels + WIDE);
     magnitudes.zero(CELL * pixels);
     twices.zero(CELL * pixels);
     Memory<Block> sums_a(blocks), sums_b(blocks);
@@ -747,25 +870,26 @@ std::vector<Found> detect(const FacesHogModel& model, const uint8_t* rgb, long h
                           double adjust, Stopwatch& watch) {
     if (height <= 0 || width <= 0) return {};
     watch.start();
-    auto image = std::make_unique<Image>(height, width);
-    split_channels(rgb, *image);
+    Image image, next;
+    image.resize(height, width);
+    split_channels(rgb, image);
     for (int i = 0; i < upsample; ++i) {
-        auto doubled = std::make_unique<Image>(2 * image->height + 1, 2 * image->width + 2);
-        resample(*image, *doubled);
-        image = std::move(doubled);
+        next.resize(2 * image.height + 1, 2 * image.width + 2);
+        resample(image, next);
+        std::swap(image, next);
     }
     watch.lap(RESAMPLING);
     std::vector<Found> found[BANKS];
-    const int levels = count_levels(model, image->height, image->width);
+    const int levels = count_levels(model, image.height, image.width);
     for (int level = 0; level < levels; ++level) {
         if (level > 0) {
-            auto smaller = std::make_unique<Image>(resized_down(image->height), resized_down(image->width));
             watch.start();
-            resample(*image, *smaller);
+            next.resize(resized_down(image.height), resized_down(image.width));
+            resample(image, next);
+            std::swap(image, next);
             watch.lap(RESAMPLING);
-            image = std::move(smaller);
         }
-        search_level(model, *image, level, adjust, watch, found);
+        search_level(model, image, level, adjust, watch, found);
     }
     std::vector<Found> kept = suppress_overlaps(model, found);
     for (Found& one : kept) {
@@ -791,6 +915,29 @@ extern "C" __attribute__((visibility("default"))) int32_t faces_hog_cpu_level() 
 #else
     return 0;
 #endif
+}
+
+// For tests: the orientation (0..17) of one gradient, through the vectors that detection uses.
+extern "C" __attribute__((visibility("default"))) int32_t faces_hog_orientation(int32_t gx, int32_t gy) {
+    const Shorts by_vector = orientation_twice(Shorts{} + int16_t(gx), Shorts{} + int16_t(gy));
+    const int alone = orientation_twice(int(gx), int(gy));
+    return by_vector[0] == alone && by_vector[WIDE - 1] == alone ? alone / 2 : -1;
+}
+
+// For tests: resample an RGB image to another size as the pyramid does.
+extern "C" __attribute__((visibility("default"))) void faces_hog_resample(const uint8_t* rgb, int64_t height,
+                                                                          int64_t width, uint8_t* to,
+                                                                          int64_t to_height, int64_t to_width) {
+    Image image, resampled;
+    image.resize(height, width);
+    split_channels(rgb, image);
+    resampled.resize(to_height, to_width);
+    resample(image, resampled);
+    for (long y = 0; y < to_height; ++y) {
+        for (long x = 0; x < to_width; ++x) {
+            for (int channel = 0; channel < 3; ++channel) *to++ = resampled.row(channel, y)[x];
+        }
+    }
 }
 
 // Detect faces in `height` x `width` RGB pixels. Writes at most `capacity` boxes, best first, and

@@ -73,7 +73,7 @@ def read(dlib_detector: Any) -> Model:
 
 def parse(serialized: bytes) -> Model:
     """Read the bytes of a detector; ``UnknownDetector`` when they are unexpected or damaged."""
-    reader = _Reader(serialized)
+    reader = Reader(serialized)
     reader.expect([2, 1, 0, 0], "format")
     reader.expect([8, 0, 80, 80], "cell size, padding or window")
     reader.integer()  # most levels: 1000, more than an image can have
@@ -110,7 +110,7 @@ def _separate(bank: NDArray[np.float64]) -> list[tuple[int, NDArray[np.float64]]
     return parts
 
 
-class _Reader:
+class Reader:
     """Takes dlib's numbers off the front of bytes, one after the other."""
 
     def __init__(self, serialized: bytes) -> None:
@@ -118,26 +118,31 @@ class _Reader:
         self._at = 0
 
     def integer(self) -> int:
+        """The next integer."""
         control = self._take(1)[0]
         magnitude = int.from_bytes(self._take(control & 0x7F), "little")
         return -magnitude if control & 0x80 else magnitude
 
     def real(self) -> float:
+        """The next real; infinities and what is no number are refused."""
         mantissa, exponent = self.integer(), self.integer()
         if abs(exponent) > 1100:  # 32000 and more are infinities and no number
             raise UnknownDetector("a weight is not a finite number")
         return float(mantissa * 2.0**exponent)
 
     def column(self, rows: int) -> list[float]:
+        """The next matrix, which must be one column of this many rows."""
         self.expect([-rows, -1], "size of a filter bank")
         return [self.real() for _ in range(rows)]
 
     def expect(self, values: list[int], what: str) -> None:
+        """Skip these integers; other ones are refused as an unknown ``what``."""
         found = [self.integer() for _ in values]
         if found != values:
             raise UnknownDetector(f"{what}: expected {values}, found {found}")
 
     def end(self) -> None:
+        """Refuse anything further."""
         if self._at != len(self._bytes):
             raise UnknownDetector(f"{len(self._bytes) - self._at} bytes are left over")
 

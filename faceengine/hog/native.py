@@ -7,13 +7,14 @@ detect at once and a process may fork at any time.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import build, model
-from .boxes import Detection, detections_of
+from . import build, model, reference
+from .boxes import Detection
 
 STAGES = ("resampling", "gradients", "histograms", "features", "filters")
 """What a call's time goes to, in the order in which the kernel reports it."""
@@ -66,7 +67,7 @@ class Kernel:
             weights.smallest_width_px,
             weights.smallest_height_px,
         )
-        self._detect = _library(instruction_set).faces_hog_detect
+        self._detect = library(instruction_set).faces_hog_detect
         self._detect.restype = ctypes.c_int64
         self._detect.argtypes = [
             *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int32),
@@ -103,22 +104,42 @@ class Kernel:
             capacity = found
 
 
-def best_kernel(dlib_detector: Any) -> Kernel:
-    """The kernel for this processor's best instruction set; ``NotUsable`` when there is none."""
-    usable = usable_instruction_sets()
-    kernel = Kernel(usable[-1], read_model(dlib_detector))
-    _check(kernel, dlib_detector)
+def best_kernel(load_dlib_detector: Callable[[], Any]) -> Kernel:
+    """The kernel for this processor's best instruction set; ``NotUsable`` when there is none.
+
+    dlib's detector is loaded only where the build left no reference.
+    """
+    best = usable_instruction_sets()[-1]
+    known = find_reference() or take_reference(load_dlib_detector())
+    kernel = Kernel(best, known.model)
+    _check(kernel, known.expected)
     return kernel
 
 
 def usable_instruction_sets() -> list[build.InstructionSet]:
     """Those that are compiled and that this processor has, the best last; ``NotUsable`` if none."""
     known = build.instruction_sets()
-    level = _library(known[0]).faces_hog_cpu_level()
+    level = library(known[0]).faces_hog_cpu_level()
     return [s for s in known[: level + 1] if build.find_library(s) is not None]
 
 
-def _library(instruction_set: build.InstructionSet) -> ctypes.CDLL:
+def find_reference() -> reference.Reference | None:
+    """What the build took from dlib, if it is there for the installed version."""
+    name = reference.file_name()
+    found = (reference.read(folder / name) for folder in build.folders()) if name else iter(())
+    return next((known for known in found if known is not None), None)
+
+
+def take_reference(dlib_detector: Any) -> reference.Reference:
+    """The same from dlib itself; ``NotUsable`` when this dlib has another detector."""
+    try:
+        return reference.of(dlib_detector)
+    except model.UnknownDetector as error:
+        raise NotUsable(f"this version of dlib has another detector: {error}") from error
+
+
+def library(instruction_set: build.InstructionSet) -> ctypes.CDLL:
+    """Load one compiled library; ``NotUsable`` when it is missing or can not be loaded."""
     path = build.find_library(instruction_set)
     if path is None:
         raise NotUsable("it is not compiled: run `python -m faceengine.hog.build`")
@@ -128,23 +149,11 @@ def _library(instruction_set: build.InstructionSet) -> ctypes.CDLL:
         raise NotUsable(f"{path} can not be loaded: {error}") from error
 
 
-def read_model(dlib_detector: Any) -> model.Model:
-    """The weights of dlib's detector; ``NotUsable`` when this dlib has another."""
-    try:
-        return model.read(dlib_detector)
-    except model.UnknownDetector as error:
-        raise NotUsable(f"this version of dlib has another detector: {error}") from error
-
-
-def _check(kernel: Kernel, dlib_detector: Any) -> None:
-    """Detect once beside dlib, lest a miscompiled kernel be used, or a new dlib be unlike it.
-
-    A threshold as low as this gives boxes without any face in the image.
-    """
-    noise = np.random.default_rng(5).integers(0, 256, (24, 30, 3), dtype=np.uint8)
-    pixels = np.ascontiguousarray(noise.repeat(5, axis=0).repeat(5, axis=1))
-    expected = detections_of(dlib_detector.run(pixels, 1, -2.0))
-    found = kernel.detect(pixels, 1, -2.0)
+def _check(kernel: Kernel, expected: list[Detection]) -> None:
+    """Refuse a kernel that was miscompiled, or that a new dlib does not agree with."""
+    found = kernel.detect(
+        reference.check_image(), reference.CHECK_UPSAMPLE, reference.CHECK_THRESHOLD
+    )
     boxes_differ = [d[:4] for d in found] != [d[:4] for d in expected]
     if boxes_differ or not np.allclose([d[4] for d in found], [d[4] for d in expected], atol=1e-4):
         raise NotUsable(f"native-{kernel.name} does not find what dlib finds")

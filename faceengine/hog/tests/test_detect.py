@@ -40,8 +40,8 @@ def dlib_detector() -> dlib.fhog_object_detector:
 def kernels() -> list[native.Kernel]:
     """Every instruction set that this processor has."""
     try:
-        weights = native.read_model(dlib_detector())
-        return [native.Kernel(s, weights) for s in native.usable_instruction_sets()]
+        known = native.take_reference(dlib_detector())
+        return [native.Kernel(s, known.model) for s in native.usable_instruction_sets()]
     except native.NotUsable as error:
         raise unittest.SkipTest(str(error)) from error
 
