@@ -34,6 +34,8 @@ _POLL_S: Final = 0.1
 _WATCH_S: Final = 1.0
 _MAX_CONNECTIONS: Final = 16384
 _PATIENCE_S: Final = 2.0 * configs.STOP_TIMEOUT_S + 10
+# Before it is ready nothing is in hand, and nginx does not hear a signal while it starts.
+_PATIENCE_AT_START_S: Final = 2.0
 
 
 class Stopped(Exception):
@@ -101,7 +103,7 @@ def main() -> None:
                 say("\nStopping; what is in hand is finished first (Ctrl-C again: at once) …")
                 raise
             finally:
-                _end()
+                _end(_PATIENCE_S if ready else _PATIENCE_AT_START_S)
     except Stopped as stopped:
         say("Everything has stopped.")
         raise SystemExit(0 if ready else 128 + stopped.number) from None
@@ -126,10 +128,10 @@ def _hurry(number: int, frame: FrameType | None) -> None:
     threading.Thread(target=processes.end_children, kwargs={"patience_s": 0}, daemon=True).start()
 
 
-def _end() -> None:
+def _end(patience_s: float) -> None:
     # A signal must not break into this half-way.
     _on_signal(_hurry)
-    processes.end_children(patience_s=_PATIENCE_S)
+    processes.end_children(patience_s=patience_s)
 
 
 def _read_settings() -> Stack:

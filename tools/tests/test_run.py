@@ -1,0 +1,172 @@
+"""The launcher, for real: every process of the service is started and ended."""
+
+import os
+import signal
+import socket
+import time
+import unittest
+from functools import partial
+from unittest import mock
+
+import requests
+
+from tools import run
+from tools.say import Problem
+from tools.tests.launched import Launched, free_port, wait_until
+
+
+class RunningTests(unittest.TestCase):
+    """What is true while it runs; one service for all of these."""
+
+    service: Launched
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.service = cls.enterClassContext(Launched()).wait_for("Faces is ready")
+
+    def test_it_answers_through_nginx(self) -> None:
+        answer = requests.get(f"{self.service.url}/healthcheck", timeout=10)
+        self.assertEqual((answer.status_code, answer.text), (200, "OK"))
+
+    def test_it_tells_the_address_a_curl_to_try_and_how_to_stop(self) -> None:
+        port = self.service.environ["FACES_PORT"]
+        self.assertIn(f"Faces is ready at http://localhost:{port}", self.service.output)
+        self.assertIn(
+            f"curl -F image=@photo.jpg http://localhost:{port}/image/", self.service.output
+        )
+        self.assertIn("Ctrl-C", self.service.output)
+
+    def test_a_second_one_in_the_same_folder_is_told_who_runs_there(self) -> None:
+        with Launched(storage=self.service.storage) as second:
+            self.assertEqual(second.wait(), 1)
+            self.assertIn(f"runs already in {self.service.storage}", second.output)
+            self.assertIn(f"process {self.service.process.pid}", second.output)
+            self.assertNotIn("Traceback", second.output)
+
+    def test_a_second_one_at_the_same_port_is_told_who_holds_it(self) -> None:
+        port = self.service.environ["FACES_PORT"]
+        with Launched(FACES_PORT=port) as second:
+            self.assertEqual(second.wait(), 1)
+            self.assertIn(f"port {port} is taken by nginx (process ", second.output)
+            self.assertIn("FACES_PORT", second.output)
+            self.assertNotIn("Traceback", second.output)
+
+    def test_workers_give_way_to_the_web(self) -> None:
+        wait_until(lambda: self.service.named("manage.py work"), "there are workers")
+        for pid in self.service.named("manage.py work"):
+            self.assertEqual(os.getpriority(os.PRIO_PROCESS, pid), 10)
+
+    def test_a_killed_process_is_started_again(self) -> None:
+        for words, signs in {
+            "backend": ("gunicorn", "backend.wsgi"),
+            "websocket server": ("wsserver",),
+            "Redis": ("redis-server",),
+            "nginx": ("nginx: master",),
+        }.items():
+            with self.subTest(words):
+                killed = min(self.service.named(*signs))
+                os.kill(killed, signal.SIGKILL)
+                back = partial(self._is_another, killed, signs)
+                wait_until(back, f"{words} is there again", lambda: self.service.output)
+        wait_until(self._is_healthy, "it answers again")
+
+    def _is_another(self, killed: int, signs: tuple[str, ...]) -> bool:
+        return bool(self.service.named(*signs) - {killed})
+
+    def _is_healthy(self) -> bool:
+        try:
+            return requests.get(f"{self.service.url}/readiness", timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+
+class EndingTests(unittest.TestCase):
+    """However it ends, no process is left."""
+
+    def assert_nothing_left(self, service: Launched) -> None:
+        wait_until(
+            lambda: not service.processes(), "all processes have ended", lambda: service.output
+        )
+
+    def test_ctrl_c_ends_everything_in_order(self) -> None:
+        with Launched() as service:
+            service.wait_for("Faces is ready")
+            self.assertEqual(service.stop(signal.SIGINT), 0, service.output)
+            self.assertEqual(service.processes(), set())
+            self.assertIn("Everything has stopped.", service.output)
+            self.assertNotIn("Traceback", service.output)
+
+    def test_a_signal_during_the_start_ends_what_there_is(self) -> None:
+        for delay_s in (0.3, 0.6, 0.9, 1.2, 1.8):
+            with self.subTest(delay_s=delay_s), Launched() as service:
+                service.wait_for("database up to date")
+                time.sleep(delay_s)
+                code = service.stop(signal.SIGTERM)
+                self.assertIn(code, (0, 128 + signal.SIGTERM), service.output)
+                self.assertEqual(service.processes(), set())
+                self.assertNotIn("Traceback", service.output)
+
+    def test_a_second_ctrl_c_waits_for_nobody(self) -> None:
+        with Launched() as service:
+            service.wait_for("Faces is ready")
+            # It cannot hear the polite request.
+            os.kill(min(service.named("gunicorn")), signal.SIGSTOP)
+            service.process.send_signal(signal.SIGINT)
+            service.wait_for("Stopping")
+            time.sleep(0.5)
+            self.assertIsNone(service.process.poll())
+            self.assertEqual(service.stop(signal.SIGINT), 0, service.output)
+            self.assertEqual(service.processes(), set())
+
+    def test_a_launcher_that_is_killed_takes_the_rest_with_it(self) -> None:
+        with Launched() as service:
+            service.wait_for("Faces is ready")
+            service.process.kill()
+            self.assert_nothing_left(service)
+
+    def test_without_supervisor_it_gives_up_and_leaves_nothing(self) -> None:
+        with Launched() as service:
+            service.wait_for("Faces is ready")
+            os.kill(min(service.named("tools.supervise")), signal.SIGKILL)
+            self.assertEqual(service.wait(), 1, service.output)
+            self.assertIn("supervisor", service.output)
+            self.assertEqual(service.processes(), set())
+
+
+class RefusingTests(unittest.TestCase):
+    """What cannot work ends in one sentence, before anything is started."""
+
+    def assert_refused(self, *words: str, **settings: str) -> None:
+        with Launched(storage=None, **settings) as service:
+            self.assertEqual(service.wait(), 1, service.output)
+            for each in ("Faces cannot go on: ", *words):
+                self.assertIn(each, service.output)
+            self.assertNotIn("Traceback", service.output)
+            self.assertEqual(service.processes(), set())
+
+    def test_a_port_that_another_program_holds(self) -> None:
+        with socket.create_server(("127.0.0.1", free_port())) as taken:
+            port = taken.getsockname()[1]
+            pid = os.getpid()
+            self.assert_refused(
+                f"port {port} is taken by",
+                f"(process {pid})",
+                FACES_BACKEND_BIND=f"127.0.0.1:{port}",
+            )
+
+    def test_a_folder_that_cannot_be_written_to(self) -> None:
+        self.assert_refused("/proc/faces cannot be written to", STORAGE_DIR="/proc/faces")
+
+    def test_a_redis_that_is_not_installed(self) -> None:
+        self.assert_refused(
+            "redis-server is not on this machine", "apt-get install", PATH="/nowhere"
+        )
+
+    def test_an_address_that_is_none(self) -> None:
+        self.assert_refused("FACES_WS_BIND", "'here'", FACES_WS_BIND="here")
+
+    def test_somebody_elses_redis_that_does_not_answer(self) -> None:
+        port = free_port()
+        with mock.patch.object(run, "_REDIS_TIMEOUT_S", 0.1), self.assertRaises(Problem) as caught:
+            run._require_redis(f"redis://127.0.0.1:{port}/0")
+        self.assertIn(f"no Redis answers at 127.0.0.1:{port}", str(caught.exception))
