@@ -17,13 +17,22 @@ from .images import ImageInfo, Source, check_image, load_image
 from .runtime import MODEL, configure
 
 if TYPE_CHECKING:
-    from .engine import DETECTORS, MAX_DETECTION_PIXELS, distance, encode_many, find_faces, load
+    from .engine import (
+        DETECTORS,
+        MAX_DETECTION_PIXELS,
+        Detector,
+        distance,
+        encode_many,
+        find_faces,
+        load,
+    )
 
 __all__ = [
     "DETECTORS",
     "MAX_DETECTION_PIXELS",
     "MODEL",
     "Box",
+    "Detector",
     "Face",
     "FaceEngineError",
     "ImageError",

@@ -22,7 +22,15 @@ from .photo import Photo, View, photo
 if TYPE_CHECKING:
     from .faces import Encoding
 
-__all__ = ["DETECTORS", "MAX_DETECTION_PIXELS", "distance", "encode_many", "find_faces", "load"]
+__all__ = [
+    "DETECTORS",
+    "MAX_DETECTION_PIXELS",
+    "Detector",
+    "distance",
+    "encode_many",
+    "find_faces",
+    "load",
+]
 
 MAX_DETECTION_PIXELS = 1920 * 1080
 """The default of the most pixels that are searched for faces; a larger image is reduced first."""

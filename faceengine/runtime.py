@@ -54,7 +54,7 @@ def configure(
     """
     global _settings
     unknown = [name for name in providers or () if name not in _PROVIDERS]
-    if unknown or providers == ():
+    if unknown or (providers is not None and not providers):
         raise ValueError(f"no such provider: {unknown}; there are {', '.join(_PROVIDERS)}")
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, not {threads}")

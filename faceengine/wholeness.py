@@ -31,15 +31,21 @@ def check(image: ImageFile.ImageFile, stream: BinaryIO) -> None:
 
 _GREY, _NEAR = 128, 2
 _NOISE_BYTES = 1024
+_END_OF_IMAGE = b"\xff\xd9"
+_START_OF_SCAN = 0xDA
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 def _jpeg_lacks(image: ImageFile.ImageFile, stream: BinaryIO) -> bool:
+    data = _all(stream)
+    scan = _scan_start(data)
+    if data.find(_END_OF_IMAGE, scan) < 0:
+        return True
     if not _is_grey(image.getpixel((image.width - 1, image.height - 1))):
         return False
-    data = _all(stream)
-    return ImageChops.difference(_smallest(data), _smallest(_prolonged(data))).getbbox() is not None
+    prolonged = _smallest(_prolonged(data, scan))
+    return ImageChops.difference(_smallest(data), prolonged).getbbox() is not None
 
 
 def _is_grey(pixel: object) -> bool:
@@ -47,13 +53,12 @@ def _is_grey(pixel: object) -> bool:
     return all(abs(int(value) - _GREY) <= _NEAR for value in values)
 
 
-def _prolonged(data: bytes) -> bytes:
+def _prolonged(data: bytes, scan: int) -> bytes:
     """`data` with noise behind its first scan.
 
     A decoder that has all its blocks by then never looks at it; one that still lacks some takes
     them from the noise, and the image comes out different.
     """
-    scan = data.index(b"\xff\xda", _main_frame(data)) + 2
     marker = _NEXT_MARKER.search(data, scan)
     end = marker.start() if marker else len(data)
     restarts = _RESTART.findall(data, scan, end)
@@ -74,13 +79,15 @@ def _noise(following: int) -> bytes:
     return bytes(noise)
 
 
-def _main_frame(data: bytes) -> int:
-    """Where the image's own header begins, past the metadata with its thumbnails."""
+def _scan_start(data: bytes) -> int:
+    """Where the first scan begins, past the metadata with its thumbnails, segment by segment."""
     position = 2
-    while not 0xC0 <= data[position + 1] <= 0xC2:
-        (length,) = struct.unpack_from(">H", data, position + 2)
-        position += 2 + length
-    return position
+    while data[position + 1] != _START_OF_SCAN:
+        if data[position + 1] == 0xFF:  # markers may be padded
+            position += 1
+        else:
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return position + 2
 
 
 def _smallest(data: bytes) -> Image.Image:

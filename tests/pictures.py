@@ -197,10 +197,11 @@ def bomb(width: int = 40_000, height: int = 40_000) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
 
 
-def lying_jpeg(image: Image.Image, width: int, height: int) -> bytes:
+def lying_jpeg(image: Image.Image, width: int, height: int, **options: object) -> bytes:
     """`image` as JPEG whose header claims `width` × `height` pixels."""
-    data = bytearray(encoded(image, "JPEG"))
-    frame = data.index(b"\xff\xc0")  # start of frame: length(2) precision(1) height(2) width(2)
+    data = bytearray(encoded(image, "JPEG", **options))
+    # Start of frame, baseline or progressive: length(2) precision(1) height(2) width(2).
+    frame = max(data.find(b"\xff\xc0"), data.find(b"\xff\xc2"))
     data[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
     return bytes(data)
 

@@ -1,0 +1,146 @@
+"""Loading: lazy, once, as configured, and shared by forked workers."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+from pathlib import Path
+
+import faceengine
+from faceengine import runtime
+from tests import pictures
+
+
+def python(script: str, *arguments: str) -> str:
+    """What `script` prints in a process of its own."""
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+class ImportTest(unittest.TestCase):
+    HEAVY = "dlib", "_dlib_pybind11", "onnxruntime", "onnx", "numpy", "pillow_heif"
+
+    def test_a_process_that_checks_uploads_never_loads_the_engine(self) -> None:
+        script = (
+            "import sys, faceengine\n"
+            "faceengine.check_image(sys.argv[1])\n"
+            "faceengine.draw_boxes(faceengine.load_image(sys.argv[1]), [])\n"
+            f"print([name for name in {self.HEAVY!r} if name in sys.modules])"
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "photo.jpg")
+            file.write_bytes(pictures.encoded(pictures.portrait(width=64)))
+            self.assertEqual(python(script, str(file)), "[]")
+
+    def test_a_filled_cache_needs_no_onnx_and_never_face_recognition(self) -> None:
+        faceengine.load("cnn")
+        others = "onnx", "face_recognition", "face_recognition_models", "pkg_resources"
+        script = (
+            "import sys, faceengine\n"
+            "faceengine.load('cnn'), faceengine.load('hog')\n"
+            f"print([name for name in {others!r} if name in sys.modules])"
+        )
+        self.assertEqual(python(script), "[]")
+
+    def test_every_public_name_is_there(self) -> None:
+        for name in faceengine.__all__:
+            self.assertIsNotNone(getattr(faceengine, name))
+        with self.assertRaises(AttributeError):
+            faceengine.nonsense  # type: ignore[attr-defined]  # noqa: B018
+
+
+class ConfigureTest(unittest.TestCase):
+    def setUp(self) -> None:
+        before = runtime._settings
+        self.addCleanup(setattr, runtime, "_settings", before)
+        self.addCleanup(runtime._loaded.clear)
+
+    def test_a_provider_that_is_not_installed_is_named_with_its_package(self) -> None:
+        for name, package in (("cuda", "onnxruntime-gpu"), ("openvino", "onnxruntime-openvino")):
+            faceengine.configure(providers=[name])
+            with self.assertRaisesRegex(faceengine.ModelError, f"{name}.*{package}"):
+                faceengine.load()
+
+    def test_nonsense_is_refused(self) -> None:
+        for settings in ({"providers": ["gpu"]}, {"providers": []}, {"threads": 0}):
+            with self.assertRaises(ValueError):
+                faceengine.configure(**settings)  # type: ignore[arg-type]
+
+    def test_the_models_go_where_they_are_told_to(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            faceengine.configure(model_cache=folder)
+            faceengine.load("cnn")
+            self.assertEqual(len(list(Path(folder).glob("*.sealed"))), 3)
+
+    def test_what_is_not_named_stays(self) -> None:
+        faceengine.configure(threads=2)
+        faceengine.configure(providers=["cpu"])
+        self.assertEqual(runtime._settings.threads, 2)
+
+
+class SharedTest(unittest.TestCase):
+    def test_threads_that_come_together_load_once(self) -> None:
+        loads: list[int] = []
+        barrier = threading.Barrier(4)
+
+        def load() -> object:
+            loads.append(1)
+            return object()
+
+        def work() -> None:
+            barrier.wait()
+            runtime.once("test", load)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.addCleanup(runtime._loaded.pop, "test")
+        self.assertEqual(len(loads), 1)
+
+    def test_forked_workers_use_what_their_parent_loaded(self) -> None:
+        image = pictures.portrait(width=200)
+        (expected,) = faceengine.find_faces(image)
+        faceengine.find_faces(image, "cnn")
+        loaded = set(map(id, runtime._loaded.values()))
+        children = []
+        for detector in ("hog", "cnn", "hog"):
+            child = os.fork()
+            if child == 0:
+                try:
+                    (face,) = faceengine.find_faces(image, detector)
+                    assert face.encoding is not None and expected.encoding is not None
+                    near = faceengine.distance(face.encoding, expected.encoding) < 0.3
+                    same = set(map(id, runtime._loaded.values())) == loaded
+                    os._exit(0 if near and same else 1)
+                finally:
+                    os._exit(2)
+            children.append(child)
+        statuses = [os.waitpid(child, 0)[1] for child in children]
+        self.assertEqual(statuses, [0, 0, 0])
+
+    def test_a_fork_while_another_thread_loads_does_not_hang(self) -> None:
+        held, done = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with runtime._lock:
+                held.set()
+                done.wait(10)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait(10)
+        child = os.fork()
+        if child == 0:
+            runtime.once("forked", object)
+            os._exit(0)
+        done.set()
+        thread.join()
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
