@@ -5,12 +5,14 @@ work ─┬─ worker ── job     every job runs in a fork of its worker, and
       └─ sweep
 """
 
+import ctypes
 import logging
 import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
@@ -30,6 +32,10 @@ WORKER_TTL_S: Final = 30
 """Idle workers renew their registration in half of this, so that a dead one is soon missed."""
 
 _fork = multiprocessing.get_context("fork")
+
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+_PR_SET_PDEATHSIG: Final = 1
 
 
 class ForkingWorker(Worker):
@@ -51,6 +57,7 @@ class Pool(WorkerPool):
             serializer=JSONSerializer,
         )
         self.sweep: BaseProcess | None = None
+        self.told_to_stop = False
 
     def get_worker_process(self, name: str, *args: Any, **kwargs: Any) -> BaseProcess:
         return _fork.Process(target=_work, args=(name,), name=f"worker {name}")
@@ -60,8 +67,24 @@ class Pool(WorkerPool):
         self._check_sweep()
 
     def start_workers(self, *args: Any, **kwargs: Any) -> None:
+        # rq does this after the start, and a stop in between would leave the workers behind.
+        self._install_signal_handlers()  # type: ignore[no-untyped-call]
         super().start_workers(*args, **kwargs)
         self._check_sweep()
+
+    def start_worker(self, *args: Any, **kwargs: Any) -> None:
+        with _signals_held():
+            super().start_worker(*args, **kwargs)
+
+    def request_stop(self, signum: Any = None, frame: Any = None) -> None:
+        """Only noted here: what is being started in this moment would not hear of it."""
+        self.status = self.Status.STOPPED
+
+    def all_workers_have_stopped(self) -> bool:
+        if not self.told_to_stop:
+            self.told_to_stop = True
+            self.stop_workers()
+        return bool(super().all_workers_have_stopped())
 
     def stop_workers(self) -> None:
         super().stop_workers()  # type: ignore[no-untyped-call]
@@ -71,7 +94,8 @@ class Pool(WorkerPool):
     def _check_sweep(self) -> None:
         if self.sweep is None or not self.sweep.is_alive():
             self.sweep = _fork.Process(target=_sweep, args=(os.getpid(),), name="sweep")
-            self.sweep.start()
+            with _signals_held():
+                self.sweep.start()
 
 
 def run(count: int) -> None:
@@ -83,8 +107,30 @@ def run(count: int) -> None:
     Pool(count).start(logging_level="WARNING")
 
 
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """For a fork: a stop that reaches it before `_begin_child` waits until then."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+
+
+def _begin_child(*, on_interrupt: Any) -> None:
+    """Leave the pool's signal handlers behind, and end with the pool even if that is killed."""
+    signal.signal(signal.SIGINT, on_interrupt)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+    pool = multiprocessing.parent_process()
+    if pool is None or os.getppid() != pool.pid:
+        raise SystemExit
+
+
 def _work(name: str) -> None:
     # The pool asks its workers to stop with SIGINT; SIGTERM from elsewhere means the same to rq.
+    _begin_child(on_interrupt=signal.SIG_DFL)
     connection = connections.queueing(timeout_s=None)
     waiting: Sequence[Queue] = [
         Queue(queue, connection=connection, serializer=JSONSerializer) for queue in queues.IN_ORDER
@@ -112,8 +158,7 @@ def _redis_answers(connection: Any) -> bool:
 
 def _sweep(parent: int) -> None:
     """Call every sweep in turn, for ever; end with the pool."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _begin_child(on_interrupt=signal.SIG_IGN)
     steps: list[Callable[[], None]] = [import_string(name) for name in settings.SWEEPS]
     while os.getppid() == parent:
         for step in steps:
