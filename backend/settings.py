@@ -67,6 +67,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "backend.common.logs.RequestIdMiddleware",
+    "backend.common.request_metrics.MetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -131,7 +132,18 @@ REST_FRAMEWORK = {
 WORKER_WARM_UP = "backend.analysis.services.load_engine"
 # What holds data of a client, each a function `(owner_id, *, at_most) -> how many were erased`.
 ERASERS = ["backend.submissions.services.erase_of"]
-SWEEPS = ["backend.submissions.tasks.sweep", "backend.clients.tasks.sweep"]
+SWEEPS = [
+    "backend.analysis.tasks.sweep",
+    "backend.submissions.tasks.sweep",
+    "backend.clients.tasks.sweep",
+]
+
+# Dotted names: each gives numbers of the moment to GET /metrics.
+METRICS_SOURCES = [
+    "backend.common.gauges.collect",
+    "backend.common.work_metrics.collect",
+    "backend.clients.metrics.collect",
+]
 
 # Brings its own Redis and folders, so that `manage.py test` touches nothing that is in use.
 TEST_RUNNER = "tests.runner.Runner"

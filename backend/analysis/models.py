@@ -1,38 +1,41 @@
 """The faces of an image, as facts about its bytes."""
 
-from datetime import datetime, timedelta
+import uuid
+from typing import Final
 
 from django.db import models
-from django.utils import timezone
 
-ENCODING_BYTES = 128 * 4
+from backend.common import queues, work
+from backend.common.work import Work
+
+ENCODING_BYTES: Final = 128 * 4
 """128 little-endian float32."""
 
 
-class State(models.TextChoices):
-    """An analysis is computed once.
+def source_path(analysis: "Analysis", filename: str) -> str:
+    """A name of its own for each request: two with the same bytes must not share a file."""
+    name = str(uuid.uuid4())
+    return f"waiting/{name[:2]}/{name[2:4]}/{name}"
 
-    (none) ──claimed──▶ COMPUTING ──faces recorded──▶ DONE
-                            └──failed, or its claim ran out──▶ (none), or claimed by another
+
+class Analysis(Work):
+    """What one detector and one model make of one file's bytes.
+
+    Work of two kinds: a worker that has the bytes in hand inserts the row as PROCESSING, and takes
+    it away again if it fails; or somebody waits for it, and then `source` keeps the bytes until the
+    analysis has ended.
     """
 
-    COMPUTING = "computing"
-    DONE = "done"
-
-
-class Analysis(models.Model):
-    """What one detector and one model make of one file's bytes."""
+    queue = queues.INTERACTIVE
+    task = "backend.analysis.tasks.compute"
 
     sha256 = models.CharField(max_length=64)
     detector = models.CharField(max_length=16)
     detection_pixels = models.PositiveBigIntegerField()
     model = models.CharField(max_length=64)
-    state = models.CharField(max_length=16, choices=State, default=State.COMPUTING)
-    claimed_by = models.CharField(max_length=200, blank=True)
-    claimed_until = models.DateTimeField(null=True, blank=True)
+    source = models.FileField(upload_to=source_path, max_length=200, blank=True)
     faces_count = models.PositiveIntegerField(default=0)
     engine_s = models.FloatField(default=0.0)
-    created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         verbose_name_plural = "analyses"
@@ -41,27 +44,16 @@ class Analysis(models.Model):
             models.UniqueConstraint(
                 fields=["sha256", "detector", "detection_pixels", "model"], name="analysis_once"
             ),
+            *work.constraints("analysis"),
         ]
         indexes = [
+            *work.indexes("analysis"),
             # The retention command looks for analyses of a certain age.
             models.Index(fields=["created_at"], name="analysis_created"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.sha256[:12]} by {self.detector}: {self.state}"
-
-    def take_over(self, *, holder: str, lease: timedelta) -> bool:
-        """Claim what another process left behind; False if somebody was faster."""
-        left_behind = Analysis.objects.filter(
-            pk=self.pk,
-            state=State.COMPUTING,
-            claimed_by=self.claimed_by,
-            claimed_until=self.claimed_until,
-        )
-        return bool(left_behind.update(claimed_by=holder, claimed_until=timezone.now() + lease))
-
-    def is_claimed(self, now: datetime) -> bool:
-        return self.claimed_until is not None and self.claimed_until > now
+        return f"{self.sha256[:12]} by {self.detector}: {self.status}"
 
 
 class Face(models.Model):

@@ -1,8 +1,6 @@
-"""The faces of an image, computed once for the same bytes. The door to `faceengine` for all apps.
+"""The faces of an image, computed once for the same bytes. The apps' door to `faceengine`."""
 
-A claim is a row: whoever inserts it computes, everybody else with the same bytes waits for the
-result. A claim names its process and ends by itself, so that a worker's death blocks nobody.
-"""
+from __future__ import annotations
 
 import io
 import logging
@@ -10,45 +8,29 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import BinaryIO, Final, Literal
+from typing import Any, BinaryIO, Final
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.core.files.base import File
+from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 import faceengine
-from backend.analysis.models import Analysis, Face, State
-from backend.common import processes
-from backend.common.work import WorkError
+from backend.analysis import answers, computing
+from backend.analysis.computing import AnalysisError as AnalysisError  # part of this door
+from backend.analysis.computing import key
+from backend.analysis.models import Analysis, Face, source_path
+from backend.common import work
+from backend.common.work import Status
 from wire.events import BoxShape
 
 logger = logging.getLogger(__name__)
-
-_WAIT_S: Final = (0.02, 0.05, 0.1, 0.2)
-"""Pauses between looks at a result that another worker computes; the last one repeats."""
 
 _KEPT_UNREFERENCED: Final = timedelta(hours=1)
 """An analysis nobody refers to may have been recorded a moment before its submission names it."""
 
 _JPEG_QUALITY: Final = 90
-
-
-class AnalysisError(WorkError):
-    """An image could not be analysed. `permanent` tells that trying again would not help.
-
-    `too_large` tells that it may well be an image, only one of more pixels than are accepted.
-    """
-
-    def __init__(self, message: str, *, permanent: bool, too_large: bool = False) -> None:
-        super().__init__(message, permanent=permanent)
-        self.too_large = too_large
-
-    @classmethod
-    def refusing(cls, error: faceengine.ImageError) -> "AnalysisError":
-        """The engine's refusal of an image: final, since the same bytes stay what they are."""
-        too_large = error.reason is faceengine.Problem.TOO_LARGE
-        return cls(str(error), permanent=True, too_large=too_large)
 
 
 @dataclass(frozen=True)
@@ -65,7 +47,7 @@ def load_engine() -> None:
     """Load all that a worker needs, once, before it forks: what is loaded here is shared."""
     if settings.FACES_MODEL_CACHE:
         faceengine.configure(model_cache=settings.FACES_MODEL_CACHE)
-    faceengine.load(_detector())
+    faceengine.load(computing.detector())
 
 
 def check_image(image: BinaryIO) -> None:
@@ -83,22 +65,71 @@ def analyse(image: BinaryIO, *, sha256: str, discreet: bool = False) -> Result:
     sent these bytes must not be able to tell by the clock that somebody else did.
     """
     started = time.monotonic()
-    result = _analyse(image, sha256)
+    result = _result(computing.analyse(image, sha256))
     if discreet:
         time.sleep(max(0.0, result.engine_s - (time.monotonic() - started)))
     return result
 
 
-def _analyse(image: BinaryIO, sha256: str) -> Result:
-    for attempt in range(_looks()):
-        analysis = _claim(sha256)
-        if analysis is None:
-            time.sleep(_WAIT_S[min(attempt, len(_WAIT_S) - 1)])
-        elif analysis.state == State.DONE:
+def request(image: File[Any], *, sha256: str) -> int:
+    """Ask for the faces of `image`, soon: the id of its analysis, to `wait` for.
+
+    Asked for again, by anybody, it is the same analysis. Failed ones are tried anew.
+    """
+    analysis, _ = Analysis.objects.get_or_create(**key(sha256))
+    if analysis.status == Status.DONE or analysis.source.name:
+        return analysis.pk
+    image.seek(0)
+    name = analysis.source.storage.save(source_path(analysis, ""), image)
+    with transaction.atomic():
+        waiting = Analysis.objects.filter(pk=analysis.pk, source="").exclude(status=Status.DONE)
+        taken = waiting.update(source=name)
+        failed = Analysis.objects.filter(pk=analysis.pk, status=Status.FAILED)
+        failed.update(status=Status.QUEUED, attempts=0, due_at=timezone.now(), processed_at=None)
+        transaction.on_commit(analysis.enqueue)
+    if not taken:
+        analysis.source.storage.delete(name)
+    return analysis.pk
+
+
+def wait(analysis_id: int, *, timeout_s: float) -> Result | None:
+    """The result as soon as it is there, without polling; None if `timeout_s` pass before.
+
+    Raises `AnalysisError` if it failed for good.
+    """
+    deadline, seen = time.monotonic() + timeout_s, "0"
+    while True:
+        analysis = Analysis.objects.filter(pk=analysis_id).first()
+        if analysis is None or analysis.status == Status.FAILED:
+            raise AnalysisError(analysis.reason if analysis else work.GIVEN_UP, permanent=True)
+        if analysis.status == Status.DONE:
             return _result(analysis)
-        else:
-            return _compute(analysis, image)
-    raise AnalysisError("Another worker did not finish the same image.", permanent=False)
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            return None
+        seen = answers.wait(analysis_id, seen=seen, timeout_s=left_s)
+
+
+def known(sha256: str) -> Result | None:
+    """The result for these bytes, if it has been computed."""
+    analysis = Analysis.objects.filter(**key(sha256), status=Status.DONE).first()
+    return _result(analysis) if analysis else None
+
+
+def compute(id: str) -> None:
+    """Work on a requested analysis if it is due and nobody else does."""
+    work.run(Analysis, id, computing.compute_requested, on_failed=computing.ended)
+
+
+def sweep() -> None:
+    """Release what dead workers hold, enqueue what no queue knows. Raises `redis.RedisError`."""
+    in_hand = Analysis.objects.filter(status=Status.PROCESSING, source="")
+    for analysis in in_hand:
+        if analysis.is_lost(timezone.now()):
+            # Whoever had the bytes in hand has a row of its own, which is tried again.
+            in_hand.filter(pk=analysis.pk, claimed_by=analysis.claimed_by).delete()
+    work.release_lost(Analysis, on_failed=computing.ended)
+    work.enqueue_lost(Analysis)
 
 
 def draw(image: BinaryIO, boxes: Sequence[BoxShape]) -> bytes:
@@ -125,7 +156,7 @@ def forget(analysis_id: int | None) -> None:
     A worker that is just about to refer to it then fails on its foreign key and tries again.
     """
     if analysis_id is not None:
-        unreferenced(min_age=timedelta(0)).filter(pk=analysis_id, state=State.DONE).delete()
+        unreferenced(min_age=timedelta(0)).filter(pk=analysis_id, status=Status.DONE).delete()
 
 
 def unreferenced(*, min_age: timedelta = _KEPT_UNREFERENCED) -> QuerySet[Analysis]:
@@ -138,96 +169,6 @@ def unreferenced(*, min_age: timedelta = _KEPT_UNREFERENCED) -> QuerySet[Analysi
                 Exists(rows.filter(**{relation.field.name: OuterRef("pk")}))
             )
     return analyses
-
-
-def _detector() -> Literal["hog", "cnn"]:
-    return "cnn" if settings.FACES_DETECTOR == "cnn" else "hog"
-
-
-def _looks() -> int:
-    """How often to look before giving up: until a claim made just before ours has run out."""
-    return len(_WAIT_S) + int(settings.FACES_JOB_TIMEOUT_S / _WAIT_S[-1])
-
-
-def _claim(sha256: str) -> Analysis | None:
-    """The analysis of these bytes: DONE, or ours to compute; None while another computes it."""
-    key = {
-        "sha256": sha256,
-        "detector": settings.FACES_DETECTOR,
-        "detection_pixels": settings.FACES_MAX_DETECTION_PIXELS,
-        "model": faceengine.MODEL,
-    }
-    holder, lease = processes.identity(), timedelta(seconds=settings.FACES_JOB_TIMEOUT_S)
-    try:
-        claim = {"claimed_by": holder, "claimed_until": timezone.now() + lease}
-        analysis, created = Analysis.objects.get_or_create(**key, defaults=claim)
-    except IntegrityError:  # made and given up by others between the two queries
-        return None
-    if created or analysis.state == State.DONE:
-        return analysis
-    held = analysis.is_claimed(timezone.now()) and not processes.is_gone(analysis.claimed_by)
-    if held or not analysis.take_over(holder=holder, lease=lease):
-        return None
-    analysis.claimed_by = holder
-    return analysis
-
-
-def _compute(analysis: Analysis, image: BinaryIO) -> Result:
-    started = time.monotonic()
-    try:
-        faces = _find(image)
-    except BaseException:
-        # Given up at once, also when the job is ended: whoever waits need not wait for the lease.
-        Analysis.objects.filter(
-            pk=analysis.pk, state=State.COMPUTING, claimed_by=analysis.claimed_by
-        ).delete()
-        raise
-    analysis.engine_s = time.monotonic() - started
-    _record(analysis, faces)
-    return _result(analysis)
-
-
-def _find(image: BinaryIO) -> list[faceengine.Face]:
-    """No transaction is open here: finding faces takes long, and writers would wait for it."""
-    try:
-        return faceengine.find_faces(
-            image,
-            _detector(),
-            max_detection_pixels=settings.FACES_MAX_DETECTION_PIXELS,
-        )
-    except faceengine.ImageError as error:
-        raise AnalysisError.refusing(error) from error
-    except (faceengine.FaceEngineError, MemoryError) as error:
-        raise AnalysisError(str(error) or "Out of memory.", permanent=False) from error
-
-
-def _record(analysis: Analysis, faces: Sequence[faceengine.Face]) -> None:
-    """Write all faces and the state in one transaction, if the claim is still ours."""
-    ours = Analysis.objects.filter(
-        pk=analysis.pk, state=State.COMPUTING, claimed_by=analysis.claimed_by
-    )
-    with transaction.atomic():
-        done = {"state": State.DONE, "faces_count": len(faces), "engine_s": analysis.engine_s}
-        if not ours.update(**done, claimed_by="", claimed_until=None):
-            raise AnalysisError("Another worker took this image over.", permanent=False)
-        Face.objects.bulk_create(_row(analysis, index, face) for index, face in enumerate(faces))
-    logger.info("computed sha256=%s faces=%d", analysis.sha256, len(faces))
-
-
-def _row(analysis: Analysis, index: int, face: faceengine.Face) -> Face:
-    assert face.encoding is not None
-    return Face(
-        analysis=analysis,
-        index=index,
-        **face.box._asdict(),
-        encoding=face.encoding.astype("<f4").tobytes(),
-        score=face.quality.score,
-        size_px=face.quality.size_px,
-        sharpness=face.quality.sharpness,
-        yaw=face.quality.pose.yaw,
-        roll=face.quality.pose.roll,
-        too_poor=face.quality.reason or "",
-    )
 
 
 def _result(analysis: Analysis) -> Result:

@@ -1,5 +1,7 @@
 """Connections to Redis. Everything kept there can be lost: the database is the truth."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import redis
@@ -9,6 +11,8 @@ from redis.retry import Retry
 
 REDIS_TIMEOUT_S = 1.0
 """How long a request or a task waits for Redis before it goes on without."""
+
+HASTY_TIMEOUT_S = 0.1
 
 
 @cache
@@ -22,6 +26,34 @@ def short() -> redis.Redis:
         # A connection that a restart of Redis closed is replaced once; a dead Redis is not awaited.
         retry=Retry(NoBackoff(), 1),
     )
+
+
+@cache
+def hasty() -> redis.Redis:
+    """For what may as well not happen: waits for Redis a moment at most."""
+    return redis.Redis.from_url(
+        settings.CACHE_BACKEND_URL,
+        decode_responses=True,
+        socket_timeout=HASTY_TIMEOUT_S,
+        socket_connect_timeout=HASTY_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
+@contextmanager
+def blocking(timeout_s: float) -> Iterator[redis.Redis]:
+    """For one command that waits up to `timeout_s` at the server; closed afterwards."""
+    client = redis.Redis.from_url(
+        settings.CACHE_BACKEND_URL,
+        decode_responses=True,
+        socket_timeout=timeout_s + REDIS_TIMEOUT_S,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+    )
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 def queueing(*, timeout_s: float | None = REDIS_TIMEOUT_S) -> redis.Redis:

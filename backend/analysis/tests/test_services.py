@@ -14,8 +14,9 @@ from PIL import Image
 
 import faceengine
 from backend.analysis import services
-from backend.analysis.models import Analysis, Face, State
+from backend.analysis.models import Analysis, Face
 from backend.common import processes
+from backend.common.work import Status
 from tests import photos, pictures
 from wire.events import BoxShape
 
@@ -35,6 +36,7 @@ def claimed(**changes: Any) -> Analysis:
         "detector": "hog",
         "detection_pixels": 1920 * 1080,
         "model": faceengine.MODEL,
+        "status": Status.PROCESSING,
         "claimed_by": "elsewhere/1/1",
         "claimed_until": timezone.now() + timedelta(minutes=1),
     }
@@ -56,8 +58,8 @@ class AnalysisTests(TransactionTestCase):
         analyse()
         analysis = Analysis.objects.get()
         self.assertEqual(
-            (analysis.detector, analysis.model, analysis.state, analysis.faces_count),
-            ("hog", faceengine.MODEL, State.DONE, 1),
+            (analysis.detector, analysis.model, analysis.status, analysis.faces_count),
+            ("hog", faceengine.MODEL, Status.DONE, 1),
         )
 
     def test_the_same_bytes_are_analysed_once(self) -> None:
@@ -74,7 +76,7 @@ class AnalysisTests(TransactionTestCase):
 
     def test_an_image_without_faces_is_known_too(self) -> None:
         self.assertEqual(analyse(FACELESS).boxes, [])
-        self.assertEqual(Analysis.objects.get().state, State.DONE)
+        self.assertEqual(Analysis.objects.get().status, Status.DONE)
 
     def test_it_takes_over_from_a_worker_that_died_on_this_machine(self) -> None:
         machine, _, _ = processes.identity().rpartition("/")
@@ -89,7 +91,9 @@ class AnalysisTests(TransactionTestCase):
         other = claimed()
 
         def finish(_: float) -> None:
-            Analysis.objects.filter(pk=other.pk).update(state=State.DONE)
+            Analysis.objects.filter(pk=other.pk).update(
+                status=Status.DONE, processed_at=timezone.now()
+            )
 
         with mock.patch("time.sleep", finish):
             self.assertEqual(analyse(), services.Result(analysis_id=other.pk, boxes=[]))
@@ -117,7 +121,7 @@ class AnalysisTests(TransactionTestCase):
         ):
             analyse()
         self.assertFalse(caught.exception.permanent)
-        self.assertEqual(Analysis.objects.get().state, State.COMPUTING)
+        self.assertEqual(Analysis.objects.get().status, Status.PROCESSING)
 
 
 class DrawingTests(TransactionTestCase):
@@ -134,7 +138,7 @@ class DrawingTests(TransactionTestCase):
 
 class UnreferencedTests(TransactionTestCase):
     def test_a_new_analysis_is_kept_until_its_submission_names_it(self) -> None:
-        analysis = claimed(state=State.DONE)
+        analysis = claimed(status=Status.DONE, processed_at=timezone.now())
         self.assertFalse(services.unreferenced().exists())
         Analysis.objects.update(created_at=timezone.now() - timedelta(hours=2))
         self.assertEqual(services.unreferenced().get(), analysis)

@@ -1,0 +1,197 @@
+"""Computing an analysis, once: claimed by one process, recorded in one transaction.
+
+A claim is a row: whoever inserts it computes, everybody else with the same bytes waits for the
+result. A claim names its process and ends by itself, so that a worker's death blocks nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any, BinaryIO, Final, Literal, cast
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+import faceengine
+from backend.analysis import answers
+from backend.analysis.models import Analysis, Face
+from backend.common import processes, work
+from backend.common.work import Status, WorkError
+
+logger = logging.getLogger(__name__)
+
+_WAIT_S: Final = (0.02, 0.05, 0.1, 0.2)
+"""Pauses between looks at a result that another worker computes; the last one repeats."""
+
+
+class AnalysisError(WorkError):
+    """An image could not be analysed. `permanent` tells that trying again would not help.
+
+    `too_large` tells that it may well be an image, only one of more pixels than are accepted.
+    """
+
+    def __init__(self, message: str, *, permanent: bool, too_large: bool = False) -> None:
+        super().__init__(message, permanent=permanent)
+        self.too_large = too_large
+
+    @classmethod
+    def refusing(cls, error: faceengine.ImageError) -> AnalysisError:
+        """The engine's refusal of an image: final, since the same bytes stay what they are."""
+        too_large = error.reason is faceengine.Problem.TOO_LARGE
+        return cls(str(error), permanent=True, too_large=too_large)
+
+
+def analyse(image: BinaryIO, sha256: str) -> Analysis:
+    """The finished analysis of `image`: known, computed now, or awaited."""
+    for attempt in range(_looks()):
+        analysis = _claim(sha256)
+        if analysis is None:
+            time.sleep(_WAIT_S[min(attempt, len(_WAIT_S) - 1)])
+        elif analysis.status == Status.DONE:
+            return analysis
+        else:
+            return _compute(analysis, image)
+    raise AnalysisError("Another worker did not finish the same image.", permanent=False)
+
+
+def compute_requested(analysis: Analysis) -> None:
+    """Compute what this process has claimed, from the bytes that were stored with the request."""
+    with analysis.source.open("rb") as image:
+        _find_and_record(analysis, cast(BinaryIO, image))
+
+
+def detector() -> Literal["hog", "cnn"]:
+    """The detector that the settings ask for."""
+    return "cnn" if settings.FACES_DETECTOR == "cnn" else "hog"
+
+
+def key(sha256: str) -> dict[str, Any]:
+    """What makes an analysis the one it is."""
+    return {
+        "sha256": sha256,
+        "detector": settings.FACES_DETECTOR,
+        "detection_pixels": settings.FACES_MAX_DETECTION_PIXELS,
+        "model": faceengine.MODEL,
+    }
+
+
+def _looks() -> int:
+    """How often to look before giving up: until a claim made just before ours has run out."""
+    return len(_WAIT_S) + int(settings.FACES_JOB_TIMEOUT_S / _WAIT_S[-1])
+
+
+def _claim(sha256: str) -> Analysis | None:
+    """The analysis of these bytes: DONE, or ours to compute; None while another computes it."""
+    try:
+        analysis, created = Analysis.objects.get_or_create(
+            **key(sha256), defaults=work.claim_of_ours()
+        )
+    except IntegrityError:  # made and given up by others between the two queries
+        return None
+    if created or analysis.status == Status.DONE:
+        return analysis
+    held = analysis.status == Status.PROCESSING and not analysis.is_lost(timezone.now())
+    return None if held else _take_over(analysis)
+
+
+def _take_over(analysis: Analysis) -> Analysis | None:
+    """Claim what waits, failed, or was left behind; None if somebody was faster."""
+    as_seen = Analysis.objects.filter(
+        pk=analysis.pk,
+        status=analysis.status,
+        claimed_by=analysis.claimed_by,
+        claimed_until=analysis.claimed_until,
+    )
+    return analysis if as_seen.update(**work.claim_of_ours()) and _reload(analysis) else None
+
+
+def _reload(analysis: Analysis) -> bool:
+    analysis.refresh_from_db()
+    return analysis.claimed_by == processes.identity()
+
+
+def _compute(analysis: Analysis, image: BinaryIO) -> Analysis:
+    """Compute what this process has claimed, with the bytes in hand."""
+    try:
+        _find_and_record(analysis, image)
+    except AnalysisError as error:
+        _give_up(analysis, error)
+        raise
+    except BaseException:
+        # Given up at once, also when the job is ended: whoever waits need not wait for the lease.
+        _give_up(analysis, None)
+        raise
+    return analysis
+
+
+def _give_up(analysis: Analysis, error: AnalysisError | None) -> None:
+    """Nobody waits: away with the row. Somebody does: they get the reason, or another try."""
+    ours = Analysis.objects.filter(
+        pk=analysis.pk, status=Status.PROCESSING, claimed_by=analysis.claimed_by
+    )
+    if ours.filter(source="").delete()[0]:
+        return
+    if error is not None and error.permanent:
+        analysis.fail(str(error))
+        ended(analysis)
+    else:
+        analysis.requeue(due_at=timezone.now())
+
+
+def _find_and_record(analysis: Analysis, image: BinaryIO) -> None:
+    started = time.monotonic()
+    faces = _find(image)
+    analysis.engine_s = time.monotonic() - started
+    _record(analysis, faces)
+    ended(analysis)
+
+
+def _find(image: BinaryIO) -> list[faceengine.Face]:
+    """No transaction is open here: finding faces takes long, and writers would wait for it."""
+    try:
+        return faceengine.find_faces(
+            image,
+            detector(),
+            max_detection_pixels=settings.FACES_MAX_DETECTION_PIXELS,
+        )
+    except faceengine.ImageError as error:
+        raise AnalysisError.refusing(error) from error
+    except (faceengine.FaceEngineError, MemoryError) as error:
+        raise AnalysisError(str(error) or "Out of memory.", permanent=False) from error
+
+
+def _record(analysis: Analysis, faces: Sequence[faceengine.Face]) -> None:
+    """Write all faces and the state in one transaction, if the claim is still ours."""
+    with transaction.atomic():
+        if not analysis.succeed(faces_count=len(faces), engine_s=analysis.engine_s):
+            raise AnalysisError("Another worker took this image over.", permanent=False)
+        Face.objects.bulk_create(_row(analysis, index, face) for index, face in enumerate(faces))
+    logger.info("computed analysis=%d faces=%d", analysis.pk, len(faces))
+
+
+def _row(analysis: Analysis, index: int, face: faceengine.Face) -> Face:
+    assert face.encoding is not None
+    return Face(
+        analysis=analysis,
+        index=index,
+        **face.box._asdict(),
+        encoding=face.encoding.astype("<f4").tobytes(),
+        score=face.quality.score,
+        size_px=face.quality.size_px,
+        sharpness=face.quality.sharpness,
+        yaw=face.quality.pose.yaw,
+        roll=face.quality.pose.roll,
+        too_poor=face.quality.reason or "",
+    )
+
+
+def ended(analysis: Analysis) -> None:
+    """The bytes are needed no more; who waits may look."""
+    analysis.refresh_from_db()
+    if analysis.source.name:
+        analysis.source.storage.delete(analysis.source.name)
+        Analysis.objects.filter(pk=analysis.pk, source=analysis.source.name).update(source="")
+    answers.tell(analysis.pk)

@@ -1,0 +1,22 @@
+"""What workers do with analyses that somebody waits for. Tasks take ids and may run twice."""
+
+import logging
+
+import redis
+
+from backend.analysis import services
+
+logger = logging.getLogger(__name__)
+
+
+def compute(id: str) -> None:
+    """Find the faces of the bytes that were stored with the request."""
+    services.compute(id)
+
+
+def sweep() -> None:
+    """Find lost and stale analyses; safe at any number of places at once."""
+    try:
+        services.sweep()
+    except redis.RedisError as error:
+        logger.warning("Redis is out of reach, the sweep goes on without: %s", error)
