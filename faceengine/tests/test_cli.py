@@ -18,6 +18,12 @@ from tests import pictures
 
 
 class CommandTest(unittest.TestCase):
+    folder: Path
+    obama: str
+    two: str
+    empty: str
+    text: str
+
     @classmethod
     def setUpClass(cls) -> None:
         folder = tempfile.TemporaryDirectory()

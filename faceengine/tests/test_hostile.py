@@ -1,5 +1,6 @@
 """Everything that is not a whole image is refused, always with an ImageError."""
 
+import logging
 import pickle
 import random
 import resource
@@ -19,7 +20,7 @@ from tests import pictures
 
 def reason(data: bytes, **limits: int) -> Problem | None:
     """Why `data` is refused by both doors, which must agree; None if both accept it."""
-    reasons = []
+    reasons: list[Problem | None] = []
     for door in (faceengine.check_image, faceengine.load_image):
         try:
             door(data, **limits)
@@ -188,6 +189,10 @@ FILES.append(pictures.encoded(SMALL, "JPEG", progressive=True, restart_marker_ro
 
 class FuzzTest(unittest.TestCase):
     """A decoder may raise what it likes: only ImageError comes out, or an image."""
+
+    def setUp(self) -> None:
+        logging.disable(logging.CRITICAL)  # Pillow logs what it finds odd in a TIFF
+        self.addCleanup(logging.disable, logging.NOTSET)
 
     @settings(max_examples=400, deadline=None)
     @given(

@@ -8,6 +8,7 @@ import unittest
 from pathlib import Path
 
 import numpy
+from numpy.typing import NDArray
 from PIL import Image
 
 import faceengine
@@ -37,6 +38,11 @@ class DetectionSizeTest(unittest.TestCase):
 
 
 class BigImageTest(unittest.TestCase):
+    image: Image.Image
+    bound: int
+    boxes: list[oracle.Box]
+    encodings: list[NDArray[numpy.float64]]
+
     @classmethod
     def setUpClass(cls) -> None:
         # 3.1 megapixels with a bound of a quarter of that: the same arithmetic as 12 with 2, in a
@@ -49,7 +55,7 @@ class BigImageTest(unittest.TestCase):
     def assert_near(self, faces: list[faceengine.Face]) -> None:
         self.assertEqual(len(faces), len(self.boxes))
         for face in faces:
-            overlaps = [oracle.iou(tuple(face.box), box) for box in self.boxes]
+            overlaps = [oracle.iou(face.box, box) for box in self.boxes]
             index = int(numpy.argmax(overlaps))
             # The same person; boxes of neighbouring sizes score alike, and either may win.
             self.assertGreater(overlaps[index], 0.6)
@@ -90,7 +96,7 @@ class BigImageTest(unittest.TestCase):
         faces = faceengine.find_faces(image, "cnn", max_detection_pixels=200_000)
         self.assertEqual(len(faces), 2)
         for face, whole in zip(faces, faceengine.find_faces(image, "cnn"), strict=True):
-            self.assertGreater(oracle.iou(tuple(face.box), tuple(whole.box)), 0.7)
+            self.assertGreater(oracle.iou(face.box, whole.box), 0.7)
 
 
 class DecodingTest(unittest.TestCase):
