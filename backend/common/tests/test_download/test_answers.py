@@ -243,6 +243,17 @@ class AnswerTests(SimpleTestCase):
         self.fetch(answer(JPEG), max_bytes=len(JPEG)).close()
         self.assert_fails(answer(JPEG), max_bytes=len(JPEG) - 1, permanent=True)
 
+    def test_one_byte_over_the_limit_is_refused_also_where_no_length_was_told(self) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n"
+        chunked = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(JPEG), JPEG)
+        for data in (head + b"\r\n" + JPEG, head + chunked):
+            with self.subTest(data[:70]):
+                self.fetch(raw(data), max_bytes=len(JPEG)).close()
+                self.assert_fails(raw(data), max_bytes=len(JPEG) - 1, permanent=True)
+
+    def test_no_time_is_no_time(self) -> None:
+        self.assert_fails(answer(JPEG), permanent=False, timeout_s=1e-9)
+
     def test_slow_servers_are_left_when_the_time_is_over(self) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n"
         body = head + b"\r\n" + JPEG
@@ -408,7 +419,7 @@ class AnswerTests(SimpleTestCase):
             "nonsense",
             self.server.url("/good"),
         ]
-        outcomes = download.fetch_many(urls, timeout_s=0.5)
+        outcomes = download.fetch_many(urls, timeout_s=1)
         good = [index for index, o in enumerate(outcomes) if isinstance(o, download.Download)]
         self.assertEqual(good, [0, 4, 7])
         for outcome in outcomes:
