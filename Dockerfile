@@ -10,15 +10,13 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 RUN python -m venv .venv
-ENV PATH=/app/.venv/bin:$PATH FACES_MODEL_CACHE=/app/models
+ENV PATH=/app/.venv/bin:$PATH
 COPY requirements/app.txt requirements/
 RUN pip install --no-cache-dir --require-hashes -r requirements/app.txt
 COPY default.env ./
 COPY wire wire
 COPY faceengine faceengine
-RUN if [ -e faceengine/hog/build.py ]; then python -m faceengine.hog.build; fi \
- && if [ -e faceengine/__main__.py ]; then python -m faceengine warm; fi \
- && mkdir -p models
+RUN python -m faceengine.hog.build && python -m faceengine warm --model-cache models
 
 # --- the packages of the tests, and their photographs
 FROM build AS test-build

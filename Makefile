@@ -6,7 +6,7 @@
 .DEFAULT_GOAL := run
 
 MODERN = import sys; sys.exit(sys.version_info < (3, 11))
-PYTHON = $(shell for p in python3.11 python3; do $$p -c '$(MODERN)' 2>/dev/null && echo $$p && break; done)
+PYTHON := $(shell for p in python3.11 python3; do $$p -c '$(MODERN)' 2>/dev/null && echo $$p && break; done)
 VENV = .venv/bin/python
 
 run: setup

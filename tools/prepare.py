@@ -17,8 +17,9 @@ def main() -> None:
     """Bring the database and the static files up to date."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
     django.setup()
-    settings.STORAGE_DIR.mkdir(parents=True, exist_ok=True)
-    with open(settings.STORAGE_DIR / "prepare.lock", "w") as lock:
+    run = settings.STORAGE_DIR / "run"
+    run.mkdir(parents=True, exist_ok=True)
+    with open(run / "prepare.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         call_command("migrate", interactive=False)
         settings.STATIC_ROOT.mkdir(exist_ok=True)

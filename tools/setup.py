@@ -8,6 +8,7 @@ import argparse
 import fcntl
 import hashlib
 import importlib.util
+import os
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typing import IO, Final
 from tools import debian
 from tools.commands import ROOT, CommandFailed, run
 from tools.say import Problem, Step, give_up, say
+from wire import environment
 
 VENV: Final = ROOT / ".venv"
 PYTHON: Final = VENV / "bin" / "python"
@@ -108,12 +110,15 @@ def build_engine() -> None:
     """Convert the models and compile the detector's kernel, so that no request waits for it."""
     with Step("Converting the models and compiling the detector (once)") as step:
         try:
-            if (ROOT / "faceengine/hog/build.py").exists():
-                run([str(PYTHON), "-m", "faceengine.hog.build"], step)
-            if (ROOT / "faceengine/__main__.py").exists():
-                run([str(PYTHON), "-m", "faceengine", "warm"], step)
+            run([str(PYTHON), "-m", "faceengine.hog.build"], step)
+            run([str(PYTHON), "-m", "faceengine", "warm", *_model_cache()], step)
         except CommandFailed as error:
             raise Problem(f"the models could not be converted:\n\n{error.tail()}") from error
+
+
+def _model_cache() -> list[str]:
+    folder = os.environ.get("FACES_MODEL_CACHE", environment.read()["FACES_MODEL_CACHE"])
+    return ["--model-cache", folder] if folder else []
 
 
 def fetch_photographs() -> None:
@@ -222,6 +227,8 @@ def main() -> None:
         set_up(test=arguments.test)
     except Problem as problem:
         give_up(problem)
+    except environment.SettingsFileError as error:
+        give_up(Problem(str(error)))
     except OSError as error:
         give_up(Problem(f"{error.filename or 'a file'}: {error.strerror}"))
     except KeyboardInterrupt:
