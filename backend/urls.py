@@ -3,10 +3,12 @@
 from django.urls import include, path, re_path
 
 from backend.common import health
+from backend.common.metrics_page import MetricsView
 
 urlpatterns = [
     re_path(r"^healthcheck/?$", health.healthcheck),
     re_path(r"^readiness/?$", health.readiness),
+    re_path(r"^metrics/?$", MetricsView.as_view(), name="metrics"),
     path("", include("backend.clients.urls")),
     path("", include("backend.submissions.urls")),
 ]

@@ -115,6 +115,7 @@ class CatchUp:
         if self.audience.has(listener):
             if frame is not None and not already_has:
                 broadcast([listener.connection], frame)
+                self.audience.frames_sent += 1
             self.audience.finish(listener)
 
     async def _frame_of_ended(self, listener: Listener, raw: RawEntry | None) -> str | None:
@@ -158,6 +159,7 @@ class CatchUp:
         if entry is None or not listener.wants(entry):
             return
         broadcast([listener.connection], entry["frame"])
+        self.audience.frames_sent += 1
         if listener.connection.transport.get_write_buffer_size() > self.unread_bytes:
             await self._until_read(listener)
 

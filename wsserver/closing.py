@@ -25,9 +25,12 @@ class Closer:
     def __init__(self, grace_s: float = GRACE_S) -> None:
         self._grace_s = grace_s
         self._tasks: set[asyncio.Task[None]] = set()
+        self.slow_dropped = 0
+        """How many were closed because they read too slowly."""
 
     def close(self, connection: ServerConnection, code: int, reason: str) -> None:
         """Send a close frame with `code` and `reason`; cut the connection if that does not do."""
+        self.slow_dropped += code == SLOW
         task = asyncio.create_task(self._close(connection, code, reason))
         # The loop keeps only weak references to tasks.
         self._tasks.add(task)

@@ -33,6 +33,11 @@ class Door:
         self._inside: dict[object, str | None] = {}
         self._of_address: Counter[str] = Counter()
 
+    @property
+    def inside(self) -> int:
+        """How many are in."""
+        return len(self._inside)
+
     def let_in(self, visitor: object, peer: str, headers: Headers) -> Refusal | None:
         """Count `visitor` in, or say why not."""
         if len(self._inside) >= self._in_all:

@@ -56,6 +56,8 @@ class Audience:
         self._closer = closer
         self._send_buffer_bytes = send_buffer_bytes
         self._listeners: set[Listener] = set()
+        self.frames_sent = 0
+        """Events sent, live or from the past, one for each listener."""
 
     def join(self, listener: Listener) -> None:
         """From now on it gets what it wants; nothing happens if it is gone already."""
@@ -74,6 +76,7 @@ class Audience:
         """Send an event to all who want it. Waits for nobody: who reads too slowly is dropped."""
         chosen = [listener for listener in self._listeners if listener.awaits(news)]
         broadcast((listener.connection for listener in chosen), news.entry["frame"])
+        self.frames_sent += len(chosen)
         logger.info(
             "event sent submission=%s outcome=%s event=%s listeners=%d",
             news.entry["submission_id"],

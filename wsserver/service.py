@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.frames import CloseCode
 
+from wire import metrics
 from wire.events import Outcome
 from wsserver.catch_up import CatchUp
 from wsserver.closing import GRACE_S, Closer
@@ -20,6 +21,7 @@ from wsserver.feed import Feed
 from wsserver.filters import Filter, all_of, of_submission, outcome_in
 from wsserver.listeners import Audience, Listener
 from wsserver.memory import Remembered
+from wsserver.numbers import Figures, Numbers
 from wsserver.options import Options
 from wsserver.reception import Reception, in_our_shape
 from wsserver.stream import Stream
@@ -31,14 +33,16 @@ _REPLAY_CONNECTIONS: Final = 8
 _BACKLOG: Final = 1024
 _SOCKETS_IN_HANDSHAKE: Final = 256
 _FIRST_READING_S: Final = 5.0
+_LAST_NUMBERS_S: Final = 1.0
 
 
 @dataclass(frozen=True)
 class Settings:
     """What `wsserver/server.py` reads from the environment; `default.env` explains each.
 
-    The last two are no settings, only shorter in tests: how long a client may take to answer a
-    close frame, and how long a reading waits before it looks at the state of the stream.
+    The last three are no settings, only shorter in tests: how long a client may take to answer a
+    close frame, how long a reading waits before it looks at the state of the stream, and how often
+    the metrics are told.
     """
 
     redis_url: str
@@ -56,6 +60,7 @@ class Settings:
     remembered_events: int
     close_grace_s: float = GRACE_S
     look_again_s: float = 2.0
+    publish_s: float = metrics.PUBLISH_S
 
 
 def wanted(options: Options) -> Filter:
@@ -122,6 +127,14 @@ class Service:
             write_limit=settings.send_buffer_bytes,
         )
 
+    def figures(self) -> Figures:
+        """How it is doing."""
+        return Figures(
+            listeners=self._door.inside,
+            frames_sent=self._audience.frames_sent,
+            slow_dropped=self._closer.slow_dropped,
+        )
+
     def cut_off(self) -> None:
         """End at once what is still connected."""
         for visitor in list(self._sockets):
@@ -179,16 +192,16 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     """A service that listens; when the context ends, its clients are closed with 1001."""
     async with AsyncExitStack() as stack:
         sock = stack.enter_context(_bound(settings))
+        feed_stream = Stream(settings.redis_url, connections=1, block_s=settings.look_again_s)
+        replay_stream = Stream(settings.redis_url, connections=_REPLAY_CONNECTIONS)
         service = Service(
             settings,
-            await stack.enter_async_context(
-                Stream(settings.redis_url, connections=1, block_s=settings.look_again_s)
-            ),
-            await stack.enter_async_context(
-                Stream(settings.redis_url, connections=_REPLAY_CONNECTIONS)
-            ),
+            await stack.enter_async_context(feed_stream),
+            await stack.enter_async_context(replay_stream),
         )
+        numbers = Numbers(replay_stream, service.figures, every_s=settings.publish_s)
         following = await stack.enter_async_context(_followed(service.feed))
+        await stack.enter_async_context(_telling(numbers))
         await stack.enter_async_context(_open(service, sock, grace_s=settings.close_grace_s))
         yield Running(_address(sock), following)
 
@@ -204,6 +217,19 @@ async def _followed(feed: Feed) -> AsyncIterator[asyncio.Task[None]]:
         yield following
     finally:
         await _ended(following)
+
+
+@asynccontextmanager
+async def _telling(numbers: Numbers) -> AsyncIterator[None]:
+    telling = asyncio.create_task(numbers.run())
+    try:
+        yield
+    finally:
+        await _ended(telling)
+        # The end must not wait for a Redis that hangs.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_NUMBERS_S):
+                await numbers.end()
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

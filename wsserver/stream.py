@@ -9,7 +9,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from wire import events
+from wire import events, metrics
 from wsserver.event_ids import BEGINNING, EventId, to_text
 
 RedisErrors: Final = (RedisError, OSError)
@@ -111,6 +111,23 @@ class Stream:
         text = to_text(event_id)
         rows: Any = await self._redis.xrange(events.STREAM, text, text)
         return _entry(*rows[0]) if rows else None
+
+    async def note_server(self, instance: str, listeners: int, counted: Mapping[str, int]) -> None:
+        """Say that a server lives and has so many listeners; add to what all of them counted."""
+        async with self._redis.pipeline(transaction=True) as transaction:
+            transaction.sadd(metrics.SERVERS, instance)
+            key = metrics.SERVER.format(instance=instance)
+            transaction.set(key, listeners, ex=metrics.SERVER_TTL_S)
+            for name, by in counted.items():
+                transaction.hincrby(metrics.HASH, metrics.field(name, {}), by)
+            await transaction.execute()
+
+    async def forget_server(self, instance: str) -> None:
+        """Say that a server has ended."""
+        async with self._redis.pipeline(transaction=True) as transaction:
+            transaction.srem(metrics.SERVERS, instance)
+            transaction.delete(metrics.SERVER.format(instance=instance))
+            await transaction.execute()
 
 
 def _entries(answer: Any) -> Sequence[RawEntry]:

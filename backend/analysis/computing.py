@@ -17,8 +17,9 @@ from django.utils import timezone
 
 import faceengine
 from backend.analysis import answers
+from backend.analysis.metrics import ENGINE, FACES
 from backend.analysis.models import Analysis, Face
-from backend.common import processes, work
+from backend.common import metrics, processes, work
 from backend.common.work import Status, WorkError
 
 logger = logging.getLogger(__name__)
@@ -145,6 +146,8 @@ def _find_and_record(analysis: Analysis, image: BinaryIO) -> None:
     started = time.monotonic()
     faces = _find(image)
     analysis.engine_s = time.monotonic() - started
+    metrics.observe(ENGINE, analysis.engine_s, stage="find")
+    metrics.count(FACES, len(faces))
     _record(analysis, faces)
     ended(analysis)
 

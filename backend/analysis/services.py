@@ -20,8 +20,9 @@ import faceengine
 from backend.analysis import answers, computing
 from backend.analysis.computing import AnalysisError as AnalysisError  # part of this door
 from backend.analysis.computing import key
+from backend.analysis.metrics import ENGINE
 from backend.analysis.models import Analysis, Face, source_path
-from backend.common import work
+from backend.common import metrics, work
 from backend.common.work import Status
 from wire.events import BoxShape
 
@@ -132,6 +133,7 @@ def sweep() -> None:
     work.enqueue_lost(Analysis)
 
 
+@metrics.timed(ENGINE, stage="draw")
 def draw(image: BinaryIO, boxes: Sequence[BoxShape]) -> bytes:
     """A JPEG of the upright `image` with a box round each face; nothing of its metadata stays."""
     try:

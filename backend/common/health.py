@@ -56,14 +56,19 @@ def _redis() -> bool:
 
 
 def _worker() -> bool:
-    # rq's dates carry no zone and are in UTC.
+    return living_workers() > 0
+
+
+def living_workers() -> int:
+    """How many workers gave a sign of life lately. Raises `redis.RedisError`."""
     oldest = datetime.now(UTC) - timedelta(seconds=WORKER_SILENT_S)
     workers = Worker.all(queue=queues.queue(queues.UPLOADS), serializer=JSONSerializer)
     beats = (worker.last_heartbeat for worker in workers)
-    return any(beat is not None and _aware(beat) > oldest for beat in beats)
+    return sum(beat is not None and aware(beat) > oldest for beat in beats)
 
 
-def _aware(moment: datetime) -> datetime:
+def aware(moment: datetime) -> datetime:
+    """rq's dates carry no zone and are in UTC."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

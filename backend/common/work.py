@@ -14,12 +14,22 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from backend.common import processes, queues
+from backend.common import metrics, processes, queues
 
 logger = logging.getLogger(__name__)
 
 GIVEN_UP: Final = "The image could not be processed, also after several attempts."
 FILE_GONE: Final = "The uploaded file is gone."
+
+OUTCOMES: Final = metrics.counter(
+    "faces_jobs_total", "Attempts by how they ended: done, no_faces, failed, retried.", "kind", "outcome"
+)
+DURATIONS: Final = metrics.histogram(
+    "faces_job_seconds",
+    "How long work waited for a worker (waiting) and took from row to result (total).",
+    "kind",
+    "stage",
+)
 
 _BATCH: Final = 1000
 
@@ -89,7 +99,12 @@ class Work(models.Model):
 
     def succeed(self, **results: Any) -> bool:
         """PROCESSING → DONE; False if the claim is no longer ours."""
-        return self._leave(status=Status.DONE, processed_at=timezone.now(), reason="", **results)
+        ended = {"status": Status.DONE, "processed_at": timezone.now(), "reason": ""}
+        if not self._leave(**ended, **results):
+            return False
+        _count(self, "no_faces" if results.get("faces_count") == 0 else "done")
+        _observe(self, "total", timezone.now() - self.created_at)
+        return True
 
     def fail(self, reason: str) -> bool:
         """PROCESSING → FAILED; False if the claim is no longer ours."""
@@ -152,12 +167,18 @@ def indexes(name: str) -> list[models.Index]:
 
 def run(model: type[W], id: str, do: Callable[[W], object], *, on_failed: Ended[W]) -> None:
     """Claim the row and `do` it; whatever goes wrong becomes a state. Safe to call any time."""
+    with metrics.batch():
+        _run(model, id, do, on_failed)
+
+
+def _run(model: type[W], id: str, do: Callable[[W], object], on_failed: Ended[W]) -> None:
     work = model.claim(id)
     name = model._meta.model_name
     if work is None:
         logger.info("nothing to do %s=%s", name, id)
         return
     logger.info("processing %s=%s attempt=%d", name, id, work.attempts)
+    _observe(work, "waiting", timezone.now() - max(work.created_at, work.due_at))
     try:
         do(work)
     except WorkError as error:
@@ -214,14 +235,25 @@ def _retry_or_fail(work: W, reason: str, delay: timedelta, on_failed: Ended[W]) 
         return
     due_at = timezone.now() + delay
     if work.requeue(due_at=due_at):
+        _count(work, "retried")
         # The sweep enqueues it when it is due: a delayed job in Redis could be lost with Redis.
         logger.warning("will be tried again %s=%s at=%s", *_told(work), due_at.isoformat())
 
 
 def _end(work: W, reason: str, on_failed: Ended[W]) -> None:
     if work.fail(reason):
+        _count(work, "failed")
         logger.warning("failed %s=%s reason=%s", *_told(work), reason)
         on_failed(work)
+
+
+def _count(work: Work, outcome: str) -> None:
+    metrics.count(OUTCOMES, kind=str(work._meta.model_name), outcome=outcome)
+
+
+def _observe(work: Work, stage: str, duration: timedelta) -> None:
+    kind = str(work._meta.model_name)
+    metrics.observe(DURATIONS, max(0.0, duration.total_seconds()), kind=kind, stage=stage)
 
 
 def _told(work: Work) -> tuple[str, str]:

@@ -14,10 +14,11 @@ from django.db import transaction
 
 from backend.analysis import services as analysis
 from backend.clients import quota
-from backend.common import queues, work
+from backend.common import metrics, queues, work
 from backend.common.errors import Unavailable
 from backend.common.work import Status
 from backend.submissions import events
+from backend.submissions.metrics import UPLOAD_BYTES, UPLOADS
 from backend.submissions.models import Submission
 from wire.events import BoxShape
 
@@ -49,6 +50,8 @@ def accept(upload: File[Any], *, owner_id: int) -> Submission:
     except BaseException:
         submission.image.delete(save=False)
         raise
+    metrics.count(UPLOADS)
+    metrics.count(UPLOAD_BYTES, submission.size_bytes)
     logger.info(
         "accepted submission=%s owner=%d bytes=%d", submission.pk, owner_id, submission.size_bytes
     )

@@ -1,0 +1,160 @@
+"""Counting what happens, so that it can be seen from outside: `GET /metrics`, docs/metrics.md.
+
+A metric is declared once, by the app that it belongs to, and counted where the thing happens. What
+is counted within `batch()`, which every request and job is, goes to Redis in one round trip at its
+end. Without Redis nothing is counted, and nobody waits for it.
+
+Labels are words from short lists. Never an id, a name or an address: each value is a series that
+Prometheus keeps, and who may read metrics may not read what clients do.
+"""
+
+import logging
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import redis
+
+from backend.common import connections
+from wire import metrics as wire
+
+logger = logging.getLogger(__name__)
+
+BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+"""Upper bounds of the histograms, in seconds: from an answer out of memory to a long queue."""
+
+SUM: Final = "sum_us"
+"""In a histogram's fields `le` is a bucket, or this for the sum of all, in microseconds."""
+
+_PAUSE_AFTER_FAILURE_S: Final = 2.0
+"""A Redis that hangs costs one timeout in this time, not one in every request."""
+
+
+class Kind(StrEnum):
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+    GAUGE = "gauge"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A declared metric. `help` is what docs/metrics.md and Prometheus say of it."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One number of a gauge, as the sources in `settings.METRICS_SOURCES` give them."""
+
+    name: str
+    value: float
+    labels: Mapping[str, str]
+
+
+DECLARED: Final[dict[str, Metric]] = {}
+
+
+def counter(name: str, help: str, *labels: str) -> str:
+    """Declare a number that only grows; returns its name, for `count`."""
+    return _declare(Metric(name, Kind.COUNTER, help, labels))
+
+
+def histogram(name: str, help: str, *labels: str) -> str:
+    """Declare how long something takes; returns its name, for `observe` and `timed`."""
+    return _declare(Metric(name, Kind.HISTOGRAM, help, labels))
+
+
+def gauge(name: str, help: str, *labels: str) -> str:
+    """Declare a number that is looked up when somebody asks; returns its name, for `Sample`."""
+    return _declare(Metric(name, Kind.GAUGE, help, labels))
+
+
+def _declare(metric: Metric) -> str:
+    DECLARED[metric.name] = metric
+    return metric.name
+
+
+FRAMES_SENT: Final = counter(wire.FRAMES_SENT, "Events sent to listeners, one for each of them.")
+SLOW_DROPPED: Final = counter(
+    wire.SLOW_DROPPED, "Listeners that read too slowly and were disconnected."
+)
+
+
+def count(name: str, by: int = 1, **labels: str) -> None:
+    """Add `by` to a counter."""
+    _add({_field(name, labels): by})
+
+
+def observe(name: str, seconds: float, **labels: str) -> None:
+    """Add one duration to a histogram."""
+    place = bisect_left(BUCKETS_S, seconds)
+    bound = str(BUCKETS_S[place]) if place < len(BUCKETS_S) else "+Inf"
+    stem = _field(name, labels)
+    _add({f"{stem}|le={bound}": 1, f"{stem}|le={SUM}": max(0, round(seconds * 1e6))})
+
+
+@contextmanager
+def timed(name: str, **labels: str) -> Iterator[None]:
+    """Add how long the block takes, also when it fails, to a histogram."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        observe(name, time.perf_counter() - started, **labels)
+
+
+@contextmanager
+def batch() -> Iterator[None]:
+    """Send all that is counted within the block at its end, at once."""
+    pending: Counter[str] = Counter()
+    token = _pending.set(pending)
+    try:
+        yield
+    finally:
+        _pending.reset(token)
+        _send(pending)
+
+
+_pending: ContextVar[Counter[str] | None] = ContextVar("pending metrics", default=None)
+
+
+def _field(name: str, labels: Mapping[str, str]) -> str:
+    # In the declared order, however they were given: one series is one field.
+    return wire.field(name, {label: labels[label] for label in DECLARED[name].labels})
+
+
+def _add(changes: Mapping[str, int]) -> None:
+    pending = _pending.get()
+    if pending is None:
+        _send(changes)
+    else:
+        pending.update(changes)
+
+
+class _Away:
+    """Until when Redis is not asked again."""
+
+    until = 0.0
+
+
+def _send(changes: Mapping[str, int]) -> None:
+    if not changes or time.monotonic() < _Away.until:
+        return
+    try:
+        pipeline = connections.hasty().pipeline(transaction=False)
+        for field, by in changes.items():
+            pipeline.hincrby(wire.HASH, field, by)
+        pipeline.execute()
+    except redis.RedisError as error:
+        _Away.until = time.monotonic() + _PAUSE_AFTER_FAILURE_S
+        logger.debug("metrics are not counted, Redis is out of reach: %s", error)

@@ -1,0 +1,136 @@
+"""`GET /metrics`: all numbers in the text format of Prometheus."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import HttpResponse
+from django.utils.module_loading import import_string
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from backend.common import connections
+from backend.common.metrics import BUCKETS_S, DECLARED, SUM, Kind, Sample
+from wire import metrics as wire
+
+logger = logging.getLogger(__name__)
+
+Series = Mapping[tuple[str, ...], float]
+"""The values of one metric, by its labels' values in the declared order."""
+
+
+class MetricsView(APIView):
+    """For a key with the scope admin; where no key is needed, for everybody, like all else."""
+
+    @property
+    def scopes(self) -> dict[str, str]:
+        return {"get": "admin" if settings.FACES_REQUIRE_API_KEY else "read"}
+
+    def get(self, request: Request) -> HttpResponse:
+        page = HttpResponse(render(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+        page["Cache-Control"] = "no-store"
+        return page
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """Whoever asks for text gets it, and errors in JSON: there is nothing to choose."""
+        return super().perform_content_negotiation(request, force=True)
+
+
+def render() -> bytes:
+    """All metrics as text; what cannot be had at the moment is left out."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Numbers())
+    return generate_latest(registry)
+
+
+class _Numbers(Collector):
+    def collect(self) -> Iterator[Metric]:
+        counted, looked_up = _counted(), _looked_up()
+        for name, metric in sorted(DECLARED.items()):
+            if metric.kind is Kind.COUNTER:
+                yield _counter(name, counted.get(name, {}))
+            elif metric.kind is Kind.HISTOGRAM:
+                yield _histogram(name, counted.get(name, {}))
+            else:
+                yield _gauge(name, looked_up.get(name, {}))
+
+
+def _counter(name: str, series: Series) -> Metric:
+    metric = DECLARED[name]
+    family = CounterMetricFamily(name, metric.help, labels=metric.labels)
+    # A counter without labels is there from the start, or its first step could not be seen.
+    for labels, value in (series or ({(): 0.0} if not metric.labels else {})).items():
+        family.add_metric(labels, value)
+    return family
+
+
+def _histogram(name: str, series: Series) -> Metric:
+    metric = DECLARED[name]
+    family = HistogramMetricFamily(name, metric.help, labels=metric.labels)
+    by_labels: dict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
+    for (*labels, bound), value in series.items():
+        by_labels[tuple(labels)][bound] = value
+    for labels_, values in sorted(by_labels.items()):
+        family.add_metric(labels_, list(_cumulated(values)), values.get(SUM, 0.0) / 1e6)
+    return family
+
+
+def _cumulated(values: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+    total = 0.0
+    for bound in (*map(str, BUCKETS_S), "+Inf"):
+        total += values.get(bound, 0.0)
+        yield bound, total
+
+
+def _gauge(name: str, series: Series) -> Metric:
+    family = GaugeMetricFamily(name, DECLARED[name].help, labels=DECLARED[name].labels)
+    for labels, value in series.items():
+        family.add_metric(labels, value)
+    return family
+
+
+def _counted() -> dict[str, dict[tuple[str, ...], float]]:
+    """What Redis holds of counters and histograms; fields nobody declares any more do not count."""
+    try:
+        fields: Any = connections.short().hgetall(wire.HASH)
+    except redis.RedisError as error:
+        logger.warning("metrics without what Redis holds: %s", error)
+        return {}
+    counted: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
+    for field, value in fields.items():
+        name, labels = wire.parse_field(field)
+        metric = DECLARED.get(name)
+        extra = ("le",) if metric is not None and metric.kind is Kind.HISTOGRAM else ()
+        if metric is not None and tuple(labels) == (*metric.labels, *extra):
+            counted[name][tuple(labels.values())] = float(value)
+    return counted
+
+
+def _looked_up() -> dict[str, dict[tuple[str, ...], float]]:
+    found: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
+    for source in settings.METRICS_SOURCES:
+        for sample in _samples(source):
+            labels = tuple(sample.labels[label] for label in DECLARED[sample.name].labels)
+            found[sample.name][labels] = sample.value
+    return found
+
+
+def _samples(source: str) -> Iterable[Sample]:
+    try:
+        return list(import_string(source)())
+    except (redis.RedisError, DatabaseError) as error:
+        logger.warning("metrics without %s: %s", source, error)
+        return []

@@ -1,0 +1,64 @@
+"""What the server tells of itself."""
+
+import asyncio
+from typing import Any
+
+from wire import metrics
+from wsserver.numbers import Figures, Numbers
+from wsserver.stream import Stream
+from wsserver.tests.support import PATIENCE_S, ServerTestCase, listening, received
+
+
+class NumbersTests(ServerTestCase):
+    def listeners(self) -> list[str]:
+        """What each living server says."""
+        return [str(self.redis.get(key)) for key in self.redis.scan_iter("faces:wsserver:*")]
+
+    def counted(self, name: str) -> int:
+        number: Any = self.redis.hget(metrics.HASH, name)
+        return int(number or 0)
+
+    async def eventually(self, found: Any, expected: Any) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while found() != expected:
+                await asyncio.sleep(0.01)
+
+    async def test_it_tells_how_many_listen_and_how_much_was_sent(self) -> None:
+        async with (
+            self.serving(publish_s=0.02) as address,
+            listening(address) as first,
+            listening(address) as second,
+        ):
+            await self.eventually(self.listeners, ["2"])
+            self.publish()
+            await received(first)
+            await received(second)
+            await self.eventually(lambda: self.counted(metrics.FRAMES_SENT), 2)
+
+    async def test_it_says_when_it_ends_and_what_it_sent_until_then(self) -> None:
+        async with self.serving(publish_s=60) as address, listening(address) as client:
+            await self.eventually(self.listeners, ["0"])
+            self.publish()
+            await received(client)
+        self.assertEqual(self.listeners(), [])
+        self.assertEqual(self.redis.smembers(metrics.SERVERS), set())
+        self.assertEqual(self.counted(metrics.FRAMES_SENT), 1)
+
+    async def test_its_note_ends_by_itself(self) -> None:
+        async with self.serving(publish_s=60):
+            await self.eventually(self.listeners, ["0"])
+            (key,) = self.redis.scan_iter("faces:wsserver:*")
+            self.assertLessEqual(self.redis.ttl(key), metrics.SERVER_TTL_S)
+            self.assertGreater(self.redis.ttl(key), 0)
+
+    async def test_what_could_not_be_told_is_told_later_and_once(self) -> None:
+        figures = Figures(listeners=1, frames_sent=5, slow_dropped=2)
+        async with Stream(self.redis_server.url, connections=1) as stream:
+            numbers = Numbers(stream, lambda: figures, every_s=60)
+            self.redis_server.stop()
+            await numbers.tell()
+            self.redis_server.start()
+            await numbers.tell()
+            await numbers.tell()
+        self.assertEqual(self.counted(metrics.FRAMES_SENT), 5)
+        self.assertEqual(self.counted(metrics.SLOW_DROPPED), 2)
