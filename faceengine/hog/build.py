@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from . import model, reference
 
-SOURCE = Path(__file__).with_name("kernel.cpp")
+SOURCE = Path(__file__).with_name("kernel")
 _COMPILE_TIMEOUT_S = 300
 
 # The resampling must round as dlib's does: nothing is contracted into fused operations behind our
@@ -61,7 +61,11 @@ def instruction_sets() -> list[InstructionSet]:
 
 def library_name(instruction_set: InstructionSet) -> str:
     """The file name of the library for the present source; it changes whenever the source does."""
-    made_from = [SOURCE.read_bytes(), *(f.encode() for f in [*_FLAGS, *instruction_set.flags])]
+    sources = sorted(SOURCE.iterdir())
+    made_from = [
+        *(f.read_bytes() for f in sources),
+        *(f.encode() for f in [*_FLAGS, *instruction_set.flags]),
+    ]
     digest = hashlib.sha256(b"\0".join(made_from)).hexdigest()[:16]
     return f"{digest}-{sysconfig.get_platform()}-{instruction_set.name}.so"
 
@@ -132,7 +136,14 @@ def _compile(compiler: str, instruction_set: InstructionSet, folder: Path) -> No
     """Compile into a file of its own first: a reader sees the whole library or none."""
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         target = Path(scratch) / "kernel.so"
-        command = [compiler, *_FLAGS, *instruction_set.flags, str(SOURCE), "-o", str(target)]
+        command = [
+            compiler,
+            *_FLAGS,
+            *instruction_set.flags,
+            str(SOURCE / "kernel.cpp"),
+            "-o",
+            str(target),
+        ]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=_COMPILE_TIMEOUT_S, check=False

@@ -25,7 +25,7 @@ class NotUsable(Exception):
 
 
 class _Model(ctypes.Structure):
-    """``FacesHogModel`` of kernel.cpp."""
+    """``FacesHogModel`` of kernel/filters.h."""
 
     _fields_ = [
         ("first_part", ctypes.c_int64 * (model.BANKS + 1)),
@@ -40,7 +40,7 @@ class _Model(ctypes.Structure):
 
 
 class _Box(ctypes.Structure):
-    """``FacesHogBox`` of kernel.cpp; edges are inclusive."""
+    """``FacesHogBox`` of kernel/boxes.h; edges are inclusive."""
 
     _fields_ = [
         ("left", ctypes.c_int64),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,9 +36,11 @@ class Build(unittest.TestCase):
         package = Path(folder, "faceengine", "hog")
         package.mkdir(parents=True)
         (package.parent / "__init__.py").touch()
-        for source in (*(_ROOT / "faceengine" / "hog").glob("*.py"), build.SOURCE):
-            (package / source.name).write_bytes(source.read_bytes())
+        for source in (_ROOT / "faceengine" / "hog").glob("*.py"):
+            shutil.copy(source, package)
+        shutil.copytree(build.SOURCE, package / build.SOURCE.name)
         self.package = package
+        self.kernel = package / build.SOURCE.name / "kernel.cpp"
 
     def python(self, *arguments: str, **environment: str) -> str:
         """Run Python beside the copy and return what it wrote; it must end well."""
@@ -89,8 +92,7 @@ class Build(unittest.TestCase):
 
     def test_a_compiler_that_fails_is_quoted_and_leaves_nothing_behind(self) -> None:
         self.need_a_compiler()
-        source = self.package / build.SOURCE.name
-        source.write_text(source.read_text() + "\n#error out of order\n")
+        self.kernel.write_text(self.kernel.read_text() + "\n#error out of order\n")
         output = self.compile()
         self.assertIn("NOT compiled", output)
         self.assertIn("out of order", output)
@@ -106,15 +108,14 @@ class Build(unittest.TestCase):
         self.assertEqual(self.libraries(), first)
         self.assertIn("native-", self.python("-c", _DETECT))
 
-        source = self.package / build.SOURCE.name
-        source.write_text(source.read_text() + "\n// changed\n")
+        self.kernel.write_text(self.kernel.read_text() + "\n// changed\n")
         self.assertIn("dlib [(", self.python("-c", _DETECT))
 
     def test_a_kernel_that_finds_other_boxes_than_dlib_is_not_used(self) -> None:
         self.need_a_compiler()
         self.compile()
-        source = self.package / build.SOURCE.name
-        right, wrong = "constexpr int BEFORE = 4;", "constexpr int BEFORE = 3;"
+        source = self.kernel.with_name("features.h")
+        right, wrong = "constexpr int BEFORE = 4; ", "constexpr int BEFORE = 3; "
         self.assertIn(right, source.read_text())
         source.write_text(source.read_text().replace(right, wrong))
         self.compile()
