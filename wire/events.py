@@ -14,8 +14,11 @@ from typing import Final, TypedDict, cast
 STREAM: Final = "faces:events"
 """The Redis stream of events, oldest first, trimmed to the newest `FACES_EVENTS_KEPT`."""
 
-EVENT_OF_SUBMISSION: Final = "faces:event-of:{submission_id}"
-"""Redis key with the stream id of a submission's event; keeps an event from being added twice."""
+EVENT_OF_SUBMISSION: Final = "faces:event-of:{owner}:{submission_id}"
+"""Redis key with the stream id of a submission's event; keeps an event from being added twice.
+
+The owner is part of it, so that nobody finds out by an id whether another's submission exists.
+"""
 
 _EVENT_ID: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?", re.ASCII)
 

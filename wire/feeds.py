@@ -13,6 +13,9 @@ from wire import events
 STREAM: Final = events.STREAM
 """Revocations travel in the stream of events, so that every server reads each once and in order."""
 
+ANONYMOUS_OWNER: Final = "1"
+"""Owner of what is uploaded without a key: who has no token hears of nothing else."""
+
 ALGORITHM: Final = "HS256"
 AUDIENCE: Final = "faces-feed"
 """The `aud` of a feed's token: a token made for anything else opens no feed."""

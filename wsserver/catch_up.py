@@ -5,6 +5,7 @@ import json
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -89,6 +90,14 @@ class CatchUp:
         except TooSlow:
             self.closer.close(listener.connection, SLOW, "too slow")
 
+    async def is_revoked(self, key_prefix: str) -> bool:
+        """Whether an API key was revoked, as soon as Redis can be asked."""
+        while True:
+            await self.feed.current.wait()
+            with suppress(*RedisErrors):
+                return await self.stream.is_revoked(key_prefix)
+            await asyncio.sleep(_PAUSE_S * random.uniform(0.5, 1.0))
+
     async def _retry(self, ask: Callable[[], Awaitable[None]]) -> None:
         while True:
             await self.feed.current.wait()
@@ -106,7 +115,9 @@ class CatchUp:
     async def _tell_if_ended(
         self, listener: Listener, submission_id: str, since: Since | None
     ) -> None:
-        event_id = _parsed(await self.stream.event_id_of(submission_id))
+        event_id = _parsed(
+            await self.stream.event_id_of(submission_id, owner=listener.ticket.owner)
+        )
         if event_id is None:
             return
         frame = await self._frame_of_ended(listener, await self.stream.entry(event_id))

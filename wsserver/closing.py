@@ -12,6 +12,8 @@ SLOW: Final = 1013
 """Try again later: the client does not read as fast as events come."""
 MISBEHAVED: Final = 1008
 """Policy violation: the client sent more than it may."""
+REFUSED: Final = 4401
+"""The token is missing, forged or has expired, or its API key was revoked: get a new address."""
 FINISHED: Final = 1000
 """There is nothing more to tell."""
 

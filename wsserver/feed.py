@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from wire import feeds
 from wire.events import Entry, from_entry
 from wsserver.event_ids import BEGINNING, EventId, to_text
 from wsserver.memory import Remembered
@@ -49,6 +50,7 @@ class Feed:
         started_ms: int,
         on_news: Callable[[News], None],
         on_new_stream: Callable[[], None],
+        on_revoked: Callable[[str], None],
     ) -> None:
         self.position = BEGINNING
         """Everything up to this id has been handed on."""
@@ -62,6 +64,7 @@ class Feed:
         self._remembered = remembered
         self._on_news = on_news
         self._on_new_stream = on_new_stream
+        self._on_revoked = on_revoked
         # What lies in the stream at the first reading is history, known but told to nobody; if
         # Redis comes up after this process, what came after our start is news.
         self._history_before_ms = started_ms
@@ -139,6 +142,9 @@ class Feed:
             await asyncio.sleep(0)
 
     def _hand_on(self, raw: RawEntry) -> None:
+        if feeds.REVOKED_FIELD in raw.fields:
+            self._on_revoked(raw.fields[feeds.REVOKED_FIELD])
+            return
         try:
             entry = from_entry(to_text(raw.event_id), raw.fields)
         except ValueError as error:

@@ -20,6 +20,11 @@ def of_submission(submission_id: str) -> Filter:
     return lambda entry: entry["submission_id"] == submission_id
 
 
+def of_owner(owner: str) -> Filter:
+    """Events of one client's submissions."""
+    return lambda entry: entry["owner"] == owner
+
+
 def all_of(*filters: Filter) -> Filter:
     """Events that pass every one of these."""
     if len(filters) == 1:

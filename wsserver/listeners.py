@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.protocol import State
 
-from wsserver.closing import FINISHED, SLOW, Closer
+from wsserver.closing import FINISHED, REFUSED, SLOW, Closer
 from wsserver.event_ids import EventId
 from wsserver.feed import News
 from wsserver.filters import Filter
+from wsserver.tokens import Ticket
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ class Listener:
 
     connection: ServerConnection
     wants: Filter
+    ticket: Ticket
     last_sent: EventId | None = None
     only: str | None = None
     lacks_before: int = 0
@@ -38,7 +40,8 @@ class Listener:
 
     def is_finished_by(self, news: News) -> bool:
         """Whether there is nothing more to wait for after this."""
-        return self.only is not None and self.only == news.entry["submission_id"]
+        entry = news.entry
+        return self.only == entry["submission_id"] and self.ticket.owner == entry["owner"]
 
     def _has(self, event_id: EventId) -> bool:
         if self.last_sent is None:
@@ -71,6 +74,11 @@ class Audience:
     def has(self, listener: Listener) -> bool:
         """Whether it is still waiting for more."""
         return listener in self._listeners
+
+    def refuse(self, listener: Listener, reason: str) -> None:
+        """It hears nothing, or nothing more."""
+        self.leave(listener)
+        self._closer.close(listener.connection, REFUSED, reason)
 
     def fan_out(self, news: News) -> None:
         """Send an event to all who want it. Waits for nobody: who reads too slowly is dropped."""

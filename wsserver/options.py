@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from wire.events import Outcome, parse_event_id
 from wsserver.event_ids import BEGINNING, EventId
 
-OPTIONS: Final = ("outcomes", "submission", "since")
+OPTIONS: Final = ("outcomes", "submission", "since", "token")
 """Every option there is."""
 
 _MAX_OPTIONS: Final = 10
@@ -42,6 +42,7 @@ class Options:
     outcomes: frozenset[Outcome] | None = None
     submission_id: str | None = None
     since: Since | None = None
+    token: str | None = None
 
 
 def parse_options(query: str) -> Options:
@@ -54,6 +55,7 @@ def parse_options(query: str) -> Options:
         outcomes=_outcomes(given["outcomes"]) if "outcomes" in given else None,
         submission_id=_submission(given["submission"]) if "submission" in given else None,
         since=_since(given["since"]) if "since" in given else None,
+        token=given.get("token"),
     )
 
 

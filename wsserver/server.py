@@ -13,9 +13,10 @@ from typing import Final
 
 from redis.asyncio import ConnectionPool
 
-from wire import environment
+from wire import environment, feeds
 from wsserver.door import Network
 from wsserver.service import Settings, running
+from wsserver.tokens import Gate
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         max_message_bytes=_integer(environ, "FACES_WS_MAX_MESSAGE_BYTES", at_least=1),
         max_messages_per_minute=_integer(environ, "FACES_WS_MAX_MESSAGES_PER_MINUTE", at_least=1),
         remembered_events=_integer(environ, "FACES_WS_REMEMBERED_EVENTS", at_least=1),
+        gate=Gate(
+            signing_key=feeds.signing_key(_value(environ, "DJANGO_SECRET_KEY")),
+            token_needed=_flag(environ, "FACES_REQUIRE_API_KEY"),
+        ),
     )
 
 
@@ -112,6 +117,14 @@ def _integer(environ: Mapping[str, str], name: str, *, at_least: int = 0) -> int
     ):
         raise SettingError(f"{name} must be a whole number from {at_least} up, not {text!r}")
     return int(text)
+
+
+def _flag(environ: Mapping[str, str], name: str) -> bool:
+    """The same words as the backend's settings understand."""
+    text = _value(environ, name).lower()
+    if text not in ("1", "true", "yes", "on", "", "0", "false", "no", "off"):
+        raise SettingError(f"{name} must be true or false, not {text!r}")
+    return text in ("1", "true", "yes", "on")
 
 
 def _seconds(environ: Mapping[str, str], name: str) -> float:

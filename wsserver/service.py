@@ -15,22 +15,24 @@ from websockets.frames import CloseCode
 from wire import metrics
 from wire.events import Outcome
 from wsserver.catch_up import CatchUp
-from wsserver.closing import GRACE_S, Closer
+from wsserver.closing import GRACE_S, REFUSED, Closer
 from wsserver.door import Door, Network
 from wsserver.feed import Feed
-from wsserver.filters import Filter, all_of, of_submission, outcome_in
+from wsserver.filters import Filter, all_of, of_owner, of_submission, outcome_in
 from wsserver.listeners import Audience, Listener
 from wsserver.memory import Remembered
 from wsserver.numbers import Figures, Numbers
-from wsserver.options import Options
+from wsserver.options import Options, Since
 from wsserver.reception import Reception, in_our_shape
 from wsserver.stream import Stream
+from wsserver.tokens import Gate, Refused, Ticket
 from wsserver.visitor import Allowance, Visitor
 
 logger = logging.getLogger(__name__)
 
 _REPLAY_CONNECTIONS: Final = 8
 _BACKLOG: Final = 1024
+KEY_REVOKED: Final = "the API key was revoked"
 _SOCKETS_IN_HANDSHAKE: Final = 256
 _FIRST_READING_S: Final = 5.0
 _LAST_NUMBERS_S: Final = 1.0
@@ -58,20 +60,19 @@ class Settings:
     max_message_bytes: int
     max_messages_per_minute: int
     remembered_events: int
+    gate: Gate
     close_grace_s: float = GRACE_S
     look_again_s: float = 2.0
     publish_s: float = metrics.PUBLISH_S
 
 
-def wanted(options: Options) -> Filter:
-    """The events that a client with these options gets.
-
-    Here a later option (a token that stands for an owner) adds its own predicate.
-    """
+def wanted(options: Options, ticket: Ticket) -> Filter:
+    """The events that a client with these options and this ticket gets."""
     if options.submission_id is not None:
         outcomes = options.outcomes or frozenset(Outcome)
-        return all_of(of_submission(options.submission_id), outcome_in(outcomes))
-    return outcome_in(options.outcomes or {Outcome.FACES})
+        submission = of_submission(options.submission_id)
+        return all_of(of_owner(ticket.owner), submission, outcome_in(outcomes))
+    return all_of(of_owner(ticket.owner), outcome_in(options.outcomes or {Outcome.FACES}))
 
 
 class Service:
@@ -81,6 +82,8 @@ class Service:
         self._settings = settings
         self._closer = Closer(settings.close_grace_s)
         self._sockets: set[Visitor] = set()
+        self._present: set[Listener] = set()
+        self._revoked: set[str] = set()
         self._audience = Audience(self._closer, send_buffer_bytes=settings.send_buffer_bytes)
         self._remembered = Remembered(settings.remembered_events)
         self._door = Door(
@@ -94,6 +97,7 @@ class Service:
             started_ms=time.time_ns() // 1_000_000,
             on_news=self._audience.fan_out,
             on_new_stream=self._audience.forget_ids,
+            on_revoked=self._revoke,
         )
         self._catch_up = CatchUp(
             stream=replay_stream,
@@ -160,23 +164,57 @@ class Service:
 
     async def _attend(self, connection: ServerConnection) -> None:
         options = cast(Visitor, connection).options
-        listener = Listener(connection, wanted(options), only=options.submission_id)
-        # No await since the handshake was answered: a client that is in misses nothing.
-        bringing = self._bring(listener, options)
         try:
-            await connection.wait_closed()
+            ticket = self._settings.gate.admit(options.token)
+        except Refused as refused:
+            # After the handshake: a browser tells a page nothing of an answer before it.
+            self._closer.close(connection, REFUSED, str(refused))
+            return await connection.wait_closed()
+        await self._entertain(
+            Listener(connection, wanted(options, ticket), ticket, only=options.submission_id),
+            options.since,
+        )
+
+    async def _entertain(self, listener: Listener, since: Since | None) -> None:
+        """Until it has gone."""
+        # No await since the handshake was answered: a client that is in misses nothing.
+        self._present.add(listener)
+        bringing = self._bring(listener, since)
+        try:
+            await listener.connection.wait_closed()
         finally:
             if bringing is not None:
                 bringing.cancel()
             self._audience.leave(listener)
+            self._present.discard(listener)
 
-    def _bring(self, listener: Listener, options: Options) -> asyncio.Task[None] | None:
-        if options.since is None and options.submission_id is None:
+    def _bring(self, listener: Listener, since: Since | None) -> asyncio.Task[None] | None:
+        if listener.ticket.key_prefix:
+            # What comes while Redis is asked about the key is caught up with.
+            if since is None and listener.only is None:
+                since = Since(self.feed.position, is_moment=True)
+            task = asyncio.create_task(self._bring_if_not_revoked(listener, since))
+        elif since is None and listener.only is None:
             self._audience.join(listener)
             return None
-        task = asyncio.create_task(self._catch_up.bring(listener, options.since))
+        else:
+            task = asyncio.create_task(self._catch_up.bring(listener, since))
         task.add_done_callback(_log_failure)
         return task
+
+    async def _bring_if_not_revoked(self, listener: Listener, since: Since | None) -> None:
+        prefix = listener.ticket.key_prefix
+        # The feed tells of revocations from now on, Redis of those before it began to read.
+        if await self._catch_up.is_revoked(prefix) or prefix in self._revoked:
+            self._audience.refuse(listener, KEY_REVOKED)
+        else:
+            await self._catch_up.bring(listener, since)
+
+    def _revoke(self, key_prefix: str) -> None:
+        self._revoked.add(key_prefix)
+        for listener in list(self._present):
+            if listener.ticket.key_prefix == key_prefix:
+                self._audience.refuse(listener, KEY_REVOKED)
 
 
 @dataclass(frozen=True)

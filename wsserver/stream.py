@@ -9,7 +9,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from wire import events, metrics
+from wire import events, feeds, metrics
 from wsserver.event_ids import BEGINNING, EventId, to_text
 
 RedisErrors: Final = (RedisError, OSError)
@@ -101,10 +101,14 @@ class Stream:
             )
         )
 
-    async def event_id_of(self, submission_id: str) -> str | None:
-        """The id of a submission's event, or None while there is none."""
-        key = events.EVENT_OF_SUBMISSION.format(submission_id=submission_id)
+    async def event_id_of(self, submission_id: str, *, owner: str) -> str | None:
+        """The id of the event of the owner's submission, or None while there is none."""
+        key = events.EVENT_OF_SUBMISSION.format(owner=owner, submission_id=submission_id)
         return cast("str | None", await self._redis.get(key))
+
+    async def is_revoked(self, key_prefix: str) -> bool:
+        """Whether the API key with this prefix was revoked while its tokens may still be alive."""
+        return bool(await self._redis.exists(feeds.REVOKED_KEY.format(key_prefix=key_prefix)))
 
     async def entry(self, event_id: EventId) -> RawEntry | None:
         """One entry, or None when it has been trimmed."""

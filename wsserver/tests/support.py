@@ -19,7 +19,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.redis_server import RedisServer
 from wire.events import EVENT_OF_SUBMISSION, STREAM, Outcome, build_event, to_entry
+from wire.feeds import ANONYMOUS_OWNER, signing_key
 from wsserver.service import Settings, running
+from wsserver.tokens import Gate
 
 PATIENCE_S: Final = 10.0
 """How long a test waits for what must come."""
@@ -38,6 +40,7 @@ SETTINGS: Final = Settings(
     max_message_bytes=1024,
     max_messages_per_minute=120,
     remembered_events=20000,
+    gate=Gate(signing_key("a secret of the tests, long enough"), token_needed=False),
     close_grace_s=0.5,
     look_again_s=0.5,
 )
@@ -80,12 +83,17 @@ class ServerTestCase(unittest.IsolatedAsyncioTestCase):
         submission_id: str | None = None,
         at: str = "*",
         padding: int = 0,
+        owner: str = ANONYMOUS_OWNER,
     ) -> str:
         """Add an event as the workers do; returns the submission's id."""
         submission_id = submission_id or str(uuid4())
-        entry: dict[Any, Any] = dict(to_entry(event_of(submission_id, outcome, padding), owner="1"))
+        entry: dict[Any, Any] = dict(
+            to_entry(event_of(submission_id, outcome, padding), owner=owner)
+        )
         event_id = self.redis.xadd(STREAM, entry, id=at)
-        self.redis.set(EVENT_OF_SUBMISSION.format(submission_id=submission_id), str(event_id))
+        self.redis.set(
+            EVENT_OF_SUBMISSION.format(owner=owner, submission_id=submission_id), str(event_id)
+        )
         return submission_id
 
     def newest_id(self) -> str:

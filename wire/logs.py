@@ -1,0 +1,88 @@
+"""How every process writes its log: lines of text, or one JSON object a line.
+
+Nothing that opens a door may stand in a log: `scrub` takes out what looks like a key, a token, a
+signature or a query, wherever it came from. It is the second net: no line of ours holds one.
+"""
+
+import json
+import logging
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+FORMATS: Final = ("text", "json")
+"""What `FACES_LOG_FORMAT` may be."""
+
+LINE: Final = "%(asctime)s %(levelname)s %(name)s %(message)s%(context)s"
+
+_SUBMISSION: Final = re.compile(r"\bsubmission=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+
+_SECRETS: Final = (
+    # A path's query: signed links and feeds carry their right in it.
+    (re.compile(r"(/[^\s?\"'<>]*)\?[^\s\"'<>]+"), r"\1?[…]"),
+    (
+        re.compile(
+            r"(?i)\b(token|signature|sessionid|csrftoken|password|x-api-key)(['\"]?\s*[=:]\s*)"
+            r"['\"]?[^\s,;&'\"]+"
+        ),
+        r"\1\2[…]",
+    ),
+    (re.compile(r"(?i)\b(bearer)\s+\S+"), r"\1 […]"),
+    # A JSON Web Token; an API key, `prefix.secret`; the password of an address.
+    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "[…]"),
+    (re.compile(r"\b[A-Za-z0-9]{8}\.[A-Za-z0-9]{32}\b"), "[…]"),
+    (re.compile(r"(://)[^/@\s]+@"), r"\1[…]@"),
+)
+
+
+def scrub(text: str) -> str:
+    """`text` without what could open something."""
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    return text
+
+
+def formatter(kind: str) -> logging.Formatter:
+    """The formatter of `text` or `json`."""
+    return JsonFormatter() if kind == "json" else TextFormatter()
+
+
+class TextFormatter(logging.Formatter):
+    """A line that a person reads: time, level, logger, message, request and client if known."""
+
+    def __init__(self) -> None:
+        super().__init__(LINE)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, with the traceback below it if there is one."""
+        known = {name: value for name, value in _context(record).items() if name != "submission"}
+        record.context = "".join(f" {name}={value}" for name, value in known.items())
+        return scrub(super().format(record))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: ts, level, logger, message; request, client, submission if known."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The object; a traceback is its `error`."""
+        line = {
+            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": scrub(record.getMessage()),
+            **_context(record),
+        }
+        if record.exc_info:
+            line["error"] = scrub(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+
+def _context(record: logging.LogRecord) -> dict[str, str]:
+    """What the record belongs to: said by a filter, or in its own text."""
+    said = _SUBMISSION.search(record.getMessage())
+    context = {
+        "request": getattr(record, "request_id", ""),
+        "client": getattr(record, "client_id", ""),
+        "submission": said[1] if said else getattr(record, "submission_id", ""),
+    }
+    return {name: value for name, value in context.items() if value}

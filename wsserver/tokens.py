@@ -1,0 +1,59 @@
+"""Whose events a client may hear: read from its token, without Django and without the database."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import jwt
+
+from wire import feeds
+
+_REASONS: Final = (
+    (jwt.ExpiredSignatureError, "the token has expired"),
+    (jwt.InvalidTokenError, "the token is not valid"),
+)
+
+
+class Refused(Exception):
+    """This client hears nothing; says why, in words that fit a close frame."""
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What a client may hear: the events of `owner`; dropped with the API key `key_prefix`."""
+
+    owner: str = feeds.ANONYMOUS_OWNER
+    key_prefix: str = ""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Reads tokens. `token_needed`: who has none hears nothing, else what is everybody's."""
+
+    signing_key: bytes
+    token_needed: bool
+
+    def admit(self, token: str | None) -> Ticket:
+        """The ticket of a client with this token; raises `Refused`."""
+        if token is None:
+            if self.token_needed:
+                raise Refused("a token is needed")
+            return Ticket()
+        claims = self._claims(token)
+        owner, key_prefix = claims.get(feeds.OWNER_CLAIM), claims.get(feeds.KEY_CLAIM)
+        if not isinstance(owner, str) or not isinstance(key_prefix, str) or not key_prefix:
+            raise Refused("the token is not valid")
+        return Ticket(owner, key_prefix)
+
+    def _claims(self, token: str) -> dict[str, object]:
+        """Signature, audience, expiry (RFC 7519); the algorithm is ours, not the token's choice."""
+        try:
+            claims: dict[str, object] = jwt.decode(
+                token,
+                self.signing_key,
+                algorithms=[feeds.ALGORITHM],
+                audience=feeds.AUDIENCE,
+                options={"require": ["exp", "aud", feeds.OWNER_CLAIM, feeds.KEY_CLAIM]},
+            )
+        except jwt.InvalidTokenError as error:
+            raise Refused(next(why for kind, why in _REASONS if isinstance(error, kind))) from error
+        return claims
