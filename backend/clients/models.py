@@ -9,7 +9,9 @@ from django.db.models import Q
 from django.utils import timezone
 from rest_framework_api_key.models import AbstractAPIKey, APIKeyManager
 
-ANONYMOUS_ID: Final = 1
+from wire import feeds
+
+ANONYMOUS_ID: Final = int(feeds.ANONYMOUS_OWNER)
 """The client that owns what is uploaded without a key. Its row comes with the migration."""
 
 

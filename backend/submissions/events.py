@@ -120,4 +120,4 @@ def erase(submission: Submission) -> None:
 
 
 def _key(submission: Submission) -> str:
-    return wire.EVENT_OF_SUBMISSION.format(submission_id=submission.pk)
+    return wire.EVENT_OF_SUBMISSION.format(owner=submission.owner_id, submission_id=submission.pk)

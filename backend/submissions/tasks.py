@@ -7,7 +7,7 @@ from typing import Final
 import redis
 from django.utils import timezone
 
-from backend.common import work
+from backend.common import logs, work
 from backend.submissions import events, services
 from backend.submissions.models import Submission
 
@@ -21,7 +21,8 @@ _ON_ITS_WAY: Final = timedelta(seconds=3)
 
 def process(id: str) -> None:
     """Find the faces of one submission and tell the listeners."""
-    services.process(id)
+    with logs.about_submission(id):
+        services.process(id)
 
 
 def sweep() -> None:

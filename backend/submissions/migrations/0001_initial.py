@@ -8,40 +8,120 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('analysis', '0001_initial'),
-        ('clients', '0001_initial'),
+        ("analysis", "0001_initial"),
+        ("clients", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Submission',
+            name="Submission",
             fields=[
-                ('status', models.CharField(choices=[('queued', 'Queued'), ('processing', 'Processing'), ('done', 'Done'), ('failed', 'Failed')], default='queued', max_length=16)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('processed_at', models.DateTimeField(blank=True, null=True)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('due_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('claimed_by', models.CharField(blank=True, max_length=200)),
-                ('claimed_until', models.DateTimeField(blank=True, null=True)),
-                ('reason', models.CharField(blank=True, max_length=500)),
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('image', models.FileField(max_length=200, upload_to=backend.submissions.models.original_path)),
-                ('sha256', models.CharField(max_length=64)),
-                ('size_bytes', models.PositiveBigIntegerField()),
-                ('faces_count', models.PositiveIntegerField(default=0)),
-                ('result', models.FileField(blank=True, max_length=200, upload_to=backend.submissions.models.result_path)),
-                ('event_id', models.CharField(blank=True, max_length=50)),
-                ('analysis', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to='analysis.analysis')),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='clients.client')),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("processing", "Processing"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                        ],
+                        default="queued",
+                        max_length=16,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("processed_at", models.DateTimeField(blank=True, null=True)),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("due_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("claimed_by", models.CharField(blank=True, max_length=200)),
+                ("claimed_until", models.DateTimeField(blank=True, null=True)),
+                ("reason", models.CharField(blank=True, max_length=500)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "image",
+                    models.FileField(
+                        max_length=200, upload_to=backend.submissions.models.original_path
+                    ),
+                ),
+                ("sha256", models.CharField(max_length=64)),
+                ("size_bytes", models.PositiveBigIntegerField()),
+                ("faces_count", models.PositiveIntegerField(default=0)),
+                (
+                    "result",
+                    models.FileField(
+                        blank=True, max_length=200, upload_to=backend.submissions.models.result_path
+                    ),
+                ),
+                ("event_id", models.CharField(blank=True, max_length=50)),
+                (
+                    "analysis",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to="analysis.analysis",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="clients.client",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
-                'indexes': [models.Index(condition=models.Q(('status', 'queued')), fields=['due_at'], name='submission_due'), models.Index(condition=models.Q(('status', 'processing')), fields=['claimed_until'], name='submission_in_work'), models.Index(condition=models.Q(('event_id', ''), ('processed_at__isnull', False)), fields=['processed_at'], name='submission_untold'), models.Index(fields=['processed_at'], name='submission_processed'), models.Index(condition=models.Q(('status__in', ['queued', 'processing'])), fields=['owner'], name='submission_pending'), models.Index(fields=['owner', 'sha256'], name='submission_owner_bytes'), models.Index(fields=['created_at'], name='submission_created')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('status__in', ['queued', 'processing', 'done', 'failed'])), name='submission_status_known'), models.CheckConstraint(condition=models.Q(('processed_at__isnull', False), models.Q(('status__in', ['done', 'failed']), _negated=True), _connector='OR'), name='submission_ended_has_time')],
+                "ordering": ["-created_at"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("status", "queued")),
+                        fields=["due_at"],
+                        name="submission_due",
+                    ),
+                    models.Index(
+                        condition=models.Q(("status", "processing")),
+                        fields=["claimed_until"],
+                        name="submission_in_work",
+                    ),
+                    models.Index(
+                        condition=models.Q(("event_id", ""), ("processed_at__isnull", False)),
+                        fields=["processed_at"],
+                        name="submission_untold",
+                    ),
+                    models.Index(fields=["processed_at"], name="submission_processed"),
+                    models.Index(
+                        condition=models.Q(("status__in", ["queued", "processing"])),
+                        fields=["owner"],
+                        name="submission_pending",
+                    ),
+                    models.Index(fields=["owner", "sha256"], name="submission_owner_bytes"),
+                    models.Index(fields=["created_at"], name="submission_created"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("status__in", ["queued", "processing", "done", "failed"])
+                        ),
+                        name="submission_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("processed_at__isnull", False),
+                            models.Q(("status__in", ["done", "failed"]), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="submission_ended_has_time",
+                    ),
+                ],
             },
         ),
     ]
