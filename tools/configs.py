@@ -33,7 +33,7 @@ def nginx(stack: Stack, *, connections: int, as_root: bool) -> str:
 worker_processes 2;
 worker_shutdown_timeout 10s;
 pid "{run}/nginx.pid";
-error_log stderr error;
+error_log stderr crit;  # at error, lines repeat whole requests and so the tokens in them
 
 events {{
     worker_connections {connections};
@@ -142,14 +142,15 @@ def _program_file(program: str) -> str:
     return path
 
 
+# What ends within three seconds is started again after one, then two, then three …
 def _program(name: str, command: list[str], signal: str) -> str:
     return f"""\
 [program:{name}]
 command={shlex.join(command)}
 priority=10
 autorestart=true
-startsecs=1
-startretries=5
+startsecs=3
+startretries=1000000
 stopsignal={signal}
 stopwaitsecs={STOP_TIMEOUT_S}
 killasgroup=true

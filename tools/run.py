@@ -8,6 +8,7 @@ it that no process is left when it ends: on Ctrl-C, on SIGTERM, or when supervis
 import fcntl
 import http.client
 import os
+import re
 import resource
 import signal
 import socket
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,6 +35,9 @@ _REDIS_TIMEOUT_S: Final = 10.0
 _POLL_S: Final = 0.1
 _WATCH_S: Final = 1.0
 _MAX_CONNECTIONS: Final = 16384
+_CRASHES_AT_START: Final = 3
+# As supervisor reports it.
+_CRASH: Final = re.compile(rb" WARN exited: (\w+) \(")
 _PATIENCE_S: Final = 2.0 * configs.STOP_TIMEOUT_S + 10
 # Before it is ready nothing is in hand, and nginx does not hear a signal while it starts.
 _PATIENCE_AT_START_S: Final = 2.0
@@ -50,7 +55,7 @@ class Supervisor:
     """The running supervisord, and what it and its processes print."""
 
     def __init__(self, service: Stack) -> None:
-        self.gave_up: str | None = None
+        self.crashes: Final = Counter[str]()
         config, parent = f"{service.run}/supervisord.conf", str(os.getpid())
         self.process: Final = subprocess.Popen(
             [sys.executable, "-m", "tools.supervise", config, parent],
@@ -67,17 +72,21 @@ class Supervisor:
         self._relay.start()
 
     def check(self) -> None:
-        """Raise if it has ended or a process will not start."""
+        """Raise if it has ended."""
         if self.process.poll() is not None:
             raise Problem("supervisor, which keeps the processes, has ended.")
-        if self.gave_up:
-            raise Problem(f"{self.gave_up} does not start; its messages are above.")
+
+    def check_start(self) -> None:
+        """Raise if it has ended, or if a process will not start however often it is tried."""
+        self.check()
+        for name, times in self.crashes.items():
+            if times >= _CRASHES_AT_START:
+                raise Problem(f"{name} does not start; its messages are above.")
 
     def _print(self, pipe: IO[bytes]) -> None:
         for line in pipe:
-            _, gave_up, name = line.decode(errors="replace").partition("gave up: ")
-            if gave_up:
-                self.gave_up = name.split()[0].rpartition(":")[2]
+            if crash := _CRASH.search(line):
+                self.crashes[crash[1].decode()] += 1
             # The terminal may be gone; the pipe must be read on, or the service would stand still.
             with suppress(OSError):
                 sys.stdout.buffer.write(line)
@@ -226,7 +235,7 @@ def _wait_until_healthy(service: Stack, supervisor: Supervisor) -> None:
     deadline = time.monotonic() + _START_TIMEOUT_S
     # nginx is asked last: it would report each time that there is nobody behind it yet.
     while not (_listens(service.backend) and _listens(service.ws) and _is_healthy(service)):
-        supervisor.check()
+        supervisor.check_start()
         if time.monotonic() > deadline:
             raise Problem(
                 f"http://{service.nginx.reached_at}/healthcheck did not answer within "
@@ -266,7 +275,7 @@ Faces is ready at {url} (after {took_s:.1f} s).
 
 
 def _watch(supervisor: Supervisor) -> NoReturn:
-    """Until a signal comes: end what a crashed process left behind, notice what will not start."""
+    """Until a signal comes: end what a crashed process left behind."""
     while True:
         time.sleep(_WATCH_S)
         supervisor.check()

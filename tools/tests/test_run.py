@@ -165,6 +165,12 @@ class RefusingTests(unittest.TestCase):
     def test_an_address_that_is_none(self) -> None:
         self.assert_refused("FACES_WS_BIND", "'here'", FACES_WS_BIND="here")
 
+    def test_a_process_that_does_not_start(self) -> None:
+        with Launched(FACES_WEB_PROCESSES="none") as service:
+            self.assertEqual(service.wait(), 1, service.output)
+            self.assertIn("Faces cannot go on: backend does not start", service.output)
+            self.assertEqual(service.processes(), set())
+
     def test_somebody_elses_redis_that_does_not_answer(self) -> None:
         port = free_port()
         with mock.patch.object(run, "_REDIS_TIMEOUT_S", 0.1), self.assertRaises(Problem) as caught:
