@@ -4,8 +4,8 @@
 
 Both sides run in turn, so that whatever else the machine does strikes both; times are medians, with
 the quickest run behind them. Peak memory and start-up are measured in processes of their own.
-`--images` is a folder of annotated photos with a `boxes.json` ({name: [{left, top, width, height}]});
-without it recall is left out. `--full` adds what takes dlib minutes.
+`--images` is a folder of annotated photos with a `boxes.json`, {name: [{left, top, width,
+height}]}; without it recall is left out. `--full` adds what takes dlib minutes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -125,8 +126,8 @@ def detector_rows(repeat: int, full: bool) -> Iterator[Row]:
         what = "CNN, 1080p at twice its size" if upsample else "CNN, 1080p as it is"
         yield versus(
             what,
-            lambda upsample=upsample: cnn.detect(pixels, upsample=upsample),  # type: ignore[misc]
-            lambda upsample=upsample: network(pixels, upsample),  # type: ignore[misc]
+            partial(cnn.detect, pixels, upsample=upsample),
+            partial(network, pixels, upsample),
             1 if upsample else 2,
         )
 
@@ -137,12 +138,12 @@ def upload_rows(repeat: int, folder: Path) -> Iterator[Row]:
         file.write_bytes(pictures.encoded(pictures.canvas(width, height), quality=90))
         yield versus(
             f"{height}p JPEG with two faces, file to encodings",
-            lambda file=file: faceengine.find_faces(file),  # type: ignore[misc]
-            lambda file=file: by_face_recognition(file),  # type: ignore[misc]
+            partial(faceengine.find_faces, file),
+            partial(by_face_recognition, file),
             repeat,
         )
         data = file.read_bytes()
-        times = [timed(lambda data=data: faceengine.check_image(data)) for _ in range(20)]  # type: ignore[misc]
+        times = [timed(partial(faceengine.check_image, data)) for _ in range(20)]
         yield Row(
             f"check an upload, {height}p JPEG", "ms", median(times), note=f"worst {max(times):.1f}"
         )
@@ -187,7 +188,8 @@ class Probe:
 def probe(start: str, *arguments: str) -> Probe:
     command = [sys.executable, "-c", PROBE.format(start=start), *arguments]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    return Probe(*map(float, output[:3]), int(output[3]))
+    load, run, peak = map(float, output[:3])
+    return Probe(load, run, peak, int(output[3]))
 
 
 def process_rows(repeat: int, folder: Path) -> Iterator[Row]:
@@ -247,16 +249,14 @@ def recall_rows(folder: Path) -> Iterator[Row]:
     total = sum(len(boxes) for boxes in truth.values())
     images = {name: faceengine.load_image(folder / name) for name in truth}
     for detector in faceengine.DETECTORS:
-        ours, our_ms = found_by(images, truth, lambda image, d=detector: by_engine(image, d))
-        theirs, their_ms = found_by(
-            images, truth, lambda image, d=detector: oracle.locations(image, d)
-        )
+        ours, our_ms = found_by(images, truth, partial(by_engine, detector=detector))
+        theirs, their_ms = found_by(images, truth, partial(oracle.locations, model=detector))
         what = f"{detector.upper()} on {total} annotated faces"
         yield Row(f"{what}, found", "faces", ours, theirs)
         yield Row(f"{what}, {len(images)} images", "ms", our_ms, their_ms, ratio=their_ms / our_ms)
 
 
-def by_engine(image: Image.Image, detector: faceengine.Detector) -> list[oracle.Box]:
+def by_engine(image: Image.Image, *, detector: faceengine.Detector) -> list[oracle.Box]:
     return [face.box for face in faceengine.find_faces(image, detector, encode=False)]
 
 

@@ -14,59 +14,60 @@ from faceengine.errors import ModelError
 log = logging.getLogger(__name__)
 
 # Raised with every change of the builders that changes what they build.
-_BUILD = 1
-_SEAL_BYTES = hashlib.sha256().digest_size
+_BUILD = 2
 
 
 def converted(
     source: Path, digest: str, folder: Path, name: str, build: Callable[[bytes], bytes]
-) -> bytes:
-    """The ONNX model `name` that `build` makes of the file `source`, from `folder` if it is there.
+) -> Path | bytes:
+    """The ONNX model `name` that `build` makes of the file `source`: its file in `folder`.
 
     `digest` is the SHA-256 that the source must have: another file, or a damaged one, raises
-    `ModelError`. An entry is written under a temporary name and moved into place, so that it is
-    there whole or not at all, and carries its own SHA-256: one that does not match is built anew.
-    A folder that can not be written to costs every start the conversion, and is logged.
+    `ModelError`. The file is called `name-SOURCE-BUILD-OWN.onnx`, after the source's
+    SHA-256 and its own; it is written under a temporary name and moved into place, so that it is
+    there whole or not at all, and one that does not match its name is built anew. A folder that can
+    not be written to costs every start the conversion, and is logged; the model's bytes are
+    returned then.
     """
-    entry = folder / f"{name}-{digest[:16]}-{_BUILD}.onnx.sealed"
-    data = _checked(source, digest)
-    found = _unsealed(entry)
-    if found is None:
-        found = build(data)
-        _write(entry, found)
-    return found
+    _check(source, digest)
+    stem = f"{name}-{digest[:16]}-{_BUILD}"
+    found = _intact(folder, stem)
+    if found is not None:
+        return found
+    model = build(source.read_bytes())
+    return _write(folder, stem, model) or model
 
 
-def _checked(source: Path, digest: str) -> bytes:
+def _check(source: Path, digest: str) -> None:
     try:
-        data = source.read_bytes()
+        found = _digest(source)
     except OSError as error:
         raise ModelError(f"The model file {source.name} can not be read: {error}.") from error
-    if hashlib.sha256(data).hexdigest() != digest:
+    if found != digest:
         message = f"The model file {source.name} is damaged, or not the one that is known here"
-        raise ModelError(f"{message} ({len(data)} bytes at {source}). Install its package again.")
-    return data
+        raise ModelError(f"{message} ({source}). Install its package again.")
 
 
-def _unsealed(entry: Path) -> bytes | None:
-    try:
-        sealed = entry.read_bytes()
-    except OSError:
-        return None
-    seal, model = sealed[:_SEAL_BYTES], sealed[_SEAL_BYTES:]
-    if hashlib.sha256(model).digest() == seal:
-        return model
-    log.warning("the cached model %s is damaged and will be built anew", entry)
+def _intact(folder: Path, stem: str) -> Path | None:
+    for entry in sorted(folder.glob(f"{stem}-*.onnx")):
+        try:
+            if _digest(entry)[:16] == entry.stem.removeprefix(f"{stem}-"):
+                return entry
+            log.warning("the cached model %s is damaged and will be built anew", entry)
+            entry.unlink()
+        except OSError as error:
+            log.warning("the cached model %s can not be used: %s", entry, error)
     return None
 
 
-def _write(entry: Path, model: bytes) -> None:
+def _write(folder: Path, stem: str, model: bytes) -> Path | None:
+    entry = folder / f"{stem}-{hashlib.sha256(model).hexdigest()[:16]}.onnx"
     try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=entry.parent, delete=False) as file:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             temporary = Path(file.name)
             try:
-                file.write(hashlib.sha256(model).digest() + model)
+                file.write(model)
                 file.flush()
                 os.fsync(file.fileno())
                 temporary.chmod(0o644)
@@ -75,4 +76,11 @@ def _write(entry: Path, model: bytes) -> None:
                 temporary.unlink(missing_ok=True)
                 raise
     except OSError as error:
-        log.warning("the converted model can not be kept in %s: %s", entry.parent, error)
+        log.warning("the converted model can not be kept in %s: %s", folder, error)
+        return None
+    return entry
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

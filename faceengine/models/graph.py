@@ -45,10 +45,15 @@ class Graph:
         norm: Layer | None,
         channels: int,
         *,
+        mean: Tensor | None = None,
         output: str | None = None,
     ) -> str:
-        """A `con_4` layer together with the `affine_` or `bn_con2` that follows it."""
-        weights, bias = folded(layer, norm, channels)
+        """A `con_4` layer together with the `affine_` or `bn_con2` that follows it.
+
+        With `mean`, one number a channel, its input is pixels, of which (pixel - mean) / 256 is
+        taken first; that needs a convolution without padding.
+        """
+        weights, bias = folded(layer, norm, channels, mean)
         rows, columns, *strides, pad_y, pad_x = (int(number) for number in layer.numbers[1:])
         return self.node(
             "Conv",
@@ -91,7 +96,9 @@ class Graph:
         return bytes(model.SerializeToString())
 
 
-def folded(layer: Layer, norm: Layer | None, channels: int) -> tuple[Tensor, Tensor]:
+def folded(
+    layer: Layer, norm: Layer | None, channels: int, mean: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Weights (filters, channels, rows, columns) and biases, with `norm` multiplied into them.
 
     What follows a convolution is linear with fixed numbers, so it costs nothing at run time.
@@ -105,6 +112,9 @@ def folded(layer: Layer, norm: Layer | None, channels: int) -> tuple[Tensor, Ten
     if norm is not None:
         gamma, beta = _affine(norm)
         weights, bias = weights * gamma[:, None, None, None], bias * gamma + beta
+    if mean is not None:
+        weights = weights / 256
+        bias = bias - (weights * mean.astype(numpy.float64)[:, None, None]).sum(axis=(1, 2, 3))
     return weights.astype(numpy.float32), bias.astype(numpy.float32)
 
 

@@ -14,6 +14,8 @@ with warnings.catch_warnings():
 # Its import switches this on for the whole process, and half a JPEG would be an image.
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 
+__all__ = ["Box", "cnn", "encodings", "face_recognition", "iou", "locations", "pixels"]
+
 Box = tuple[int, int, int, int]
 
 

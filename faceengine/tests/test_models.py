@@ -66,7 +66,8 @@ class CacheTest(unittest.TestCase):
     def converted(self, build: Callable[[bytes], bytes] | None = None) -> bytes:
 
         digest = hashlib.sha256(b"weights").hexdigest()
-        return cache.converted(self.source, digest, self.folder, "model", build or self.build)
+        found = cache.converted(self.source, digest, self.folder, "model", build or self.build)
+        return found if isinstance(found, bytes) else found.read_bytes()
 
     def build(self, data: bytes) -> bytes:
         self.built += 1
@@ -81,13 +82,17 @@ class CacheTest(unittest.TestCase):
         self.converted()
         (entry,) = self.folder.iterdir()
         whole = entry.read_bytes()
-        for number, damaged in enumerate(
-            (b"", whole[:20], whole[:-1], whole[:-1] + b"?", b"x" * 99)
-        ):
+        damages = (b"", whole[:5], whole[:-1], whole[:-1] + b"?", b"x" * 99)
+        for number, damaged in enumerate(damages):
             entry.write_bytes(damaged)
             with self.assertLogs("faceengine", "WARNING"):
                 self.assertEqual(self.converted(), b"onnx of weights")
             self.assertEqual((self.built, entry.read_bytes()), (number + 2, whole))
+
+    def test_what_a_killed_process_left_behind_is_no_entry(self) -> None:
+        self.folder.mkdir(parents=True)
+        (self.folder / "tmpabc123").write_bytes(b"onnx of wei")
+        self.assertEqual(self.converted(), b"onnx of weights")
 
     def test_it_refuses_a_changed_source_even_when_it_has_an_entry(self) -> None:
         self.converted()

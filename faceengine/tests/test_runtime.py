@@ -74,7 +74,7 @@ class ConfigureTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             faceengine.configure(model_cache=folder)
             faceengine.load("cnn")
-            self.assertEqual(len(list(Path(folder).glob("*.sealed"))), 3)
+            self.assertEqual(len(list(Path(folder).glob("*.onnx"))), 3)
 
     def test_what_is_not_named_stays(self) -> None:
         faceengine.configure(threads=2)
