@@ -1,6 +1,7 @@
 """Django's settings. Every one that can be changed is in default.env and docs/settings.md."""
 
 from backend import env
+from wire import logs
 from wire.environment import ROOT
 
 # --- The service
@@ -9,6 +10,7 @@ SECRET_KEY = env.text("DJANGO_SECRET_KEY")
 DEBUG = env.flag("DJANGO_DEBUG")
 ALLOWED_HOSTS = env.words("DJANGO_ALLOWED_HOSTS")
 SERVICE_URL = env.url("SERVICE_URL", schemes=("http", "https"))
+LOG_FORMAT = env.text("FACES_LOG_FORMAT", choices=logs.FORMATS)
 LOG_LEVEL = env.text("FACES_LOG_LEVEL", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
 
 # --- Where things are kept
@@ -151,15 +153,13 @@ TEST_RUNNER = "tests.runner.Runner"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request": {"()": "backend.common.logs.RequestIdFilter"}},
-    "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s%(request)s"},
-    },
+    "filters": {"context": {"()": "backend.common.logs.ContextFilter"}},
+    "formatters": {"line": {"()": "wire.logs.formatter", "kind": LOG_FORMAT}},
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
             "formatter": "line",
-            "filters": ["request"],
+            "filters": ["context"],
         },
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},

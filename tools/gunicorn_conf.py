@@ -25,5 +25,14 @@ worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
+# In the form of all others, and scrubbed: a line about a bad request repeats what was asked for.
+logconfig_dict = {
+    "formatters": {
+        "generic": {"()": "wire.logs.formatter", "kind": os.environ["FACES_LOG_FORMAT"]}
+    },
+    "loggers": {
+        "gunicorn.error": {"level": "WARNING", "handlers": ["error_console"], "propagate": False}
+    },
+}
 # Its default would be one socket in the home folder for all services of this user.
 control_socket_disable = True

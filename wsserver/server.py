@@ -7,20 +7,18 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 from redis.asyncio import ConnectionPool
 
-from wire import environment, feeds
+from wire import environment, feeds, logs
 from wsserver.door import Network
 from wsserver.service import Settings, running
 from wsserver.tokens import Gate
 
 logger = logging.getLogger(__name__)
-
-LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 _OTHER_FILES: Final = 320
 """Files open besides the clients': Redis, the log, and sockets whose handshake is not done."""
@@ -32,11 +30,13 @@ class SettingError(Exception):
 
 def main() -> int:
     """Run until SIGTERM or SIGINT. 0: ended in order; 1: could not listen; 2: wrong settings."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
-    # Its own lines are about single connections and may show what clients sent.
-    logging.getLogger("websockets").setLevel(logging.ERROR)
+    _start_log("text", "INFO")
     try:
         environment.load()
+        _start_log(
+            _choice(os.environ, "FACES_LOG_FORMAT", logs.FORMATS),
+            _choice(os.environ, "FACES_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR")),
+        )
         settings = read_settings(os.environ)
     except (SettingError, environment.SettingsFileError) as error:
         logger.critical("%s", error)
@@ -74,6 +74,15 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     )
 
 
+def _start_log(kind: str, level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logs.formatter(kind))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("wsserver").setLevel(level)
+    # Its own lines are about single connections and may show what clients sent.
+    logging.getLogger("websockets").setLevel(logging.ERROR)
+
+
 async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -108,6 +117,13 @@ def _value(environ: Mapping[str, str], name: str) -> str:
         return environ[name].strip()
     except KeyError as error:
         raise SettingError(f"{name} is not set, and default.env does not name it") from error
+
+
+def _choice(environ: Mapping[str, str], name: str, choices: Sequence[str]) -> str:
+    text = _value(environ, name)
+    if text not in choices:
+        raise SettingError(f"{name} must be one of {', '.join(choices)}, not {text!r}")
+    return text
 
 
 def _integer(environ: Mapping[str, str], name: str, *, at_least: int = 0) -> int:

@@ -95,6 +95,6 @@ def address(request: Request) -> str:
 
 
 def _who(request: Request) -> Iterator[str]:
-    yield f"address {address(request)}"
+    yield f"address={address(request)}"
     if not caller.of(request).is_anonymous:
-        yield f"client {caller.of(request).client_id}"
+        yield f"client={caller.of(request).client_id}"

@@ -1,3 +1,5 @@
+import logging
+
 from django.apps import AppConfig
 
 
@@ -6,3 +8,6 @@ class CommonConfig(AppConfig):
 
     def ready(self) -> None:
         from backend.common import checks  # noqa: F401  registers the system checks
+
+        # Warnings too are lines of the log, in its format.
+        logging.captureWarnings(True)

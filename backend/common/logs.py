@@ -1,9 +1,13 @@
-"""Log lines that can be followed: each line written during a request ends with the request's id."""
+"""Log lines that can be followed: each names the request, client and submission it belongs to.
+
+`wire.logs` writes them, for the websocket server too.
+"""
 
 import logging
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from django.http import HttpRequest, HttpResponse
@@ -12,6 +16,8 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 client: ContextVar[str] = ContextVar("client", default="")
 """The id of the calling client, set by the authentication."""
+
+_submission: ContextVar[str] = ContextVar("submission", default="")
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9-]{8,64}", re.ASCII)
 
@@ -35,11 +41,21 @@ class RequestIdMiddleware:
             _request_id.reset(token)
 
 
-class RequestIdFilter(logging.Filter):
-    """Gives every record the attribute `request`: ` request=<id>` during one, else nothing."""
+class ContextFilter(logging.Filter):
+    """Tells every record what it belongs to, as far as that is known."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        request_id = _request_id.get()
-        request = f" request={request_id}" if request_id else ""
-        record.request = f"{request} client={client.get()}" if client.get() else request
+        record.request_id = _request_id.get()
+        record.client_id = client.get()
+        record.submission_id = _submission.get()
         return True
+
+
+@contextmanager
+def about_submission(id: str) -> Iterator[None]:
+    """Every line within the block is about this submission."""
+    token = _submission.set(id)
+    try:
+        yield
+    finally:
+        _submission.reset(token)

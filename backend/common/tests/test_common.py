@@ -118,15 +118,15 @@ class RequestIdTests(SimpleTestCase):
         record = logging.LogRecord("name", logging.INFO, "", 0, "text", None, None)
 
         def respond(request: Any) -> Any:
-            logs.RequestIdFilter().filter(record)
+            logs.ContextFilter().filter(record)
             return {}
 
         request: Any = mock.Mock(headers={"X-Request-ID": given})
         response: Any = logs.RequestIdMiddleware(respond)(request)
-        return getattr(record, "request", ""), response["X-Request-ID"]
+        return getattr(record, "request_id", ""), response["X-Request-ID"]
 
     def test_a_line_written_during_a_request_names_it(self) -> None:
-        self.assertEqual(self.record_during("abc-12345"), (" request=abc-12345", "abc-12345"))
+        self.assertEqual(self.record_during("abc-12345"), ("abc-12345", "abc-12345"))
 
     def test_an_id_that_could_forge_a_line_is_replaced(self) -> None:
         for hostile in ("", "a\nINFO forged", "x" * 65, "short", "ünïcödé-id"):
@@ -135,5 +135,5 @@ class RequestIdTests(SimpleTestCase):
 
     def test_a_line_written_outside_names_none(self) -> None:
         record: Any = logging.LogRecord("name", logging.INFO, "", 0, "text", None, None)
-        logs.RequestIdFilter().filter(record)
-        self.assertEqual(record.request, "")
+        logs.ContextFilter().filter(record)
+        self.assertEqual(record.request_id, "")

@@ -1,0 +1,80 @@
+"""The form of log lines, and what is taken out of them."""
+
+import json
+import logging
+import sys
+import unittest
+from typing import Any
+
+from wire import logs
+
+_ID = "7246f927-4d36-4f1c-b19e-bb7c0d7a7b8a"
+
+
+def record(message: str, *args: Any, **context: str) -> logging.LogRecord:
+    made = logging.LogRecord("backend.x", logging.INFO, "", 0, message, args, None)
+    vars(made).update(context)
+    return made
+
+
+class ScrubTests(unittest.TestCase):
+    def test_what_opens_a_door_is_taken_out(self) -> None:
+        secret = "s3cretS3cret"
+        key, jwt = f"Ab3dEf6h.{'k' * 32}", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+        for line in (
+            f"GET /faces?token={secret} HTTP/1.1",
+            f"asked for /static/a/b.jpg?expires=1&signature={secret}",
+            f"http://localhost:8282/faces?{secret}",
+            f"Authorization: Bearer {secret}",
+            f"X-Api-Key: {secret}",
+            f"{{'token': '{secret}'}}",
+            f'{{"signature": "{secret}"}}',
+            f"Error 111 connecting to redis://:{secret}@redis:6379",
+            f"key {key} was sent",
+            f"no such feed: {jwt}",
+        ):
+            with self.subTest(line):
+                scrubbed = logs.scrub(line)
+                for part in (secret, key, jwt):
+                    self.assertNotIn(part, scrubbed)
+                self.assertIn("[…]", scrubbed)
+
+    def test_everything_else_stays(self) -> None:
+        for line in (
+            f"accepted submission={_ID} owner=1 bytes=51577",
+            "audit actor=key Ab3dEf6h action=revoke key subject=Ab3dEf6h of alice",
+            "What now? Nothing. 127.0.0.1:8284 and /image/ took 0.5 s",
+            "event submission=x event=1795246899963-0",
+        ):
+            with self.subTest(line):
+                self.assertEqual(logs.scrub(line), line)
+
+
+class FormatTests(unittest.TestCase):
+    def test_a_line_of_json_says_what_it_is_about(self) -> None:
+        told = record("done submission=%s faces=%d", _ID, 4, request_id="abc", client_id="7")
+        line = json.loads(logs.formatter("json").format(told))
+        self.assertRegex(line.pop("ts"), r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00\Z")
+        expected = {"level": "INFO", "logger": "backend.x", "request": "abc", "client": "7"}
+        message = f"done submission={_ID} faces=4"
+        self.assertEqual(line, {**expected, "message": message, "submission": _ID})
+
+    def test_what_is_not_known_is_left_out(self) -> None:
+        line = json.loads(logs.formatter("json").format(record("hello", request_id="")))
+        self.assertEqual(set(line), {"ts", "level", "logger", "message"})
+
+    def test_a_traceback_stays_on_the_line(self) -> None:
+        told = record("failed")
+        try:
+            raise ValueError("token=abc\nsecond")
+        except ValueError:
+            told.exc_info = sys.exc_info()
+        text = logs.formatter("json").format(told)
+        self.assertNotIn("\n", text)
+        self.assertIn("ValueError", json.loads(text)["error"])
+        self.assertNotIn("abc", text)
+
+    def test_a_line_of_text_ends_in_request_and_client(self) -> None:
+        told = record("submission=%s done", _ID, request_id="abc", client_id="7")
+        line = logs.formatter("text").format(told)
+        self.assertTrue(line.endswith(f"INFO backend.x submission={_ID} done request=abc client=7"))
