@@ -28,7 +28,7 @@ _load_lock = threading.Lock()
 def detect(
     pixels: NDArray[np.uint8], *, upsample: int = 1, adjust_threshold: float = 0.0
 ) -> list[Detection]:
-    """Find frontal faces in RGB ``pixels`` of shape (height, width, 3), uint8, C-contiguous.
+    """Find frontal faces in RGB ``pixels`` of shape (height, width, 3), uint8.
 
     Boxes and their order (best first) are those of ``dlib.get_frontal_face_detector().run``, scores
     the same within 1e-5. The smallest face found is 80 pixels wide, and half of that for each
@@ -36,7 +36,7 @@ def detect(
     are returned. What is no such image, dlib refuses with its own errors.
     """
     kernel = _kernel()
-    if kernel is not None and _is_plain_rgb(pixels) and 0 <= upsample <= _MOST_DOUBLINGS:
+    if kernel is not None and _is_rgb(pixels) and 0 <= upsample <= _MOST_DOUBLINGS:
         return kernel.detect(pixels, upsample, adjust_threshold)
     return detections_of(_dlib_detector().run(pixels, upsample, adjust_threshold))
 
@@ -86,10 +86,5 @@ def _load_dlib_detector() -> Any:
     return dlib.get_frontal_face_detector()
 
 
-def _is_plain_rgb(pixels: Any) -> bool:
-    return (
-        getattr(pixels, "dtype", None) == "uint8"
-        and pixels.ndim == 3
-        and pixels.shape[2] == 3
-        and pixels.flags.c_contiguous
-    )
+def _is_rgb(pixels: Any) -> bool:
+    return getattr(pixels, "dtype", None) == "uint8" and pixels.ndim == 3 and pixels.shape[2] == 3

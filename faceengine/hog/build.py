@@ -20,6 +20,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,8 +93,8 @@ def build(*, force: bool = False) -> str:
     if wanted:
         compiler = find_compiler()
         folder = _writable_folder()
-        for instruction_set in wanted:
-            _compile(compiler, instruction_set, folder)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda one: _compile(compiler, one, folder), wanted))
     _take_reference(force=force)
     if not wanted:
         return "HOG kernel: up to date"

@@ -82,6 +82,7 @@ class Kernel:
         seconds: NDArray[np.float64] | None = None,
     ) -> list[Detection]:
         """As ``faceengine.hog.detect``; to ``seconds`` (5,) float64 those of `STAGES` are added."""
+        pixels = np.ascontiguousarray(pixels)
         capacity = 16
         while True:
             boxes = (_Box * capacity)()

@@ -41,6 +41,25 @@ constexpr int ABREAST = 2;
 constexpr int ABREAST = 1;
 #endif
 
+typedef Floats Sums[WINDOW][ABREAST];  // of ten window tops
+
+// Add what one part gives to the sums: along the row first, then to every top.
+inline void add_part(const float* features, const float* weights, Sums& sums) {
+    Floats along[ABREAST]{};
+#pragma GCC unroll 10
+    for (int n = 0; n < WINDOW; ++n) {
+        const Floats weight = splat(weights[n]);
+#pragma GCC unroll 2
+        for (int v = 0; v < ABREAST; ++v) along[v] = fused(load(features + n + v * LANES), weight, along[v]);
+    }
+#pragma GCC unroll 10
+    for (int m = 0; m < WINDOW; ++m) {
+        const Floats weight = splat(weights[WINDOW + m]);
+#pragma GCC unroll 2
+        for (int v = 0; v < ABREAST; ++v) sums[m][v] = fused(along[v], weight, sums[m][v]);
+    }
+}
+
 // Add what one row of features, `y` from the top of the padded level, gives to the windows that it
 // is in. Their sums stay in registers while all parts of a bank pass by.
 void filter_row(const FacesHogModel& model, const FeatureRow& features, long y, long count, const Scores& scores) {
@@ -48,33 +67,14 @@ void filter_row(const FacesHogModel& model, const FeatureRow& features, long y, 
         float* rows[WINDOW];
         for (int m = 0; m < WINDOW; ++m) rows[m] = scores.row(bank, y - m);
         for (long x = 0; x < count; x += ABREAST * LANES) {
-            Floats sums[WINDOW][ABREAST];
+            Sums sums;
 #pragma GCC unroll 10
             for (int m = 0; m < WINDOW; ++m) {
 #pragma GCC unroll 2
                 for (int v = 0; v < ABREAST; ++v) sums[m][v] = load(rows[m] + x + v * LANES);
             }
             for (int64_t part = model.first_part[bank]; part < model.first_part[bank + 1]; ++part) {
-                const float* const from = features.plane(model.planes[part]) + x;
-                const float* const weights = model.weights + 2 * WINDOW * part;
-                Floats even[ABREAST]{}, odd[ABREAST]{};
-#pragma GCC unroll 5
-                for (int n = 0; n < WINDOW; n += 2) {
-                    const Floats weight = splat(weights[n]), next = splat(weights[n + 1]);
-#pragma GCC unroll 2
-                    for (int v = 0; v < ABREAST; ++v) {
-                        even[v] = fused(load(from + n + v * LANES), weight, even[v]);
-                        odd[v] = fused(load(from + n + 1 + v * LANES), next, odd[v]);
-                    }
-                }
-#pragma GCC unroll 2
-                for (int v = 0; v < ABREAST; ++v) even[v] += odd[v];
-#pragma GCC unroll 10
-                for (int m = 0; m < WINDOW; ++m) {
-                    const Floats weight = splat(weights[WINDOW + m]);
-#pragma GCC unroll 2
-                    for (int v = 0; v < ABREAST; ++v) sums[m][v] = fused(even[v], weight, sums[m][v]);
-                }
+                add_part(features.plane(model.planes[part]) + x, model.weights + 2 * WINDOW * part, sums);
             }
 #pragma GCC unroll 10
             for (int m = 0; m < WINDOW; ++m) {

@@ -26,6 +26,13 @@ for _ in range(2):
     print(hog.backend(), [detection[:4] for detection in hog.detect(pixels, adjust_threshold=-2)])
 """
 
+_LOAD = """
+import sys
+from faceengine import hog
+hog.load()
+print("dlib" if "dlib" in sys.modules else "not even dlib")
+"""
+
 
 class Build(unittest.TestCase):
     """Each runs on a copy of the package, so that the built one stays as it is."""
@@ -107,13 +114,13 @@ class Build(unittest.TestCase):
         self.assertIn("compiled for baseline", self.compile("--force"))
         self.assertEqual(self.libraries(), first)
         self.assertIn("native-", self.python("-c", _DETECT))
+        self.assertIn("not even dlib", self.python("-c", _LOAD))
 
         self.kernel.write_text(self.kernel.read_text() + "\n// changed\n")
         self.assertIn("dlib [(", self.python("-c", _DETECT))
 
     def test_a_kernel_that_finds_other_boxes_than_dlib_is_not_used(self) -> None:
         self.need_a_compiler()
-        self.compile()
         source = self.kernel.with_name("features.h")
         right, wrong = "constexpr int BEFORE = 4; ", "constexpr int BEFORE = 3; "
         self.assertIn(right, source.read_text())

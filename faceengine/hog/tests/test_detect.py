@@ -161,12 +161,10 @@ class Use(unittest.TestCase):
                 with self.assertRaises(type(theirs.exception)):
                     hog.detect(wrong)
 
-    def test_views_that_are_not_contiguous_give_the_boxes_of_their_copies(self) -> None:
+    def test_views_that_are_not_contiguous_give_what_their_copies_give(self) -> None:
         pixels = photo("obama.jpg")
-        self.assertEqual(
-            [d[:4] for d in hog.detect(pixels[:, ::-1])],
-            [d[:4] for d in hog.detect(np.ascontiguousarray(pixels[:, ::-1]))],
-        )
+        for view in (pixels[:, ::-1], pixels.transpose(1, 0, 2), pixels[:, :, ::-1]):
+            self.assertEqual(hog.detect(view), hog.detect(view.copy()))
 
     def test_threads_detect_at_once_and_find_the_same(self) -> None:
         pixels = photo("obama.jpg")
