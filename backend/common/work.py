@@ -22,7 +22,10 @@ GIVEN_UP: Final = "The image could not be processed, also after several attempts
 FILE_GONE: Final = "The uploaded file is gone."
 
 OUTCOMES: Final = metrics.counter(
-    "faces_jobs_total", "Attempts by how they ended: done, no_faces, failed, retried.", "kind", "outcome"
+    "faces_jobs_total",
+    "Attempts by how they ended: done, no_faces, failed, retried.",
+    "kind",
+    "outcome",
 )
 DURATIONS: Final = metrics.histogram(
     "faces_job_seconds",

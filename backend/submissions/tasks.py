@@ -22,7 +22,6 @@ _ON_ITS_WAY: Final = timedelta(seconds=3)
 def process(id: str) -> None:
     """Find the faces of one submission and tell the listeners."""
     with logs.about_submission(id):
-        with logs.about_submission(id):
         services.process(id)
 
 
