@@ -34,13 +34,13 @@ def install(packages: Sequence[str], *, reason: str) -> None:
     if shutil.which("apt-get") is None:
         raise Problem(f"{reason}. Install {' and '.join(packages)}, then try again.")
     if os.geteuid() != 0:
-        raise Problem(f"{reason}, and only root may install it. As root:\n\n    {command}\n")
+        raise Problem(f"{reason}; only root may install that. As root:\n\n    {command}\n")
     with Step(f"Installing {', '.join(packages)} from Debian") as step:
         try:
             _apt_get(packages, step)
         except CommandFailed as error:
             raise Problem(
-                f"{reason}, and apt-get could not install it (is there a network?):\n\n"
+                f"{reason}; apt-get could not install that (is there a network?):\n\n"
                 f"{error.tail()}\n\nTo see for yourself:\n\n    {command}\n"
             ) from error
 

@@ -181,7 +181,7 @@ def set_up(*, test: bool) -> None:
         return
     with _alone():
         if missing:
-            debian.install(missing, reason=f"{' and '.join(missing)} is not on this machine")
+            debian.install(missing, reason=f"not on this machine: {', '.join(missing)}")
         make_environment()
         if not parts(test=test)[-1].is_done():
             debian.install_compiler()

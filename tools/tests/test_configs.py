@@ -1,0 +1,109 @@
+"""The configuration files: what is in them, and that nginx takes them."""
+
+import configparser
+import dataclasses
+import re
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from tools import configs, debian, stack
+from tools.commands import ROOT
+from wire import environment
+
+
+def a_stack(storage: Path, **settings: str) -> stack.Stack:
+    """The default stack in `storage`."""
+    defaults = environment.defaults()
+    return stack.read({**defaults, "STORAGE_DIR": str(storage), **settings}, defaults)
+
+
+class ConfigTestCase(unittest.TestCase):
+    """A folder with a space in its name, which every file has to get right."""
+
+    def setUp(self) -> None:
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        self.storage = Path(folder, "a folder")
+        self.stack = a_stack(self.storage)
+
+
+class SupervisorTests(ConfigTestCase):
+    def programs(self, service: stack.Stack) -> dict[str, configparser.SectionProxy]:
+        parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
+        parser.read_string(configs.supervisor(service, as_root=False))
+        return {name: parser[name] for name in parser.sections()}
+
+    def test_it_keeps_every_process_and_starts_it_again(self) -> None:
+        sections = self.programs(self.stack)
+        programs = {name.removeprefix("program:") for name in sections if "program:" in name}
+        self.assertEqual(programs, {"redis", "backend", "worker", "wsserver", "nginx"})
+        for name in programs:
+            self.assertEqual(sections[f"program:{name}"]["autorestart"], "true")
+
+    def test_somebody_elses_redis_is_not_started(self) -> None:
+        service = dataclasses.replace(self.stack, redis=None)
+        self.assertNotIn("program:redis", self.programs(service))
+
+    def test_a_worker_has_a_minute_for_the_job_in_hand(self) -> None:
+        self.assertEqual(self.programs(self.stack)["program:worker"]["stopwaitsecs"], "60")
+
+
+class RedisTests(ConfigTestCase):
+    def test_it_keeps_what_it_is_given(self) -> None:
+        assert self.stack.redis is not None
+        lines = configs.redis(self.stack, self.stack.redis).splitlines()
+        for line in (
+            "bind 127.0.0.1",
+            "port 8283",
+            "appendonly yes",
+            "maxmemory-policy noeviction",
+        ):
+            self.assertIn(line, lines)
+        self.assertIn(f'dir "{self.storage}/redis-data"', lines)
+
+    def test_a_password_in_the_address_is_asked_for(self) -> None:
+        url = "redis://:se%20cret@127.0.0.1:8283/0"
+        service = a_stack(self.storage, CACHE_BACKEND_URL=url, FACES_START_REDIS="yes")
+        assert service.redis is not None
+        self.assertIn('requirepass "se cret"', configs.redis(service, service.redis))
+
+
+class NginxTests(ConfigTestCase):
+    def assert_nginx_takes(self, path: Path) -> None:
+        nginx = debian.find("nginx")
+        if nginx is None:
+            self.skipTest("nginx is not on this machine")
+        command = [nginx, "-t", "-e", "stderr", "-c", str(path)]
+        checked = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual(checked.returncode, 0, checked.stderr)
+
+    def test_nginx_takes_what_the_launcher_writes(self) -> None:
+        configs.write(self.stack, connections=1024)
+        self.assert_nginx_takes(self.stack.run / "nginx.conf")
+
+    def test_nginx_takes_what_docker_mounts(self) -> None:
+        text = (ROOT / "nginx" / "docker.conf").read_text()
+        # Where docker-compose.yml mounts the folder, and where Docker has its name server.
+        text = text.replace("/etc/nginx/faces/", f"{ROOT}/nginx/").replace(
+            "/tmp/", f"{self.storage}/"
+        )
+        self.storage.mkdir()
+        path = self.storage / "docker.conf"
+        path.write_text(_quoted(text, self.storage))
+        self.assert_nginx_takes(path)
+
+    def test_both_take_requests_as_large_as_the_largest_file_and_its_form(self) -> None:
+        limit = f"client_max_body_size {self.stack.max_body_bytes};"
+        self.assertGreater(self.stack.max_body_bytes, 104857600)
+        self.assertIn(limit, configs.nginx(self.stack, connections=64, as_root=False))
+        self.assertIn(limit, (ROOT / "nginx" / "docker.conf").read_text())
+
+    def test_started_by_root_it_stays_root_to_read_roots_folders(self) -> None:
+        self.assertIn("user root;", configs.nginx(self.stack, connections=64, as_root=True))
+        self.assertNotIn("user ", configs.nginx(self.stack, connections=64, as_root=False))
+
+
+def _quoted(text: str, folder: Path) -> str:
+    """`folder` has a space in its name."""
+    return re.sub(rf"((?:unix:)?{re.escape(str(folder))}/[\w.]+)", r'"\1"', text)

@@ -1,0 +1,103 @@
+"""The set-up: what it recognises as done, and what it says when it cannot go on."""
+
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from contextlib import redirect_stdout
+from pathlib import Path
+from unittest import mock
+
+from tools import debian, setup
+from tools.commands import ROOT, CommandFailed, run
+from tools.say import Problem, Step
+
+
+class PartTests(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.enterContext(mock.patch.object(setup, "VENV", folder))
+        self.enterContext(mock.patch.object(setup, "PYTHON", Path(sys.executable)))
+        self.lock = folder / "lock.txt"
+        self.lock.write_text("one==1")
+        self.part = setup.Part("it", (self.lock,), lambda: None)
+
+    def test_it_is_done_once_it_was_marked(self) -> None:
+        self.assertFalse(self.part.is_done())
+        self.part.mark_done()
+        self.assertTrue(self.part.is_done())
+
+    def test_it_is_to_be_done_again_when_what_it_is_made_from_changes(self) -> None:
+        self.part.mark_done()
+        self.lock.write_text("one==2")
+        self.assertFalse(self.part.is_done())
+
+    def test_it_is_to_be_done_again_with_another_python(self) -> None:
+        self.part.mark_done()
+        with mock.patch.object(sys, "version", "4.0"):
+            self.assertFalse(self.part.is_done())
+
+
+class SentenceTests(unittest.TestCase):
+    def test_without_a_network_pip_is_not_quoted(self) -> None:
+        error = CommandFailed(["pip"], 1, "… NewConnectionError: … Failed to establish")
+        self.assertIn("Check the network", setup._why_pip_failed(error))
+
+    def test_another_failure_of_pip_is_quoted(self) -> None:
+        error = CommandFailed(["pip"], 1, "ERROR: No space left on device")
+        self.assertIn("No space left", setup._why_pip_failed(error))
+
+    def test_a_folder_that_cannot_be_written_to(self) -> None:
+        with (
+            mock.patch.object(setup, "ROOT", Path("/proc")),
+            self.assertRaisesRegex(Problem, "/proc cannot be written to"),
+            setup._alone(),
+        ):
+            self.fail("it went on")
+
+    def test_who_is_not_root_gets_the_command(self) -> None:
+        with (
+            mock.patch.object(os, "geteuid", return_value=1000),
+            mock.patch("shutil.which", return_value="/usr/bin/apt-get"),
+            self.assertRaises(Problem) as caught,
+        ):
+            debian.install(["redis-server"], reason="Redis is missing")
+        self.assertIn("Redis is missing", str(caught.exception))
+        self.assertIn("install -y --no-install-recommends redis-server", str(caught.exception))
+
+    def test_where_there_is_no_apt_get_it_names_what_to_install(self) -> None:
+        with (
+            mock.patch("shutil.which", return_value=None),
+            self.assertRaisesRegex(Problem, "Install redis-server"),
+        ):
+            debian.install(["redis-server"], reason="Redis is missing")
+
+
+class CommandTests(unittest.TestCase):
+    def test_what_a_command_prints_is_its_steps_progress(self) -> None:
+        seen: list[str] = []
+        step = mock.create_autospec(Step, instance=True)
+        step.progress.side_effect = seen.append
+        printed = run([sys.executable, "-c", "print('one'); print('two')"], step)
+        self.assertEqual((printed, seen), ("one\ntwo\n", ["one", "two"]))
+
+    def test_a_failed_command_keeps_what_it_said(self) -> None:
+        with self.assertRaises(CommandFailed) as caught:
+            run([sys.executable, "-c", "print('why'); raise SystemExit(3)"])
+        self.assertEqual((caught.exception.code, caught.exception.tail()), (3, "why"))
+
+    def test_a_program_that_is_not_there(self) -> None:
+        with self.assertRaisesRegex(Problem, "/nowhere/pip cannot be started"):
+            run(["/nowhere/pip"])
+
+    def test_a_step_says_what_it_does_and_how_long_it_took(self) -> None:
+        with redirect_stdout(io.StringIO()) as printed, Step("Making it"):
+            pass
+        self.assertEqual(printed.getvalue(), "• Making it …\n  done in 0 s\n")
+
+    def test_it_runs_on_a_python_that_has_nothing_installed(self) -> None:
+        command = [sys.executable, "-S", "-m", "tools.setup", "--help"]
+        checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        self.assertEqual(checked.returncode, 0, checked.stderr)

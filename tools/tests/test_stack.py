@@ -1,0 +1,81 @@
+"""What the launcher makes of the settings."""
+
+import unittest
+
+from tools import stack
+from tools.commands import ROOT
+from tools.say import Problem
+from tools.stack import Address
+from wire import environment
+
+
+class StackTestCase(unittest.TestCase):
+    def read(self, **settings: str) -> stack.Stack:
+        defaults = environment.defaults()
+        return stack.read({**defaults, **settings}, defaults)
+
+    def assert_refused(self, words: str, **settings: str) -> None:
+        with self.assertRaises(Problem) as caught:
+            self.read(**settings)
+        self.assertIn(words, str(caught.exception))
+
+
+class RedisTests(StackTestCase):
+    def test_at_the_default_address_it_is_ours(self) -> None:
+        self.assertEqual(self.read().redis, Address("127.0.0.1", 8283))
+
+    def test_at_another_address_it_is_somebody_elses(self) -> None:
+        self.assertIsNone(self.read(CACHE_BACKEND_URL="redis://127.0.0.1:6379/0").redis)
+
+    def test_it_is_ours_elsewhere_if_asked_for(self) -> None:
+        service = self.read(CACHE_BACKEND_URL="redis://localhost:7000/0", FACES_START_REDIS="yes")
+        self.assertEqual(service.redis, Address("localhost", 7000))
+
+    def test_ours_does_not_listen_to_the_network(self) -> None:
+        for url in (
+            "redis://10.0.0.1:7000/0",
+            "redis://redis/0",
+            "rediss://127.0.0.1/0",
+            "unix:///x",
+        ):
+            with self.subTest(url):
+                self.assert_refused(
+                    "on this machine only", CACHE_BACKEND_URL=url, FACES_START_REDIS="yes"
+                )
+
+    def test_a_choice_that_is_none(self) -> None:
+        self.assert_refused("auto, yes or no", FACES_START_REDIS="maybe")
+
+
+class AddressTests(StackTestCase):
+    def test_an_address_of_ip_version_6_stands_in_brackets(self) -> None:
+        address = Address.parse("[::1]:8280", setting="X")
+        self.assertEqual((address.host, address.port, str(address)), ("::1", 8280, "[::1]:8280"))
+
+    def test_who_listens_everywhere_is_reached_at_loopback(self) -> None:
+        self.assertEqual(str(Address("0.0.0.0", 80).reached_at), "127.0.0.1:80")
+        self.assertEqual(str(Address("::", 80).reached_at), "[::1]:80")
+
+    def test_what_is_no_address_is_refused_by_name(self) -> None:
+        self.assert_refused("FACES_PORT", FACES_PORT="http")
+        self.assert_refused("FACES_PORT", FACES_PORT="70000")
+        self.assert_refused("FACES_WS_BIND", FACES_WS_BIND="8284")
+        self.assert_refused("FACES_BACKEND_BIND", FACES_BACKEND_BIND="a b;:80")
+
+
+class PlaceTests(StackTestCase):
+    def test_without_a_folder_everything_lies_in_the_checkout(self) -> None:
+        self.assertEqual(self.read().storage, ROOT)
+
+    def test_a_folder_that_nginx_could_not_name_is_refused(self) -> None:
+        self.assert_refused("a character in its name", STORAGE_DIR="/tmp/$HOME")
+        self.assert_refused("too long", STORAGE_DIR="/tmp/" + "x" * 100)
+
+    def test_who_moves_the_port_alone_gets_links_to_it(self) -> None:
+        self.assertEqual(self.read(FACES_PORT="9000").service_url, "http://localhost:9000")
+        own = {"FACES_PORT": "9000", "SERVICE_URL": "https://faces.example.org"}
+        self.assertEqual(self.read(**own).service_url, "https://faces.example.org")
+
+    def test_the_probe_asks_for_a_host_that_is_allowed(self) -> None:
+        self.assertEqual(self.read(DJANGO_ALLOWED_HOSTS="*,.a.org, b.org").host_header, "b.org")
+        self.assertEqual(self.read(DJANGO_ALLOWED_HOSTS="*").host_header, "localhost")
