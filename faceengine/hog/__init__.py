@@ -57,13 +57,17 @@ def backend() -> str:
 _MOST_DOUBLINGS = 8
 
 
-# The lock is for the first call alone: `cache` would let two threads load at once.
 def _kernel() -> Kernel | None:
+    # The lock is for the first call alone: `cache` would let two threads load at once.
+    if _load_kernel.cache_info().currsize:
+        return _load_kernel()
     with _load_lock:
         return _load_kernel()
 
 
 def _dlib_detector() -> Any:
+    if _load_dlib_detector.cache_info().currsize:
+        return _load_dlib_detector()
     with _load_lock:
         return _load_dlib_detector()
 

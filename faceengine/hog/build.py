@@ -73,14 +73,21 @@ def library_name(instruction_set: InstructionSet) -> str:
 
 def folders() -> list[Path]:
     """Where libraries are looked for: in the package, or the user's cache if that is read-only."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return [Path(__file__).with_name("_build"), cache / "faceengine" / "hog"]
+    found = [Path(__file__).with_name("_build")]
+    with contextlib.suppress(RuntimeError):  # a container's user may have no home
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        found.append(Path(cache) / "faceengine" / "hog")
+    return found
+
+
+def find(name: str) -> Path | None:
+    """The file of that name in the first of the folders that has it, and lets us see it."""
+    return next((f for folder in folders() if os.path.isfile(f := folder / name)), None)
 
 
 def find_library(instruction_set: InstructionSet) -> Path | None:
     """The compiled library for the present source, if there is one."""
-    name = library_name(instruction_set)
-    return next((f for folder in folders() if (f := folder / name).is_file()), None)
+    return find(library_name(instruction_set))
 
 
 class CompileError(Exception):
@@ -104,7 +111,7 @@ def build(*, force: bool = False) -> str:
 def _take_reference(*, force: bool) -> None:
     """Write down what the kernel needs of dlib; where that fails, each start asks dlib itself."""
     name = reference.file_name()
-    if name is None or (not force and any((folder / name).is_file() for folder in folders())):
+    if name is None or (find(name) is not None and not force):
         return
     import dlib
 

@@ -127,8 +127,8 @@ def usable_instruction_sets() -> list[build.InstructionSet]:
 def find_reference() -> reference.Reference | None:
     """What the build took from dlib, if it is there for the installed version."""
     name = reference.file_name()
-    found = (reference.read(folder / name) for folder in build.folders()) if name else iter(())
-    return next((known for known in found if known is not None), None)
+    file = build.find(name) if name else None
+    return reference.read(file) if file else None
 
 
 def take_reference(dlib_detector: Any) -> reference.Reference:
@@ -141,7 +141,10 @@ def take_reference(dlib_detector: Any) -> reference.Reference:
 
 def library(instruction_set: build.InstructionSet) -> ctypes.CDLL:
     """Load one compiled library; ``NotUsable`` when it is missing or can not be loaded."""
-    path = build.find_library(instruction_set)
+    try:
+        path = build.find_library(instruction_set)
+    except OSError as error:  # installed without its source: which library belongs to it?
+        raise NotUsable(f"its source is not here: {error}") from error
     if path is None:
         raise NotUsable("it is not compiled: run `python -m faceengine.hog.build`")
     try:

@@ -91,6 +91,12 @@ class Build(unittest.TestCase):
         self.assertIn("can not be loaded", output)
         self.assertIn("dlib [(", output)
 
+    def test_without_its_source_or_a_home_dlib_detects(self) -> None:
+        shutil.rmtree(self.kernel.parent)
+        output = self.python("-c", _DETECT, XDG_CACHE_HOME="", HOME="")
+        self.assertIn("its source is not here", output)
+        self.assertIn("dlib [(", output)
+
     def test_without_a_compiler_it_says_so_and_ends_well(self) -> None:
         output = self.compile(PATH="", CXX="")
         self.assertIn("NOT compiled", output)
