@@ -12,6 +12,7 @@ ALLOWED_HOSTS = env.words("DJANGO_ALLOWED_HOSTS")
 SERVICE_URL = env.url("SERVICE_URL", schemes=("http", "https"))
 LOG_FORMAT = env.text("FACES_LOG_FORMAT", choices=logs.FORMATS)
 LOG_LEVEL = env.text("FACES_LOG_LEVEL", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+FACES_SENTRY_DSN = env.text("FACES_SENTRY_DSN")
 
 # --- Where things are kept
 STORAGE_DIR = env.folder("STORAGE_DIR", default=ROOT)

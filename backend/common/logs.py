@@ -45,10 +45,18 @@ class ContextFilter(logging.Filter):
     """Tells every record what it belongs to, as far as that is known."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = _request_id.get()
-        record.client_id = client.get()
-        record.submission_id = _submission.get()
+        for name, value in context().items():
+            setattr(record, f"{name}_id", value)
         return True
+
+
+def context() -> dict[str, str]:
+    """What is being done: `request`, `client` and `submission`, empty where there is none."""
+    return {
+        "request": _request_id.get(),
+        "client": client.get(),
+        "submission": _submission.get(),
+    }
 
 
 @contextmanager
