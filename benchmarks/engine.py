@@ -170,33 +170,35 @@ begun = time.perf_counter()
 loaded = time.perf_counter()
 faces = len(run(sys.argv[1])) if len(sys.argv) > 1 else 0
 ended = time.perf_counter()
-peak = re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())
-print((loaded - begun) * 1e3, (ended - loaded) * 1e3, int(peak[1]) / 1024, faces)
+status = open("/proc/self/status").read()
+peak, now = (int(re.search(name + r":\\s+(\\d+)", status)[1]) / 1024 for name in ("VmHWM", "VmRSS"))
+print((loaded - begun) * 1e3, (ended - loaded) * 1e3, peak, now, faces)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a process of its own measured: load and run in ms, peak memory in MB, faces found."""
+    """What a process of its own measured: load and run in ms, memory in MB, faces found."""
 
     load: float
     run: float
     peak: float
+    now: float
     faces: int
 
 
 def probe(start: str, *arguments: str) -> Probe:
     command = [sys.executable, "-c", PROBE.format(start=start), *arguments]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    load, run, peak = map(float, output[:3])
-    return Probe(load, run, peak, int(output[3]))
+    load, run, peak, now = map(float, output[:4])
+    return Probe(load, run, peak, now, int(output[4]))
 
 
 def process_rows(repeat: int, folder: Path) -> Iterator[Row]:
     starts = [(probe(OURS), probe(THEIRS)) for _ in range(repeat)]
     a, b = (median(each.load for each in column) for column in zip(*starts, strict=True))
     yield Row("import and load", "ms", a, b, ratio=b / a)
-    a, b = (median(each.peak for each in column) for column in zip(*starts, strict=True))
+    a, b = (median(each.now for each in column) for column in zip(*starts, strict=True))
     yield Row("memory when loaded", "MB", a, b, ratio=b / a)
     file = folder / "twelve.jpg"
     image = pictures.twelve_megapixels()

@@ -11,16 +11,21 @@ tools/python/src/cnn_face_detector.cpp of dlib 20.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dlib
 import numpy
-from numpy.typing import NDArray
 
 from .hog import Detection
-from .photo import Pixels
 from .runtime import once, session
 from .tiles import Canvas, tiled
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .photo import Pixels
+
+    Scores: TypeAlias = NDArray[numpy.float32]
 
 # SHA-256 of the file in face_recognition_models 0.3.0, which is dlib's own from dlib.net.
 _DIGEST = "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6"
@@ -35,8 +40,6 @@ _MAX_OVERLAP = 0.3382761351109955  # mmod_options.overlaps_nms, as stored in the
 # Rows of features made at a time: at 3840 × 2160 a strip takes 25 MB instead of 700 for the whole,
 # and stays in the processor's cache.
 _STRIP = 16
-
-_Scores = NDArray[numpy.float32]
 
 
 def detect(pixels: Pixels, *, upsample: int = 1) -> list[Detection]:
@@ -60,7 +63,7 @@ def load() -> None:
     _features(), _last_layers()
 
 
-def _scores(canvas: Canvas) -> _Scores:
+def _scores(canvas: Canvas) -> Scores:
     """The network's last layer on the canvas, float32 (rows, columns)."""
     count = (canvas.pixels.shape[0] - _FIELD_PX) // _STRIDE_PX + 1
     strips = []
@@ -70,11 +73,11 @@ def _scores(canvas: Canvas) -> _Scores:
         strip = canvas.pixels[first : first + rows * _STRIDE_PX + _FIELD_PX]
         strips.append(_features().run(None, {"pixels": strip})[0])
     features = numpy.concatenate(strips, axis=2)
-    scores: _Scores = _last_layers().run(None, {"features": features})[0][0, 0]
+    scores: Scores = _last_layers().run(None, {"features": features})[0][0, 0]
     return scores
 
 
-def _windows(canvas: Canvas, scores: _Scores) -> list[tuple[Any, float]]:
+def _windows(canvas: Canvas, scores: Scores) -> list[tuple[Any, float]]:
     """The image's rectangles with a positive score, best first, without those that overlap one."""
     rows, columns = numpy.nonzero(scores > 0)
     found: list[tuple[Any, float]] = []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from . import hog
 from .hog import Detection
-from .photo import Pixels
+
+if TYPE_CHECKING:
+    from .photo import Pixels
 
 Detector = Literal["hog", "cnn"]
 DETECTORS: tuple[Detector, ...] = ("hog", "cnn")

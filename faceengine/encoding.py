@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from .photo import Pixels
 from .runtime import MODEL, once, session
 
 if TYPE_CHECKING:
     from .faces import Encoding
+    from .photo import Pixels
 
 # SHA-256 of the file in face_recognition_models 0.3.0, which is dlib's own from dlib.net.
 _DIGEST = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlib
 
 from .faces import Box, Point
 from .models import CHIP_SIDE_PX
-from .photo import Pixels, View
+from .photo import View
 from .runtime import model_file, once
+
+if TYPE_CHECKING:
+    from .photo import Pixels
 
 # As face_recognition_model_v1's compute_face_descriptor cuts it (dlib, tools/python).
 _PADDING = 0.25

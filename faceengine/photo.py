@@ -5,21 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy
-from numpy.typing import NDArray
 from PIL import Image
 
 from .faces import Box
 from .images import MAX_PIXELS, Source, load_reduced
 from .pixels import to_rgb
 
-Pixels = NDArray[numpy.uint8]
+if TYPE_CHECKING:
+    # At run time numpy.typing would cost every start 10 ms.
+    from numpy.typing import NDArray
+
+    Pixels: TypeAlias = NDArray[numpy.uint8]
+
 Size = tuple[int, int]
 
-# A JPEG of more pixels than this is decoded smaller, unless a face in it needs the rest. 32 million
-# are 128 MB as Pillow keeps RGB: a phone's photo is decoded whole, a 100-megapixel one by halves.
-_WHOLE_PIXELS = 32_000_000
+# A JPEG whose faces are to be encoded is decoded at the smallest scale that leaves this many pixels,
+# unless a face in it needs the rest. Scales halve, so one of up to 32 million (128 MB as Pillow keeps
+# RGB) is decoded whole, as a phone's photo is, and one of 100 million at a half.
+_ENOUGH_PIXELS = 8_000_000
 
 # dlib's image pyramid goes down in steps of 5/6 (`pyramid_down<6>`). A big image is reduced by a
 # power of it, so that detection meets (nearly) the levels that it would meet in the full image, and
@@ -101,7 +107,7 @@ def photo(
     """Take `source`, decoding no more of it than detection, or detection and encoding, need."""
     if isinstance(source, Image.Image):
         return Photo(to_rgb(source), source.size)
-    enough = max(max_detection_pixels, _WHOLE_PIXELS) if encode else max_detection_pixels
+    enough = max(max_detection_pixels, _ENOUGH_PIXELS) if encode else max_detection_pixels
     image, size = load_reduced(source, enough, max_pixels=max_pixels)
     return Photo(image, size, lambda: load_reduced(source, max_pixels, max_pixels=max_pixels)[0])
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy
 
 from .faces import Box, Point, Pose, Quality, Reason
 from .landmarks import Chip
-from .photo import Pixels, Size
+from .photo import Size
+
+if TYPE_CHECKING:
+    from .photo import Pixels
 
 # Below these an encoding has moved by 0.2 and more from that of the same face unspoiled, a third of
 # the 0.6 that separates two people (measured: docs/faceengine.md, "Quality").

@@ -19,12 +19,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlib
 import numpy
 
-from .photo import Pixels, Size
+from .photo import Size
+
+if TYPE_CHECKING:
+    from .photo import Pixels
 
 # Between levels, and round all of them (input_rgb_image_pyramid's defaults).
 _PADDING = 10

@@ -111,6 +111,12 @@ class DecodingTest(unittest.TestCase):
         image, size = load_reduced(data, 100_000, max_pixels=10**7)
         self.assertEqual((image.size, size), ((400, 300), (1600, 1200)))
 
+    def test_a_phones_photo_is_decoded_whole_and_a_hundred_megapixels_are_not(self) -> None:
+        for size, scale in (((4032, 3024), 1), ((8000, 4100), 0.5)):
+            data = pictures.encoded(Image.new("L", size))
+            decoded = photo(data, max_detection_pixels=10**6, encode=True)
+            self.assertEqual(decoded.scale, scale)
+
     def test_small_faces_of_a_reduced_image_are_cut_from_the_whole(self) -> None:
         image = pictures.canvas(2400, 1600, "obama.jpg", "biden.jpg", share=0.5)
         data = pictures.encoded(image, quality=92)
