@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--interval-ms", type=float, default=200.0, help="between two events")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    _allow_sockets(options.listeners)
+    allow_sockets(options.listeners)
     result = measure(options.listeners, options.events, options.interval_ms / 1000)
     for name, value in asdict(result).items():
         print(f"{name:<26}{value:>12.1f}" if isinstance(value, float) else f"{name:<26}{value:>12}")
@@ -222,7 +222,7 @@ def _first_frame(data: bytes) -> tuple[int, int, int] | None:
 
 def listen(pipe: Connection, port: int, count: int, events: int) -> None:
     """The listeners' process: connect all, report; note when each frame ends, report."""
-    _allow_sockets(count)
+    allow_sockets(count)
     started = time.monotonic()
     listeners = [_Listener(port) for _ in range(count)]
     selector = selectors.DefaultSelector()
@@ -250,7 +250,7 @@ def _arrivals(
     return arrivals, frame_bytes
 
 
-def _allow_sockets(count: int) -> None:
+def allow_sockets(count: int) -> None:
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < count + 100:
         raise SystemExit(f"only {hard} files may be open here: too few for {count} listeners")

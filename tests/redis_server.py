@@ -56,6 +56,12 @@ class RedisServer:
         self.close()
 
     @property
+    def pid(self) -> int:
+        """The process, which must run."""
+        assert self._process is not None, "Redis is not running"
+        return self._process.pid
+
+    @property
     def url(self) -> str:
         """Address for `CACHE_BACKEND_URL`; the same after every restart."""
         return f"redis://127.0.0.1:{self.port}/0"

@@ -1,0 +1,36 @@
+"""What the benchmarks share: rows of one table, percentiles, and the JSON beside it."""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of a table. `goal` and `note` say what was hoped for and how it was measured."""
+
+    what: str
+    value: float
+    unit: str
+    goal: str = ""
+    note: str = ""
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The nearest-rank percentile: one of `values`, never something between two."""
+    ranked = sorted(values)
+    return ranked[max(0, math.ceil(percent / 100 * len(ranked)) - 1)]
+
+
+def show(figures: Iterable[Figure], file: Path | None) -> None:
+    """Print each figure as it comes, then write all of them to `file`."""
+    shown = []
+    for figure in figures:
+        shown.append(figure)
+        value = f"{figure.value:,.2f}" if abs(figure.value) < 100 else f"{figure.value:,.0f}"
+        line = f"{figure.what:<58}{value:>10} {figure.unit:<9}{figure.goal:<16}{figure.note}"
+        print(line.rstrip(), flush=True)
+    if file:
+        file.write_text(json.dumps([asdict(figure) for figure in shown], indent=2) + "\n")
