@@ -267,7 +267,7 @@ def _tell(service: Stack, took_s: float) -> None:
         f"""
 Faces is ready at {url} (after {took_s:.1f} s).
 
-  try it:  curl -F image=@photo.jpg {url}/image/
+  try it:  curl -F image=@docs/pictures/people.jpg {url}/image/
   stop:    Ctrl-C, or kill {os.getpid()}
   kept in: {service.storage}
 """

@@ -32,7 +32,8 @@ class RunningTests(unittest.TestCase):
         port = self.service.environ["FACES_PORT"]
         self.assertIn(f"Faces is ready at http://localhost:{port}", self.service.output)
         self.assertIn(
-            f"curl -F image=@photo.jpg http://localhost:{port}/image/", self.service.output
+            f"curl -F image=@docs/pictures/people.jpg http://localhost:{port}/image/",
+            self.service.output,
         )
         self.assertIn("Ctrl-C", self.service.output)
 
