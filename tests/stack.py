@@ -12,6 +12,7 @@ server, and nginx if asked for. Everything ends with the context, also when a te
 import atexit
 import os
 import random
+import re
 import signal
 import socket
 import sqlite3
@@ -43,6 +44,9 @@ ENDED: Final = ("done", "failed")
 # Retries and sweeps at the pace of a test. What `.env` says does not count here.
 _PACE: Final = {"FACES_RETRY_DELAY_S": "0.05", "FACES_SWEEP_INTERVAL_S": "0.2"}
 
+# Of the environment's own settings these hold for tests too: where the converted models lie.
+_KEPT: Final = ("FACES_MODEL_CACHE",)
+
 # Below the ports that the kernel gives to clients: one of those may take a port that is free for
 # a moment while its server is started again.
 _PORTS: Final = range(15_000, 32_000)
@@ -53,7 +57,7 @@ _REQUEST_TIMEOUT_S: Final = 30.0
 
 
 class Stack:
-    """One running service. `settings` override default.env; `nginx_rules` go into its `server`."""
+    """One running service. `settings` override default.env, `nginx_values` nginx's directives."""
 
     def __init__(
         self,
@@ -61,15 +65,16 @@ class Stack:
         workers: int = 2,
         wsservers: int = 1,
         nginx: bool = False,
-        nginx_rules: str = "",
+        nginx_values: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self._folder: Final = tempfile.TemporaryDirectory(prefix="faces-stack-")
         self.storage: Final = Path(self._folder.name, "storage")
         self.logs: Final = Path(self._folder.name, "logs")
+        self.temporary: Final = Path(self._folder.name, "tmp")
         self.redis: Final = RedisServer()
         self._has_nginx: Final = nginx
-        self._nginx_rules: Final = nginx_rules
+        self._nginx_values: Final = dict(nginx_values or {})
         self._workers: Final = workers
         self._settings: Final = dict(settings or {})
         ports = free_ports(2 + wsservers)
@@ -103,8 +108,8 @@ class Stack:
         """Start everything for the first time and wait until an upload would be processed."""
         # Also when the interpreter ends without leaving the context, as on Ctrl-C.
         atexit.register(self.close)
-        self.storage.mkdir()
-        self.logs.mkdir()
+        for folder in (self.storage, self.logs, self.temporary):
+            folder.mkdir()
         self.redis.start()
         self.environ = self._environment()
         self._prepare()
@@ -240,6 +245,14 @@ class Stack:
         media = self.storage / "media"
         return {str(file.relative_to(media)) for file in media.rglob("*") if not file.is_dir()}
 
+    def temporary_files(self) -> set[str]:
+        """What lies where the processes put bodies of requests while they read them."""
+        folders = (self.temporary, self.storage / "run" / "nginx")
+        every = [file for folder in folders for file in folder.rglob("*")]
+        # Not of requests: nginx's own, and a note that the runtime of the models leaves behind.
+        known = ("nginx.pid", ".ses")
+        return {file.name for file in every if file.is_file() and file.name not in known}
+
     def log_tails(self) -> str:
         """The end of what every process has printed."""
         return "\n".join(process.tail() for process in self.processes())
@@ -279,6 +292,12 @@ class Stack:
         return {
             **os.environ,
             **environment.defaults(),
+            **(
+                {"FACES_MODEL_CACHE": cache}
+                if (cache := os.environ.get("FACES_MODEL_CACHE"))
+                else {}
+            ),
+            "TMPDIR": str(self.temporary),
             "STORAGE_DIR": str(self.storage),
             "CACHE_BACKEND_URL": self.redis.url,
             "SERVICE_URL": self.url,
@@ -316,7 +335,7 @@ class Stack:
             self.wsservers.append(process)
         if self._has_nginx:
             configs.write(service, connections=1024)
-            self._add_nginx_rules(service.run / "nginx.conf")
+            self._change_nginx(service.run / "nginx.conf")
             self.nginx = self._process("nginx", *commands["nginx"])
 
     def _process(
@@ -331,10 +350,12 @@ class Stack:
             stop_signal=stop_signal,
         )
 
-    def _add_nginx_rules(self, path: Path) -> None:
-        text, mark = path.read_text(), "    server {\n"
-        assert mark in text, "nginx.conf is written in another way now"
-        path.write_text(text.replace(mark, f"{mark}{self._nginx_rules}\n"))
+    def _change_nginx(self, path: Path) -> None:
+        text = _with_includes(path.read_text())
+        for name, value in self._nginx_values.items():
+            text, count = re.subn(rf"(?m)^(\s*){name}\s[^;]*;", rf"\1{name} {value};", text)
+            assert count, f"nothing in nginx's configuration says {name}"
+        path.write_text(text)
 
     def _is_ready(self, url: str) -> bool:
         ended = [process.name for process in self.processes() if not process.is_running]
@@ -343,6 +364,13 @@ class Stack:
             return self.request("GET", url, timeout=5).status_code == 200
         except requests.RequestException:
             return False
+
+
+def _with_includes(text: str) -> str:
+    """nginx's configuration in one piece."""
+    return re.sub(
+        r'include "([^"]+)";', lambda match: _with_includes(Path(match[1]).read_text()), text
+    )
 
 
 def free_ports(count: int) -> list[int]:

@@ -2,11 +2,12 @@
 
 import errno
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 from django.db import OperationalError
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -45,6 +46,19 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
 
 def _disk_is_full(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def read_only(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """For views outside REST framework: other methods than GET and HEAD get 405, as JSON."""
+
+    @wraps(view)
+    def answer(request: HttpRequest) -> HttpResponse:
+        if request.method in ("GET", "HEAD"):
+            return view(request)
+        detail = f'Method "{request.method}" not allowed.'
+        return JsonResponse({"detail": detail}, status=405, headers={"Allow": "GET, HEAD"})
+
+    return answer
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:

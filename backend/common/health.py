@@ -9,11 +9,11 @@ import redis
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
 from rq import Worker
 from rq.serializers import JSONSerializer
 
 from backend.common import connections, queues
+from backend.common.errors import read_only
 
 logger = logging.getLogger(__name__)
 
@@ -22,14 +22,14 @@ WORKER_SILENT_S: Final = 45
 
 
 @never_cache
-@require_safe
+@read_only
 def healthcheck(request: HttpRequest) -> HttpResponse:
     """`OK`: this process answers. Asks nobody else: Redis going must not restart the backend."""
     return HttpResponse("OK", content_type="text/plain")
 
 
 @never_cache
-@require_safe
+@read_only
 def readiness(request: HttpRequest) -> JsonResponse:
     """200 when an upload would be processed now, else 503; tells which part is missing."""
     parts = {name: _state(name, check) for name, check in _CHECKS.items()}

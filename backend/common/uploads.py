@@ -32,11 +32,12 @@ class ImageUploadField(serializers.FileField):
 
     def get_value(self, dictionary: Any) -> Any:
         files = dictionary.getlist(self.field_name) if hasattr(dictionary, "getlist") else []
-        if len(files) > 1:
-            self.fail("many")
-        return super().get_value(dictionary)
+        # What is raised here would be nobody's error; `to_internal_value` speaks for the field.
+        return files if len(files) > 1 else super().get_value(dictionary)
 
     def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, list):
+            self.fail("many")
         file = super().to_internal_value(data)
         if file.size > settings.FACES_MAX_UPLOAD_BYTES:
             raise TooLarge(f"At most {settings.FACES_MAX_UPLOAD_BYTES} bytes are accepted.")
