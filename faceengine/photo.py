@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 
-# A JPEG whose faces are to be encoded is decoded at the smallest scale that leaves this many pixels,
-# unless a face in it needs the rest. Scales halve, so one of up to 32 million (128 MB as Pillow keeps
-# RGB) is decoded whole, as a phone's photo is, and one of 100 million at a half.
+# A JPEG whose faces are to be encoded is decoded at the smallest scale that leaves this many
+# pixels, unless a face in it needs the rest. Scales halve, so one of up to 32 million (128 MB as
+# Pillow keeps RGB) is decoded whole, as a phone's photo is, and one of 100 million at a half.
 _ENOUGH_PIXELS = 8_000_000
 
 # dlib's image pyramid goes down in steps of 5/6 (`pyramid_down<6>`). A big image is reduced by a
