@@ -12,9 +12,9 @@
 
 namespace {
 
-constexpr long PIXEL_PAD = 64;  // bytes readable past a row, for vectors
+constexpr long PIXEL_PAD = 64;  // bytes past a row that vectors may read or write
 
-// An RGB image as three planes of bytes, each row readable PIXEL_PAD bytes past its end.
+// An RGB image as three planes of bytes, each row with PIXEL_PAD bytes behind it.
 class Image {
 public:
     long height = 0, width = 0;
@@ -51,14 +51,14 @@ void split_channels(const uint8_t* rgb, const Image& image) {
 // added up in single precision, and the last few in double; what x becomes decides single pixels.
 struct Columns {
     static constexpr int GROUP = 8;
-    long count, single;               // all columns; those in single precision, a multiple of four
+    long single;                      // columns in single precision, a multiple of four
     std::vector<long> left;           // of the pixel pair, all columns
     Memory<float> share;              // of the right pixel: single precision columns
     std::vector<double> exact_share;  // of the right pixel: the others
     std::vector<uint8_t> shuffles;    // a group: 8 offsets of left pixels, 8 of right, from its first left
     bool shuffled = true;             // whether every group's pixels lie within 16 bytes
 
-    Columns(long from, long to) : count(to), left(to), share(round_up(to, 64)) {
+    Columns(long from, long to) : left(to), share(round_up(to, 64)) {
         const double scale = (from - 1) / double(std::max(to - 1, 1L));
         share.zero(round_up(to, 64));
         const float step = float(4 * scale);
