@@ -35,6 +35,7 @@ FACES_REQUIRE_API_KEY = env.flag("FACES_REQUIRE_API_KEY")
 FACES_REQUEST_RATE = env.rate("FACES_REQUEST_RATE")
 FACES_UPLOAD_RATE = env.rate("FACES_UPLOAD_RATE")
 FACES_UPLOAD_BYTES_RATE = env.rate("FACES_UPLOAD_BYTES_RATE")
+FACES_LOGIN_RATE = env.rate("FACES_LOGIN_RATE")
 FACES_MAX_PENDING = env.number("FACES_MAX_PENDING", at_least=1)
 FACES_MAX_BACKLOG = env.number("FACES_MAX_BACKLOG", at_least=1)
 FACES_FEED_TOKEN_LIFETIME_S = env.number("FACES_FEED_TOKEN_LIFETIME_S", at_least=1)
@@ -58,8 +59,12 @@ FACES_RETENTION_DAYS = env.number("FACES_RETENTION_DAYS")
 
 # --- What follows is not for changing by the environment.
 INSTALLED_APPS = [
+    "backend.clients.admin_site.FacesAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
     "rest_framework",
     "rest_framework_api_key",
     "backend.common",
@@ -73,9 +78,40 @@ MIDDLEWARE = [
     "backend.common.request_metrics.MetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# Only the admin has sessions. Several services on one host would share cookies of the usual names.
+SESSION_COOKIE_NAME = "faces_session"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SERVICE_URL.startswith("https://")
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_NAME = "faces_csrf"
+# What ends TLS may be in front of nginx: Django sees http where the browser says https.
+CSRF_TRUSTED_ORIGINS = [SERVICE_URL]
+# In the browser until they are shown, and nowhere here: a new key is shown as a message.
+MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+X_FRAME_OPTIONS = "DENY"
 
 ROOT_URLCONF = "backend.urls"
 WSGI_APPLICATION = "backend.wsgi.application"
@@ -170,5 +206,7 @@ LOGGING = {
         "rq": {"level": "WARNING"},
         # The access log of nginx tells what was asked; a 4xx is the caller's business.
         "django.request": {"level": "ERROR"},
+        # So is a wrong Host or a form of a thousand fields, each logged with its traceback.
+        "django.security": {"level": "CRITICAL"},
     },
 }
