@@ -151,7 +151,8 @@ USE_I18N = False
 MEDIA_ROOT = STORAGE_DIR / "media"
 MEDIA_URL = "/static/"
 STATIC_ROOT = STORAGE_DIR / "staticfiles"
-STATIC_URL = "/static/"
+# Not below /static/, where the contract has the results.
+STATIC_URL = "/assets/"
 # Most photos are smaller and need no temporary file; nginx has the whole body before we see it.
 FILE_UPLOAD_MAX_MEMORY_SIZE = 8 << 20
 FILE_UPLOAD_PERMISSIONS = 0o640

@@ -66,6 +66,12 @@ class Listener:
             time.sleep(_POLL_S)
         return self.frames
 
+    def wait_closed(self, timeout_s: float = 20) -> ConnectionClosed:
+        """How the server closed the connection, once it did."""
+        self._thread.join(timeout_s)
+        assert self.closed_by_server is not None, f"still connected after {timeout_s} s"
+        return self.closed_by_server
+
     def close(self) -> None:
         """Leave."""
         self._closing = True

@@ -38,6 +38,7 @@ from tools import configs
 from tools import stack as launcher
 from wire import environment
 from wire.events import STREAM, Entry, from_entry
+from wire.feeds import REVOKED_FIELD
 
 ENDED: Final = ("done", "failed")
 
@@ -209,13 +210,18 @@ class Stack:
     def wait_ended(self, ids: Iterable[str], timeout_s: float = 60) -> dict[str, dict[str, Any]]:
         """The status resources of `ids`, once each is done or failed."""
         wanted = list(ids)
+        self.wait_until_ended(wanted, timeout_s)
+        return {id: self.status(id) for id in wanted}
+
+    def wait_until_ended(self, ids: Iterable[str], timeout_s: float = 60) -> None:
+        """Return once each of `ids` is done or failed, or gone, by what the database says."""
+        wanted = list(ids)
 
         def ended() -> bool:
             rows = self.submissions()
             return all(rows[id]["status"] in ENDED for id in wanted if id in rows)
 
         wait_until(ended, f"{len(wanted)} submissions end", timeout_s)
-        return {id: self.status(id) for id in wanted}
 
     def listen(self, query: str = "outcomes=all", *, instance: int = 0) -> Listener:
         """A listener at /faces: through nginx if there is one, else at the given instance."""
@@ -225,9 +231,10 @@ class Stack:
     # --- behind the doors
 
     def events(self) -> list[Entry]:
-        """All that is in the stream of events, oldest first."""
+        """All events in the stream, oldest first; revocations of keys are none."""
         with self.redis.client() as client:
-            return [from_entry(id, fields) for id, fields in client.xrange(STREAM)]
+            entries = client.xrange(STREAM)
+        return [from_entry(id, fields) for id, fields in entries if REVOKED_FIELD not in fields]
 
     def query(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """Rows of the database, as dictionaries."""
