@@ -30,9 +30,12 @@ def text(name: str, *, choices: tuple[str, ...] = ()) -> str:
     return value
 
 
-def words(name: str) -> list[str]:
-    """A list separated by commas; spaces and empty items do not count."""
-    return [word.strip() for word in text(name).split(",") if word.strip()]
+def words(name: str, *, choices: tuple[str, ...] = ()) -> list[str]:
+    """A list separated by commas, each of `choices` if any are given; empty items do not count."""
+    found = [word.strip() for word in text(name).split(",") if word.strip()]
+    if choices and (not found or not set(found) <= set(choices)):
+        raise ImproperlyConfigured(f"{name} is {text(name)!r}: list some of {', '.join(choices)}")
+    return found
 
 
 def flag(name: str) -> bool:

@@ -45,6 +45,8 @@ FACES_URL_LIFETIME_S = env.number("FACES_URL_LIFETIME_S", at_least=1)
 FACES_DETECTOR = env.text("FACES_DETECTOR", choices=("hog", "cnn"))
 FACES_MAX_DETECTION_PIXELS = env.number("FACES_MAX_DETECTION_PIXELS", at_least=10_000)
 FACES_MODEL_CACHE = env.text("FACES_MODEL_CACHE")
+FACES_PROVIDERS = env.words("FACES_PROVIDERS", choices=("cpu", "cuda", "openvino"))
+FACES_ENGINE_THREADS = env.number("FACES_ENGINE_THREADS", at_least=1)
 
 # --- Workers
 FACES_WORKERS = env.number("FACES_WORKERS")

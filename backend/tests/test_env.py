@@ -42,6 +42,14 @@ class EnvTests(SimpleTestCase):
     def test_words_are_separated_by_commas(self) -> None:
         self.assertEqual(reading(" a, b ,,c", env.words), ["a", "b", "c"])
 
+        def read(name: str) -> list[str]:
+            return env.words(name, choices=("cpu", "cuda"))
+
+        self.assertEqual(reading("cuda,cpu", read), ["cuda", "cpu"])
+        for nonsense in ("", "gpu", "cpu,gpu"):
+            with self.subTest(nonsense):
+                self.refuses(nonsense, read)
+
     def test_an_address_needs_a_scheme_and_a_host(self) -> None:
         def read(name: str) -> str:
             return env.url(name, schemes=("http", "https"))
