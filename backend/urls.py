@@ -1,6 +1,8 @@
 """Where each path goes. Every path answers with and without its trailing slash."""
 
+from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.generic import RedirectView
 
 from backend.common import health
 from backend.common.metrics_page import MetricsView
@@ -8,6 +10,8 @@ from backend.common.metrics_page import MetricsView
 urlpatterns = [
     re_path(r"^healthcheck/?$", health.healthcheck),
     re_path(r"^readiness/?$", health.readiness),
+    re_path(r"^admin$", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
     re_path(r"^metrics/?$", MetricsView.as_view(), name="metrics"),
     path("", include("backend.clients.urls")),
     path("", include("backend.submissions.urls")),

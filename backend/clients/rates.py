@@ -5,6 +5,7 @@ Counted in Redis, for each client and each address; without Redis nobody is turn
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Iterator
@@ -39,6 +40,12 @@ class _Rate(BaseThrottle):
     def cost(self, request: Request) -> int:
         return 1
 
+    def who(self, request: Request) -> Iterator[str]:
+        """Those that the request counts for, as parts of keys."""
+        yield f"address={address(request)}"
+        if not caller.of(request).is_anonymous:
+            yield f"client={caller.of(request).client_id}"
+
     def allow_request(self, request: Request, view: APIView) -> bool:
         limit = self.limit()
         if limit is None:
@@ -46,7 +53,7 @@ class _Rate(BaseThrottle):
         most, self.window_s = limit
         try:
             # Every count is raised, also when one is over: asking again must not be free.
-            counts = [self._raise_count(who, self.cost(request)) for who in _who(request)]
+            counts = [self._raise_count(who, self.cost(request)) for who in self.who(request)]
         except RedisError as error:
             logger.warning("%s are not counted, Redis is out of reach: %s", self.name, error)
             return True
@@ -94,7 +101,16 @@ def address(request: Request) -> str:
     return str(request.META.get("HTTP_X_REAL_IP") or request.META.get("REMOTE_ADDR", ""))
 
 
-def _who(request: Request) -> Iterator[str]:
-    yield f"address={address(request)}"
-    if not caller.of(request).is_anonymous:
-        yield f"client={caller.of(request).client_id}"
+class LoginRate(_Rate):
+    """Attempts to log in to the admin, from one address and for one name."""
+
+    name = "logins"
+
+    def limit(self) -> tuple[int, int] | None:
+        return settings.FACES_LOGIN_RATE
+
+    def who(self, request: Request) -> Iterator[str]:
+        yield f"address={address(request)}"
+        # Hashed, for it may be any text.
+        name = request.POST.get("username", "")
+        yield f"name={hashlib.sha256(name.encode()).hexdigest()}"

@@ -54,6 +54,7 @@ class Status(models.TextChoices):
     QUEUED ──claimed by a worker──▶ PROCESSING ──▶ DONE
        ▲                                │
        └──failed for now, or lost───────┴──▶ FAILED   for good, or tried too often
+    QUEUED ◀──somebody asked to try again────────┘
     """
 
     QUEUED = "queued"
@@ -112,6 +113,15 @@ class Work(models.Model):
     def fail(self, reason: str) -> bool:
         """PROCESSING → FAILED; False if the claim is no longer ours."""
         return self._leave(status=Status.FAILED, processed_at=timezone.now(), reason=reason[:500])
+
+    def start_again(self, **forgotten: Any) -> bool:
+        """FAILED → QUEUED, as if it were new; False if it is in another state by now."""
+        failed = type(self)._default_manager.filter(pk=self.pk, status=Status.FAILED)
+        new = {"status": Status.QUEUED, "attempts": 0, "reason": "", "processed_at": None}
+        if not failed.update(**new, due_at=timezone.now(), **forgotten):
+            return False
+        self.refresh_from_db()
+        return True
 
     def enqueue(self) -> bool:
         """Tell the queue; False if it is out of reach, and then the sweep will."""

@@ -68,6 +68,21 @@ def publish(submission: Submission) -> bool:
     return events.publish(submission, boxes=boxes(submission))
 
 
+def retry(submission: Submission) -> bool:
+    """Try a failed submission again; False if it has not failed. Raises `redis.RedisError`.
+
+    Its event goes first: an outcome is told once, and now there will be another.
+    """
+    if submission.status != Status.FAILED:
+        return False
+    events.erase(submission)
+    if not submission.start_again(event_id=""):
+        return False
+    logger.info("tried again submission=%s", submission.pk)
+    submission.enqueue()
+    return True
+
+
 def erase(submission: Submission) -> None:
     """Delete a submission for good: job, event, files, row, analysis. Raises `redis.RedisError`.
 
