@@ -100,6 +100,8 @@ def model_file(name: str) -> Path:
 
 def session(file: str, digest: str, name: str, build: Callable[[bytes], bytes]) -> Any:
     """An ONNX Runtime session of the model `name`, built from dlib's `file` of SHA-256 `digest`."""
+    # It would tell its makers of this machine and of every session, by an upload in the background.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     from .models.cache import converted

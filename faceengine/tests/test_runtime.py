@@ -44,6 +44,15 @@ class ImportTest(unittest.TestCase):
         )
         self.assertEqual(python(script), "[]")
 
+    def test_the_runtime_leaves_no_mark_for_its_telemetry(self) -> None:
+        """It keeps a number for this machine in the home folder before it reports to its makers."""
+        with tempfile.TemporaryDirectory() as home:
+            environ = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+            environ |= {"HOME": home, "XDG_CACHE_HOME": f"{home}/.cache"}
+            script = "import faceengine; faceengine.load()"
+            subprocess.run([sys.executable, "-c", script], check=True, env=environ)
+            self.assertEqual([path for path in Path(home).rglob("*deviceid*")], [])
+
     def test_every_public_name_is_there(self) -> None:
         for name in faceengine.__all__:
             self.assertIsNotNone(getattr(faceengine, name))
