@@ -27,7 +27,7 @@ COPY tests tests
 RUN python -m tests.photos
 
 FROM python:3.11-slim-bookworm AS app
-RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent faces \
+RUN useradd --uid 10001 --create-home faces \
  && install -d -o faces -g faces /data /data/media
 WORKDIR /app
 ENV PATH=/app/.venv/bin:$PATH \
