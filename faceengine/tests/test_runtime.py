@@ -51,7 +51,7 @@ class ImportTest(unittest.TestCase):
             environ |= {"HOME": home, "XDG_CACHE_HOME": f"{home}/.cache"}
             script = "import faceengine; faceengine.load()"
             subprocess.run([sys.executable, "-c", script], check=True, env=environ)
-            self.assertEqual([path for path in Path(home).rglob("*deviceid*")], [])
+            self.assertEqual(list(Path(home).rglob("*deviceid*")), [])
 
     def test_every_public_name_is_there(self) -> None:
         for name in faceengine.__all__:
