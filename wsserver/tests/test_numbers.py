@@ -62,3 +62,10 @@ class NumbersTests(ServerTestCase):
             await numbers.tell()
         self.assertEqual(self.counted(metrics.FRAMES_SENT), 5)
         self.assertEqual(self.counted(metrics.SLOW_DROPPED), 2)
+
+    async def test_a_listener_that_reads_too_slowly_is_counted(self) -> None:
+        settings = {"publish_s": 0.02, "send_buffer_bytes": 4096}
+        async with self.serving(**settings) as address, listening(address, max_queue=1):
+            for _ in range(40):
+                self.publish(padding=100_000)
+            await self.eventually(lambda: self.counted(metrics.SLOW_DROPPED), 1)

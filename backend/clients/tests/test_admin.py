@@ -1,6 +1,9 @@
 """The admin: its door, clients, keys, the audit trail."""
 
+import os
 import re
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -10,11 +13,12 @@ from django.contrib.messages import get_messages
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.test import Client as Browser
-from django.test import TestCase, override_settings
+from django.test import SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
 
 from backend.clients import authentication, services
 from backend.clients.models import ApiKey, AuditEntry, Client
+from wire.environment import ROOT
 
 _PASSWORD = "correct horse battery"
 
@@ -251,3 +255,18 @@ class AuditAdminTests(AdminCase):
             self.assertEqual(self.client.post(path, {"actor": "x"}).status_code, 403, path)
         self.act("clients/auditentry", "delete_selected", entry, post="yes")
         self.assertEqual(AuditEntry.objects.get().actor, "somebody")
+
+
+class SettingTests(SimpleTestCase):
+    def secure(self, service_url: str) -> str:
+        names = "s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE, s.CSRF_TRUSTED_ORIGINS"
+        code = f"from backend import settings as s; print({names})"
+        environ = {**os.environ, "SERVICE_URL": service_url}
+        run = subprocess.run(
+            [sys.executable, "-c", code], env=environ, capture_output=True, cwd=ROOT
+        )
+        return run.stdout.decode().strip()
+
+    def test_cookies_travel_by_https_alone_where_the_service_does(self) -> None:
+        for url, secure in (("https://faces.example", True), ("http://localhost:8282", False)):
+            self.assertEqual(self.secure(url), f"{secure} {secure} ['{url}']")
