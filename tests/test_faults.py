@@ -362,7 +362,7 @@ class SameBytesTests(StackCase):
         sha256 = self.stack.submissions()[ids[0]]["sha256"]
         rows = self.stack.query("SELECT * FROM analysis_analysis WHERE sha256 = ?", sha256)
         self.assertEqual(len(rows), 1)
-        self.assertEqual(self.computed(sha256), 1)
+        self.assertEqual(self.computed(rows[0]["id"]), 1)
         faces = self.stack.query("SELECT * FROM analysis_face WHERE analysis_id = ?", rows[0]["id"])
         self.assertEqual(len(faces), 2)
 
@@ -371,11 +371,11 @@ class SameBytesTests(StackCase):
         ids = [self.stack.upload(image), self.stack.upload(image)]
         for id in ids:
             self.stack.wait_in_work(id)
-        holder = self.stack.query("SELECT claimed_by FROM analysis_analysis WHERE state != 'done'")
+        holder = self.stack.query("SELECT claimed_by FROM analysis_analysis WHERE claimed_by != ''")
         os.kill(int(holder[0]["claimed_by"].rsplit("/", 2)[1]), 9)
         resources = self.assert_each_ended_once(ids)
         self.assertEqual({each["status"] for each in resources.values()}, {"done"})
 
-    def computed(self, sha256: str) -> int:
-        """How often the workers say that they looked for the faces of these bytes."""
-        return self.stack.pool.output().count(f"computed sha256={sha256}")
+    def computed(self, analysis: int) -> int:
+        """How often the workers say that they looked for the faces of this analysis."""
+        return self.stack.pool.output().count(f"computed analysis={analysis} ")
