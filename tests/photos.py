@@ -1,4 +1,4 @@
-"""The real faces of the tests: the photographs that `face_recognition`'s source distribution carries.
+"""The real faces of the tests: photographs of the source distribution of `face_recognition`.
 
 No photograph of a person lives in this repository. `python -m tests.photos` fetches the archive,
 pinned by hash in `requirements/oracle.txt`, with pip and unpacks it into `.cache/photos/`.
