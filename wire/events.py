@@ -110,6 +110,7 @@ class Entry(TypedDict):
     event_id: str
     owner: str
     submission_id: str
+    processed_at: str
     outcome: Outcome
     frame: str
 
@@ -125,13 +126,14 @@ def from_entry(event_id: str, fields: Mapping[str, str]) -> Entry:
         owner = fields["owner"]
     except (KeyError, ValueError) as error:
         raise ValueError(f"stream entry {event_id} is not an event: {error!r}") from error
-    if not isinstance(event, dict):
+    if not isinstance(event, dict) or not isinstance(event.get("processed_at"), str):
         raise ValueError(f"stream entry {event_id} is not an event: {type(event).__name__}")
     frame = json.dumps({**cast(Event, event), "event_id": event_id})
     return {
         "event_id": event_id,
         "owner": owner,
         "submission_id": submission_id,
+        "processed_at": event["processed_at"],
         "outcome": outcome,
         "frame": frame,
     }

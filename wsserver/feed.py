@@ -150,6 +150,8 @@ class Feed:
         except ValueError as error:
             logger.warning("skipped: %s", error)
             return
-        place = self._remembered.place_of(entry["submission_id"])
+        # Tried again by hand, a submission ends once more, at another time.
+        ending = f"{entry['submission_id']} {entry['processed_at']}"
+        place = self._remembered.place_of(ending)
         if raw.event_id[0] >= self._history_before_ms:
             self._on_news(News(raw.event_id, entry, first_place=place))

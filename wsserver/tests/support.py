@@ -23,6 +23,8 @@ from wire.feeds import ANONYMOUS_OWNER, signing_key
 from wsserver.service import Settings, running
 from wsserver.tokens import Gate
 
+ENDED_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
 PATIENCE_S: Final = 10.0
 """How long a test waits for what must come."""
 
@@ -84,11 +86,12 @@ class ServerTestCase(unittest.IsolatedAsyncioTestCase):
         at: str = "*",
         padding: int = 0,
         owner: str = ANONYMOUS_OWNER,
+        ended_at: datetime = ENDED_AT,
     ) -> str:
         """Add an event as the workers do; returns the submission's id."""
         submission_id = submission_id or str(uuid4())
         entry: dict[Any, Any] = dict(
-            to_entry(event_of(submission_id, outcome, padding), owner=owner)
+            to_entry(event_of(submission_id, outcome, padding, ended_at), owner=owner)
         )
         event_id = self.redis.xadd(STREAM, entry, id=at)
         self.redis.set(
@@ -131,15 +134,16 @@ class ServerTestCase(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((await received(client))["submission_id"], marker)
 
 
-def event_of(submission_id: str, outcome: Outcome, padding: int = 0) -> Any:
-    """An event with two faces, or none."""
-    now = datetime.now(UTC)
+def event_of(
+    submission_id: str, outcome: Outcome, padding: int = 0, ended_at: datetime = ENDED_AT
+) -> Any:
+    """An event with two faces, or none. Told again, an ending has the same time."""
     box: Any = {"top": 1, "right": 20, "bottom": 30, "left": 4}
     return build_event(
         submission_id=submission_id,
         outcome=outcome,
-        created_at=now,
-        processed_at=now,
+        created_at=ended_at,
+        processed_at=ended_at,
         boxes=[box, box] if outcome is Outcome.FACES else [],
         image_url=f"http://localhost:8282/static/{'x' * padding}{submission_id}.jpg",
         reason="unreadable" if outcome is Outcome.FAILED else None,

@@ -1,10 +1,12 @@
 """Redis stops, dies, forgets, comes back: no event and no client is lost."""
 
 import asyncio
+from datetime import timedelta
 from uuid import uuid4
 
 from wire.events import STREAM
 from wsserver.tests.support import (
+    ENDED_AT,
     PATIENCE_S,
     ServerTestCase,
     http,
@@ -51,6 +53,13 @@ class RedisFaults(ServerTestCase):
                 self.publish(submission_id=submission_id)
             new = [self.publish() for _ in range(2)]
             self.assertEqual(await received_ids(alice, 2), new)
+
+    async def test_a_submission_tried_again_is_told_again(self) -> None:
+        async with self.serving() as address, listening(address) as alice:
+            id = self.publish()
+            later = ENDED_AT + timedelta(seconds=1)
+            self.publish(submission_id=id, ended_at=later)
+            self.assertEqual(await received_ids(alice, 2), [id, id])
 
     async def test_history_that_is_added_again_is_sent_to_nobody(self) -> None:
         old = [self.publish() for _ in range(5)]
