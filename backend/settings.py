@@ -10,8 +10,8 @@ SECRET_KEY = env.text("DJANGO_SECRET_KEY")
 DEBUG = env.flag("DJANGO_DEBUG")
 ALLOWED_HOSTS = env.words("DJANGO_ALLOWED_HOSTS")
 SERVICE_URL = env.url("SERVICE_URL", schemes=("http", "https"))
-LOG_FORMAT = env.text("FACES_LOG_FORMAT", choices=logs.FORMATS)
 LOG_LEVEL = env.text("FACES_LOG_LEVEL", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+LOG_FORMAT = env.text("FACES_LOG_FORMAT", choices=logs.FORMATS)
 FACES_SENTRY_DSN = env.text("FACES_SENTRY_DSN")
 
 # --- Where things are kept
@@ -48,6 +48,12 @@ FACES_MODEL_CACHE = env.text("FACES_MODEL_CACHE")
 FACES_PROVIDERS = env.words("FACES_PROVIDERS", choices=("cpu", "cuda", "openvino"))
 FACES_ENGINE_THREADS = env.number("FACES_ENGINE_THREADS", at_least=1)
 
+# --- Face encodings
+FACES_ANSWER_TIMEOUT_S = env.real("FACES_ANSWER_TIMEOUT_S")
+FACES_MAX_BATCH = env.number("FACES_MAX_BATCH", at_least=1)
+FACES_VERIFY_THRESHOLD = env.real("FACES_VERIFY_THRESHOLD")
+FACES_ENCODING_CACHE_S = env.number("FACES_ENCODING_CACHE_S")
+
 # --- Workers
 FACES_WORKERS = env.number("FACES_WORKERS")
 FACES_JOB_TIMEOUT_S = env.number("FACES_JOB_TIMEOUT_S", at_least=1)
@@ -73,6 +79,7 @@ INSTALLED_APPS = [
     "backend.clients",
     "backend.analysis",
     "backend.submissions",
+    "backend.face_encodings",
 ]
 
 MIDDLEWARE = [
@@ -173,10 +180,14 @@ REST_FRAMEWORK = {
 # Dotted names: what every worker process loads before it forks, and what the sweep calls in turn.
 WORKER_WARM_UP = "backend.analysis.services.load_engine"
 # What holds data of a client, each a function `(owner_id, *, at_most) -> how many were erased`.
-ERASERS = ["backend.submissions.services.erase_of"]
+ERASERS = [
+    "backend.submissions.services.erase_of",
+    "backend.face_encodings.services.erase_of",
+]
 SWEEPS = [
     "backend.analysis.tasks.sweep",
     "backend.submissions.tasks.sweep",
+    "backend.face_encodings.tasks.sweep",
     "backend.clients.tasks.sweep",
 ]
 

@@ -15,6 +15,7 @@ urlpatterns = [
     re_path(r"^metrics/?$", MetricsView.as_view(), name="metrics"),
     path("", include("backend.clients.urls")),
     path("", include("backend.submissions.urls")),
+    path("", include("backend.face_encodings.urls")),
 ]
 
 handler400 = "backend.common.errors.bad_request"

@@ -145,8 +145,13 @@ def _give_up(analysis: Analysis, error: AnalysisError | None) -> None:
 def _find_and_record(analysis: Analysis, image: BinaryIO) -> None:
     started = time.monotonic()
     faces = _find(image)
-    analysis.engine_s = time.monotonic() - started
-    metrics.observe(ENGINE, analysis.engine_s, stage="find")
+    conclude(analysis, faces, engine_s=time.monotonic() - started)
+
+
+def conclude(analysis: Analysis, faces: Sequence[faceengine.Face], *, engine_s: float) -> None:
+    """Record what the engine found in `engine_s` seconds, and wake who waits for it."""
+    analysis.engine_s = engine_s
+    metrics.observe(ENGINE, engine_s, stage="find")
     metrics.count(FACES, len(faces))
     _record(analysis, faces)
     ended(analysis)
@@ -159,6 +164,7 @@ def _find(image: BinaryIO) -> list[faceengine.Face]:
             image,
             detector(),
             max_detection_pixels=settings.FACES_MAX_DETECTION_PIXELS,
+            max_pixels=settings.FACES_MAX_IMAGE_PIXELS,
         )
     except faceengine.ImageError as error:
         raise AnalysisError.refusing(error) from error

@@ -17,9 +17,17 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 import faceengine
-from backend.analysis import answers, computing
+from backend.analysis import answers, batches, computing
 from backend.analysis.computing import AnalysisError as AnalysisError  # part of this door
 from backend.analysis.computing import key
+from backend.analysis.found import Finished as Finished
+from backend.analysis.found import FoundFace as FoundFace
+from backend.analysis.found import QualityShape as QualityShape
+from backend.analysis.found import faces as faces
+from backend.analysis.found import failed as failed
+from backend.analysis.found import finished as finished
+from backend.analysis.found import first_encodings as first_encodings
+from backend.analysis.found import maker as maker
 from backend.analysis.metrics import ENGINE
 from backend.analysis.models import Analysis, Face, source_path
 from backend.common import metrics, work
@@ -46,9 +54,14 @@ class Result:
 
 def load_engine() -> None:
     """Load all that a worker needs, once, before it forks: what is loaded here is shared."""
-    if settings.FACES_MODEL_CACHE:
-        faceengine.configure(model_cache=settings.FACES_MODEL_CACHE)
-    faceengine.load(computing.detector())
+    faceengine.configure(
+        model_cache=settings.FACES_MODEL_CACHE or None,
+        providers=settings.FACES_PROVIDERS,
+        threads=settings.FACES_ENGINE_THREADS,
+    )
+    # A CUDA context does not survive a fork: each job has to make its own.
+    if "cuda" not in settings.FACES_PROVIDERS:
+        faceengine.load(computing.detector())
 
 
 def check_image(image: BinaryIO) -> None:
@@ -77,9 +90,25 @@ def request(image: File[Any], *, sha256: str) -> int:
 
     Asked for again, by anybody, it is the same analysis. Failed ones are tried anew.
     """
+    analysis, is_new = _placed(image, sha256)
+    if is_new:
+        transaction.on_commit(analysis.enqueue)
+    return analysis.pk
+
+
+def request_many(images: Sequence[tuple[File[Any], str]]) -> list[int]:
+    """`request` for several images, each with the SHA-256 of its bytes, as few jobs in all."""
+    placed = [_placed(image, sha256) for image, sha256 in images]
+    new = [analysis for analysis, is_new in placed if is_new]
+    transaction.on_commit(lambda: batches.enqueue(new))
+    return [analysis.pk for analysis, _ in placed]
+
+
+def _placed(image: File[Any], sha256: str) -> tuple[Analysis, bool]:
+    """The analysis of these bytes, and whether it is for us to tell the queue of it."""
     analysis, _ = Analysis.objects.get_or_create(**key(sha256))
     if analysis.status == Status.DONE or analysis.source.name:
-        return analysis.pk
+        return analysis, False
     image.seek(0)
     name = analysis.source.storage.save(source_path(analysis, ""), image)
     with transaction.atomic():
@@ -87,10 +116,9 @@ def request(image: File[Any], *, sha256: str) -> int:
         taken = waiting.update(source=name)
         failed = Analysis.objects.filter(pk=analysis.pk, status=Status.FAILED)
         failed.update(status=Status.QUEUED, attempts=0, due_at=timezone.now(), processed_at=None)
-        transaction.on_commit(analysis.enqueue)
     if not taken:
         analysis.source.storage.delete(name)
-    return analysis.pk
+    return analysis, bool(taken)
 
 
 def wait(analysis_id: int, *, timeout_s: float) -> Result | None:
@@ -120,6 +148,12 @@ def known(sha256: str) -> Result | None:
 def compute(id: str) -> None:
     """Work on a requested analysis if it is due and nobody else does."""
     work.run(Analysis, id, computing.compute_requested, on_failed=computing.ended)
+
+
+def compute_many(ids: Sequence[str]) -> None:
+    """`compute` for several at once; where that fails, each by itself."""
+    for analysis in batches.compute(ids):
+        compute(str(analysis.pk))
 
 
 def sweep() -> None:
@@ -159,6 +193,18 @@ def forget(analysis_id: int | None) -> None:
     """
     if analysis_id is not None:
         unreferenced(min_age=timedelta(0)).filter(pk=analysis_id, status=Status.DONE).delete()
+
+
+def withdraw(analysis_id: int | None) -> None:
+    """`forget`, also if it still waits or is in work: its bytes go, and a result is dropped."""
+    if analysis_id is None:
+        return
+    forget(analysis_id)
+    asked = unreferenced(min_age=timedelta(0)).filter(pk=analysis_id).exclude(source="")
+    for analysis in asked:
+        name, storage = analysis.source.name, analysis.source.storage
+        if asked.filter(source=name).delete()[0]:
+            storage.delete(name or "")
 
 
 def unreferenced(*, min_age: timedelta = _KEPT_UNREFERENCED) -> QuerySet[Analysis]:

@@ -14,6 +14,11 @@ def compute(id: str) -> None:
     services.compute(id)
 
 
+def compute_many(ids: str) -> None:
+    """`compute` for several, their ids separated by commas, in one job."""
+    services.compute_many(ids.split(","))
+
+
 def sweep() -> None:
     """Find lost and stale analyses; safe at any number of places at once."""
     try:

@@ -2,7 +2,7 @@
 
 work ─┬─ worker ── job     every job runs in a fork of its worker, and so starts with the engine
       ├─ worker ── job     loaded and shares its memory; what it leaks or breaks ends with it
-      └─ sweep
+      └─ sweep ─── job     only while Redis, and with it the queue, is away
 """
 
 import ctypes
@@ -25,11 +25,15 @@ from rq.serializers import JSONSerializer
 from rq.worker_pool import WorkerPool
 
 from backend.common import connections, queues
+from backend.common.without_redis import Hands
 
 logger = logging.getLogger(__name__)
 
 WORKER_TTL_S: Final = 30
 """Idle workers renew their registration in half of this, so that a dead one is soon missed."""
+
+_LOOK_FOR_WORK_S: Final = 0.1
+"""How often rows are looked for that no queue tells of, and whether Redis is still there."""
 
 _fork = multiprocessing.get_context("fork")
 
@@ -93,7 +97,8 @@ class Pool(WorkerPool):
 
     def _check_sweep(self) -> None:
         if self.sweep is None or not self.sweep.is_alive():
-            self.sweep = _fork.Process(target=_sweep, args=(os.getpid(),), name="sweep")
+            arguments = (os.getpid(), self.num_workers)
+            self.sweep = _fork.Process(target=_sweep, args=arguments, name="sweep")
             with _signals_held():
                 self.sweep.start()
 
@@ -156,10 +161,11 @@ def _redis_answers(connection: Any) -> bool:
         return False
 
 
-def _sweep(parent: int) -> None:
+def _sweep(parent: int, count: int) -> None:
     """Call every sweep in turn, for ever; end with the pool."""
     _begin_child(on_interrupt=signal.SIG_IGN)
     steps: list[Callable[[], None]] = [import_string(name) for name in settings.SWEEPS]
+    hands = Hands(count, begin=lambda: _begin_child(on_interrupt=signal.SIG_IGN))
     while os.getppid() == parent:
         for step in steps:
             try:
@@ -167,4 +173,18 @@ def _sweep(parent: int) -> None:
             except Exception:  # the edge of the process: the next round tries again
                 logger.exception("a sweep failed")
                 databases.close_all()
-        time.sleep(settings.FACES_SWEEP_INTERVAL_S)
+        _pause(hands)
+
+
+def _pause(hands: Hands) -> None:
+    """Until the next round of sweeps. While Redis is away, work is found by looking for it."""
+    ends_at = time.monotonic() + settings.FACES_SWEEP_INTERVAL_S
+    while (left_s := ends_at - time.monotonic()) > 0:
+        try:
+            hands.let_go()
+            if not _redis_answers(connections.short()):
+                hands.take_up()
+        except Exception:  # as in the sweep itself
+            logger.exception("no work was found without Redis")
+            databases.close_all()
+        time.sleep(min(_LOOK_FOR_WORK_S, left_s))

@@ -1,0 +1,99 @@
+"""What an analysis found, in plain values: the other apps' view of its rows."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, TypedDict
+
+from backend.analysis import computing
+from backend.analysis.models import Analysis, Face
+from backend.common.work import Status
+from wire.events import BoxShape
+
+_FORMAT: Final = struct.Struct("<128f")
+
+
+class QualityShape(TypedDict):
+    """How good a face is to recognise a person by; docs/faceengine.md says what each means."""
+
+    score: float
+    size_px: int
+    sharpness: float
+    yaw: float
+    roll: float
+    too_poor: str | None
+
+
+@dataclass(frozen=True)
+class FoundFace:
+    """One face: its box in the upright image's pixels, its 128 numbers, its quality."""
+
+    box: BoxShape
+    encoding: list[float]
+    quality: QualityShape
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished analysis in short."""
+
+    faces_count: int
+    engine_s: float
+    made_by: str
+    """The detector, its bound of pixels and the model: what the result depends on."""
+
+
+def faces(analysis_id: int) -> list[FoundFace]:
+    """The faces of a finished analysis, in order."""
+    return [_face(row) for row in Face.objects.filter(analysis_id=analysis_id)]
+
+
+def finished(analysis_ids: Collection[int]) -> dict[int, Finished]:
+    """Those of the analyses that are DONE."""
+    rows = Analysis.objects.filter(pk__in=analysis_ids, status=Status.DONE)
+    return {row.pk: Finished(row.faces_count, row.engine_s, _made_by(row)) for row in rows}
+
+
+def failed(analysis_ids: Collection[int]) -> set[int]:
+    """Those of the analyses that are FAILED."""
+    rows = Analysis.objects.filter(pk__in=analysis_ids, status=Status.FAILED)
+    return set(rows.values_list("pk", flat=True))
+
+
+def first_encodings(analysis_ids: Iterable[int]) -> dict[int, list[float]]:
+    """The encoding of each analysis's first face; one without faces is left out."""
+    rows = Face.objects.filter(analysis_id__in=list(analysis_ids), index=0).order_by()
+    return {id: numbers(stored) for id, stored in rows.values_list("analysis_id", "encoding")}
+
+
+def numbers(stored: Any) -> list[float]:
+    """An encoding as it is stored (128 little-endian float32, or a vector) as numbers."""
+    if isinstance(stored, bytes | bytearray | memoryview):
+        return list(_FORMAT.unpack(stored))
+    return [float(number) for number in stored]
+
+
+def _face(row: Face) -> FoundFace:
+    return FoundFace(
+        box=BoxShape(top=row.top, right=row.right, bottom=row.bottom, left=row.left),
+        encoding=numbers(row.encoding),
+        quality=QualityShape(
+            score=row.score,
+            size_px=row.size_px,
+            sharpness=row.sharpness,
+            yaw=row.yaw,
+            roll=row.roll,
+            too_poor=row.too_poor or None,
+        ),
+    )
+
+
+def maker() -> str:
+    """`Finished.made_by` of what would be made now."""
+    return _made_by(Analysis(**computing.key("")))
+
+
+def _made_by(row: Analysis) -> str:
+    return f"{row.detector}/{row.detection_pixels}/{row.model}"

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class FaceEncodingsConfig(AppConfig):
+    name = "backend.face_encodings"

@@ -1,0 +1,40 @@
+"""HTTP caching of encodings: what a browser or a CDN may keep, and for whom.
+
+An encoding is a fact about bytes, detector and model, so its tag never has to be thought up anew.
+But who may see it depends on the key: what a key opened is kept by its holder alone.
+"""
+
+import hashlib
+from typing import Final
+
+from django.conf import settings
+from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response, patch_vary_headers
+from rest_framework.request import Request
+
+from backend.clients import caller
+from backend.face_encodings.models import EncodedImage
+
+_SHAPE: Final = "1"
+"""Part of every tag: change it when the body of an answer gets another shape."""
+
+
+def etag(image: EncodedImage) -> str:
+    """The strong validator (RFC 9110, 8.8.3) of a settled image's answer."""
+    made_from = f"{_SHAPE}/{image.sha256}/{image.made_by}"
+    return f'"{hashlib.sha256(made_from.encode()).hexdigest()[:32]}"'
+
+
+def unchanged(request: Request, image: EncodedImage) -> HttpResponseBase | None:
+    """304 if the caller has it already (or 412 if it asked for another), else None."""
+    return get_conditional_response(request._request, etag=etag(image))
+
+
+def mark(response: HttpResponseBase, request: Request, image: EncodedImage) -> HttpResponseBase:
+    """Say how long, and by whom, the answer may be kept."""
+    response["ETag"] = etag(image)
+    shared = caller.of(request).is_anonymous and not settings.FACES_REQUIRE_API_KEY
+    who = "public" if shared else "private"
+    response["Cache-Control"] = f"{who}, max-age={settings.FACES_ENCODING_CACHE_S}"
+    patch_vary_headers(response, ["Authorization", "X-Api-Key"])
+    return response

@@ -1,0 +1,54 @@
+"""`manage.py recompute_statistics`: counts all encodings anew, and corrects what differs."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from backend.face_encodings import statistics
+from backend.face_encodings.models import EncodedImage, Tally
+
+
+class Command(BaseCommand):
+    help = (
+        "Compute the statistics of all clients from their images, and correct them if they differ."
+        " Images may come and go meanwhile; do not run it twice at once."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--check", action="store_true", help="only compare; exit with 1 if they differ"
+        )
+
+    def handle(self, *args: Any, check: bool, **options: Any) -> None:
+        images = EncodedImage.objects.filter(faces_count__gt=0).exclude(settled_at=None)
+        wrong = 0
+        with tqdm(total=images.count(), unit=" images", file=self.stderr) as progress:
+            for owner_id in _owners():
+                wrong += self._recompute(owner_id, progress, check)
+        if wrong and check:
+            raise CommandError(f"The statistics of {wrong} clients are wrong.")
+        self.stdout.write(
+            f"Corrected the statistics of {wrong} clients."
+            if wrong
+            else "The statistics are right."
+        )
+
+    def _recompute(self, owner_id: int, progress: Any, check: bool) -> bool:
+        difference = statistics.Total.nothing()
+        for looked_at, found in statistics.recompute(owner_id):
+            progress.update(looked_at)
+            difference = found or difference
+        if difference.is_nothing:
+            return False
+        self.stdout.write(f"client {owner_id}: {difference.images:+d} images")
+        if not check:
+            statistics.correct(owner_id, difference)
+        return True
+
+
+def _owners() -> list[int]:
+    """Every client with images or tallies."""
+    owners = {*EncodedImage.objects.order_by().values_list("owner_id", flat=True).distinct()}
+    return sorted(owners | {*Tally.objects.order_by().values_list("owner_id", flat=True)})

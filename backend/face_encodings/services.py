@@ -1,0 +1,216 @@
+"""Encodings by the hash of the bytes: asked for, waited for, remembered, counted, erased.
+
+A client reaches the encodings of bytes that it has sent, and of no others: to know a hash is not to
+have the image. That another client sent the same bytes before saves the work and never the time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.files.base import File
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from backend.analysis import services as analysis
+from backend.analysis.services import AnalysisError, Finished, FoundFace
+from backend.clients import quota
+from backend.common import work
+from backend.common.errors import Unavailable
+from backend.face_encodings import statistics
+from backend.face_encodings.models import EncodedImage
+
+logger = logging.getLogger(__name__)
+
+ERASED: Final = "The image was deleted in the meantime."
+
+_TRIES: Final = 5
+
+_LOOK_AGAIN_S: Final = 2.0
+"""Who waits is woken; a Redis that hangs wakes nobody, so after so long they look themselves."""
+
+_SWEPT: Final = 1000
+
+
+def sha256(upload: File[Any]) -> str:
+    """The SHA-256 of the bytes, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for chunk in upload.chunks():
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def find(owner_id: int, sha256: str) -> EncodedImage | None:
+    """The client's image with this hash, whatever has become of it."""
+    return EncodedImage.objects.filter(owner_id=owner_id, sha256=sha256).first()
+
+
+def up_to_date(owner_id: int, sha256: str) -> EncodedImage | None:
+    """The client's image, if its encodings are there, made as the settings ask for now."""
+    image = find(owner_id, sha256)
+    return image if image is not None and image.made_by == analysis.maker() else None
+
+
+def accept(uploads: Sequence[tuple[File[Any], str]], *, owner_id: int) -> list[EncodedImage]:
+    """Ask for the encodings of checked uploads, each with its hash, in as few jobs as possible.
+
+    Raises `TooManyWaiting` or `Unavailable` when they cannot be taken now. An analysis that goes
+    with its last image, just when we refer to it, is asked for again.
+    """
+    at = timezone.now()
+    for _ in range(_TRIES):
+        asked = analysis.request_many(uploads)
+        hashes = [sha256 for _, sha256 in uploads]
+        try:
+            with transaction.atomic():
+                quota.take_room(owner_id, 0)  # no bytes are kept, but who is erased gets nothing in
+                _refuse_if_too_many_wait(owner_id)
+                return [_refer(owner_id, *pair, at=at) for pair in zip(hashes, asked, strict=True)]
+        except IntegrityError:
+            continue
+    raise Unavailable
+
+
+def settle(image: EncodedImage, *, timeout_s: float) -> bool:
+    """Whether the encodings of `image` are there, as soon as they are, within `timeout_s`.
+
+    Raises `AnalysisError` if there will be none; the image is erased then.
+    """
+    if image.settled_at is not None:
+        return True
+    try:
+        analysis_id = _analysis_of(image)
+        found = wait(analysis_id, since=image.created_at, timeout_s=timeout_s)
+    except AnalysisError:
+        erase([image])
+        raise
+    if found is None:
+        return False
+    _settle(image, found)
+    try:
+        image.refresh_from_db()
+    except EncodedImage.DoesNotExist:
+        raise AnalysisError(ERASED, permanent=True) from None
+    return image.settled_at is not None
+
+
+def wait(analysis_id: int, *, since: datetime, timeout_s: float) -> Finished | None:
+    """The finished analysis, within `timeout_s`; None past it. Raises `AnalysisError` if it failed.
+
+    Not before the time has passed, `since` it was asked for, that the engine took for it: somebody
+    who never sent these bytes must not be able to tell by the clock that somebody else did.
+    """
+    deadline = time.monotonic() + timeout_s
+    while analysis.wait(analysis_id, timeout_s=min(_LOOK_AGAIN_S, _left(deadline))) is None:
+        if not _left(deadline):
+            return None
+    found = analysis.finished([analysis_id]).get(analysis_id)
+    if found is None:
+        raise AnalysisError(work.GIVEN_UP, permanent=True)
+    early_s = _early_s(found, since)
+    time.sleep(min(early_s, _left(deadline)))
+    return found if not _early_s(found, since) else None
+
+
+def faces(image: EncodedImage) -> list[FoundFace]:
+    """The faces of a settled image, in `face_recognition`'s order."""
+    return analysis.faces(image.analysis_id) if image.analysis_id and image.faces_count else []
+
+
+def erase(images: Collection[EncodedImage]) -> None:
+    """Delete images of one client for good: rows, counts, analyses; also those still in work."""
+    with transaction.atomic():
+        rows = EncodedImage.objects.select_for_update().filter(pk__in=[each.pk for each in images])
+        held = list(rows)
+        for owner_id in {image.owner_id for image in held}:
+            _uncount(owner_id, [image for image in held if image.owner_id == owner_id])
+        EncodedImage.objects.filter(pk__in=[image.pk for image in held]).delete()
+    for image in held:
+        analysis.withdraw(image.analysis_id)
+    logger.info("erased %d encoded images", len(held))
+
+
+def erase_of(owner_id: int, *, at_most: int) -> int:
+    """Erase up to `at_most` images of a client; returns how many there were. An eraser."""
+    images = list(EncodedImage.objects.filter(owner_id=owner_id).order_by("pk")[:at_most])
+    if images:
+        erase(images)
+    else:
+        statistics.forget(owner_id)
+    return len(images)
+
+
+def settle_unwaited() -> None:
+    """The sweep's step: settle what is done and nobody waits for, and forget what failed."""
+    rows = EncodedImage.objects.filter(settled_at=None).order_by("created_at")
+    images = list(rows.exclude(analysis=None)[:_SWEPT])
+    ids = [image.analysis_id for image in images if image.analysis_id is not None]
+    finished, failed = analysis.finished(ids), analysis.failed(ids)
+    for image in images:
+        found = finished.get(image.analysis_id or 0)
+        if found is not None and not _early_s(found, image.created_at):
+            _settle(image, found)
+    erase([image for image in images if image.analysis_id in failed])
+
+
+def _refer(owner_id: int, sha256: str, analysis_id: int, *, at: datetime) -> EncodedImage:
+    """The client's row of these bytes, which waits for this analysis if it has no other."""
+    image, _ = EncodedImage.objects.select_for_update().get_or_create(
+        owner_id=owner_id,
+        sha256=sha256,
+        defaults={"analysis_id": analysis_id, "created_at": at},
+    )
+    if image.analysis_id != analysis_id:  # it was made by another detector or model
+        _uncount(owner_id, [image])
+        image.analysis_id, image.settled_at, image.faces_count = analysis_id, None, 0
+        image.made_by, image.created_at = "", at
+        image.save()
+    return image
+
+
+def _analysis_of(image: EncodedImage) -> int:
+    if image.analysis_id is None:
+        raise AnalysisError(work.GIVEN_UP, permanent=True)
+    return image.analysis_id
+
+
+def _settle(image: EncodedImage, found: Finished) -> None:
+    """Once, however many wait: only who changes the row counts the image."""
+    first = analysis.first_encodings([_analysis_of(image)])
+    unsettled = EncodedImage.objects.filter(
+        pk=image.pk, settled_at=None, analysis_id=_analysis_of(image)
+    )
+    with transaction.atomic():
+        if unsettled.update(
+            settled_at=timezone.now(), faces_count=found.faces_count, made_by=found.made_by
+        ):
+            statistics.count(image.owner_id, list(first.values()))
+
+
+def _uncount(owner_id: int, images: Sequence[EncodedImage]) -> None:
+    counted = [image for image in images if image.settled_at and image.faces_count]
+    # Two images of a client never share an analysis: same bytes, same row.
+    first = analysis.first_encodings(_analysis_of(image) for image in counted)
+    statistics.uncount(owner_id, list(first.values()))
+
+
+def _early_s(found: Finished, since: datetime) -> float:
+    """How much of the engine's own time has not passed yet."""
+    return max(0.0, found.engine_s - (timezone.now() - since).total_seconds())
+
+
+def _left(deadline: float) -> float:
+    return max(0.0, deadline - time.monotonic())
+
+
+def _refuse_if_too_many_wait(owner_id: int) -> None:
+    """Behind `take_room`, which locks the owner's row: two cannot both be the last."""
+    waiting = EncodedImage.objects.filter(owner_id=owner_id, settled_at=None).values("pk")
+    if waiting[settings.FACES_MAX_PENDING - 1 :].exists():
+        raise quota.TooManyWaiting(wait=quota.PENDING_WAIT_S)
