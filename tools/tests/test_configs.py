@@ -85,12 +85,12 @@ class NginxTests(ConfigTestCase):
     def test_nginx_takes_what_docker_mounts(self) -> None:
         text = (ROOT / "nginx" / "docker.conf").read_text()
         # Where docker-compose.yml mounts the folder, and where Docker has its name server.
-        text = text.replace("/etc/nginx/faces/", f"{ROOT}/nginx/").replace(
-            "/tmp/", f"{self.storage}/"
-        )
+        # In this order: the checkout may itself lie below /tmp.
+        text = _quoted(text.replace("/tmp/", f"{self.storage}/"), self.storage)
+        text = text.replace("/etc/nginx/faces/", f"{ROOT}/nginx/")
         self.storage.mkdir()
         path = self.storage / "docker.conf"
-        path.write_text(_quoted(text, self.storage))
+        path.write_text(text)
         self.assert_nginx_takes(path)
 
     def test_both_take_requests_as_large_as_the_largest_file_and_its_form(self) -> None:
