@@ -83,11 +83,13 @@ class ErrorShapeTests(TestCase):
             ("get", "/nowhere", 404),
             ("get", "/image/", 405),
             ("delete", "/image", 405),
+            ("post", "/healthcheck/", 405),
+            ("delete", "/readiness", 405),
             ("get", "/image/00000000-0000-0000-0000-000000000000/", 404),
             ("get", "/image/not-an-id/", 404),
         ):
             with self.subTest(f"{method} {path}"):
-                answer = getattr(self.client, method)(path)
+                answer = getattr(Client(enforce_csrf_checks=True), method)(path)
                 self.assertEqual((answer.status_code, list(answer.json())), (status, ["detail"]))
 
     def test_a_foreign_host_name_is_refused_in_json(self) -> None:
