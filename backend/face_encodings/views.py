@@ -65,7 +65,7 @@ class EncodingView(APIView):
         """Forget the image and its encodings; 204 when nothing is left of them."""
         image = _own(request, sha256)
         services.erase([image])
-        audit(caller.of(request).name, "erase encoding", image.sha256)
+        audit(caller.of(request).name, "erase encoding", f"encoded image {image.pk}")
         return Response(status=204)
 
 

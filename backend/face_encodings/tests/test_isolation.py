@@ -1,0 +1,216 @@
+"""Who never sent the bytes gets nothing of them: not by hash, not by clock, not out of a cache."""
+
+import time
+from typing import Any
+from unittest import mock
+
+from django.core.files.storage import default_storage
+from django.test import Client as Http
+from django.test import override_settings
+from django.utils import timezone
+
+from backend.analysis.models import Analysis, Face
+from backend.clients import erasure
+from backend.clients.models import AuditEntry, Client
+from backend.clients.tests import cast
+from backend.face_encodings.models import EncodedImage, Tally
+from backend.face_encodings.tests.case import (
+    FACELESS,
+    OBAMA,
+    POST,
+    TWO,
+    EncodingCase,
+    file,
+    sha256,
+)
+
+HASH_PATH = f"/face_encoding/{sha256(OBAMA)}"
+
+
+class MatrixTests(EncodingCase):
+    """Every endpoint × every kind of caller."""
+
+    endpoints = (
+        ("post", POST, "upload"),
+        ("post", "/face_encodings/batch", "upload"),
+        ("post", "/verify", "upload"),
+        ("get", HASH_PATH, "read"),
+        ("get", "/stats/", "read"),
+        ("delete", HASH_PATH, "upload"),
+    )
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.post(OBAMA, **cast.headers("alice"))
+
+    def answer(self, method: str, path: str, headers: dict[str, str]) -> Any:
+        return getattr(Http(), method)(path, headers=headers)
+
+    @override_settings(FACES_REQUIRE_API_KEY=True)
+    def test_without_a_good_key_everything_is_401(self) -> None:
+        expired = cast.key_of("alice", expires_at=timezone.now())[1]
+        revoked, revoked_text = cast.key_of("alice")
+        revoked.revoked = True
+        revoked.save()
+        kinds = {"none": {}, "bad": {"x-api-key": "a.b"}, "expired": {"x-api-key": expired}}
+        kinds["revoked"] = {"x-api-key": revoked_text}
+        for kind, headers in kinds.items():
+            for method, path, _ in self.endpoints:
+                with self.subTest(f"{kind}: {method} {path}"):
+                    self.assertEqual(self.answer(method, path, headers).status_code, 401)
+
+    def test_a_key_without_the_scope_is_403(self) -> None:
+        for method, path, needed in self.endpoints:
+            others = [scope for scope in cast.EVERYTHING if scope != needed]
+            with self.subTest(f"{method} {path}"):
+                answer = self.answer(method, path, cast.headers("alice", others))
+                self.assertEqual(answer.status_code, 403)
+
+    def test_another_client_and_who_has_no_key_find_what_nobody_sent(self) -> None:
+        nothing = f"/face_encoding/{'0' * 64}"
+        for headers in (cast.headers("bob"), {}):
+            for method in ("get", "delete"):
+                theirs = self.answer(method, HASH_PATH, headers)
+                missing = self.answer(method, nothing, headers)
+                self.assertEqual(theirs.status_code, 422)
+                self.assertEqual(theirs.content, missing.content)
+                self.assertEqual(theirs.headers.keys(), missing.headers.keys())
+            self.assertEqual(self.statistics(**headers), (0, [0.0] * 128))
+        self.assertTrue(EncodedImage.objects.exists())
+
+    def test_the_owner_reaches_all_of_it(self) -> None:
+        alice = cast.headers("alice")
+        statuses = [self.answer(method, path, alice) for method, path, _ in self.endpoints]
+        self.assertEqual(
+            [answer.status_code for answer in statuses], [422, 422, 400, 200, 200, 204]
+        )
+
+
+class SameBytesTests(EncodingCase):
+    def sleeps(self, path: str = POST, **sent: Any) -> list[float]:
+        """What the service slept on purpose for a request of Bob's, in seconds."""
+        with mock.patch.object(time, "sleep") as sleep:
+            Http().post(path, sent, headers=cast.headers("bob"))
+        return [call.args[0] for call in sleep.call_args_list if call.args[0] > 0.5]
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.post(OBAMA, **cast.headers("alice"))
+        Analysis.objects.update(engine_s=5.0)
+
+    def test_the_clock_does_not_tell_that_somebody_else_had_them_first(self) -> None:
+        (slept,) = self.sleeps(upload_file=file(OBAMA))
+        self.assertGreater(slept, 4.0)
+
+    def test_nor_does_it_in_a_batch_or_a_comparison(self) -> None:
+        self.assertEqual(len(self.sleeps("/face_encodings/batch", upload_file=file(OBAMA))), 1)
+        sides = {"image_1": file(OBAMA), "encoding_2": str([0.0] * 128)}
+        self.assertEqual(len(self.sleeps("/verify", **sides)), 1)
+
+    @override_settings(FACES_ANSWER_TIMEOUT_S=0.05)
+    def test_where_that_takes_longer_than_the_bound_it_is_202_and_then_still_not_there(
+        self,
+    ) -> None:
+        bob = cast.headers("bob")
+        self.assertEqual(self.post(OBAMA, **bob).status_code, 202)
+        self.assertEqual(self.get(OBAMA, **bob).status_code, 202)
+        self.assertEqual(self.statistics(**bob)[0], 0)
+
+    def test_ones_own_bytes_again_are_answered_at_once(self) -> None:
+        with mock.patch.object(time, "sleep") as sleep:
+            self.post(OBAMA, **cast.headers("alice"))
+        sleep.assert_not_called()
+
+    def test_what_one_erases_the_other_keeps(self) -> None:
+        Analysis.objects.update(engine_s=0.0)
+        bob = cast.headers("bob")
+        self.post(OBAMA, **bob)
+        self.assertEqual(self.delete(OBAMA, **cast.headers("alice")).status_code, 204)
+        self.assertEqual(self.get(OBAMA, **bob).status_code, 200)
+        self.assertEqual(Face.objects.count(), 1)
+
+
+class CacheTests(EncodingCase):
+    def test_what_has_not_changed_is_304_without_a_body(self) -> None:
+        self.post()
+        answer = self.get()
+        tag = answer["ETag"]
+        self.assertRegex(tag, r'^"[0-9a-f]{32}"$')
+        for sent in (tag, f'"x", {tag}', f"W/{tag}", "*"):
+            again = self.get(if_none_match=sent)
+            self.assertEqual((again.status_code, again.content), (304, b""))
+            for header in ("ETag", "Cache-Control", "Vary"):
+                self.assertEqual(again[header], answer[header])
+        self.assertEqual(self.get(if_none_match='"x"').status_code, 200)
+
+    def test_without_reading_the_faces(self) -> None:
+        self.post()
+        tag = self.get()["ETag"]
+        with self.assertNumQueries(1):
+            self.get(if_none_match=tag)
+        with self.assertNumQueries(2):
+            self.get()
+
+    def test_another_image_and_another_detector_have_another_tag(self) -> None:
+        self.post()
+        self.post(TWO)
+        tags = {self.get()["ETag"], self.get(TWO)["ETag"]}
+        with override_settings(FACES_MAX_DETECTION_PIXELS=200_000):
+            self.post()
+            tags.add(self.get()["ETag"])
+        self.assertEqual(len(tags), 3)
+
+    def test_only_what_everybody_may_see_is_public(self) -> None:
+        self.post()
+        self.assertEqual(self.get()["Cache-Control"], "public, max-age=300")
+        alice = cast.headers("alice")
+        self.post(OBAMA, **alice)
+        theirs = self.get(OBAMA, **alice)
+        self.assertEqual(theirs["Cache-Control"], "private, max-age=300")
+        for each in (self.get(), theirs):
+            self.assertLessEqual({"Authorization", "X-Api-Key"}, set(each["Vary"].split(", ")))
+
+    def test_a_tag_opens_nothing(self) -> None:
+        alice = cast.headers("alice")
+        self.post(OBAMA, **alice)
+        tag = self.get(OBAMA, **alice)["ETag"]
+        answer = self.get(OBAMA, if_none_match=tag, **cast.headers("bob"))
+        self.assertEqual(answer.status_code, 422)
+        self.assertNotIn("ETag", answer)
+
+    def test_what_may_change_at_any_moment_is_not_kept(self) -> None:
+        for answer in (self.post(), self.client.get("/stats/"), self.batch(OBAMA)):
+            self.assertEqual(answer["Cache-Control"], "no-store")
+
+
+class ErasureTests(EncodingCase):
+    def test_everything_of_a_client_is_gone_and_nothing_of_others(self) -> None:
+        alice, bob = cast.headers("alice"), cast.headers("bob")
+        for data in (OBAMA, TWO, FACELESS):
+            self.post(data, **alice)
+        self.post(TWO, **bob)
+        with self.settings(FACES_ANSWER_TIMEOUT_S=0.01):
+            self.enqueue.side_effect = None
+            self.post(OBAMA + b"waiting", **alice)
+        self.assertEqual(self.client.delete("/client/", headers=alice).status_code, 202)
+        while Client.objects.get(name="alice").erasing_since:
+            erasure.carry_on()
+        self.assertEqual(EncodedImage.objects.get().owner.name, "bob")
+        self.assertEqual(Tally.objects.get().owner.name, "bob")
+        self.assertEqual(Analysis.objects.get().sha256, sha256(TWO))
+        self.assertEqual(self.statistics(**bob)[0], 1)
+        waiting = Analysis.objects.values_list("source", flat=True)
+        self.assertFalse(any(default_storage.exists(name) for name in waiting if name))
+
+    def test_while_it_is_erased_nothing_new_is_taken(self) -> None:
+        alice = cast.headers("alice")
+        erasure.ask(cast.client("alice").pk, actor="test")
+        self.assertEqual(self.post(OBAMA, **alice).status_code, 503)
+
+    def test_a_deletion_is_noted_without_the_hash(self) -> None:
+        alice = cast.headers("alice")
+        self.post(OBAMA, **alice)
+        id = EncodedImage.objects.get().pk
+        self.delete(OBAMA, **alice)
+        entry = AuditEntry.objects.get(action="erase encoding")
+        self.assertEqual(entry.subject, f"encoded image {id}")
