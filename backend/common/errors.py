@@ -10,7 +10,6 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -61,8 +60,7 @@ def read_only(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequ
         detail = f'Method "{request.method}" not allowed.'
         return JsonResponse({"detail": detail}, status=405, headers={"Allow": "GET, HEAD"})
 
-    # A wrong method is that and not a forgery, which would be answered first and with 403.
-    return csrf_exempt(answer)
+    return answer
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
