@@ -57,11 +57,11 @@ class KilledWorkerTests(StackCase):
         wait_until(lambda: not service_process.is_alive(job), "the orphaned job ends")
 
     def test_a_worker_killed_is_replaced(self) -> None:
-        before = self.workers()
+        wait_until(lambda: len(self.forks()) == 3, "two workers and the sweep are there")
         id = self.stack.upload(phone_photo())
         self.stack.kill_worker_of(id)
         self.assert_each_ended_once([id])
-        wait_until(lambda: len(self.workers()) == len(before), "the pool has two workers again")
+        wait_until(lambda: len(self.forks()) == 3, "the pool has two workers again")
 
     def test_the_pool_killed_with_all_it_started_loses_nothing(self) -> None:
         listener = self.listen()
@@ -93,7 +93,7 @@ class KilledWorkerTests(StackCase):
         self.assertEqual(resource["status"], "failed")
         self.assertIn("several attempts", resource["reason"])
 
-    def workers(self) -> list[int]:
+    def forks(self) -> list[int]:
         pool = self.stack.pool
         return [pid for pid in pool.members() if service_process.parent(pid) == pool.pid]
 
