@@ -8,6 +8,7 @@ import redis
 from django.conf import settings
 from rq import Queue
 from rq.job import Job
+from rq.results import Result
 from rq.serializers import JSONSerializer
 
 from backend.common import connections
@@ -50,9 +51,12 @@ def enqueue(name: str, task: str, argument: str, *, job_id: str) -> bool:
 
 
 def forget(name: str, job_id: str) -> None:
-    """Take a job out of the queue, if it is there. Raises `redis.RedisError`."""
-    queue(name).remove(job_id)
-    queue(name).connection.delete(Job.key_for(job_id))
+    """Take a job out of Redis, wherever rq keeps something of it. Raises `redis.RedisError`."""
+    waiting_in = queue(name)
+    waiting_in.remove(job_id)
+    waiting_in.connection.zrem(waiting_in.failed_job_registry.key, job_id)
+    result_key = Result.get_key(job_id)  # type: ignore[no-untyped-call]
+    waiting_in.connection.delete(Job.key_for(job_id), result_key)
 
 
 def waiting(name: str) -> set[str]:

@@ -49,7 +49,11 @@ def publish(submission: Submission, *, boxes: Sequence[BoxShape]) -> bool:
     except redis.RedisError as error:
         logger.warning("event has to wait submission=%s: %s", submission.pk, error)
         return False
-    Submission.objects.filter(pk=submission.pk).update(event_id=event_id)
+    if not Submission.objects.filter(pk=submission.pk).update(event_id=event_id):
+        # It was erased in this moment, and whoever did it saw no event yet.
+        submission.event_id = event_id
+        _erase_late(submission)
+        return True
     logger.info("event submission=%s event=%s", submission.pk, event_id)
     return True
 
@@ -117,6 +121,13 @@ def erase(submission: Submission) -> None:
     if event_id:
         client.xdel(wire.STREAM, str(event_id))
     client.delete(_key(submission))
+
+
+def _erase_late(submission: Submission) -> None:
+    try:
+        erase(submission)
+    except redis.RedisError as error:
+        logger.error("an erased image's event stays submission=%s: %s", submission.pk, error)
 
 
 def _key(submission: Submission) -> str:

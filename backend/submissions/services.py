@@ -40,16 +40,20 @@ def accept(upload: File[Any], *, owner_id: int) -> Submission:
         id=uuid.uuid4(), owner_id=owner_id, sha256=_sha256(upload), size_bytes=upload.size or 0
     )
     upload.seek(0)
-    submission.image.save(PurePath(upload.name or "").name, upload, save=False)
+    name = PurePath(upload.name or "").name
+    path = submission.image.field.generate_filename(submission, name)
     try:
+        submission.image.save(name, upload, save=False)
         with transaction.atomic():
             quota.take_room(owner_id, submission.size_bytes)
             _refuse_if_too_many_wait(owner_id)
             submission.save(force_insert=True)
-            transaction.on_commit(submission.enqueue)
     except BaseException:
-        submission.image.delete(save=False)
+        # Also what was written of it when the disk was full, or it would stay so.
+        submission.image.storage.delete(path)
         raise
+    # Outside: from the commit on the file is the row's, whatever becomes of the job.
+    transaction.on_commit(submission.enqueue)
     metrics.count(UPLOADS)
     metrics.count(UPLOAD_BYTES, submission.size_bytes)
     logger.info(
@@ -86,19 +90,37 @@ def retry(submission: Submission) -> bool:
 def erase(submission: Submission) -> None:
     """Delete a submission for good: job, event, files, row, analysis. Raises `redis.RedisError`.
 
-    The row goes last: while anything is left of it, it can be found and erased again.
+    The row goes last, and only as it was when everything it names was deleted: a worker may have
+    ended it meanwhile, and then there is a picture and an event more. While anything is left of
+    it, it can be found and erased again.
     """
     queues.forget(submission.queue, submission.job_id)
+    while not _erased_as_it_is(submission):
+        try:
+            submission.refresh_from_db()
+        except Submission.DoesNotExist:  # by somebody else, at the same time
+            return
+    analysis.forget(submission.analysis_id)
+    logger.info("erased submission=%s", submission.pk)
+
+
+def _erased_as_it_is(submission: Submission) -> bool:
     events.erase(submission)
     for file in (submission.image, submission.result):
         if file.name:
             file.storage.delete(file.name)
+    as_seen = Submission.objects.filter(
+        pk=submission.pk,
+        status=submission.status,
+        claimed_by=submission.claimed_by,
+        result=submission.result.name or "",
+        event_id=submission.event_id,
+    )
     with transaction.atomic():
-        gone, _ = Submission.objects.filter(pk=submission.pk).delete()
+        gone, _ = as_seen.delete()
         if gone:
             quota.give_room(submission.owner_id, submission.size_bytes)
-    analysis.forget(submission.analysis_id)
-    logger.info("erased submission=%s", submission.pk)
+    return bool(gone)
 
 
 def erase_of(owner_id: int, *, at_most: int) -> int:
@@ -123,14 +145,21 @@ def _find_and_draw(submission: Submission) -> None:
         if found.boxes:
             image.seek(0)
             jpeg = analysis.draw(image, found.boxes)
-            path = submission.result.field.generate_filename(submission, "result.jpg")
-            result = submission.result.storage.save(path, ContentFile(jpeg))
+            result = _save_result(submission, jpeg)
     count = len(found.boxes)
     if submission.succeed(analysis_id=found.analysis_id, faces_count=count, result=result):
         logger.info("done submission=%s faces=%d", submission.pk, count)
         publish(submission)
     elif not Submission.objects.filter(pk=submission.pk).exists():
         _forget_what_was_made(submission, found, result)
+
+
+def _save_result(submission: Submission, jpeg: bytes) -> str:
+    path = submission.result.field.generate_filename(submission, "result.jpg")
+    # A worker that died behind this step left one; saved beside it, ours would get another name,
+    # and no address leads to that.
+    submission.result.storage.delete(path)
+    return str(submission.result.storage.save(path, ContentFile(jpeg)))
 
 
 def _forget_what_was_made(submission: Submission, found: analysis.Result, result: str) -> None:

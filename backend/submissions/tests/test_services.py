@@ -1,6 +1,8 @@
 """A submission's way: accepted, worked on, told about, erased."""
 
+import errno
 import uuid
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -10,12 +12,14 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import TransactionTestCase, override_settings
 from django.utils import timezone
+from rq.job import Job
 
 from backend.analysis import services as analysis
+from backend.analysis.models import Analysis
 from backend.clients.models import ANONYMOUS_ID
 from backend.common import connections, processes, queues, work
 from backend.common.work import Status
-from backend.submissions import services, tasks
+from backend.submissions import events, services, tasks
 from backend.submissions.models import Submission
 from tests import photos, pictures
 from wire import events as wire
@@ -69,6 +73,30 @@ class AcceptTests(SubmissionCase):
         ):
             accept()
         self.assertFalse(default_storage.exists(f"originals/00/00/{uuid.UUID(int=7)}.jpg"))
+
+    def test_a_full_disk_leaves_no_part_of_the_file(self) -> None:
+        upload = ContentFile(OBAMA, name="obama.jpg")
+
+        def until_it_is_full() -> Iterator[bytes]:
+            yield OBAMA[:1000]
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with (
+            mock.patch.object(upload, "chunks", until_it_is_full),
+            mock.patch.object(services, "_sha256", return_value="0" * 64),
+            mock.patch.object(uuid, "uuid4", return_value=uuid.UUID(int=8)),
+            self.assertRaises(OSError),
+        ):
+            services.accept(upload, owner_id=ANONYMOUS_ID)
+        self.assertFalse(default_storage.exists(f"originals/00/00/{uuid.UUID(int=8)}.jpg"))
+
+    def test_whatever_goes_wrong_behind_the_commit_the_file_stays_with_its_row(self) -> None:
+        with (
+            mock.patch.object(Submission, "enqueue", side_effect=RuntimeError),
+            self.assertRaises(RuntimeError),
+        ):
+            accept()
+        self.assertTrue(default_storage.exists(Submission.objects.get().image.name or ""))
 
 
 class ProcessTests(SubmissionCase):
@@ -140,6 +168,14 @@ class ProcessTests(SubmissionCase):
             tasks.process(str(submission.pk))
         self.assertEqual(self.after(submission).status, Status.PROCESSING)
         self.assertEqual(events_of(submission), [])
+
+    def test_a_picture_that_a_dead_worker_left_does_not_change_the_address(self) -> None:
+        submission = accept()
+        path = submission.result.field.generate_filename(submission, "result.jpg")
+        default_storage.save(path, ContentFile(b"half a JP"))
+        tasks.process(str(submission.pk))
+        self.assertEqual(self.after(submission).result.name, path)
+        self.assertGreater(default_storage.size(path), 1000)
 
     def test_an_image_erased_while_in_work_leaves_nothing(self) -> None:
         submission = accept()
@@ -238,6 +274,54 @@ class EraseTests(SubmissionCase):
         keys: Any = connections.short().keys()
         leftovers = [key for key in keys if names[0][-40:-4] in key]
         self.assertEqual(leftovers, [])
+
+    def test_what_a_worker_ends_while_it_is_erased_goes_too(self) -> None:
+        submission = accept()
+        delete = default_storage.delete
+
+        def end_meanwhile(name: str) -> None:
+            if self.after(submission).status == Status.QUEUED:
+                tasks.process(str(submission.pk))
+            delete(name)
+
+        with mock.patch.object(default_storage, "delete", end_meanwhile):
+            services.erase(Submission.objects.get())
+        result = submission.result.field.generate_filename(submission, "result.jpg")
+        self.assertFalse(default_storage.exists(result))
+        self.assertEqual(connections.short().xlen(wire.STREAM), 0)
+        self.assertFalse(Analysis.objects.exists())
+        self.assertFalse(Submission.objects.exists())
+
+    def test_an_event_that_is_told_while_its_image_is_erased_goes_too(self) -> None:
+        submission = accept()
+        build = events.build
+
+        def erase_meanwhile(told: Submission, **options: Any) -> wire.Event:
+            services.erase(Submission.objects.get())
+            return build(told, **options)
+
+        with mock.patch.object(events, "build", erase_meanwhile):
+            tasks.process(str(submission.pk))
+        self.assertEqual(connections.short().xlen(wire.STREAM), 0)
+        self.assertEqual(connections.short().keys("faces:event-of:*"), [])
+
+    def test_nothing_is_left_in_redis_of_a_job_that_failed_there(self) -> None:
+        submission = accept()
+        queue = queues.queue(queues.UPLOADS)
+        job = Job.fetch(submission.job_id, queue.connection, serializer=queue.serializer)
+        with queue.connection.pipeline() as pipeline:
+            job._handle_failure("a traceback", pipeline)
+            pipeline.execute()
+        self.assertTrue(self.keys_with(submission.job_id))
+        services.erase(submission)
+        self.assertEqual(self.keys_with(submission.job_id), [])
+
+    def keys_with(self, job_id: str) -> list[Any]:
+        """Where rq keeps something of a job: by its name, or in the list of what failed."""
+        client = connections.short()
+        failed = queues.queue(queues.UPLOADS).failed_job_registry.key
+        keys: Any = client.keys(f"*{job_id}*")
+        return [*keys, *([failed] if client.zscore(failed, job_id) is not None else [])]
 
     @override_settings(CACHE_BACKEND_URL="redis://127.0.0.1:1/0")
     def test_without_redis_the_row_stays_so_that_it_can_be_erased_later(self) -> None:
