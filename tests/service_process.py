@@ -36,7 +36,8 @@ class ServiceProcess:
         self._cwd: Final = cwd
         self._stop_signal: Final = signal.Signals[f"SIG{stop_signal}"]
         self._process: subprocess.Popen[bytes] | None = None
-        self._session: int | None = None
+        # Every session it ever had: what outlived one start is ended with the next.
+        self._sessions: set[int] = set()
 
     @property
     def pid(self) -> int:
@@ -61,7 +62,7 @@ class ServiceProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._session = self._process.pid
+        self._sessions.add(self._process.pid)
 
     def terminate(self) -> None:
         """Ask it to end: its stop signal to the process itself, as a process manager does."""
@@ -95,6 +96,8 @@ class ServiceProcess:
                 raise TimeoutError(f"{self.name}: {members} do not end")
             time.sleep(_POLL_S)
         self._process.wait()
+        # Their numbers may be given to others from now on.
+        self._sessions.clear()
 
     def kill_alone(self) -> None:
         """Kill -9 for the process itself; what it started lives on without it."""
@@ -103,7 +106,7 @@ class ServiceProcess:
 
     def members(self) -> list[int]:
         """The process and all that it started, without what has ended already."""
-        return [pid for pid in all_pids() if session(pid) == self._session]
+        return [pid for pid in all_pids() if session(pid) in self._sessions]
 
     def output(self) -> str:
         """All that it has printed."""
