@@ -7,17 +7,15 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, BinaryIO, Final
 
 from django.conf import settings
 from django.core.files.base import File
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 import faceengine
-from backend.analysis import answers, batches, computing
+from backend.analysis import answers, batches, computing, leaving
 from backend.analysis.computing import AnalysisError as AnalysisError  # part of this door
 from backend.analysis.computing import key
 from backend.analysis.found import Finished as Finished
@@ -28,6 +26,11 @@ from backend.analysis.found import failed as failed
 from backend.analysis.found import finished as finished
 from backend.analysis.found import first_encodings as first_encodings
 from backend.analysis.found import maker as maker
+from backend.analysis.leaving import delete_unreferenced as delete_unreferenced
+from backend.analysis.leaving import forget as forget
+from backend.analysis.leaving import stray_sources as stray_sources
+from backend.analysis.leaving import unreferenced as unreferenced
+from backend.analysis.leaving import withdraw as withdraw
 from backend.analysis.metrics import ENGINE
 from backend.analysis.models import Analysis, Face, source_path
 from backend.common import metrics, work
@@ -35,9 +38,6 @@ from backend.common.work import Status
 from wire.events import BoxShape
 
 logger = logging.getLogger(__name__)
-
-_KEPT_UNREFERENCED: Final = timedelta(hours=1)
-"""An analysis nobody refers to may have been recorded a moment before its submission names it."""
 
 _JPEG_QUALITY: Final = 90
 
@@ -162,7 +162,7 @@ def sweep() -> None:
     for analysis in in_hand:
         if analysis.is_lost(timezone.now()):
             # Whoever had the bytes in hand has a row of its own, which is tried again.
-            in_hand.filter(pk=analysis.pk, claimed_by=analysis.claimed_by).delete()
+            leaving.delete_as_seen(in_hand.filter(pk=analysis.pk, claimed_by=analysis.claimed_by))
     work.release_lost(Analysis, on_failed=computing.ended)
     work.enqueue_lost(Analysis)
 
@@ -184,39 +184,6 @@ def boxes(analysis_id: int) -> list[BoxShape]:
     """The boxes of a finished analysis, in order."""
     found = Face.objects.filter(analysis_id=analysis_id).values("top", "right", "bottom", "left")
     return [BoxShape(**box) for box in found]
-
-
-def forget(analysis_id: int | None) -> None:
-    """Delete an analysis if nobody refers to it any more.
-
-    A worker that is just about to refer to it then fails on its foreign key and tries again.
-    """
-    if analysis_id is not None:
-        unreferenced(min_age=timedelta(0)).filter(pk=analysis_id, status=Status.DONE).delete()
-
-
-def withdraw(analysis_id: int | None) -> None:
-    """`forget`, also if it still waits or is in work: its bytes go, and a result is dropped."""
-    if analysis_id is None:
-        return
-    forget(analysis_id)
-    asked = unreferenced(min_age=timedelta(0)).filter(pk=analysis_id).exclude(source="")
-    for analysis in asked:
-        name, storage = analysis.source.name, analysis.source.storage
-        if asked.filter(source=name).delete()[0]:
-            storage.delete(name or "")
-
-
-def unreferenced(*, min_age: timedelta = _KEPT_UNREFERENCED) -> QuerySet[Analysis]:
-    """The analyses older than `min_age` that no other app's row refers to."""
-    analyses = Analysis.objects.filter(created_at__lte=timezone.now() - min_age)
-    for relation in Analysis._meta.related_objects:
-        if relation.related_model is not Face:
-            rows = relation.related_model._default_manager
-            analyses = analyses.exclude(
-                Exists(rows.filter(**{relation.field.name: OuterRef("pk")}))
-            )
-    return analyses
 
 
 def _result(analysis: Analysis) -> Result:

@@ -1,7 +1,7 @@
 """What is deleted for its age: old submissions, and files that belong to none."""
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from itertools import islice
 from pathlib import PurePosixPath
@@ -11,13 +11,11 @@ from django.core.files.storage import Storage, default_storage
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from backend.common import stored_files
 from backend.common.work import Status
 from backend.submissions.models import Submission
 
 _FOLDERS: Final = ("originals", "processed_faces")
-
-_SETTLED: Final = timedelta(days=1)
-"""A file is stored before its row: only a file older than this can be said to have none."""
 
 
 def older_than(days: int) -> QuerySet[Submission]:
@@ -29,7 +27,7 @@ def older_than(days: int) -> QuerySet[Submission]:
 
 def stray_files(storage: Storage = default_storage) -> Iterator[str]:
     """Names of stored files whose submission does not exist: left by a crash between two steps."""
-    files = _settled_files(storage)
+    files = stored_files.settled(storage, _FOLDERS)
     while names := list(islice(files, 500)):
         owners = {name: _owner(name) for name in names}
         known = set(
@@ -38,24 +36,6 @@ def stray_files(storage: Storage = default_storage) -> Iterator[str]:
             )
         )
         yield from (name for name, id in owners.items() if id not in known)
-
-
-def _settled_files(storage: Storage) -> Iterator[str]:
-    before = timezone.now() - _SETTLED
-    for folder in _FOLDERS:
-        for name in _files(storage, folder):
-            if storage.get_modified_time(name) < before:
-                yield name
-
-
-def _files(storage: Storage, folder: str) -> Iterable[str]:
-    try:
-        folders, files = storage.listdir(folder)
-    except FileNotFoundError:
-        return
-    yield from (f"{folder}/{file}" for file in files)
-    for inner in folders:
-        yield from _files(storage, f"{folder}/{inner}")
 
 
 def _owner(name: str) -> uuid.UUID | None:

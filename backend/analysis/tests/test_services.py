@@ -8,12 +8,14 @@ from unittest import mock
 
 import face_recognition
 import numpy
+from django.db import connection
+from django.db.models import QuerySet
 from django.test import TransactionTestCase, override_settings
 from django.utils import timezone
 from PIL import Image
 
 import faceengine
-from backend.analysis import services
+from backend.analysis import leaving, services
 from backend.analysis.models import Analysis, Face
 from backend.common import processes
 from backend.common.work import Status
@@ -142,3 +144,26 @@ class UnreferencedTests(TransactionTestCase):
         self.assertFalse(services.unreferenced().exists())
         Analysis.objects.update(created_at=timezone.now() - timedelta(hours=2))
         self.assertEqual(services.unreferenced().get(), analysis)
+
+    def test_a_failed_one_goes_too_when_it_is_forgotten(self) -> None:
+        analysis = claimed(status=Status.FAILED, processed_at=timezone.now())
+        services.forget(analysis.pk)
+        self.assertFalse(Analysis.objects.exists())
+
+    def test_one_in_work_stays_when_it_is_forgotten(self) -> None:
+        services.forget(claimed().pk)
+        self.assertTrue(Analysis.objects.exists())
+
+    def test_nobody_can_come_to_refer_to_one_while_it_is_deleted(self) -> None:
+        # Or its faces would be gone from a submission that is done.
+        analysis = claimed(status=Status.DONE, processed_at=timezone.now())
+        ask, held = leaving.unreferenced, []
+
+        def seen(**options: Any) -> QuerySet[Analysis]:
+            held.append(connection.in_atomic_block)
+            return ask(**options)
+
+        with mock.patch.object(leaving, "unreferenced", seen):
+            services.forget(analysis.pk)
+        self.assertEqual(held, [True])
+        self.assertFalse(Analysis.objects.exists())

@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 from django.test import TransactionTestCase
 from django.utils import timezone
 
-from backend.analysis.models import Analysis
+from backend.analysis.models import Analysis, source_path
 from backend.clients.models import ANONYMOUS_ID
 from backend.common import connections
 from backend.common.work import Status
@@ -84,4 +84,24 @@ class RetentionTests(TransactionTestCase):
         yesterday = time.time() - 2 * 86_400
         os.utime(default_storage.path(name), (yesterday, yesterday))
         self.assertIn("Deleted 1 files", run())
+        self.assertFalse(default_storage.exists(name))
+
+    def test_bytes_that_no_analysis_waits_for_go_when_they_have_settled(self) -> None:
+        wanted, left = [
+            default_storage.save(source_path(Analysis(), ""), ContentFile(b"x")) for _ in range(2)
+        ]
+        Analysis.objects.update(source=wanted)
+        yesterday = time.time() - 2 * 86_400
+        for name in (wanted, left):
+            os.utime(default_storage.path(name), (yesterday, yesterday))
+        self.assertIn("Deleted 1 files", run())
+        self.assertTrue(default_storage.exists(wanted))
+        self.assertFalse(default_storage.exists(left))
+
+    def test_an_analysis_nobody_waits_for_any_more_goes_with_its_bytes(self) -> None:
+        name = default_storage.save(source_path(Analysis(), ""), ContentFile(b"x"))
+        Submission.objects.update(analysis=None)
+        made = timezone.now() - timedelta(hours=2)
+        Analysis.objects.update(source=name, status=Status.QUEUED, created_at=made)
+        self.assertIn("Deleted 1 analyses", run())
         self.assertFalse(default_storage.exists(name))

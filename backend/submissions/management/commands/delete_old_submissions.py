@@ -2,6 +2,7 @@
 
 import sys
 from argparse import ArgumentParser
+from itertools import chain
 from typing import Any
 
 import redis
@@ -58,16 +59,12 @@ def _submissions(days: int, dry_run: bool) -> int:
 
 
 def _analyses(dry_run: bool) -> int:
-    unreferenced = analysis.unreferenced()
-    count = unreferenced.count()
-    if not dry_run:
-        unreferenced.delete()
-    return count
+    return analysis.unreferenced().count() if dry_run else analysis.delete_unreferenced()
 
 
 def _files(dry_run: bool) -> int:
     count = 0
-    for name in retention.stray_files():
+    for name in chain(retention.stray_files(), analysis.stray_sources()):
         count += 1
         if not dry_run:
             default_storage.delete(name)
