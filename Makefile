@@ -1,5 +1,6 @@
 # make run    the whole service on http://localhost:8282, set up first where needed; Ctrl-C ends it
 # make test   all tests        make lint   linters and types        make bench   the benchmarks
+#             on SQLite; with DATABASE=postgresql on a PostgreSQL that they start
 # make lock   compile requirements/ from pyproject.toml             make clean   forget the set-up
 
 .PHONY: run test lint bench lock clean setup setup-test python
@@ -8,12 +9,13 @@
 MODERN = import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON := $(shell for p in python3.11 python3; do $$p -c '$(MODERN)' 2>/dev/null && echo $$p && break; done)
 VENV = .venv/bin/python
+DATABASE = sqlite
 
 run: setup
 	@$(VENV) -m tools.run
 
 test: setup-test
-	$(VENV) manage.py test $(ARGS)
+	$(VENV) manage.py test --database $(DATABASE) $(ARGS)
 
 lint: setup-test
 	$(VENV) -m ruff check

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from backend import databases
 from wire import environment
 
 try:
@@ -70,13 +71,22 @@ def real(name: str, *, above: float = 0.0) -> float:
     return value
 
 
-def url(name: str, *, schemes: tuple[str, ...]) -> str:
-    """An absolute URL of one of `schemes`, without a slash at its end."""
-    value = text(name).rstrip("/")
+def url(name: str, *, schemes: tuple[str, ...], default: str = "") -> str:
+    """An absolute URL of one of `schemes`, without a slash at its end; empty means `default`."""
+    value = text(name).rstrip("/") or default
     parts = urlsplit(value)
     if parts.scheme not in schemes or not (parts.netloc or parts.scheme == "unix"):
         forms = " or ".join(f"{scheme}://…" for scheme in schemes)
         raise ImproperlyConfigured(f"{name} is {value!r}: it must be an address like {forms}")
+    return value
+
+
+def postgresql(name: str) -> str:
+    """`postgres://user:password@host:port/database`, or empty."""
+    value = text(name)
+    if value and not databases.is_postgresql(value):
+        # Never the value: it holds a password.
+        raise ImproperlyConfigured(f"{name} is no address like {databases.FORM}")
     return value
 
 

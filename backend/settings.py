@@ -1,6 +1,6 @@
 """Django's settings. Every one that can be changed is in default.env and docs/settings.md."""
 
-from backend import env
+from backend import databases, env
 from wire import logs
 from wire.environment import ROOT
 
@@ -16,7 +16,11 @@ FACES_SENTRY_DSN = env.text("FACES_SENTRY_DSN")
 
 # --- Where things are kept
 STORAGE_DIR = env.folder("STORAGE_DIR", default=ROOT)
+DATABASE_URL = env.postgresql("DATABASE_URL")
 CACHE_BACKEND_URL = env.url("CACHE_BACKEND_URL", schemes=("redis", "rediss", "unix"))
+FACES_CACHE_URL = env.url(
+    "FACES_CACHE_URL", schemes=("redis", "rediss", "unix"), default=CACHE_BACKEND_URL
+)
 
 # --- Uploads
 FACES_MAX_UPLOAD_BYTES = env.number("FACES_MAX_UPLOAD_BYTES", at_least=1)
@@ -128,25 +132,14 @@ WSGI_APPLICATION = "backend.wsgi.application"
 APPEND_SLASH = False
 
 DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": STORAGE_DIR / "db.sqlite3",
-        "OPTIONS": {
-            # A transaction that reads first and writes later would fail at once when another writer
-            # came between; IMMEDIATE takes the write lock at its start and waits its turn instead.
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            # WAL: readers do not wait for the writer. NORMAL loses no commit when a process dies.
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-        },
-    }
+    "default": databases.configuration(DATABASE_URL, sqlite=STORAGE_DIR / "db.sqlite3"),
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": CACHE_BACKEND_URL,
+        "LOCATION": FACES_CACHE_URL,
         "KEY_PREFIX": "faces",
         # A Redis that does not answer must not hold a request: what is cached is only a help.
         "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},

@@ -82,7 +82,7 @@ class RedisServer:
         atexit.register(self.close)
         attempts = _PORT_ATTEMPTS if not self.port else 1
         for attempt in range(attempts):
-            port = self.port or _free_port()
+            port = self.port or free_port()
             if self._try_start(port):
                 self.port = port
                 return
@@ -162,7 +162,8 @@ class RedisServer:
             self._process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on the loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -2,6 +2,7 @@
 
 One real Redis serves all tests of the Django project, and everything that is stored goes to a
 folder that ends with the run. Tests across processes start a `tests.stack.Stack` of their own.
+The database is SQLite; with `--database postgresql` it is a real PostgreSQL that ends with the run.
 """
 
 import logging
@@ -9,6 +10,7 @@ import os
 import signal
 import tempfile
 import unittest
+from argparse import ArgumentParser
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -19,7 +21,9 @@ from django.db import connections
 from django.test import override_settings
 from django.test.runner import DiscoverRunner
 
+from backend import databases
 from tests import photos
+from tests.postgres_server import PostgresServer
 from tests.redis_server import RedisServer
 
 
@@ -49,10 +53,21 @@ class Result(unittest.TextTestResult):
 class Runner(DiscoverRunner):
     """Django's runner, with a Redis and folders of its own, and a plain last line."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, database: str = "sqlite", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._rest = ExitStack()
         self._result: Result | None = None
+        self._on_postgresql = database == "postgresql"
+
+    @classmethod
+    def add_arguments(cls, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--database",
+            choices=("sqlite", "postgresql"),
+            default="sqlite",
+            help="what the tests keep their rows in; a server of their own in either case",
+        )
 
     def run_tests(self, test_labels: list[str], **kwargs: Any) -> int:
         signal.signal(signal.SIGTERM, _interrupt)
@@ -69,6 +84,7 @@ class Runner(DiscoverRunner):
         redis = self._rest.enter_context(RedisServer())
         storage = self._rest.enter_context(tempfile.TemporaryDirectory(prefix="faces-test-"))
         self._use(Path(storage), redis.url)
+        self._use_database(Path(storage))
         # The log lines of the code under test; `assertLogs` sees them all the same.
         for handler in logging.getLogger().handlers:
             handler.setLevel(logging.CRITICAL)
@@ -82,20 +98,36 @@ class Runner(DiscoverRunner):
 
     def _use(self, storage: Path, redis_url: str) -> None:
         """Point the settings, and processes that tests start, away from any real installation."""
-        os.environ.update(STORAGE_DIR=str(storage), CACHE_BACKEND_URL=redis_url)
+        os.environ.update(STORAGE_DIR=str(storage), CACHE_BACKEND_URL=redis_url, FACES_CACHE_URL="")
         (storage / "staticfiles").mkdir()
         changed = {
             "STORAGE_DIR": storage,
             "MEDIA_ROOT": storage / "media",
             "STATIC_ROOT": storage / "staticfiles",
             "CACHE_BACKEND_URL": redis_url,
+            "FACES_CACHE_URL": redis_url,
+            "DATABASE_URL": "",
             "CACHES": {"default": {**settings.CACHES["default"], "LOCATION": redis_url}},
         }
         override = override_settings(**changed)
         override.enable()
         self._rest.callback(override.disable)
-        for connection in connections.all():
-            connection.settings_dict["TEST"]["NAME"] = str(storage / "test.sqlite3")
+
+    def _use_database(self, storage: Path) -> None:
+        """Of their own too, whatever DATABASE_URL says outside."""
+        url = ""
+        if self._on_postgresql:
+            PostgresServer.current = self._rest.enter_context(PostgresServer())
+            url = PostgresServer.current.create_database()
+        os.environ["DATABASE_URL"] = url
+        database = databases.configuration(url, sqlite=storage / "db.sqlite3")
+        if not url:
+            database["TEST"] = {"NAME": str(storage / "test.sqlite3")}
+        settings.DATABASES = {"default": database}
+        # Nothing is connected yet: the connection is made anew from this.
+        connections.settings = connections.configure_settings(settings.DATABASES)
+        connections["default"].close()
+        del connections["default"]
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

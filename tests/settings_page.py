@@ -31,6 +31,8 @@ UNSAFE: Final = {
     "DJANGO_ALLOWED_HOSTS": "**refused**: `*`, or empty. Links could be made to point elsewhere.",
     "SERVICE_URL": "`http://…` outside of your own network: images and keys travel in the open.",
     "FACES_LOG_LEVEL": "`DEBUG`: more about each request than you may want to keep.",
+    "DATABASE_URL": "Without `?sslmode=verify-full` across a network that is not yours: faces and "
+    "the hashes of keys travel in the open.",
     "CACHE_BACKEND_URL": "A Redis that others reach without a password: they could queue work and "
     "read events.",
     "FACES_MAX_UPLOAD_BYTES": "Much more than the default: disks fill and memory swells with it.",

@@ -28,10 +28,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import psycopg
 import requests
+from psycopg.rows import dict_row
 
 from tests import service_process
 from tests.listener import Listener
+from tests.postgres_server import PostgresServer
 from tests.redis_server import RedisServer
 from tests.service_process import ServiceProcess
 from tools import configs
@@ -74,6 +77,7 @@ class Stack:
         self.logs: Final = Path(self._folder.name, "logs")
         self.temporary: Final = Path(self._folder.name, "tmp")
         self.redis: Final = RedisServer()
+        self.database_url = ""
         self._has_nginx: Final = nginx
         self._nginx_values: Final = dict(nginx_values or {})
         self._workers: Final = workers
@@ -112,6 +116,8 @@ class Stack:
         for folder in (self.storage, self.logs, self.temporary):
             folder.mkdir()
         self.redis.start()
+        if PostgresServer.current is not None:
+            self.database_url = PostgresServer.current.create_database()
         self.environ = self._environment()
         self._prepare()
         self._make_processes()
@@ -144,6 +150,8 @@ class Stack:
         with ExitStack() as rest:
             rest.callback(self._folder.cleanup)
             rest.callback(self.redis.close)
+            if PostgresServer.current is not None and self.database_url:
+                rest.callback(PostgresServer.current.drop_database, self.database_url)
             for process in self.processes():
                 rest.callback(process.kill)
         atexit.unregister(self.close)
@@ -237,7 +245,10 @@ class Stack:
         return [from_entry(id, fields) for id, fields in entries if REVOKED_FIELD not in fields]
 
     def query(self, sql: str, *values: object) -> list[dict[str, Any]]:
-        """Rows of the database, as dictionaries."""
+        """Rows of the database, as dictionaries; `?` in `sql` stands for a value."""
+        if self.database_url:
+            with psycopg.connect(self.database_url, row_factory=dict_row) as connection:
+                return connection.execute(sql.replace("?", "%s"), values).fetchall()
         with closing(sqlite3.connect(self.storage / "db.sqlite3", timeout=20)) as database:
             database.row_factory = sqlite3.Row
             return [dict(row) for row in database.execute(sql, values)]
@@ -245,7 +256,7 @@ class Stack:
     def submissions(self) -> dict[str, dict[str, Any]]:
         """The rows of all submissions, by id."""
         rows = self.query("SELECT * FROM submissions_submission")
-        return {str(uuid.UUID(row["id"])): row for row in rows}
+        return {str(uuid.UUID(str(row["id"]))): row for row in rows}
 
     def stored_files(self) -> set[str]:
         """Every file under media/, as a path relative to it."""
@@ -306,6 +317,7 @@ class Stack:
             ),
             "TMPDIR": str(self.temporary),
             "STORAGE_DIR": str(self.storage),
+            "DATABASE_URL": self.database_url,
             "CACHE_BACKEND_URL": self.redis.url,
             "SERVICE_URL": self.url,
             "FACES_START_REDIS": "no",

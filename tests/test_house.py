@@ -31,7 +31,7 @@ _RULES: Final[dict[str, tuple[set[str], set[str]]]] = {
     "backend/clients": ({"backend.common", "wire"}, _DJANGO | {"jwt"}),
     "backend/analysis": (
         {"backend.common", "backend.clients", "faceengine", "wire"},
-        _DJANGO | {"numpy"},
+        _DJANGO | {"numpy", "pgvector"},
     ),
 }
 _FEATURE: Final = (

@@ -187,7 +187,7 @@ def _row(analysis: Analysis, index: int, face: faceengine.Face) -> Face:
         analysis=analysis,
         index=index,
         **face.box._asdict(),
-        encoding=face.encoding.astype("<f4").tobytes(),
+        encoding=face.encoding,
         score=face.quality.score,
         size_px=face.quality.size_px,
         sharpness=face.quality.sharpness,

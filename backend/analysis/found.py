@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, TypedDict
+from typing import TypedDict
 
 from backend.analysis import computing
 from backend.analysis.models import Analysis, Face
 from backend.common.work import Status
 from wire.events import BoxShape
-
-_FORMAT: Final = struct.Struct("<128f")
 
 
 class QualityShape(TypedDict):
@@ -47,7 +44,8 @@ class Finished:
 
 def faces(analysis_id: int) -> list[FoundFace]:
     """The faces of a finished analysis, in order."""
-    return [_face(row) for row in Face.objects.filter(analysis_id=analysis_id)]
+    rows = Face.objects.with_encodings().filter(analysis_id=analysis_id)
+    return [_face(row) for row in rows]
 
 
 def finished(analysis_ids: Collection[int]) -> dict[int, Finished]:
@@ -65,20 +63,14 @@ def failed(analysis_ids: Collection[int]) -> set[int]:
 def first_encodings(analysis_ids: Iterable[int]) -> dict[int, list[float]]:
     """The encoding of each analysis's first face; one without faces is left out."""
     rows = Face.objects.filter(analysis_id__in=list(analysis_ids), index=0).order_by()
-    return {id: numbers(stored) for id, stored in rows.values_list("analysis_id", "encoding")}
-
-
-def numbers(stored: Any) -> list[float]:
-    """An encoding as it is stored (128 little-endian float32, or a vector) as numbers."""
-    if isinstance(stored, bytes | bytearray | memoryview):
-        return list(_FORMAT.unpack(stored))
-    return [float(number) for number in stored]
+    stored = rows.values_list("analysis_id", "encoding")
+    return {id: encoding.tolist() for id, encoding in stored}
 
 
 def _face(row: Face) -> FoundFace:
     return FoundFace(
         box=BoxShape(top=row.top, right=row.right, bottom=row.bottom, left=row.left),
-        encoding=numbers(row.encoding),
+        encoding=row.encoding.tolist(),
         quality=QualityShape(
             score=row.score,
             size_px=row.size_px,

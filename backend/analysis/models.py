@@ -1,15 +1,12 @@
 """The faces of an image, as facts about its bytes."""
 
 import uuid
-from typing import Final
 
 from django.db import models
 
+from backend.analysis.fields import EncodingField
 from backend.common import queues, work
 from backend.common.work import Work
-
-ENCODING_BYTES: Final = 128 * 4
-"""128 little-endian float32."""
 
 
 def source_path(analysis: "Analysis", filename: str) -> str:
@@ -56,6 +53,16 @@ class Analysis(Work):
         return f"{self.sha256[:12]} by {self.detector}: {self.status}"
 
 
+class FaceManager(models.Manager["Face"]):
+    """Rows come without their encodings, which are several times as large as all the rest."""
+
+    def get_queryset(self) -> models.QuerySet["Face"]:
+        return super().get_queryset().defer("encoding")
+
+    def with_encodings(self) -> models.QuerySet["Face"]:
+        return super().get_queryset()
+
+
 class Face(models.Model):
     """One face. Boxes are pixels of the upright image; `right` and `bottom` lie just outside."""
 
@@ -65,13 +72,16 @@ class Face(models.Model):
     right = models.IntegerField()
     bottom = models.IntegerField()
     left = models.IntegerField()
-    encoding = models.BinaryField(max_length=ENCODING_BYTES)
+    # On PostgreSQL a migration adds an index of nearest neighbours; SQLite has none such.
+    encoding = EncodingField()
     score = models.FloatField()
     size_px = models.PositiveIntegerField()
     sharpness = models.FloatField()
     yaw = models.FloatField()
     roll = models.FloatField()
     too_poor = models.CharField(max_length=16, blank=True)
+
+    objects = FaceManager()
 
     class Meta:
         ordering = ["index"]

@@ -1,6 +1,8 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.core.management.color import no_style
+from django.db import connections
 from django.db.models.signals import post_migrate
 
 
@@ -15,4 +17,12 @@ def _make_anonymous(using: str, **kwargs: Any) -> None:
     """The client that owns what comes without a key: made by `migrate`, and so never missing."""
     from backend.clients.models import ANONYMOUS_ID, Client
 
-    Client.objects.using(using).get_or_create(pk=ANONYMOUS_ID, defaults={"name": "anonymous"})
+    _, is_new = Client.objects.using(using).get_or_create(
+        pk=ANONYMOUS_ID, defaults={"name": "anonymous"}
+    )
+    if is_new:
+        # PostgreSQL would give the number that we chose to the next client too.
+        connection = connections[using]
+        with connection.cursor() as cursor:
+            for statement in connection.ops.sequence_reset_sql(no_style(), [Client]):
+                cursor.execute(statement)

@@ -79,3 +79,27 @@ class EnvTests(SimpleTestCase):
 
         self.assertEqual(reading("cnn", read), "cnn")
         self.refuses("haar", read)
+
+    def test_an_empty_address_means_its_default(self) -> None:
+        def read(name: str) -> str:
+            return env.url(name, schemes=("redis",), default="redis://elsewhere/0")
+
+        self.assertEqual(reading("", read), "redis://elsewhere/0")
+        self.assertEqual(reading("redis://here/1", read), "redis://here/1")
+
+    def test_a_database_is_a_postgresql_or_none_and_no_refusal_tells_its_password(self) -> None:
+        for url in ("", "postgres://a:b@c:5432/d", "postgresql://a@[::1]/d?sslmode=require"):
+            self.assertEqual(reading(url, env.postgresql), url)
+        for nonsense in (
+            "secret",
+            "mysql://a:secret@b/c",
+            "postgres://a:secret@b",
+            "sqlite:///a",
+            "postgres://a:secret@b:port/c",
+        ):
+            with (
+                self.subTest(nonsense),
+                self.assertRaisesRegex(ImproperlyConfigured, "^A_SETTING") as refusal,
+            ):
+                reading(nonsense, env.postgresql)
+            self.assertNotIn("secret", str(refusal.exception))

@@ -4,7 +4,9 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
 
+import backend.analysis.fields
 import backend.analysis.models
+from backend.analysis.extension import VectorExtension
 
 
 class Migration(migrations.Migration):
@@ -13,6 +15,7 @@ class Migration(migrations.Migration):
     dependencies = []
 
     operations = [
+        VectorExtension(),
         migrations.CreateModel(
             name="Analysis",
             fields=[
@@ -106,7 +109,7 @@ class Migration(migrations.Migration):
                 ("right", models.IntegerField()),
                 ("bottom", models.IntegerField()),
                 ("left", models.IntegerField()),
-                ("encoding", models.BinaryField(max_length=512)),
+                ("encoding", backend.analysis.fields.EncodingField()),
                 ("score", models.FloatField()),
                 ("size_px", models.PositiveIntegerField()),
                 ("sharpness", models.FloatField()),
