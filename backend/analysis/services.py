@@ -41,6 +41,11 @@ logger = logging.getLogger(__name__)
 
 _JPEG_QUALITY: Final = 90
 
+_ONE_PIXEL: Final = bytes.fromhex(
+    "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002014400 3b"
+)
+"""A GIF."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -62,6 +67,8 @@ def load_engine() -> None:
     # A CUDA context does not survive a fork: each job has to make its own.
     if "cuda" not in settings.FACES_PROVIDERS:
         faceengine.load(computing.detector())
+    # Decoders are loaded with the first image; without this one, by each fork for itself.
+    check_image(io.BytesIO(_ONE_PIXEL))
 
 
 def check_image(image: BinaryIO) -> None:

@@ -6,6 +6,7 @@ work ─┬─ worker ── job     every job runs in a fork of its worker, and
 """
 
 import ctypes
+import gc
 import logging
 import multiprocessing
 import os
@@ -106,6 +107,9 @@ class Pool(WorkerPool):
 def run(count: int) -> None:
     """Work until SIGTERM or SIGINT; then finish the jobs in hand and return."""
     import_string(settings.WORKER_WARM_UP)()
+    # What is there now stays: a fork whose collector looked at it would copy all its memory.
+    gc.collect()
+    gc.freeze()
     # Forks must not share a connection.
     databases.close_all()
     logger.info("starting %d workers pid=%d", count, os.getpid())

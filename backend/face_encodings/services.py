@@ -133,7 +133,8 @@ def erase(images: Collection[EncodedImage]) -> None:
         EncodedImage.objects.filter(pk__in=[image.pk for image in held]).delete()
     for image in held:
         analysis.withdraw(image.analysis_id)
-    logger.info("erased %d encoded images", len(held))
+    if held:
+        logger.info("erased %d encoded images", len(held))
 
 
 def erase_of(owner_id: int, *, at_most: int) -> int:
