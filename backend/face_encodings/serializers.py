@@ -78,8 +78,10 @@ def check(file: File[Any], **more: Any) -> None:
 
 
 def hash_of(text: str) -> str:
-    """A hash as we write it; one that is none is nobody's."""
-    return text.strip().lower()
+    """A hash as we write it; what is none is "", and so nobody's."""
+    found = text.strip().lower()
+    # PostgreSQL could not even be asked for some of it: no text there holds a zero byte.
+    return found if _HASH.fullmatch(found) else ""
 
 
 def encoding(value: Any) -> list[float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import uuid
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -28,7 +30,7 @@ class SubmissionAdmin(ReadOnlyAdmin):
     list_display = [*_COLUMNS, "thumbnail"]
     list_filter = ["status", "created_at", "owner"]
     list_select_related = ["owner"]
-    search_fields = ["id__startswith", "sha256__startswith"]
+    search_fields = ["sha256__startswith"]
     search_help_text = "The beginning of an id, or of the SHA-256 of an image."
     fields = [
         "id",
@@ -43,6 +45,17 @@ class SubmissionAdmin(ReadOnlyAdmin):
         "picture",
     ]
     actions = ["retry", "erase"]
+
+    def get_search_results(
+        self, request: HttpRequest, submissions: QuerySet[Submission], text: str
+    ) -> tuple[QuerySet[Submission], bool]:
+        found, has_duplicates = super().get_search_results(request, submissions, text)
+        digits = text.strip().replace("-", "").lower()
+        if re.fullmatch(r"[0-9a-f]{1,32}", digits):
+            # A range and not a text: each database writes ids in its own way.
+            first, last = uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
+            found |= submissions.filter(id__range=(first, last))
+        return found, has_duplicates
 
     def has_act_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("submissions.change_submission"))
