@@ -16,7 +16,7 @@ from rest_framework.exceptions import (
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from backend.clients import caller, links
+from backend.clients import caller, links, rates
 from backend.clients.caller import ANONYMOUS, Caller
 from backend.clients.models import ApiKey, Scope
 from backend.common import logs
@@ -33,13 +33,11 @@ class ApiKeyAuthentication(BaseAuthentication):
     """The caller by the key, or anonymous where no key is needed. A bad key is never anonymous."""
 
     def authenticate(self, request: Request) -> tuple[None, Caller]:
-        key = _key(request)
-        if key is not None:
-            found = by_key(key)
-        elif settings.FACES_REQUIRE_API_KEY:
-            raise NotAuthenticated(NO_KEY)
-        else:
-            found = ANONYMOUS
+        try:
+            found = _found(request)
+        except (AuthenticationFailed, NotAuthenticated):
+            rates.count_refused(request)
+            raise
         logs.client.set(str(found.client_id))
         return None, found
 
@@ -54,6 +52,7 @@ class LinkAuthentication(ApiKeyAuthentication):
         if not links.is_signed(request.GET):
             return super().authenticate(request)
         if not links.opens(request.path, request.GET):
+            rates.count_refused(request)
             raise PermissionDenied(BAD_LINK)
         return None, Caller(client_id=0, scopes=frozenset({Scope.READ}), by_link=True)
 
@@ -67,8 +66,20 @@ class HasScope(BasePermission):
             return True  # nothing is done: the answer will be the allowed methods, or 405
         scopes: dict[str, str] = getattr(view, "scopes", {})
         needed = scopes.get("get" if method == "head" else method)
-        self.message = f"This key lacks the scope {needed!r}."
-        return needed is not None and caller.of(request).may(needed)
+        self.message = f"This key lacks the scope '{needed}'."
+        if needed is not None and caller.of(request).may(needed):
+            return True
+        rates.count_refused(request)
+        return False
+
+
+def _found(request: Request) -> Caller:
+    key = _key(request)
+    if key is not None:
+        return by_key(key)
+    if settings.FACES_REQUIRE_API_KEY:
+        raise NotAuthenticated(NO_KEY)
+    return ANONYMOUS
 
 
 def by_key(key: str) -> Caller:

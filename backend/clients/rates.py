@@ -6,6 +6,7 @@ Counted in Redis, for each client and each address; without Redis nobody is turn
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import logging
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.core.cache import cache
 from redis import RedisError
+from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
@@ -47,6 +49,10 @@ class _Rate(BaseThrottle):
             yield f"client={caller.of(request).client_id}"
 
     def allow_request(self, request: Request, view: APIView) -> bool:
+        return self.take(request)
+
+    def take(self, request: Request) -> bool:
+        """Count the request; whether it is within the limit."""
         limit = self.limit()
         if limit is None:
             return True
@@ -65,7 +71,8 @@ class _Rate(BaseThrottle):
 
     def _raise_count(self, who: str, by: int) -> int:
         key = f"{self.name}:{who}:{int(time.time() // self.window_s)}"
-        cache.add(key, 0, timeout=self.window_s)
+        # Twice as long as it counts: ended between the two, it could not be raised any more.
+        cache.add(key, 0, timeout=2 * self.window_s)
         return cache.incr(key, by)
 
 
@@ -96,9 +103,33 @@ class UploadBytesRate(_Rate):
         return int(length) if length.isdecimal() else 0
 
 
+class _RefusedRate(RequestRate):
+    """A request that came no further than the door counts for its address as any other."""
+
+    def who(self, request: Request) -> Iterator[str]:
+        yield f"address={address(request)}"
+
+
+def count_refused(request: Request) -> None:
+    """Count a request that is refused before its view counts it; `Throttled` past the limit."""
+    rate = _RefusedRate()
+    if not rate.take(request):
+        raise Throttled(wait=rate.wait())
+
+
 def address(request: Request) -> str:
-    """The caller's address as nginx saw it, which sets the header whatever the caller sent."""
-    return str(request.META.get("HTTP_X_REAL_IP") or request.META.get("REMOTE_ADDR", ""))
+    """The caller's address as nginx saw it, which sets the header whatever the caller sent.
+
+    Of IPv6 the first 64 bits: one customer commonly holds all addresses that begin so.
+    """
+    text = str(request.META.get("HTTP_X_REAL_IP") or request.META.get("REMOTE_ADDR", ""))
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    if found.version == 4 or found.ipv4_mapped:
+        return str(getattr(found, "ipv4_mapped", None) or found)
+    return str(ipaddress.ip_network((found, 64), strict=False))
 
 
 class LoginRate(_Rate):

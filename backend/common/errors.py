@@ -10,6 +10,7 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
+from redis import RedisError
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -41,6 +42,10 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
         error = exceptions.ParseError("The upload ended before it was complete.")
     elif isinstance(error, OperationalError) or _disk_is_full(error):
         logger.error("cannot store anything: %s", error)
+        error = Unavailable()
+    elif isinstance(error, RedisError):
+        # Whoever reads or uploads goes on without it; who erases must reach every store.
+        logger.error("Redis is out of reach: %s", error)
         error = Unavailable()
     return exception_handler(error, dict(context))
 

@@ -1,10 +1,14 @@
 """How often one caller may ask."""
 
+import uuid
 from unittest import mock
 
 import redis
 from django.core.cache import cache
 from django.test import TestCase, override_settings
+
+from backend.clients.models import Scope
+from backend.clients.tests import cast
 
 
 class UploadRateTests(TestCase):
@@ -34,3 +38,57 @@ class UploadRateTests(TestCase):
     def test_without_redis_nobody_is_turned_away(self) -> None:
         with mock.patch.object(cache, "add", side_effect=redis.ConnectionError):
             self.assertEqual(self.statuses(3), [400] * 3)
+
+
+class RefusedRequestTests(TestCase):
+    """Who is refused at the door is counted as well, or the door could be tried without end."""
+
+    def setUp(self) -> None:
+        cache.clear()
+
+    def statuses(self, path: str, count: int, **headers: str) -> list[int]:
+        return [self.client.get(path, headers=headers).status_code for _ in range(count)]
+
+    @override_settings(FACES_REQUEST_RATE=(2, 3600))
+    def test_bad_keys_are_limited(self) -> None:
+        statuses = self.statuses("/client/", 4, authorization="Bearer wrong.key")
+        self.assertEqual(statuses, [401, 401, 429, 429])
+
+    @override_settings(FACES_REQUEST_RATE=(2, 3600), FACES_REQUIRE_API_KEY=True)
+    def test_missing_keys_are_limited(self) -> None:
+        self.assertEqual(self.statuses("/client/", 3), [401, 401, 429])
+
+    @override_settings(FACES_REQUEST_RATE=(2, 3600))
+    def test_forged_links_are_limited(self) -> None:
+        path = f"/image/{uuid.uuid4()}/original?expires=1&signature=x"
+        self.assertEqual(self.statuses(path, 3), [403, 403, 429])
+
+    @override_settings(FACES_REQUEST_RATE=(2, 3600))
+    def test_a_key_beyond_its_scope_is_limited(self) -> None:
+        headers = cast.headers("alice", scopes=[Scope.UPLOAD])
+        self.assertEqual(self.statuses("/client/", 3, **headers), [403, 403, 429])
+
+    @override_settings(FACES_REQUEST_RATE=(2, 3600))
+    def test_a_request_that_is_served_is_counted_once(self) -> None:
+        self.assertEqual(self.statuses("/client/", 3), [200, 200, 429])
+
+
+class AddressTests(TestCase):
+    def setUp(self) -> None:
+        cache.clear()
+
+    @override_settings(FACES_REQUEST_RATE=(1, 3600))
+    def test_the_addresses_of_one_ipv6_network_count_as_one(self) -> None:
+        found = [
+            self.client.get("/client/", headers={"x-real-ip": address}).status_code
+            for address in ("2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1")
+        ]
+        self.assertEqual(found, [200, 429, 200])
+
+    @override_settings(FACES_REQUEST_RATE=(1, 1))
+    def test_a_count_outlives_its_window(self) -> None:
+        # It could end between being found and being raised, and that was an error.
+        with mock.patch("time.time", return_value=1000.999):
+            self.client.get("/client/")
+        (key,) = cache._cache.get_client().keys("*requests*")  # type: ignore[attr-defined]
+        self.assertGreater(cache._cache.get_client().pttl(key), 1000)  # type: ignore[attr-defined]

@@ -11,8 +11,11 @@ from django.core import checks
 from django.db import OperationalError
 from django.test import Client, SimpleTestCase, TestCase, override_settings
 
+from backend.clients.models import ANONYMOUS_ID
+from backend.clients.models import Client as Owner
 from backend.common import connections, logs, processes
 from backend.submissions import services
+from backend.submissions.models import Submission
 
 
 class ProductionCheckTests(SimpleTestCase):
@@ -112,6 +115,14 @@ class ErrorShapeTests(TestCase):
         with mock.patch.object(services, "accept", side_effect=OperationalError("locked")):
             answer = self.client.post("/image/", {"image": file})
         self.assertEqual(answer.status_code, 503)
+        self.assertEqual(answer["Retry-After"], "5")
+
+    def test_what_needs_redis_asks_to_try_again_while_it_is_away(self) -> None:
+        owner = Owner.objects.get(pk=ANONYMOUS_ID)
+        row = Submission.objects.create(owner=owner, sha256="0" * 64, size_bytes=1)
+        with mock.patch.object(services, "erase", side_effect=redis.ConnectionError):
+            answer = self.client.delete(f"/image/{row.pk}/")
+        self.assertEqual((answer.status_code, list(answer.json())), (503, ["detail"]))
         self.assertEqual(answer["Retry-After"], "5")
 
 
