@@ -4,8 +4,8 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -86,19 +86,30 @@ def _draft(image: ImageFile.ImageFile, enough_pixels: int) -> None:
         image.draft(None, (math.ceil(image.width * share), math.ceil(image.height * share)))
 
 
-def check_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
+def check_image(
+    source: Source,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    decoding: Callable[[int], AbstractContextManager[object]] = nullcontext,
+) -> ImageInfo:
     """Make sure that `load_image` will take `source`, at the least cost. Thread-safe.
 
     The whole of the compressed data is read, as every pixel's presence is what is to be checked; a
     JPEG's is decoded at an eighth of its scale, which leaves out most of the arithmetic (1080p:
     about 10 ms). Raises as `load_image` does, and leaves a file object at its start.
+
+    `decoding` is called with the number of pixels before they take memory, 4 bytes each, and what
+    it returns is left when they take none any more: there the caller can wait for room.
     """
-    with opened(source, max_pixels) as image:
-        name, size = formats.name(image), image.size
-        turn = pixels.orientation(image)
-        _draft(image, 1)
-        image.load()
-        turn = _turn_left(image, turn)
+    with ExitStack() as room:
+        with opened(source, max_pixels) as image:
+            name, size = formats.name(image), image.size
+            room.enter_context(decoding(size[0] * size[1]))
+            turn = pixels.orientation(image)  # of a PNG, Pillow decodes it all to see
+            _draft(image, 1)
+            image.load()
+            turn = _turn_left(image, turn)
+        del image
     width, height = size if turn not in pixels.SIDEWAYS else size[::-1]
     return ImageInfo(name, width, height)
 

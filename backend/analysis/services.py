@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
@@ -41,6 +43,13 @@ logger = logging.getLogger(__name__)
 
 _JPEG_QUALITY: Final = 90
 
+_LARGE_PIXELS: Final = 16_000_000
+"""Decoded: 64 MB. Most photos are smaller."""
+
+_one_large: Final = threading.Lock()
+"""Held while a large image is checked: every thread of a web process may be sent one at once, and
+a PNG of 2 MB can take 480 MB."""
+
 _ONE_PIXEL: Final = bytes.fromhex(
     "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002014400 3b"
 )
@@ -74,9 +83,15 @@ def load_engine() -> None:
 def check_image(image: BinaryIO) -> None:
     """Decode `image` as cheaply as its format allows; `AnalysisError` if it cannot be used."""
     try:
-        faceengine.check_image(image, max_pixels=settings.FACES_MAX_IMAGE_PIXELS)
+        faceengine.check_image(
+            image, max_pixels=settings.FACES_MAX_IMAGE_PIXELS, decoding=_room_for
+        )
     except faceengine.ImageError as error:
         raise AnalysisError.refusing(error) from error
+
+
+def _room_for(pixels: int) -> AbstractContextManager[object]:
+    return _one_large if pixels > _LARGE_PIXELS else nullcontext()
 
 
 def analyse(image: BinaryIO, *, sha256: str, discreet: bool = False) -> Result:

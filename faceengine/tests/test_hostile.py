@@ -8,6 +8,7 @@ import threading
 import time
 import unittest
 import warnings
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from faceengine import ImageError, Problem
 from tests import pictures
 
 
-def reason(data: bytes, **limits: int) -> Problem | None:
+def reason(data: bytes, **limits: Any) -> Problem | None:
     """Why `data` is refused by both doors, which must agree; None if both accept it."""
     reasons: list[Problem | None] = []
     for door in (faceengine.check_image, faceengine.load_image):

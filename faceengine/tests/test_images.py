@@ -2,6 +2,8 @@
 
 import tempfile
 import unittest
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -99,6 +101,22 @@ class LoadImageTest(unittest.TestCase):
         self.assertEqual(file.tell(), 0)
         faceengine.check_image(file)
         self.assertEqual(file.tell(), 0)
+
+    def test_it_tells_of_the_pixels_before_they_are_decoded_and_when_they_are_gone(self) -> None:
+        told: list[object] = []
+
+        @contextmanager
+        def decoding(pixels: int) -> Iterator[None]:
+            told.append(pixels)
+            yield
+            told.append("gone")
+
+        for name in ("JPEG", "PNG", "HEIC"):
+            with self.subTest(name):
+                told.clear()
+                data = pictures.encoded(Image.new("RGB", (30, 20)), name)
+                faceengine.check_image(data, decoding=decoding)
+                self.assertEqual(told, [600, "gone"])
 
     def test_it_leaves_the_metadata_out(self) -> None:
         loaded = faceengine.load_image(pictures.oriented(self.picture, 6))

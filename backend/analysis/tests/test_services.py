@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import threading
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -10,9 +11,9 @@ import face_recognition
 import numpy
 from django.db import connection
 from django.db.models import QuerySet
-from django.test import TransactionTestCase, override_settings
+from django.test import SimpleTestCase, TransactionTestCase, override_settings
 from django.utils import timezone
-from PIL import Image
+from PIL import Image, ImageFile
 
 import faceengine
 from backend.analysis import leaving, services
@@ -167,3 +168,32 @@ class UnreferencedTests(TransactionTestCase):
             services.forget(analysis.pk)
         self.assertEqual(held, [True])
         self.assertFalse(Analysis.objects.exists())
+
+
+class CheckTests(SimpleTestCase):
+    def test_of_several_large_images_one_is_decoded_at_a_time(self) -> None:
+        large = pictures.encoded(Image.new("L", (5000, 4000)), "PNG")
+        small = pictures.encoded(Image.new("L", (500, 400)), "PNG")
+        decode, held = ImageFile.ImageFile.load, threading.Event()
+        sizes: list[int] = []
+
+        def decode_slowly(image: ImageFile.ImageFile) -> Any:
+            sizes.append(image.width)
+            if image.width == 5000:
+                held.wait(timeout=10)
+            return decode(image)
+
+        with mock.patch.object(ImageFile.ImageFile, "load", decode_slowly):
+            threads = [
+                threading.Thread(target=services.check_image, args=[io.BytesIO(large)])
+                for _ in range(3)
+            ]
+            for thread in threads:
+                thread.start()
+            services.check_image(io.BytesIO(small))
+            self.assertLessEqual(sizes.count(5000), 1)
+            held.set()
+            for thread in threads:
+                thread.join()
+        self.assertIn(500, sizes)
+        self.assertGreaterEqual(sizes.count(5000), 3)
