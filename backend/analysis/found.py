@@ -51,7 +51,7 @@ def faces(analysis_id: int) -> list[FoundFace]:
 def finished(analysis_ids: Collection[int]) -> dict[int, Finished]:
     """Those of the analyses that are DONE."""
     rows = Analysis.objects.filter(pk__in=analysis_ids, status=Status.DONE)
-    return {row.pk: Finished(row.faces_count, row.engine_s, _made_by(row)) for row in rows}
+    return {row.pk: Finished(row.faces_count, row.engine_s, made_by(row)) for row in rows}
 
 
 def failed(analysis_ids: Collection[int]) -> set[int]:
@@ -84,8 +84,9 @@ def _face(row: Face) -> FoundFace:
 
 def maker() -> str:
     """`Finished.made_by` of what would be made now."""
-    return _made_by(Analysis(**computing.key("")))
+    return made_by(Analysis(**computing.key("")))
 
 
-def _made_by(row: Analysis) -> str:
+def made_by(row: Analysis) -> str:
+    """What the result of `row` depends on, besides the bytes."""
     return f"{row.detector}/{row.detection_pixels}/{row.model}"

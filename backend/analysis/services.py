@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
 from django.conf import settings
@@ -27,6 +27,7 @@ from backend.analysis.found import faces as faces
 from backend.analysis.found import failed as failed
 from backend.analysis.found import finished as finished
 from backend.analysis.found import first_encodings as first_encodings
+from backend.analysis.found import made_by
 from backend.analysis.found import maker as maker
 from backend.analysis.leaving import delete_unreferenced as delete_unreferenced
 from backend.analysis.leaving import forget as forget
@@ -64,6 +65,8 @@ class Result:
     boxes: Sequence[BoxShape]
     engine_s: float = 0.0
     """How long the engine took, in seconds, when it was computed."""
+    made_by: str = field(default="", compare=False)
+    """As `Finished.made_by`."""
 
 
 def load_engine() -> None:
@@ -209,4 +212,9 @@ def boxes(analysis_id: int) -> list[BoxShape]:
 
 
 def _result(analysis: Analysis) -> Result:
-    return Result(analysis_id=analysis.pk, boxes=boxes(analysis.pk), engine_s=analysis.engine_s)
+    return Result(
+        analysis_id=analysis.pk,
+        boxes=boxes(analysis.pk),
+        engine_s=analysis.engine_s,
+        made_by=made_by(analysis),
+    )

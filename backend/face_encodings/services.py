@@ -107,12 +107,10 @@ def wait(analysis_id: int, *, since: datetime, timeout_s: float) -> Finished | N
     who never sent these bytes must not be able to tell by the clock that somebody else did.
     """
     deadline = time.monotonic() + timeout_s
-    while analysis.wait(analysis_id, timeout_s=min(_LOOK_AGAIN_S, _left(deadline))) is None:
+    while (result := _look(analysis_id, deadline)) is None:
         if not _left(deadline):
             return None
-    found = analysis.finished([analysis_id]).get(analysis_id)
-    if found is None:
-        raise AnalysisError(work.GIVEN_UP, permanent=True)
+    found = Finished(len(result.boxes), result.engine_s, result.made_by)
     early_s = _early_s(found, since)
     time.sleep(min(early_s, _left(deadline)))
     return found if not _early_s(found, since) else None
@@ -199,6 +197,10 @@ def _uncount(owner_id: int, images: Sequence[EncodedImage]) -> None:
     # Two images of a client never share an analysis: same bytes, same row.
     first = analysis.first_encodings(_analysis_of(image) for image in counted)
     statistics.uncount(owner_id, list(first.values()))
+
+
+def _look(analysis_id: int, deadline: float) -> analysis.Result | None:
+    return analysis.wait(analysis_id, timeout_s=min(_LOOK_AGAIN_S, _left(deadline)))
 
 
 def _early_s(found: Finished, since: datetime) -> float:
