@@ -13,13 +13,13 @@ Database = dict[str, Any]
 
 def configuration(url: str, *, sqlite: Path) -> Database:
     """PostgreSQL at `url`; where that is empty, SQLite in the file `sqlite`."""
-    return _postgresql(url) if url else _sqlite(sqlite)
+    return postgresql(url) if url else _sqlite(sqlite)
 
 
 def is_postgresql(url: str) -> bool:
     """Whether `url` names a database of a PostgreSQL."""
     try:
-        _postgresql(url)
+        postgresql(url)
     except ImproperlyConfigured:
         return False
     return True
@@ -40,7 +40,8 @@ def _sqlite(file: Path) -> Database:
     }
 
 
-def _postgresql(url: str) -> Database:
+def postgresql(url: str) -> Database:
+    """PostgreSQL at `url`. Raises `ImproperlyConfigured` if that is no address of one."""
     try:
         found: Database = environ.Env.db_url_config(url)
     except (ValueError, TypeError):  # a port that is no number, brackets that do not close

@@ -116,7 +116,7 @@ class Stack:
         for folder in (self.storage, self.logs, self.temporary):
             folder.mkdir()
         self.redis.start()
-        if PostgresServer.current is not None:
+        if PostgresServer.current is not None and "DATABASE_URL" not in self._settings:
             self.database_url = PostgresServer.current.create_database()
         self.environ = self._environment()
         self._prepare()
@@ -138,6 +138,22 @@ class Stack:
         """Kill -9 for every process but Redis, with all that they started."""
         for process in self.processes():
             process.kill()
+
+    def use_database(self, url: str) -> None:
+        """From the next start on, keep the rows in the PostgreSQL at `url`."""
+        self.database_url = self.environ["DATABASE_URL"] = url
+        self.wsservers.clear()
+        self._make_processes()
+
+    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `manage.py` with the service's settings, whatever comes of it."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=environment.ROOT,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+        )
 
     def restart(self) -> None:
         """Stop everything, Redis too (it keeps its data), and start it again."""

@@ -25,7 +25,7 @@ _RULES: Final[dict[str, tuple[set[str], set[str]]]] = {
     "wsserver": ({"wire"}, {"websockets", "redis", "jwt"}),
     "lambdaworker": ({"faceengine", "wire"}, {"httpx", "numpy", "PIL"}),
     "backend/common": (
-        {"wire"},
+        {"wire", "backend.databases"},
         _DJANGO | {"httpx", "httpcore", "idna", "sentry_sdk", "prometheus_client"},
     ),
     "backend/clients": ({"backend.common", "wire"}, _DJANGO | {"jwt"}),
