@@ -2,7 +2,11 @@
 
 import os
 import sys
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
+
+from gunicorn import util  # type: ignore[import-untyped]
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from wire import environment  # noqa: E402
@@ -19,6 +23,10 @@ preload_app = True
 graceful_timeout = 30
 timeout = 120
 keepalive = 5
+# nginx takes 32 KiB of headers at most, and no line over 8 KiB; the rest of the bounds are its own.
+limit_request_line = 8190
+limit_request_field_size = 8190
+limit_request_fields = 32768
 # Its heartbeat files in memory: on a busy disk a healthy process would look dead.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 # nginx logs every request with its id already.
@@ -36,3 +44,19 @@ logconfig_dict = {
 }
 # Its default would be one socket in the home folder for all services of this user.
 control_socket_disable = True
+
+
+def _write_error(sock: Any, status_int: int, reason: str, mesg: str) -> None:
+    """What gunicorn itself refuses, in the shape of all our errors; its text repeats what came."""
+    detail = "Bad request." if status_int < 500 else "Something went wrong here."
+    body = f'{{"detail": "{detail}"}}'
+    head = (
+        f"HTTP/1.1 {status_int} {HTTPStatus(status_int).phrase}",
+        "Connection: close",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+    )
+    util.write_nonblock(sock, "\r\n".join((*head, "", body)).encode())
+
+
+util.write_error = _write_error

@@ -15,6 +15,8 @@ from django.core.management import call_command
 
 def main() -> None:
     """Bring the database and the static files up to date."""
+    # The database is made here, and nobody else on this machine is to read it.
+    os.umask(0o027)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
     django.setup()
     run = settings.STORAGE_DIR / "run"

@@ -96,6 +96,8 @@ class Supervisor:
 def main() -> None:
     """Run until asked to end; the exit code is 0 if the service was ready by then."""
     began = time.monotonic()
+    # Of all that is written from here on: faces are nobody else's business on this machine.
+    os.umask(0o027)
     _on_signal(_stop)
     processes.adopt_orphans()
     ready = False

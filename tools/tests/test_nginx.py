@@ -192,7 +192,9 @@ class NginxTests(unittest.TestCase):
 
     def test_without_its_backend_it_says_so(self) -> None:
         # The websocket server's port, where nobody listens here.
-        self.assert_error(self.say(b"GET /faces HTTP/1.1\r\nHost: localhost\r\n\r\n"), 502)
+        answer = self.say(b"GET /faces HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assert_error(answer, 502)
+        self.assertIn(b"\r\nretry-after: 5\r\n", answer.lower())
 
     def test_it_does_not_tell_its_version(self) -> None:
         self.assertEqual(requests.get(self.url, timeout=10).headers["Server"], "nginx")
