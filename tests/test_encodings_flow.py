@@ -65,7 +65,10 @@ class SeveralBackendsTests(FlowCase):
         sha256 = hashlib.sha256(image).hexdigest()
         rows = self.stack.query("SELECT * FROM analysis_analysis WHERE sha256 = ?", sha256)
         self.assertEqual(len(rows), 1)
-        self.assertEqual([name for name in self.stack.stored_files() if "waiting" in name], [])
+        wait_until(lambda: not self.waiting_files(), "the bytes are gone")
+
+    def waiting_files(self) -> list[str]:
+        return [name for name in self.stack.stored_files() if "waiting" in name]
 
     def test_fifty_writers_of_different_images_leave_exact_statistics(self) -> None:
         """Over three backends, each tenth deleted again, while the sweep folds."""

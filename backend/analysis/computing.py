@@ -198,9 +198,8 @@ def _row(analysis: Analysis, index: int, face: faceengine.Face) -> Face:
 
 
 def ended(analysis: Analysis) -> None:
-    """The bytes are needed no more; who waits may look."""
-    analysis.refresh_from_db()
+    """Who waits may look; the bytes are needed no more. `analysis` is the row as it ended."""
+    answers.tell(analysis.pk)
     if analysis.source.name:
         analysis.source.storage.delete(analysis.source.name)
         Analysis.objects.filter(pk=analysis.pk, source=analysis.source.name).update(source="")
-    answers.tell(analysis.pk)
