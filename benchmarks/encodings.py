@@ -16,7 +16,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -76,20 +75,14 @@ def known(images: int, seconds: float) -> Iterator[Figure]:
 
 def load(port: int, path: str, seconds: float) -> list[float]:
     """Milliseconds of each answer to `CLIENTS` clients that ask again at once."""
-    times: list[list[float]] = [[] for _ in range(CLIENTS)]
     ends_at = time.monotonic() + seconds
-    threads = [
-        threading.Thread(target=ask, args=(port, path, ends_at, each), daemon=True)
-        for each in times
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return [one for each in times for one in each]
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        asked = list(pool.map(lambda _: ask(port, path, ends_at), range(CLIENTS)))
+    return [one for each in asked for one in each]
 
 
-def ask(port: int, path: str, ends_at: float, times: list[float]) -> None:
+def ask(port: int, path: str, ends_at: float) -> list[float]:
+    times = []
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
     connection = socket.create_connection(("127.0.0.1", port))
     while (began := time.monotonic()) < ends_at:
@@ -100,6 +93,7 @@ def ask(port: int, path: str, ends_at: float, times: list[float]) -> None:
             connection.close()
             connection = socket.create_connection(("127.0.0.1", port))
     connection.close()
+    return times
 
 
 def read_answer(connection: socket.socket) -> bool:

@@ -45,7 +45,8 @@ class ScaledStack(Stack):
 
     def _change_nginx(self, path: Path) -> None:
         super()._change_nginx(path)
-        servers = "".join(f"server 127.0.0.1:{port};" for port in self.backend_ports)
+        # A backend that was not there yet is asked again at once, not ten seconds later.
+        servers = "".join(f"server 127.0.0.1:{port} max_fails=0; " for port in self.backend_ports)
         text = path.read_text().replace("http {", f"http {{\n    upstream backends {{ {servers} }}")
         path.write_text(
             re.sub(r"set \$backend_address [^;]+;", "set $backend_address backends;", text)
