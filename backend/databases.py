@@ -29,6 +29,9 @@ def _sqlite(file: Path) -> Database:
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": file,
+        # A connection for each thread, kept between requests: opening the file and setting it up
+        # takes longer than most requests need it.
+        "CONN_MAX_AGE": 60,
         "OPTIONS": {
             # A transaction that reads first and writes later would fail at once when another writer
             # came between; IMMEDIATE takes the write lock at its start and waits its turn instead.
