@@ -69,6 +69,9 @@ FACES_SWEEP_INTERVAL_S = env.real("FACES_SWEEP_INTERVAL_S")
 FACES_EVENTS_KEPT = env.number("FACES_EVENTS_KEPT", at_least=1)
 FACES_RETENTION_DAYS = env.number("FACES_RETENTION_DAYS")
 
+# --- The web processes
+FACES_WEB_THREADS = env.number("FACES_WEB_THREADS", at_least=1)
+
 # --- What follows is not for changing by the environment.
 INSTALLED_APPS = [
     "backend.clients.admin_site.FacesAdminConfig",
@@ -87,6 +90,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "backend.common.patience.SeatMiddleware",
     "backend.common.logs.RequestIdMiddleware",
     "backend.common.request_metrics.MetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",

@@ -21,7 +21,7 @@ from django.utils import timezone
 from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError, Finished, FoundFace
 from backend.clients import quota
-from backend.common import work
+from backend.common import patience, work
 from backend.common.errors import Unavailable
 from backend.face_encodings import statistics
 from backend.face_encodings.models import EncodedImage
@@ -103,9 +103,15 @@ def settle(image: EncodedImage, *, timeout_s: float) -> bool:
 def wait(analysis_id: int, *, since: datetime, timeout_s: float) -> Finished | None:
     """The finished analysis, within `timeout_s`; None past it. Raises `AnalysisError` if it failed.
 
-    Not before the time has passed, `since` it was asked for, that the engine took for it: somebody
-    who never sent these bytes must not be able to tell by the clock that somebody else did.
+    None at once where too many wait already. Not before the time has passed, `since` it was asked
+    for, that the engine took for it: somebody who never sent these bytes must not be able to tell
+    by the clock that somebody else did.
     """
+    with patience.place() as may_wait:
+        return _wait(analysis_id, since, timeout_s if may_wait else 0.0)
+
+
+def _wait(analysis_id: int, since: datetime, timeout_s: float) -> Finished | None:
     deadline = time.monotonic() + timeout_s
     while (result := _look(analysis_id, deadline)) is None:
         if not _left(deadline):
