@@ -1,16 +1,21 @@
 """What has to be done before the backend starts: `python -m tools.prepare`.
 
-One at a time in one storage folder: two containers that migrate the same database at once would
-both create the same tables, and one of them would fail.
+One at a time in one storage folder, and in one PostgreSQL: two containers that migrate the same
+database at once would both create the same tables, and one of them would fail.
 """
 
 import fcntl
 import os
+from typing import Final
 
 import django
 from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
+from django.db import connection
+
+_LOCK: Final = 0x66616365
+"""Any number that nobody else locks in this database."""
 
 
 def main() -> None:
@@ -23,10 +28,21 @@ def main() -> None:
     run.mkdir(parents=True, exist_ok=True)
     with open(run / "prepare.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        call_command("migrate", interactive=False)
+        _migrate()
         settings.STATIC_ROOT.mkdir(exist_ok=True)
         if apps.is_installed("django.contrib.staticfiles"):
             call_command("collectstatic", interactive=False, verbosity=0)
+
+
+def _migrate() -> None:
+    if connection.vendor != "postgresql":
+        call_command("migrate", interactive=False)
+        return
+    with connection.cursor() as cursor:
+        # Of the session, and so let go of when this process ends, however it ends.
+        cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        call_command("migrate", interactive=False)
+        cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import uuid
 from pathlib import PurePath
 from typing import Any, BinaryIO, cast
 
 from django.conf import settings
 from django.core.files.base import ContentFile, File
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from backend.analysis import services as analysis
 from backend.clients import quota
@@ -27,8 +28,11 @@ logger = logging.getLogger(__name__)
 BACKLOG_WAIT_S = 30
 
 
-def accept(upload: File[Any], *, owner_id: int) -> Submission:
+def accept(upload: File[Any], *, owner_id: int, request_id: str = "") -> Submission:
     """Store a checked upload and ask for its faces. After this returned, it cannot be lost.
+
+    A request that nginx passes on a second time, because the first backend died before it answered,
+    has the same `request_id`: if that had taken the image in, it is the same submission.
 
     Raises `QuotaExceeded`, `TooManyWaiting` or `Unavailable` when it cannot be taken now.
 
@@ -37,7 +41,10 @@ def accept(upload: File[Any], *, owner_id: int) -> Submission:
     """
     _refuse_if_swamped()
     submission = Submission(
-        id=uuid.uuid4(), owner_id=owner_id, sha256=_sha256(upload), size_bytes=upload.size or 0
+        id=_id(request_id),
+        owner_id=owner_id,
+        sha256=_sha256(upload),
+        size_bytes=upload.size or 0,
     )
     upload.seek(0)
     name = PurePath(upload.name or "").name
@@ -48,9 +55,12 @@ def accept(upload: File[Any], *, owner_id: int) -> Submission:
             quota.take_room(owner_id, submission.size_bytes)
             _refuse_if_too_many_wait(owner_id)
             submission.save(force_insert=True)
+    except IntegrityError:
+        _discard(submission, path)
+        return _taken_before(submission)
     except BaseException:
         # Also what was written of it when the disk was full, or it would stay so.
-        submission.image.storage.delete(path)
+        _discard(submission, path)
         raise
     # Outside: from the commit on the file is the row's, whatever becomes of the job.
     transaction.on_commit(submission.enqueue)
@@ -60,6 +70,28 @@ def accept(upload: File[Any], *, owner_id: int) -> Submission:
         "accepted submission=%s owner=%d bytes=%d", submission.pk, owner_id, submission.size_bytes
     )
     return submission
+
+
+def _id(request_id: str) -> uuid.UUID:
+    """Random, as nginx's id of a request is; one that somebody else made up is not used."""
+    is_of_nginx = re.fullmatch(r"[0-9a-f]{32}", request_id)
+    return uuid.UUID(request_id, version=4) if is_of_nginx else uuid.uuid4()
+
+
+def _discard(submission: Submission, path: str) -> None:
+    """Delete what was written of an upload that is not taken in; never the file of a row."""
+    written = submission.image.name or path
+    if written != path or not Submission.objects.filter(pk=submission.pk).exists():
+        submission.image.storage.delete(written)
+
+
+def _taken_before(submission: Submission) -> Submission:
+    same = Submission.objects.filter(
+        pk=submission.pk, owner_id=submission.owner_id, sha256=submission.sha256
+    ).first()
+    if same is None:  # the client went in this moment, or ids are forged
+        raise Unavailable
+    return same
 
 
 def process(id: str) -> None:

@@ -14,7 +14,7 @@ from backend.clients import caller, feeds, rates
 from backend.clients.authentication import LinkAuthentication
 from backend.clients.models import Scope
 from backend.clients.services import audit
-from backend.common import files
+from backend.common import files, logs
 from backend.submissions import services
 from backend.submissions.models import Submission
 from backend.submissions.serializers import UploadSerializer, as_resource
@@ -29,7 +29,9 @@ class ImageView(APIView):
         upload = UploadSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
         submission = services.accept(
-            upload.validated_data["image"], owner_id=caller.of(request).client_id
+            upload.validated_data["image"],
+            owner_id=caller.of(request).client_id,
+            request_id=logs.context()["request"],
         )
         body = {
             "message": "Request accepted. Starting image processing.",

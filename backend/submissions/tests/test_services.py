@@ -4,6 +4,7 @@ import errno
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -16,8 +17,10 @@ from rq.job import Job
 
 from backend.analysis import services as analysis
 from backend.analysis.models import Analysis
+from backend.clients import quota
 from backend.clients.models import ANONYMOUS_ID
 from backend.common import connections, processes, queues, work
+from backend.common.errors import Unavailable
 from backend.common.work import Status
 from backend.submissions import events, services, tasks
 from backend.submissions.models import Submission
@@ -30,6 +33,16 @@ FACELESS = pictures.encoded(pictures.faceless())
 
 def accept(data: bytes = OBAMA, name: str = "obama.jpg") -> Submission:
     return services.accept(ContentFile(data, name=name), owner_id=ANONYMOUS_ID)
+
+
+def again(request_id: str, data: bytes = FACELESS) -> Submission:
+    file = ContentFile(data, name="a.jpg")
+    return services.accept(file, owner_id=ANONYMOUS_ID, request_id=request_id)
+
+
+def files_of(submission: Submission) -> list[str]:
+    """The files beside the submission's image; ids are random, so there are no others' there."""
+    return sorted(default_storage.listdir(str(Path(str(submission.image.name)).parent))[1])
 
 
 def events_of(submission: Submission) -> list[wire.Entry]:
@@ -97,6 +110,30 @@ class AcceptTests(SubmissionCase):
         ):
             accept()
         self.assertTrue(default_storage.exists(Submission.objects.get().image.name or ""))
+
+    def test_a_request_that_is_passed_on_again_is_taken_in_once(self) -> None:
+        id = uuid.uuid4().hex
+        first = again(id)
+        self.assertEqual(again(id), first)
+        self.assertEqual(Submission.objects.get(), first)
+        self.assertEqual(files_of(first), [Path(str(first.image.name)).name])
+        self.assertNotEqual(again(uuid.uuid4().hex), first)
+
+    def test_a_forged_request_id_shows_and_spoils_nothing(self) -> None:
+        id = uuid.uuid4().hex
+        first = again(id)
+        with self.assertRaises(Unavailable):
+            again(id, OBAMA)
+        self.assertEqual(Submission.objects.get(), first)
+        self.assertEqual(files_of(first), [Path(str(first.image.name)).name])
+        self.assertNotEqual(again("my-own-id").pk, again("my-own-id").pk)
+
+    def test_a_request_that_is_refused_the_second_time_leaves_the_first_its_file(self) -> None:
+        id = uuid.uuid4().hex
+        first = again(id)
+        with override_settings(FACES_MAX_PENDING=1), self.assertRaises(quota.TooManyWaiting):
+            again(id)
+        self.assertEqual(files_of(first), [Path(str(first.image.name)).name])
 
 
 class ProcessTests(SubmissionCase):
