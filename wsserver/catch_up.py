@@ -166,6 +166,9 @@ class CatchUp:
         self.audience.join(listener)
 
     async def _send(self, listener: Listener, raw: RawEntry) -> None:
+        # Said beside the document: what is not theirs is not worth reading for everyone who asks.
+        if raw.fields.get("owner") != listener.ticket.owner:
+            return
         entry = _read(raw)
         if entry is None or not listener.wants(entry):
             return

@@ -3,14 +3,16 @@
 import asyncio
 import time
 from typing import Any
+from unittest import mock
 from uuid import uuid4
 
 import jwt
 
 from wire import feeds
-from wire.events import STREAM, Outcome
+from wire.events import STREAM, Outcome, from_entry
+from wsserver import catch_up
 from wsserver.closing import REFUSED
-from wsserver.tests.support import SETTINGS, ServerTestCase, listening, received
+from wsserver.tests.support import SETTINGS, ServerTestCase, listening, received, received_ids
 from wsserver.tokens import Gate
 
 KEY = SETTINGS.gate.signing_key
@@ -59,6 +61,17 @@ class PrivateFeeds(ServerTestCase):
             mine = self.publish(owner=ALICE)
             async with listening(address, f"?token={token()}&since=0") as alice:
                 self.assertEqual((await received(alice))["submission_id"], mine)
+
+    async def test_the_past_of_others_is_not_even_read_for_a_replay(self) -> None:
+        for _ in range(20):
+            self.publish(owner=BOB)
+        own = self.publish()
+        read = mock.Mock(wraps=from_entry)
+        async with self.serving() as address:
+            with mock.patch.object(catch_up, "from_entry", read):
+                async with listening(address, "?since=0") as nobody:
+                    self.assertEqual(await received_ids(nobody, 1), [own])
+        self.assertEqual(read.call_count, 1)
 
     async def test_nobody_learns_by_an_id_that_anothers_submission_exists(self) -> None:
         async with self.serving() as address:
