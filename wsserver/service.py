@@ -25,7 +25,7 @@ from wsserver.numbers import Figures, Numbers
 from wsserver.options import Options, Since
 from wsserver.reception import Reception, in_our_shape
 from wsserver.stream import Stream
-from wsserver.tokens import Gate, Refused, Ticket
+from wsserver.tokens import EXPIRED, Gate, Refused, Ticket
 from wsserver.visitor import Allowance, Visitor
 
 logger = logging.getLogger(__name__)
@@ -179,14 +179,24 @@ class Service:
         """Until it has gone."""
         # No await since the handshake was answered: a client that is in misses nothing.
         self._present.add(listener)
+        ending = self._end_in_time(listener)
         bringing = self._bring(listener, since)
         try:
             await listener.connection.wait_closed()
         finally:
-            if bringing is not None:
-                bringing.cancel()
+            for later in (bringing, ending):
+                if later is not None:
+                    later.cancel()
             self._audience.leave(listener)
             self._present.discard(listener)
+
+    def _end_in_time(self, listener: Listener) -> asyncio.TimerHandle | None:
+        """Who listens by a token does so while it lasts, and comes back with a new one."""
+        if listener.ticket.ends_at is None:
+            return None
+        left_s = listener.ticket.ends_at - time.time()
+        loop = asyncio.get_running_loop()
+        return loop.call_later(left_s, self._audience.refuse, listener, EXPIRED)
 
     def _bring(self, listener: Listener, since: Since | None) -> asyncio.Task[None] | None:
         if listener.ticket.key_prefix:

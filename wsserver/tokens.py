@@ -1,14 +1,16 @@
 """Whose events a client may hear: read from its token, without Django and without the database."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import jwt
 
 from wire import feeds
 
+EXPIRED: Final = "the token has expired"
+
 _REASONS: Final = (
-    (jwt.ExpiredSignatureError, "the token has expired"),
+    (jwt.ExpiredSignatureError, EXPIRED),
     (jwt.InvalidTokenError, "the token is not valid"),
 )
 
@@ -19,10 +21,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Ticket:
-    """What a client may hear: the events of `owner`; dropped with the API key `key_prefix`."""
+    """What a client may hear: the events of `owner`; dropped with the API key `key_prefix`.
+
+    `ends_at`: when its token ends, in seconds since 1970; None for who needs none.
+    """
 
     owner: str = feeds.ANONYMOUS_OWNER
     key_prefix: str = ""
+    ends_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,12 @@ class Gate:
         owner, key_prefix = claims.get(feeds.OWNER_CLAIM), claims.get(feeds.KEY_CLAIM)
         if not isinstance(owner, str) or not isinstance(key_prefix, str) or not key_prefix:
             raise Refused("the token is not valid")
-        return Ticket(owner, key_prefix)
+        return Ticket(owner, key_prefix, ends_at=float(claims["exp"]))
 
-    def _claims(self, token: str) -> dict[str, object]:
+    def _claims(self, token: str) -> dict[str, Any]:
         """Signature, audience, expiry (RFC 7519); the algorithm is ours, not the token's choice."""
         try:
-            claims: dict[str, object] = jwt.decode(
+            claims: dict[str, Any] = jwt.decode(
                 token,
                 self.signing_key,
                 algorithms=[feeds.ALGORITHM],

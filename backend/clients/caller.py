@@ -34,7 +34,7 @@ class Caller:
 ANONYMOUS: Final = Caller(
     client_id=ANONYMOUS_ID,
     # Everybody at home shares one space, so nobody may empty all of it.
-    scopes=frozenset(Scope.values) - {Scope.ADMIN},
+    scopes=frozenset(Scope.values) - {Scope.ADMIN, Scope.OPERATE},
 )
 
 

@@ -21,7 +21,8 @@ class Scope(models.TextChoices):
     UPLOAD = "upload", "send images, and delete one's own"
     READ = "read", "see results, encodings and statistics"
     RECOGNISE = "recognise", "keep galleries and search them"
-    ADMIN = "admin", "erase everything of the client, read metrics"
+    ADMIN = "admin", "erase everything of the client"
+    OPERATE = "operate", "read the metrics of the whole service"
 
 
 def check_scopes(scopes: Any) -> None:

@@ -33,11 +33,15 @@ Series = Mapping[tuple[str, ...], float]
 
 
 class MetricsView(APIView):
-    """For a key with the scope admin; where no key is needed, for everybody, like all else."""
+    """For a key of whoever runs the service; where no key is needed, for everybody, like all else.
+
+    A client's own admin is not enough: the numbers are those of all clients together, and one could
+    tell by them what another has.
+    """
 
     @property
     def scopes(self) -> dict[str, str]:
-        return {"get": "admin" if settings.FACES_REQUIRE_API_KEY else "read"}
+        return {"get": "operate" if settings.FACES_REQUIRE_API_KEY else "read"}
 
     def get(self, request: Request) -> HttpResponse:
         page = HttpResponse(render(), content_type=CONTENT_TYPE_PLAIN_0_0_4)

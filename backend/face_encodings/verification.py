@@ -128,17 +128,18 @@ def _computed(new: dict[int, tuple[File[Any], str]]) -> dict[int, Encoding]:
     since, began = timezone.now(), time.monotonic()
     asked = dict(zip(new, analysis.request_many(list(new.values())), strict=True))
     found = {}
-    for side, id in asked.items():
-        left_s = settings.FACES_ANSWER_TIMEOUT_S - (time.monotonic() - began)
-        found[side] = _wait(id, since=since, timeout_s=max(0.0, left_s))
     try:
+        for side, id in asked.items():
+            left_s = settings.FACES_ANSWER_TIMEOUT_S - (time.monotonic() - began)
+            found[side] = _wait(id, since=since, timeout_s=max(0.0, left_s))
         return {
             side: _first(id, side, faces_count=found[side].faces_count)
             for side, id in asked.items()
         }
     finally:
         for id in set(asked.values()):
-            analysis.forget(id)
+            # Also what took too long: nobody asks for it again by this id.
+            analysis.withdraw(id)
 
 
 def _wait(id: int, *, since: datetime, timeout_s: float) -> Finished:

@@ -99,6 +99,18 @@ class PrivateFeeds(ServerTestCase):
                 self.assertEqual((await received(alice))["outcome"], "failed")
                 await self.assert_closed(alice, 1000, "submission finished")
 
+    async def test_a_listener_is_dropped_when_its_token_ends(self) -> None:
+        async with (
+            self.serving() as address,
+            listening(address, f"?token={token()}") as stays,
+            listening(address, f"?token={token(exp=time.time() + 1.2)}") as client,
+        ):
+            mine = self.publish(owner=ALICE)
+            self.assertEqual((await received(client))["submission_id"], mine)
+            await self.assert_closed(client, REFUSED, "the token has expired")
+            self.publish(owner=ALICE)
+            await received(stays), await received(stays)
+
     async def test_a_forged_or_expired_token_is_refused_with_code_and_reason(self) -> None:
         forged = "the token is not valid"
         bad = {

@@ -37,6 +37,7 @@ class KeyTests(TestCase):
             with self.subTest(headers):
                 answer = self.client.get("/client/", headers=headers)
                 self.assertEqual(answer.json()["name"], "alice")
+                self.assertIn("/faces?token=", answer.json()["feed_url"])
 
     def test_a_bad_key_is_401_also_where_none_is_needed(self) -> None:
         for bad in ("", "x", f"{self.text}x", self.text[:-1], f"{self.key.prefix}.", "a.b.c", "é"):
