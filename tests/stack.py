@@ -116,7 +116,9 @@ class Stack:
         for folder in (self.storage, self.logs, self.temporary):
             folder.mkdir()
         self.redis.start()
-        if PostgresServer.current is not None and "DATABASE_URL" not in self._settings:
+        if "DATABASE_URL" in self._settings:
+            self.database_url = self._settings["DATABASE_URL"]
+        elif PostgresServer.current is not None:
             self.database_url = PostgresServer.current.create_database()
         self.environ = self._environment()
         self._prepare()
@@ -166,7 +168,8 @@ class Stack:
         with ExitStack() as rest:
             rest.callback(self._folder.cleanup)
             rest.callback(self.redis.close)
-            if PostgresServer.current is not None and self.database_url:
+            made = self.database_url and "DATABASE_URL" not in self._settings
+            if PostgresServer.current is not None and made:
                 rest.callback(PostgresServer.current.drop_database, self.database_url)
             for process in self.processes():
                 rest.callback(process.kill)
