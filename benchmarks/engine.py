@@ -90,6 +90,13 @@ def encoder_rows(repeat: int) -> Iterator[Row]:
         repeat * 3,
         f"largest difference of a component {worst:.1e}",
     )
+    yield versus(
+        "encode one face, twenty one after another",
+        lambda: [encoding.encode([chip]) for _ in range(20)],
+        lambda: [model.compute_face_descriptor(chip) for _ in range(20)],
+        repeat,
+        "the row above finds the caches as the other side left them",
+    )
     batch = [chip] * 32
     chips = [chip for _ in range(32)]
     yield versus(

@@ -131,7 +131,7 @@ def erase(images: Collection[EncodedImage]) -> None:
     """Delete images of one client for good: rows, counts, analyses; also those still in work."""
     with transaction.atomic():
         rows = EncodedImage.objects.select_for_update().filter(pk__in=[each.pk for each in images])
-        held = list(rows)
+        held = list(rows.order_by("pk"))  # in one order: two erasures must not wait for each other
         for owner_id in {image.owner_id for image in held}:
             _uncount(owner_id, [image for image in held if image.owner_id == owner_id])
         EncodedImage.objects.filter(pk__in=[image.pk for image in held]).delete()
