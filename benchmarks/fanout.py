@@ -9,7 +9,6 @@ stream and stops when the listeners' process has read the end of its frame.
 
 import argparse
 import json
-import math
 import multiprocessing
 import os
 import re
@@ -29,6 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+from benchmarks.report import percentile
 from tests.redis_server import RedisServer
 from wire.events import STREAM, BoxShape, Outcome, build_event, to_entry
 
@@ -95,10 +95,10 @@ def measure(listeners: int, events: int, interval_s: float) -> Result:
         events=events,
         frame_bytes=frame_bytes,
         missing_frames=listeners * events - len(every),
-        any_p50_ms=_percentile(every, 50),
-        any_p99_ms=_percentile(every, 99),
-        last_p50_ms=_percentile(last, 50),
-        last_p99_ms=_percentile(last, 99),
+        any_p50_ms=percentile(every, 50),
+        any_p99_ms=percentile(every, 99),
+        last_p50_ms=percentile(last, 50),
+        last_p99_ms=percentile(last, 99),
         last_max_ms=max(last),
         server_cpu_ms_per_event=1000 * cpu_s / events,
         server_rss_mb=rss_mb,
@@ -255,11 +255,6 @@ def allow_sockets(count: int) -> None:
     if hard != resource.RLIM_INFINITY and hard < count + 100:
         raise SystemExit(f"only {hard} files may be open here: too few for {count} listeners")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _percentile(values: Sequence[float], percent: float) -> float:
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def _cpu_s(pid: int) -> float:

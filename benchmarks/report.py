@@ -21,7 +21,7 @@ class Figure:
 def percentile(values: Sequence[float], percent: float) -> float:
     """The nearest-rank percentile: one of `values`, never something between two."""
     ranked = sorted(values)
-    return ranked[max(0, math.ceil(percent / 100 * len(ranked)) - 1)]
+    return ranked[max(0, math.ceil(len(ranked) * percent / 100) - 1)]
 
 
 def show(figures: Iterable[Figure], file: Path | None) -> None:

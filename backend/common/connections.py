@@ -23,28 +23,13 @@ every job, which connects from its own fork."""
 @cache
 def short() -> redis.Redis:
     """For a request or a task: answers or fails within `REDIS_TIMEOUT_S`, so that nothing waits."""
-    return redis.Redis.from_url(
-        settings.CACHE_BACKEND_URL,
-        driver_info=_UNNAMED,
-        decode_responses=True,
-        socket_timeout=REDIS_TIMEOUT_S,
-        socket_connect_timeout=REDIS_TIMEOUT_S,
-        # A connection that a restart of Redis closed is replaced once; a dead Redis is not awaited.
-        retry=Retry(NoBackoff(), 1),
-    )
+    return _answering_within(REDIS_TIMEOUT_S)
 
 
 @cache
 def hasty() -> redis.Redis:
     """For what may as well not happen: waits for Redis a moment at most."""
-    return redis.Redis.from_url(
-        settings.CACHE_BACKEND_URL,
-        driver_info=_UNNAMED,
-        decode_responses=True,
-        socket_timeout=HASTY_TIMEOUT_S,
-        socket_connect_timeout=HASTY_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 1),
-    )
+    return _answering_within(HASTY_TIMEOUT_S)
 
 
 @contextmanager
@@ -71,5 +56,17 @@ def queueing(*, timeout_s: float | None = REDIS_TIMEOUT_S) -> redis.Redis:
         driver_info=_UNNAMED,
         socket_timeout=timeout_s,
         socket_connect_timeout=REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
+def _answering_within(timeout_s: float) -> redis.Redis:
+    return redis.Redis.from_url(
+        settings.CACHE_BACKEND_URL,
+        driver_info=_UNNAMED,
+        decode_responses=True,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        # A connection that a restart of Redis closed is replaced once; a dead Redis is not awaited.
         retry=Retry(NoBackoff(), 1),
     )

@@ -1,5 +1,6 @@
 """The file of an upload: one, of an allowed extension and size, and truly an image."""
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -45,3 +46,11 @@ class ImageUploadField(serializers.FileField):
         self.check_image(file)
         file.seek(0)
         return file
+
+
+def sha256_of(upload: "File[Any]") -> str:
+    """The SHA-256 of the bytes, in hexadecimal digits; read in chunks."""
+    digest = hashlib.sha256()
+    for chunk in upload.chunks():
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -11,6 +11,7 @@ from django.core.files.base import File
 
 from backend.analysis.services import AnalysisError
 from backend.common.errors import TooLarge
+from backend.common.uploads import sha256_of
 from backend.face_encodings import serializers, services
 from backend.face_encodings.models import EncodedImage
 from backend.face_encodings.serializers import Body, Unusable
@@ -26,7 +27,7 @@ def answers(files: Sequence[File[Any]], *, owner_id: int) -> list[Body]:
     images: dict[int, EncodedImage] = {}
     new: dict[int, tuple[File[Any], str]] = {}
     for index, file in enumerate(files):
-        sha256 = services.sha256(file)
+        sha256 = sha256_of(file)
         try:
             if known := services.up_to_date(owner_id, sha256):
                 images[index] = known

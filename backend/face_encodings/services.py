@@ -6,7 +6,6 @@ have the image. That another client sent the same bytes before saves the work an
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Collection, Sequence
@@ -36,14 +35,6 @@ _LOOK_AGAIN_S: Final = 2.0
 """Who waits is woken; a Redis that hangs wakes nobody, so after so long they look themselves."""
 
 _SWEPT: Final = 1000
-
-
-def sha256(upload: File[Any]) -> str:
-    """The SHA-256 of the bytes, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    for chunk in upload.chunks():
-        digest.update(chunk)
-    return digest.hexdigest()
 
 
 def find(owner_id: int, sha256: str) -> EncodedImage | None:

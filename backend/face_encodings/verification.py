@@ -25,6 +25,7 @@ from django.utils import timezone
 from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError, Finished
 from backend.common.errors import Unavailable
+from backend.common.uploads import sha256_of
 from backend.face_encodings import services
 from backend.face_encodings.models import EncodedImage
 
@@ -90,7 +91,7 @@ def of_uploads(uploads: dict[int, File[Any]], *, owner_id: int) -> dict[int, Enc
 
     Raises `NoFace`, `AnalysisError`, or `Unavailable` when it takes too long.
     """
-    hashes = {side: services.sha256(upload) for side, upload in uploads.items()}
+    hashes = {side: sha256_of(upload) for side, upload in uploads.items()}
     known = {side: services.up_to_date(owner_id, sha256) for side, sha256 in hashes.items()}
     encodings = {side: _of_image(image, side) for side, image in known.items() if image}
     new = {side: (upload, hashes[side]) for side, upload in uploads.items() if not known[side]}

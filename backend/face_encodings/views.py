@@ -14,6 +14,7 @@ from backend.analysis.services import AnalysisError, FoundFace
 from backend.clients import caller, rates
 from backend.clients.models import Scope
 from backend.clients.services import audit
+from backend.common.uploads import sha256_of
 from backend.face_encodings import batch, caching, serializers, services, statistics, verification
 from backend.face_encodings.models import EncodedImage
 from backend.face_encodings.serializers import Unusable
@@ -36,7 +37,7 @@ class GenerateView(APIView):
 
     def post(self, request: Request) -> Response:
         file, owner_id = serializers.upload(request), caller.of(request).client_id
-        sha256 = services.sha256(file)
+        sha256 = sha256_of(file)
         image = services.up_to_date(owner_id, sha256)
         if image is None:
             serializers.check(file)

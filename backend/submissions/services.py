@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 import uuid
@@ -17,6 +16,7 @@ from backend.analysis import services as analysis
 from backend.clients import quota
 from backend.common import metrics, queues, work
 from backend.common.errors import Unavailable
+from backend.common.uploads import sha256_of
 from backend.common.work import Status
 from backend.submissions import events
 from backend.submissions.metrics import UPLOAD_BYTES, UPLOADS
@@ -43,7 +43,7 @@ def accept(upload: File[Any], *, owner_id: int, request_id: str = "") -> Submiss
     submission = Submission(
         id=_id(request_id),
         owner_id=owner_id,
-        sha256=_sha256(upload),
+        sha256=sha256_of(upload),
         size_bytes=upload.size or 0,
     )
     upload.seek(0)
@@ -163,10 +163,6 @@ def erase_of(owner_id: int, *, at_most: int) -> int:
     return len(submissions)
 
 
-def count_of(owner_id: int) -> int:
-    return Submission.objects.filter(owner_id=owner_id).count()
-
-
 def _find_and_draw(submission: Submission) -> None:
     with submission.image.open("rb") as file:
         image = cast(BinaryIO, file)
@@ -227,10 +223,3 @@ def boxes(submission: Submission) -> list[BoxShape]:
     if submission.status != Status.DONE or submission.analysis_id is None:
         return []
     return analysis.boxes(submission.analysis_id)
-
-
-def _sha256(upload: File[Any]) -> str:
-    digest = hashlib.sha256()
-    for chunk in upload.chunks():
-        digest.update(chunk)
-    return digest.hexdigest()

@@ -96,7 +96,7 @@ class AcceptTests(SubmissionCase):
 
         with (
             mock.patch.object(upload, "chunks", until_it_is_full),
-            mock.patch.object(services, "_sha256", return_value="0" * 64),
+            mock.patch.object(services, "sha256_of", return_value="0" * 64),
             mock.patch.object(uuid, "uuid4", return_value=uuid.UUID(int=8)),
             self.assertRaises(OSError),
         ):
