@@ -87,6 +87,9 @@ INSTALLED_APPS = [
     "backend.analysis",
     "backend.submissions",
     "backend.face_encodings",
+    "backend.recognition",
+    "backend.photos",
+    "backend.site",
 ]
 
 MIDDLEWARE = [

@@ -16,6 +16,9 @@ urlpatterns = [
     path("", include("backend.clients.urls")),
     path("", include("backend.submissions.urls")),
     path("", include("backend.face_encodings.urls")),
+    path("", include("backend.recognition.urls")),
+    path("", include("backend.photos.urls")),
+    path("", include("backend.site.urls")),
 ]
 
 handler400 = "backend.common.errors.bad_request"

@@ -1,0 +1,1 @@
+"""Albums, the members' reference faces, and the photos that a member is on."""

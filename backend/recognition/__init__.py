@@ -1,0 +1,1 @@
+"""Users, their contacts, the contacts' faces: whose face is this?"""

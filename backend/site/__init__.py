@@ -1,0 +1,1 @@
+"""The pages: what this is for, seen and tried in a browser."""
