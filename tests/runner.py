@@ -10,7 +10,7 @@ import os
 import signal
 import tempfile
 import unittest
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -22,7 +22,7 @@ from django.test import override_settings
 from django.test.runner import DiscoverRunner
 
 from backend import databases
-from tests import photos
+from tests import photos, sharing
 from tests.postgres_server import PostgresServer
 from tests.redis_server import RedisServer
 
@@ -42,19 +42,27 @@ class Result(unittest.TextTestResult):
         super().addExpectedFailure(test, err)
         self.passed += 1
 
-    def summary(self) -> str:
-        """`N passed, N failed, N skipped`: an error is a failure, also one outside of any test."""
+    def counts(self) -> dict[str, int]:
+        """Passed, failed, skipped: an error is a failure, also one outside of any test."""
         broken = [test for test, _ in (*self.failures, *self.errors)]
         failed = {getattr(test, "test_case", test).id() for test in broken}
         failed |= {test.id() for test in self.unexpectedSuccesses}
-        return f"{self.passed} passed, {len(failed)} failed, {len(self.skipped)} skipped"
+        return {"passed": self.passed, "failed": len(failed), "skipped": len(self.skipped)}
 
 
 class Runner(DiscoverRunner):
     """Django's runner, with a Redis and folders of its own, and a plain last line."""
 
-    def __init__(self, *args: Any, database: str = "sqlite", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        database: str = "sqlite",
+        jobs: int | None = None,
+        share: Path | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._jobs, self._share = jobs, share
         self._rest = ExitStack()
         self._result: Result | None = None
         self._on_postgresql = database == "postgresql"
@@ -68,14 +76,30 @@ class Runner(DiscoverRunner):
             default="sqlite",
             help="what the tests keep their rows in; a server of their own in either case",
         )
+        parser.add_argument(
+            "--jobs",
+            type=int,
+            help="how many processes share the tests; without, one a core for all tests, else one",
+        )
+        parser.add_argument("--share", type=Path, help=SUPPRESS)
 
     def run_tests(self, test_labels: list[str], **kwargs: Any) -> int:
         signal.signal(signal.SIGTERM, _interrupt)
+        # A few tests are done before a second process is ready for them.
+        jobs = self._jobs or (1 if test_labels else sharing.wanted())
+        if jobs > 1 and not self.pdb:
+            return sharing.run(jobs)
         with self._rest:
             failed: int = super().run_tests(test_labels, **kwargs)
         if self._result is not None:
-            print(self._result.summary(), flush=True)
+            self._tell(self._result.counts())
         return failed
+
+    def build_suite(self, *args: Any, **kwargs: Any) -> unittest.TestSuite:
+        suite = super().build_suite(*args, **kwargs)
+        if self._share is None:
+            return suite
+        return sharing.SharedSuite(sharing.flat(suite), self._share / "taken")
 
     def setup_test_environment(self, **kwargs: Any) -> None:
         super().setup_test_environment(**kwargs)
@@ -95,6 +119,12 @@ class Runner(DiscoverRunner):
     def suite_result(self, suite: unittest.TestSuite, result: Any, **kwargs: Any) -> int:
         self._result = result if isinstance(result, Result) else None
         return super().suite_result(suite, result, **kwargs)
+
+    def _tell(self, counts: dict[str, int]) -> None:
+        if self._share is not None:
+            sharing.note(self._share, counts)
+        else:
+            print(", ".join(f"{count} {name}" for name, count in counts.items()), flush=True)
 
     def _use(self, storage: Path, redis_url: str) -> None:
         """Point the settings, and processes that tests start, away from any real installation."""
