@@ -1,0 +1,229 @@
+"""Galleries: users, their contacts, the contacts' faces; and the calls that change them."""
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from backend.analysis.fields import EncodingField
+from backend.common import queues, work
+from backend.common.work import Status, Work
+
+OPEN = Q(status__in=[Status.QUEUED, Status.PROCESSING])
+"""Operations that have not ended."""
+
+
+class User(models.Model):
+    """One gallery of a client, by the number that the client gave it.
+
+    The row comes with the first call that names the number, `exists` with the first face. It is the
+    lock under which calls are put in order and galleries changed.
+    """
+
+    # PROTECT: a client goes when nothing of theirs is left, never the other way round.
+    owner = models.ForeignKey("clients.Client", on_delete=models.PROTECT, related_name="+")
+    user_id = models.BigIntegerField()
+    exists = models.BooleanField(default=False)
+    # Raised in the transaction of every change: who keeps a copy of the gallery looks at it first.
+    gallery_version = models.PositiveBigIntegerField(default=0)
+    accepted_seq = models.PositiveBigIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "user_id"], name="recognition_user_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"user {self.user_id} of client {self.owner_id}"
+
+
+class Contact(models.Model):
+    """Somebody that a user knows."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="contacts")
+    contact_id = models.BigIntegerField()
+    name = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "contact_id"], name="contact_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"contact {self.contact_id} ({self.name})" if self.name else str(self.contact_id)
+
+
+def face_image_path(face: "Face", filename: str) -> str:
+    return _path("galleries")
+
+
+def upload_path(image: "OperationImage", filename: str) -> str:
+    return _path("operations")
+
+
+def _path(folder: str) -> str:
+    """Two levels, so that no folder grows past some thousand entries."""
+    name = str(uuid.uuid4())
+    return f"{folder}/{name[:2]}/{name[2:4]}/{name}"
+
+
+class FaceManager(models.Manager["Face"]):
+    """Rows come without their encodings, which are several times as large as all the rest."""
+
+    def get_queryset(self) -> models.QuerySet["Face"]:
+        return super().get_queryset().defer("encoding")
+
+    def with_encodings(self) -> models.QuerySet["Face"]:
+        return super().get_queryset()
+
+
+class Face(models.Model):
+    """A face of a contact. Its id is never given to another: both databases only count upwards."""
+
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="faces")
+    # The contact's, once more: a gallery is read by its user alone.
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="faces")
+    face_id = models.BigIntegerField()
+    # Empty where bytes were sent instead.
+    face_url = models.TextField(blank=True)
+    external_id = models.BigIntegerField(null=True, blank=True)
+    score = models.FloatField()
+    is_face = models.BooleanField()
+    # Its type says it is always there: true where `is_face` is.
+    encoding = EncodingField(null=True)  # type: ignore[misc]
+    model = models.CharField(max_length=64, blank=True)
+    # Of the image's bytes; and these, only if FACES_GALLERY_KEEP_IMAGES asks for them.
+    sha256 = models.CharField(max_length=64, blank=True)
+    image = models.FileField(upload_to=face_image_path, max_length=200, blank=True)
+    image_bytes = models.PositiveBigIntegerField(default=0)
+    # Among the best FACES_GALLERY_FACES_PER_CONTACT of its contact: only these are matched.
+    used = models.BooleanField(default=False)
+    # What is worth knowing of the image, such as that it showed several faces.
+    note = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = FaceManager()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["contact", "face_id"], name="gallery_face_once"),
+            # An encoding without a face, or a face that cannot be compared, would be a lie.
+            models.CheckConstraint(
+                condition=Q(is_face=True, encoding__isnull=False)
+                | Q(is_face=False, encoding__isnull=True),
+                name="gallery_face_has_encoding",
+            ),
+            models.CheckConstraint(
+                condition=Q(used=False) | Q(is_face=True), name="gallery_face_used_is_face"
+            ),
+        ]
+        indexes = [
+            # A gallery is read whole.
+            models.Index(fields=["user"], condition=Q(used=True), name="gallery_used"),
+            # The best of a contact are sought after every change.
+            models.Index(fields=["contact", "-score", "id"], name="gallery_best"),
+        ]
+
+    def __str__(self) -> str:
+        return f"face {self.pk}"
+
+
+class Kind(models.TextChoices):
+    """What a call asks for."""
+
+    ADD = "add"
+    DELETE = "delete"
+    DELETE_CONTACT = "delete_contact"
+    DELETE_USER = "delete_user"
+    MERGE = "merge"
+    MOVE = "move"
+    RENAME = "rename"
+    RECOGNISE = "recognise"
+
+
+READING = (Kind.RECOGNISE,)
+"""Kinds that change nothing: they wait for the changes before them, and not for each other."""
+
+
+class Operation(Work):
+    """One accepted call on a user, number `sequence` of it.
+
+    Accepted ──images fetched and encoded──▶ prepared ──all calls before it ended──▶ took effect.
+
+    Preparing may overtake, effects do not. The effect, its result and DONE are one transaction.
+    """
+
+    queue = queues.INTERACTIVE
+    task = "backend.recognition.tasks.carry_out"
+
+    # Random and not counted up: whoever knows one id must not be able to tell another.
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey("clients.Client", on_delete=models.PROTECT, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="operations")
+    sequence = models.PositiveBigIntegerField()
+    kind = models.CharField(max_length=16, choices=Kind)
+    contact_id = models.BigIntegerField(null=True, blank=True)
+    # Emptied at the end: what remains to be said is in the result.
+    arguments = models.JSONField(default=dict, blank=True)
+    result = models.JSONField(null=True, blank=True)
+    prepared_at = models.DateTimeField(null=True, blank=True)
+    # Until then somebody waits who will let it take effect, with a gallery at hand.
+    awaited_until = models.DateTimeField(null=True, blank=True)
+    event_id = models.CharField(max_length=50, blank=True)
+
+    class Meta:
+        ordering = ["user", "sequence"]
+        constraints = [
+            *work.constraints("operation"),
+            models.UniqueConstraint(fields=["user", "sequence"], name="operation_in_order"),
+            models.CheckConstraint(condition=Q(kind__in=Kind.values), name="operation_kind_known"),
+        ]
+        indexes = [
+            *work.indexes("operation"),
+            # Whose turn it is, is asked before each effect.
+            models.Index(fields=["user", "sequence"], condition=OPEN, name="operation_open"),
+            # How many of one client wait is asked before another is taken.
+            models.Index(fields=["owner"], condition=OPEN, name="operation_pending"),
+            # Outcomes that nobody was told yet are looked for by the sweep.
+            models.Index(
+                fields=["processed_at"],
+                condition=Q(event_id="", processed_at__isnull=False),
+                name="operation_untold",
+            ),
+            # They are deleted by age.
+            models.Index(fields=["processed_at"], name="operation_ended"),
+            # What a deletion leaves behind in earlier answers is looked for by contact.
+            models.Index(F("user"), F("contact_id"), name="operation_contact"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.sequence} ({self.status})"
+
+
+class OperationImage(models.Model):
+    """An image of an open operation, and what has become of it; gone when the operation ends."""
+
+    operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="images")
+    position = models.PositiveIntegerField()
+    upload = models.FileField(upload_to=upload_path, max_length=200, blank=True)
+    size_bytes = models.PositiveBigIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, blank=True)
+    # Keeps the analysis from being deleted as nobody's while the operation is open.
+    analysis = models.ForeignKey(
+        "analysis.Analysis", on_delete=models.SET_NULL, null=True, blank=True
+    )
+    # Why there is no face to be had from it.
+    reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["operation", "position"], name="operation_image_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"image {self.position} of {self.operation_id}"
