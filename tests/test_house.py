@@ -26,12 +26,14 @@ _RULES: Final[dict[str, tuple[set[str], set[str]]]] = {
     "lambdaworker": ({"faceengine", "wire"}, {"httpx", "numpy", "PIL", "sentry_sdk"}),
     "backend/common": (
         {"wire", "backend.databases"},
-        _DJANGO | {"httpx", "httpcore", "idna", "sentry_sdk", "prometheus_client"},
+        _DJANGO
+        | {"httpx", "httpcore", "idna", "sentry_sdk", "prometheus_client"}
+        | {"boto3", "botocore", "storages"},
     ),
     "backend/clients": ({"backend.common", "wire"}, _DJANGO | {"jwt"}),
     "backend/analysis": (
         {"backend.common", "backend.clients", "faceengine", "wire"},
-        _DJANGO | {"numpy", "pgvector"},
+        _DJANGO | {"numpy", "pgvector", "psycopg"},
     ),
 }
 _FEATURE: Final = (

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy
-from django.db import models
+import psycopg
+from django.core.exceptions import EmptyResultSet
+from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from numpy.typing import ArrayLike, NDArray
 
@@ -15,6 +18,12 @@ ENCODING_BYTES: Final = DIMENSIONS * 4
 
 Encoding = NDArray[numpy.float32]
 """Shape (128,), float32, read-only."""
+
+_SENT: Final = numpy.dtype([("dimensions", ">u2"), ("unused", ">u2"), ("row", ">f4", DIMENSIONS)])
+"""How pgvector sends a vector of 128 (`vector_send` in its source)."""
+
+_FETCHED: Final = 2000
+"""Rows at a time, each an object until its numbers are with the others."""
 
 
 if TYPE_CHECKING:
@@ -90,6 +99,48 @@ def checked(numbers: ArrayLike) -> Encoding:
         raise ValueError("an encoding holds a number that is not finite")
     array.flags.writeable = False
     return array
+
+
+def read_many(
+    rows: models.QuerySet[Any, Any], *names: str, encoding: str = "encoding"
+) -> tuple[NDArray[numpy.int64], NDArray[numpy.float32]]:
+    """The fields `names`, all whole numbers, as (n, len(names)), and the encodings as (n, 128).
+
+    One statement, and no object for each number: 10⁵ rows take 0.2 s where 128 numbers each would
+    take ten times as long. Rows without an encoding are left out.
+    """
+    integers, encodings = [numpy.empty((0, len(names)), "i8")], [numpy.empty((0, DIMENSIONS), "f4")]
+    connection = connections[rows.db]
+    there = rows.filter(**{f"{encoding}__isnull": False}).values_list(*names, encoding)
+    for block in _fetched(there, connection):
+        joined = b"".join([row[-1] for row in block])
+        numbers = numpy.array([row[:-1] for row in block], "i8").reshape(len(block), len(names))
+        sent = connection.vendor == "postgresql"
+        read = numpy.frombuffer(joined, _SENT)["row"] if sent else numpy.frombuffer(joined, "<f4")
+        integers.append(numbers)
+        encodings.append(read.reshape(-1, DIMENSIONS).astype("f4"))
+    return numpy.concatenate(integers), numpy.concatenate(encodings)
+
+
+def _fetched(
+    rows: models.QuerySet[Any, Any], connection: BaseDatabaseWrapper
+) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """Blocks of rows as the driver gives them: an encoding is bytes, on PostgreSQL `_SENT`."""
+    try:
+        statement, parameters = rows.query.get_compiler(connection=connection).as_sql()
+    except EmptyResultSet:
+        return
+    with connection.wrap_database_errors, connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            # Django's cursor puts the parameters into the text, and such an answer is text too.
+            with psycopg.Cursor(connection.connection) as plain:
+                plain.execute(statement, parameters, binary=True)
+                while block := plain.fetchmany(_FETCHED):
+                    yield block
+            return
+        cursor.execute(statement, parameters)
+        while block := cursor.fetchmany(_FETCHED):
+            yield block
 
 
 def _of_text(text: str) -> Encoding:

@@ -1,13 +1,15 @@
 """Encodings as columns: what goes in comes out, on either database."""
 
 from typing import Any
+from unittest import mock
 
 import numpy
 from django.core import serializers
 from django.db import DatabaseError, connection, transaction
 from django.test import TestCase
 
-from backend.analysis.fields import ENCODING_BYTES
+from backend.analysis import fields
+from backend.analysis.fields import ENCODING_BYTES, read_many
 from backend.analysis.models import Analysis, Face
 from backend.common.work import Status
 
@@ -86,6 +88,22 @@ class EncodingFieldTests(TestCase):
         with self.assertNumQueries(1):
             (face,) = self.analysis.faces.with_encodings()
             self.assertEqual(face.encoding[0], 0.5)
+
+    def test_many_are_read_at_once_without_an_object_for_each_number(self) -> None:
+        written = encodings(300)
+        Face.objects.bulk_create(self.face(each, index) for index, each in enumerate(written))
+        rows = Face.objects.filter(index__gte=7, analysis__sha256="a" * 64)
+        with mock.patch.object(fields, "_FETCHED", 100):
+            integers, read = read_many(rows.order_by("-index"), "index", "analysis_id")
+        self.assertEqual((read.shape, read.dtype), ((293, 128), numpy.float32))
+        self.assertEqual(integers.tolist()[:1], [[299, self.analysis.pk]])
+        for (index, _), row in zip(integers.tolist(), read, strict=True):
+            self.assertEqual(row.tobytes(), written[index].tobytes())
+
+    def test_of_no_rows_nothing_is_read(self) -> None:
+        for rows in (Face.objects.all(), Face.objects.filter(pk__in=[]), Face.objects.none()):
+            integers, read = read_many(rows, "pk", "index")
+            self.assertEqual((integers.shape, read.shape), ((0, 2), (0, 128)))
 
     def test_dumped_and_loaded_it_is_the_same(self) -> None:
         written = encodings(1)[0]
