@@ -15,7 +15,6 @@ work there: look at rows by `self.stack.query`.
 """
 
 import re
-import unittest
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final

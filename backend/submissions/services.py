@@ -223,3 +223,10 @@ def boxes(submission: Submission) -> list[BoxShape]:
     if submission.status != Status.DONE or submission.analysis_id is None:
         return []
     return analysis.boxes(submission.analysis_id)
+
+
+def faces(submission: Submission) -> list[analysis.FoundFace]:
+    """The faces that were found, with encoding and quality, in order; none before it is done."""
+    if submission.status != Status.DONE or submission.analysis_id is None:
+        return []
+    return analysis.faces(submission.analysis_id)

@@ -11,6 +11,7 @@ urlpatterns = [
         views.SubmissionView.as_view(),
         name="submission",
     ),
+    re_path(rf"^image/(?P<id>{UUID})/faces/?$", views.FacesView.as_view(), name="submission_faces"),
     re_path(rf"^image/(?P<id>{UUID})/original/?$", views.OriginalView.as_view(), name="original"),
     re_path(
         rf"^static/processed_faces/[0-9a-f]{{2}}/[0-9a-f]{{2}}/(?P<id>{UUID})\.jpg$",

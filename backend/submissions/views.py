@@ -57,6 +57,18 @@ class SubmissionView(APIView):
         return Response(status=204)
 
 
+class FacesView(APIView):
+    """What was found, in full: each face's box, its 128 numbers and its quality."""
+
+    scopes = {"get": Scope.READ}
+
+    def get(self, request: Request, id: UUID) -> Response:
+        submission = _own(request, id)
+        found = [vars(face) for face in services.faces(submission)]
+        body = {"status": submission.status, "faces": found}
+        return Response(body, headers={"Cache-Control": "no-store"})
+
+
 class OriginalView(APIView):
     """The image as it was uploaded: for its owner, or by a signed link."""
 

@@ -51,6 +51,7 @@ class MatrixTests(IsolationCase):
         self.endpoints = [
             ("post", "/image/", "upload"),
             ("get", f"/image/{submission.pk}/", "read"),
+            ("get", f"/image/{submission.pk}/faces/", "read"),
             ("get", f"/image/{submission.pk}/original", "read"),
             ("get", submission.result.url, "read"),
             ("get", "/client/", "read"),
@@ -104,9 +105,18 @@ class MatrixTests(IsolationCase):
 
     def test_the_owner_reaches_all_of_it(self) -> None:
         alice = cast.headers("alice")
-        expected = [400, 200, 200, 200, 200, 204, 202]
+        expected = [400, 200, 200, 200, 200, 200, 204, 202]
         statuses = [self.status(method, path, alice) for method, path, _ in self.endpoints]
         self.assertEqual(statuses, expected)
+
+    def test_the_faces_of_an_image_come_with_encoding_and_quality(self) -> None:
+        submission = submitted("anonymous")
+        found = Http().get(f"/image/{submission.pk}/faces").json()
+        self.assertEqual(found["status"], "done")
+        (face,) = found["faces"]
+        self.assertEqual(face["box"], services.boxes(submission)[0])
+        self.assertEqual(len(face["encoding"]), 128)
+        self.assertIsNone(face["quality"]["too_poor"])
 
 
 class SameBytesTests(IsolationCase):
