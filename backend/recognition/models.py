@@ -1,6 +1,7 @@
 """Galleries: users, their contacts, the contacts' faces; and the calls that change them."""
 
 import uuid
+from datetime import datetime
 
 from django.db import models
 from django.db.models import F, Q
@@ -56,20 +57,6 @@ class Contact(models.Model):
         return f"contact {self.contact_id} ({self.name})" if self.name else str(self.contact_id)
 
 
-def face_image_path(face: "Face", filename: str) -> str:
-    return _path("galleries")
-
-
-def upload_path(image: "OperationImage", filename: str) -> str:
-    return _path("operations")
-
-
-def _path(folder: str) -> str:
-    """Two levels, so that no folder grows past some thousand entries."""
-    name = str(uuid.uuid4())
-    return f"{folder}/{name[:2]}/{name[2:4]}/{name}"
-
-
 class FaceManager(models.Manager["Face"]):
     """Rows come without their encodings, which are several times as large as all the rest."""
 
@@ -95,10 +82,8 @@ class Face(models.Model):
     # Its type says it is always there: true where `is_face` is.
     encoding = EncodingField(null=True)  # type: ignore[misc]
     model = models.CharField(max_length=64, blank=True)
-    # Of the image's bytes; and these, only if FACES_GALLERY_KEEP_IMAGES asks for them.
+    # Of the image's bytes, which are not kept: who has the URL has the image.
     sha256 = models.CharField(max_length=64, blank=True)
-    image = models.FileField(upload_to=face_image_path, max_length=200, blank=True)
-    image_bytes = models.PositiveBigIntegerField(default=0)
     # Among the best FACES_GALLERY_FACES_PER_CONTACT of its contact: only these are matched.
     used = models.BooleanField(default=False)
     # What is worth knowing of the image, such as that it showed several faces.
@@ -173,6 +158,8 @@ class Operation(Work):
     prepared_at = models.DateTimeField(null=True, blank=True)
     # Until then somebody waits who will let it take effect, with a gallery at hand.
     awaited_until = models.DateTimeField(null=True, blank=True)
+    # Whoever called has gone away with its address: the end is told on the feed.
+    followed = models.BooleanField(default=False)
     event_id = models.CharField(max_length=50, blank=True)
 
     class Meta:
@@ -191,17 +178,25 @@ class Operation(Work):
             # Outcomes that nobody was told yet are looked for by the sweep.
             models.Index(
                 fields=["processed_at"],
-                condition=Q(event_id="", processed_at__isnull=False),
+                condition=Q(followed=True, event_id="", processed_at__isnull=False),
                 name="operation_untold",
             ),
             # They are deleted by age.
             models.Index(fields=["processed_at"], name="operation_ended"),
             # What a deletion leaves behind in earlier answers is looked for by contact.
-            models.Index(F("user"), F("contact_id"), name="operation_contact"),
+            models.Index(fields=["user", "contact_id"], name="operation_contact"),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.sequence} ({self.status})"
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in (Status.DONE, Status.FAILED)
+
+    def wait_until(self, due_at: datetime) -> bool:
+        """PROCESSING → QUEUED until `due_at`, for its turn: that is no failure and no attempt."""
+        return self._leave(status=Status.QUEUED, due_at=due_at, attempts=F("attempts") - 1)
 
 
 class OperationImage(models.Model):
@@ -209,8 +204,6 @@ class OperationImage(models.Model):
 
     operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="images")
     position = models.PositiveIntegerField()
-    upload = models.FileField(upload_to=upload_path, max_length=200, blank=True)
-    size_bytes = models.PositiveBigIntegerField(default=0)
     sha256 = models.CharField(max_length=64, blank=True)
     # Keeps the analysis from being deleted as nobody's while the operation is open.
     analysis = models.ForeignKey(
