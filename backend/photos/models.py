@@ -57,6 +57,9 @@ class Member(models.Model):
     )
     opted_in_at = models.DateTimeField(null=True, blank=True)
     opted_out_at = models.DateTimeField(null=True, blank=True)
+    # Albums dated before or after are not theirs to be found on; empty: no bound.
+    joined_on = models.DateField(null=True, blank=True)
+    left_on = models.DateField(null=True, blank=True)
 
     def __str__(self) -> str:
         return str(self.user)
@@ -346,3 +349,14 @@ class ArchiveUpload(Work):
     def go_on_later(self) -> bool:
         """PROCESSING → QUEUED with its attempts forgotten, as it has come further."""
         return self._leave(status=Status.QUEUED, due_at=timezone.now(), attempts=0)
+
+
+# The tables of matching and of grouping, for Django to find.
+from backend.photos.match_models import ByHand as ByHand  # noqa: E402
+from backend.photos.match_models import Match as Match  # noqa: E402
+from backend.photos.match_models import Matching as Matching  # noqa: E402
+from backend.photos.match_models import NotMe as NotMe  # noqa: E402
+from backend.photos.people_models import Grouping as Grouping  # noqa: E402
+from backend.photos.people_models import NotPerson as NotPerson  # noqa: E402
+from backend.photos.people_models import Person as Person  # noqa: E402
+from backend.photos.people_models import UnknownFace as UnknownFace  # noqa: E402

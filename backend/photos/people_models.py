@@ -1,0 +1,117 @@
+"""People whom no reference knows: their faces, and the groups that these fall into."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from backend.common import queues, work
+from backend.common.work import Work
+
+GROUPING_ID: Final = 1
+"""There is one row of `Grouping`: what is claimed by one worker is done by one at a time."""
+
+
+class PersonQuerySet(models.QuerySet["Person"]):
+    def claimed(self) -> PersonQuerySet:
+        """Those who are a member: the member agreed, and staff confirmed it."""
+        both = Q(agreed_at__isnull=False, confirmed_at__isnull=False)
+        return self.filter(both, member__isnull=False)
+
+
+class Person(models.Model):
+    """A group of faces of, it seems, one person.
+
+    Nobody's ──claim: the member says "that is me"──▶ agreed ────confirm, by staff──▶ claimed
+        └──────offer: staff says "that is them"─────▶ confirmed ──agree, by the member──┘
+    """
+
+    name = models.CharField(max_length=100, blank=True)
+    hidden = models.BooleanField(default=False)
+    member = models.ForeignKey(
+        "photos.Member", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    agreed_at = models.DateTimeField(null=True, blank=True)
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = PersonQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "people"
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return self.name or f"person {self.pk}"
+
+    @property
+    def is_claimed(self) -> bool:
+        return self.member_id is not None and bool(self.agreed_at and self.confirmed_at)
+
+
+class UnknownFace(models.Model):
+    """A face that matches no member. Kept only where FACES_GROUP_UNKNOWN says so.
+
+    Waiting to be placed ──▶ in a group, or in none so far. `pinned` is what a person decided: it
+    stays where it is, whatever comes.
+    """
+
+    face = models.OneToOneField(
+        "photos.PhotoFace", on_delete=models.CASCADE, primary_key=True, related_name="unknown"
+    )
+    person = models.ForeignKey(
+        Person, on_delete=models.SET_NULL, null=True, blank=True, related_name="faces"
+    )
+    pinned = models.BooleanField(default=False)
+    placed = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(pinned=False) | Q(placed=True), name="unknown_face_pinned_is_placed"
+            ),
+        ]
+        indexes = [
+            # What the next grouping takes, in the order of the faces.
+            models.Index(fields=["face"], condition=Q(placed=False), name="unknown_face_to_place"),
+        ]
+
+    def __str__(self) -> str:
+        return f"face {self.face_id} of person {self.person_id}"
+
+
+class NotPerson(models.Model):
+    """Somebody took this face out of this group: it must not come back."""
+
+    face = models.ForeignKey(
+        "photos.PhotoFace", on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["face", "person"], name="not_person_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"face {self.face_id} is not of person {self.person_id}"
+
+
+class Grouping(Work):
+    """That there are faces to place. One row, one worker: two would make two groups of a person."""
+
+    queue = queues.UPLOADS
+    task = "backend.photos.people.run"
+
+    class Meta:
+        constraints = [
+            *work.constraints("grouping"),
+            models.CheckConstraint(condition=Q(id=GROUPING_ID), name="grouping_is_one"),
+        ]
+        indexes = work.indexes("grouping")
+
+    def __str__(self) -> str:
+        return f"grouping: {self.status}"
