@@ -23,7 +23,7 @@ _RULES: Final[dict[str, tuple[set[str], set[str]]]] = {
     ),
     "wire": (set(), set()),
     "wsserver": ({"wire"}, {"websockets", "redis", "jwt"}),
-    "lambdaworker": ({"faceengine", "wire"}, {"httpx", "numpy", "PIL", "sentry_sdk"}),
+    "lambdaworker": ({"faceengine", "wire"}, {"httpcore", "numpy", "PIL", "sentry_sdk"}),
     "backend/common": (
         {"wire", "backend.databases"},
         _DJANGO

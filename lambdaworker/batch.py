@@ -1,0 +1,94 @@
+"""All sources of one invocation, side by side, within its time; and what is told of them."""
+
+import json
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from threading import BoundedSemaphore
+from typing import Final, TypedDict
+
+from lambdaworker import sources
+from lambdaworker.options import Options
+from lambdaworker.sources import Batch, Ended, Outcome
+from lambdaworker.web import Web
+from wire.facedetection import Event
+
+_MOST_TOLD: Final = 100
+"""Failed sources named in a result: the runtime takes 6 MB, and a log line less."""
+
+
+class FailedSource(TypedDict):
+    """A source without result, by its type and pk."""
+
+    type: str
+    pk: int
+    reason: str
+    again: bool
+    """Whether another invocation may do better."""
+
+
+class Result(TypedDict):
+    """What the function returns."""
+
+    sources: int
+    done: int
+    not_wanted: int
+    failed: Sequence[FailedSource]
+
+
+class SourcesLeft(Exception):
+    """Some sources may succeed if the function is invoked again: Lambda does so by itself."""
+
+    def __init__(self, result: Result) -> None:
+        left = sum(each["again"] for each in result["failed"])
+        super().__init__(f"{left} of {result['sources']} sources are left: {json.dumps(result)}")
+        self.result = result
+
+
+def run(event: Event, options: Options, tls: ssl.SSLContext, remaining_s: float) -> Result:
+    """Work on all sources; `remaining_s` is what the function has before it is killed.
+
+    Raises `SourcesLeft` if trying again may help. Then the service is asked first for each source
+    whether it still waits for it, if it understands that, and what was done is not done again.
+    """
+    ends_at = time.monotonic() + remaining_s - options.margin_s
+    with closing(Web(parallel=options.parallel, never=options.runtime_api, tls=tls)) as web:
+        batch = Batch(event, options, web, BoundedSemaphore(options.engines), _until(ends_at))
+        with ThreadPoolExecutor(options.parallel, "source") as threads:
+            outcomes = list(threads.map(partial(sources.handle, batch=batch), event.sources))
+    result = _told(outcomes)
+    if any(each["again"] for each in result["failed"]):
+        raise SourcesLeft(result)
+    return result
+
+
+def _until(ends_at: float) -> Callable[[], float]:
+    return lambda: ends_at - time.monotonic()
+
+
+def _told(outcomes: Sequence[Outcome]) -> Result:
+    counts = Counter(each.ended for each in outcomes)
+    # Those that may succeed first: they decide what the invocation ends in.
+    bad = sorted(
+        (each for each in outcomes if each.ended in (Ended.LEFT, Ended.FAILED)),
+        key=lambda each: each.ended == Ended.FAILED,
+    )
+    return {
+        "sources": len(outcomes),
+        "done": counts[Ended.DONE],
+        "not_wanted": counts[Ended.NOT_WANTED],
+        "failed": [_failed(each) for each in bad[:_MOST_TOLD]],
+    }
+
+
+def _failed(outcome: Outcome) -> FailedSource:
+    return {
+        "type": str(outcome.source.type),
+        "pk": outcome.source.pk,
+        "reason": outcome.reason,
+        "again": outcome.ended == Ended.LEFT,
+    }

@@ -1,0 +1,52 @@
+"""What the function may use. `handler.py` reads it from the environment, and nothing else does."""
+
+from dataclasses import dataclass
+from typing import Final
+
+_LOADED_MB: Final = 220
+"""Resident once the models are loaded, with Python and all libraries; docs/lambda.md."""
+
+_BYTES_A_PIXEL: Final = 8
+"""Of the largest image: Pillow keeps 4, and turning or copying it takes them once more."""
+
+_VCPU_MB: Final = 1769
+"""AWS gives processor time by memory: one whole core at so many MB
+(https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Limits of one invocation; the defaults suit the smallest function, of 512 MB."""
+
+    memory_mb: int = 512
+    parallel: int = 4
+    """Sources in hand at once: most are being downloaded or posted."""
+    max_image_pixels: int = 0
+    """0: what the memory allows."""
+    max_download_bytes: int = 100_000_000
+    download_timeout_s: float = 60.0
+    callback_timeout_s: float = 30.0
+    """Of one attempt."""
+    attempts: int = 5
+    """Of a download and of a callback, each."""
+    retry_delay_s: float = 0.5
+    """Before the second attempt, on average; twice as long before each further one."""
+    margin_s: float = 3.0
+    """Kept before the function's limit, for what remains to be told."""
+    detector: str = "hog"
+    max_detection_pixels: int = 1920 * 1080
+    runtime_api: str = ""
+    """`host:port` of the runtime API, which would tell whoever asks of other invocations."""
+
+    @property
+    def engines(self) -> int:
+        """How many images are searched at once: one a core, for each takes a whole one."""
+        return max(1, self.memory_mb // _VCPU_MB)
+
+    @property
+    def max_pixels(self) -> int:
+        """The largest image that fits into memory beside the models."""
+        if self.max_image_pixels:
+            return self.max_image_pixels
+        room_mb = max(64, self.memory_mb - _LOADED_MB) // self.engines
+        return room_mb * (1 << 20) // _BYTES_A_PIXEL
