@@ -22,6 +22,20 @@ FACES_CACHE_URL = env.url(
     "FACES_CACHE_URL", schemes=("redis", "rediss", "unix"), default=CACHE_BACKEND_URL
 )
 
+# --- Media on S3
+FACES_S3_BUCKET = env.text("FACES_S3_BUCKET")
+FACES_S3_REGION = env.text("FACES_S3_REGION")
+FACES_S3_ENDPOINT_URL = env.text("FACES_S3_ENDPOINT_URL")
+FACES_S3_ADDRESSING_STYLE = env.text(
+    "FACES_S3_ADDRESSING_STYLE", choices=("auto", "path", "virtual")
+)
+FACES_S3_PREFIX = env.text("FACES_S3_PREFIX")
+FACES_S3_ACCESS_KEY_ID = env.text("FACES_S3_ACCESS_KEY_ID")
+FACES_S3_SECRET_ACCESS_KEY = env.text("FACES_S3_SECRET_ACCESS_KEY")
+FACES_S3_ENCRYPTION = env.text("FACES_S3_ENCRYPTION", choices=("", "AES256", "aws:kms"))
+FACES_S3_KMS_KEY_ID = env.text("FACES_S3_KMS_KEY_ID")
+FACES_S3_URL_LIFETIME_S = env.number("FACES_S3_URL_LIFETIME_S", at_least=1)
+
 # --- Uploads
 FACES_MAX_UPLOAD_BYTES = env.number("FACES_MAX_UPLOAD_BYTES", at_least=1)
 FACES_MAX_IMAGE_PIXELS = env.number("FACES_MAX_IMAGE_PIXELS", at_least=1)
@@ -168,6 +182,11 @@ FILE_UPLOAD_PERMISSIONS = 0o640
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o750
 
 REST_FRAMEWORK = {
+_DISK = "django.core.files.storage.FileSystemStorage"
+STORAGES = {
+    "default": {"BACKEND": "backend.common.s3.PrivateBucket" if FACES_S3_BUCKET else _DISK},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
     "DEFAULT_AUTHENTICATION_CLASSES": ["backend.clients.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["backend.clients.authentication.HasScope"],
     "DEFAULT_THROTTLE_CLASSES": ["backend.clients.rates.RequestRate"],

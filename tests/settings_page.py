@@ -35,6 +35,9 @@ UNSAFE: Final = {
     "the hashes of keys travel in the open.",
     "CACHE_BACKEND_URL": "A Redis that others reach without a password: they could queue work and "
     "read events.",
+    "FACES_S3_BUCKET": "A bucket that is public, or keeps old versions of what is deleted.",
+    "FACES_S3_ENDPOINT_URL": "`http://…` across a network that is not yours: images travel in the "
+    "open.",
     "FACES_MAX_UPLOAD_BYTES": "Much more than the default: disks fill and memory swells with it.",
     "FACES_MAX_IMAGE_PIXELS": "Much more than the default: one image may take all memory.",
     "FACES_DOWNLOAD_ALLOWED_HOSTS": "Hosts that hold more than images: clients choose the path.",

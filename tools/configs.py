@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import certifi
+
 from tools import debian
 from tools.commands import ROOT
 from tools.say import Problem
@@ -13,6 +15,8 @@ from tools.stack import Address, Stack
 
 STOP_TIMEOUT_S: Final = 60
 """How long a process may take to finish what it has in hand."""
+
+_CA_BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
 
 NICENESS: Final = 10
 """Workers use every core there is; answering a request comes first."""
@@ -46,7 +50,7 @@ http {{
     access_log /dev/stdout faces if=$worth_logging;
 
     client_max_body_size {stack.max_body_bytes};
-
+{_outside()}
     server {{
         listen {stack.nginx};
         set $inside "unix:{inside}";
@@ -62,6 +66,32 @@ http {{
     }}
 }}
 """
+
+
+def _outside() -> str:
+    """How nginx finds and trusts an S3 that is named and speaks TLS; nothing else lies outside."""
+    servers = [f"[{each}]" if ":" in each else each for each in _name_servers()]
+    resolver = f"    resolver {' '.join(servers)} valid=30s;\n" if servers else ""
+    return f"""{resolver}\
+    proxy_ssl_verify on;
+    proxy_ssl_verify_depth 4;
+    proxy_ssl_trusted_certificate "{_authorities()}";
+"""
+
+
+def _name_servers() -> list[str]:
+    """Those of the machine; a zone (`fe80::1%eth0`) is nothing that nginx can take."""
+    try:
+        lines = Path("/etc/resolv.conf").read_text().splitlines()
+    except OSError:
+        return []
+    pairs = [line.split()[:2] for line in lines]
+    return [pair[1] for pair in pairs if pair[:1] == ["nameserver"] and "%" not in pair[-1]]
+
+
+def _authorities() -> str:
+    """The machine's certificate authorities, or those that come with the packages."""
+    return _CA_BUNDLE if os.path.exists(_CA_BUNDLE) else certifi.where()
 
 
 def inside_socket(stack: Stack) -> Path:

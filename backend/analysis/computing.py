@@ -200,6 +200,8 @@ def _row(analysis: Analysis, index: int, face: faceengine.Face) -> Face:
 def ended(analysis: Analysis) -> None:
     """Who waits may look; the bytes are needed no more. `analysis` is the row as it ended."""
     answers.tell(analysis.pk)
-    if analysis.source.name:
-        analysis.source.storage.delete(analysis.source.name)
-        Analysis.objects.filter(pk=analysis.pk, source=analysis.source.name).update(source="")
+    if name := analysis.source.name:
+        # In this order: where the file cannot be deleted now, it belongs to nothing, and goes with
+        # what belongs to nothing; a row that named it would keep it.
+        Analysis.objects.filter(pk=analysis.pk, source=name).update(source="")
+        analysis.source.storage.delete(name)

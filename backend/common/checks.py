@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
 _DEFAULT_KEY_PREFIX = "insecure-"
 
@@ -40,3 +40,49 @@ def production_is_safe(app_configs: Any, **kwargs: Any) -> list[Error]:
         ),
     ]
     return [Error(text, hint=hint, id=id) for wrong, text, hint, id in findings if wrong]
+
+
+@register()
+def s3_is_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """faces.E005 to E009, W001: with half a configuration images would lie where nobody looks."""
+    key = (settings.FACES_S3_ACCESS_KEY_ID, settings.FACES_S3_SECRET_ACCESS_KEY)
+    endpoint = settings.FACES_S3_ENDPOINT_URL
+    findings = [
+        (
+            not settings.FACES_S3_BUCKET and any((settings.FACES_S3_REGION, endpoint, *key)),
+            "FACES_S3_BUCKET is empty, but other settings of S3 are not.",
+            "Name the bucket, or empty all FACES_S3_ settings to keep images on disk.",
+            "faces.E005",
+        ),
+        (
+            bool(settings.FACES_S3_BUCKET) and not settings.FACES_S3_REGION,
+            "FACES_S3_REGION is empty.",
+            "Set it to the bucket's region; a service that knows none takes us-east-1.",
+            "faces.E006",
+        ),
+        (
+            any(key) != all(key),
+            "Of FACES_S3_ACCESS_KEY_ID and FACES_S3_SECRET_ACCESS_KEY one is empty.",
+            "Set both, or neither: then the role of the machine counts.",
+            "faces.E007",
+        ),
+        (
+            bool(settings.FACES_S3_KMS_KEY_ID) and settings.FACES_S3_ENCRYPTION != "aws:kms",
+            "FACES_S3_KMS_KEY_ID names a key that is not used.",
+            "Set FACES_S3_ENCRYPTION=aws:kms.",
+            "faces.E008",
+        ),
+        (
+            bool(endpoint) and not endpoint.startswith(("http://", "https://")),
+            "FACES_S3_ENDPOINT_URL is no address.",
+            "It should look like https://minio.example; empty, it is AWS.",
+            "faces.E009",
+        ),
+    ]
+    found: list[CheckMessage] = [
+        Error(text, hint=hint, id=id) for wrong, text, hint, id in findings if wrong
+    ]
+    if settings.ENVIRONMENT == "production" and endpoint.startswith("http://"):
+        open_text = "FACES_S3_ENDPOINT_URL is http: images travel in the open."
+        found.append(Warning(open_text, hint="Use https outside of one machine.", id="faces.W001"))
+    return found

@@ -15,6 +15,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from backend.common.storage import StorageError
+
 logger = logging.getLogger(__name__)
 
 
@@ -40,7 +42,7 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
     """REST framework's handler, with the faults of our own machine as 503 instead of 500."""
     if isinstance(error, UnreadablePostError):
         error = exceptions.ParseError("The upload ended before it was complete.")
-    elif isinstance(error, OperationalError) or _disk_is_full(error):
+    elif isinstance(error, OperationalError | StorageError) or _disk_is_full(error):
         logger.error("cannot store anything: %s", error)
         error = Unavailable()
     elif isinstance(error, RedisError):

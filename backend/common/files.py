@@ -6,6 +6,8 @@ from typing import Final
 from django.db.models.fields.files import FieldFile
 from django.http import Http404, HttpResponse
 
+from backend.common import storage
+
 _TYPES: Final = {
     "jpg": "image/jpeg",
     "jpeg": "image/jpeg",
@@ -20,8 +22,13 @@ _TYPES: Final = {
     "avif": "image/avif",
 }
 
-_INTERNAL: Final = "/_media/"
+_ON_DISK: Final = "/_media/"
 """nginx's location of the media folder, which only an answer of ours can name."""
+
+_ON_S3: Final = "/_s3/"
+"""nginx's location for what it fetches from the address in `_ADDRESS`, which it shows nobody."""
+
+_ADDRESS: Final = "X-Faces-Stored-At"
 
 
 def send(file: FieldFile) -> HttpResponse:
@@ -29,13 +36,22 @@ def send(file: FieldFile) -> HttpResponse:
     if not file.name:
         raise Http404
     path = PurePosixPath(file.name)
-    response = HttpResponse()
-    response["X-Accel-Redirect"] = f"{_INTERNAL}{path}"
     # By our own name of the file: what the uploader said of it could make it run as a page.
-    response["Content-Type"] = _TYPES.get(path.suffix[1:], "application/octet-stream")
-    response["Content-Disposition"] = f'inline; filename="{path.name}"'
+    content_type = _TYPES.get(path.suffix[1:], "application/octet-stream")
+    told = {
+        "Content-Disposition": f'inline; filename="{path.name}"',
+        "Cache-Control": "private, max-age=3600",
+    }
+    response = HttpResponse(content_type=content_type)
+    if bucket := storage.bucket(file.storage):
+        response["X-Accel-Redirect"] = f"{_ON_S3}{path}"
+        # They are for S3 to say, so that they are not said of an error.
+        response[_ADDRESS] = bucket.signed_url(file.name, {"Content-Type": content_type, **told})
+    else:
+        response["X-Accel-Redirect"] = f"{_ON_DISK}{path}"
+        for name, value in told.items():
+            response[name] = value
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response["Cross-Origin-Resource-Policy"] = "cross-origin"
-    response["Cache-Control"] = "private, max-age=3600"
     return response

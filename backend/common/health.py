@@ -12,8 +12,9 @@ from django.views.decorators.cache import never_cache
 from rq import Worker
 from rq.serializers import JSONSerializer
 
-from backend.common import connections, queues
+from backend.common import connections, queues, storage
 from backend.common.errors import read_only
+from backend.common.storage import StorageError
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ def readiness(request: HttpRequest) -> JsonResponse:
 def _state(name: str, check: Callable[[], bool]) -> str:
     try:
         return "ok" if check() else "missing"
-    except (DatabaseError, redis.RedisError) as error:
+    except (DatabaseError, redis.RedisError, StorageError) as error:
         logger.warning("not ready: %s: %s", name, error)
         return "missing"
 
@@ -76,4 +77,5 @@ _CHECKS: Final[Mapping[str, Callable[[], bool]]] = {
     "database": _database,
     "redis": _redis,
     "worker": _worker,
+    "storage": storage.check,
 }

@@ -15,16 +15,25 @@ def settled(storage: Storage, folders: Iterable[str]) -> Iterator[str]:
     """Names of the files in `folders` and below that have been there for a day."""
     before = timezone.now() - _SETTLED
     for folder in folders:
-        for name in _files(storage, folder):
-            if _is_older(storage, name, before):
+        for name, modified in _walk(storage, folder):
+            if modified is not None and modified < before:
                 yield name
 
 
-def _is_older(storage: Storage, name: str, before: datetime) -> bool:
+def _walk(storage: Storage, folder: str) -> Iterator[tuple[str, datetime | None]]:
+    # A bucket lists a thousand files with their times at once; asked singly, each is a request.
+    if walk := getattr(storage, "walk", None):
+        yield from walk(folder)
+        return
+    for name in _files(storage, folder):
+        yield name, _modified(storage, name)
+
+
+def _modified(storage: Storage, name: str) -> datetime | None:
     try:
-        return storage.get_modified_time(name) < before
+        return storage.get_modified_time(name)
     except FileNotFoundError:  # deleted in the meantime, as most things are some day
-        return False
+        return None
 
 
 def _files(storage: Storage, folder: str) -> Iterable[str]:

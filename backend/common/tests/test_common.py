@@ -77,6 +77,7 @@ class HealthTests(TestCase):
             answer = self.client.get("/readiness/")
         self.assertEqual(answer.status_code, 503)
         expected = {"ready": False, "database": "ok", "redis": "missing", "worker": "missing"}
+        expected["storage"] = "ok"
         self.assertEqual(answer.json(), expected)
 
 

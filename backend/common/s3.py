@@ -1,0 +1,231 @@
+"""All media in a bucket of S3, private: what Django asks of a storage, and what the service needs.
+
+Nothing here is loaded unless `FACES_S3_BUCKET` names one (`STORAGES` in the settings).
+"""
+
+import mimetypes
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
+
+import boto3.session
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+from django.core.files.base import File
+from django.utils.encoding import filepath_to_uri
+from storages.backends.s3 import S3Storage
+
+from backend.common.storage import StorageError
+
+_IN_MEMORY_BYTES: Final = 8 << 20
+"""What is larger is read into a temporary file: as with uploads."""
+
+# One request for each file, whatever its size (S3 takes 5 GB in one): what is sent in parts and
+# never ended, because its sender was killed, stays in the bucket where no listing shows it.
+_TRANSFER: Final = TransferConfig(multipart_threshold=5 << 30, use_threads=False)
+
+_ATTEMPTS: Final = 3
+_CONNECT_TIMEOUT_S: Final = 3
+_READ_TIMEOUT_S: Final = 15
+
+_MISSING: Final = ("404", "NoSuchKey", "NotFound")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _translated(
+    method: Callable[Concatenate["PrivateBucket", P], R],
+) -> Callable[Concatenate["PrivateBucket", P], R]:
+    """What botocore raises becomes `FileNotFoundError` or `StorageError`."""
+
+    @wraps(method)
+    def call(self: "PrivateBucket", *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(self, *args, **kwargs)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in _MISSING:
+                raise FileNotFoundError(str(error)) from error
+            raise StorageError(f"S3 refused: {error}") from error
+        except BotoCoreError as error:
+            raise StorageError(f"S3 is out of reach: {error}") from error
+
+    return cast(Callable[Concatenate["PrivateBucket", P], R], call)
+
+
+class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
+    """The bucket of the settings. No object of it is ever public, no name is used twice."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._shared: tuple[int, Any] = (0, None)
+        self._lock = threading.Lock()
+
+    def get_default_settings(self) -> dict[str, Any]:
+        return {
+            **super().get_default_settings(),
+            "bucket_name": settings.FACES_S3_BUCKET,
+            "region_name": settings.FACES_S3_REGION or None,
+            "endpoint_url": settings.FACES_S3_ENDPOINT_URL or None,
+            "location": settings.FACES_S3_PREFIX,
+            # Without them boto3 asks the machine's role.
+            "access_key": settings.FACES_S3_ACCESS_KEY_ID or None,
+            "secret_key": settings.FACES_S3_SECRET_ACCESS_KEY or None,
+            "security_token": None,
+            "file_overwrite": False,
+            # Buckets of today refuse every ACL, and give what is stored to their owner alone.
+            "default_acl": None,
+            "querystring_expire": settings.FACES_S3_URL_LIFETIME_S,
+            "client_config": _config(),
+            "transfer_config": _TRANSFER,
+        }
+
+    @property
+    def connection(self) -> Any:
+        """One for all threads of this process: each takes 50 ms and megabytes to make.
+
+        A child made by fork has its own: of two on one socket each would read the other's answers.
+        """
+        with self._lock:
+            if self._shared[0] != os.getpid():
+                self._shared = (os.getpid(), self._connect(self.client_config))
+            return self._shared[1]
+
+    @property
+    def bucket(self) -> Any:
+        return self.connection.Bucket(self.bucket_name)
+
+    def get_object_parameters(self, name: str) -> dict[str, Any]:
+        """By our own name of the file: what the uploader said of it could make it run as a page."""
+        kind = mimetypes.guess_type(name)[0] or self.default_content_type
+        parameters = {"ContentType": kind}
+        if settings.FACES_S3_ENCRYPTION:
+            parameters["ServerSideEncryption"] = settings.FACES_S3_ENCRYPTION
+        if settings.FACES_S3_KMS_KEY_ID:
+            parameters["SSEKMSKeyId"] = settings.FACES_S3_KMS_KEY_ID
+        return parameters
+
+    @_translated
+    def _open(self, name: str, mode: str = "rb") -> "File[Any]":
+        if mode != "rb":
+            raise ValueError("What is stored is read, or saved as a whole.")
+        file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115  the caller's
+        try:
+            self._object(name).download_fileobj(file, Config=_TRANSFER)
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return File(file, name)
+
+    @_translated
+    def _save(self, name: str, content: "File[Any]") -> str:
+        return str(super()._save(name, content))
+
+    @_translated
+    def exists(self, name: str) -> bool:
+        return bool(super().exists(name))
+
+    @_translated
+    def delete(self, name: str) -> None:
+        super().delete(name)
+
+    @_translated
+    def size(self, name: str) -> int:
+        return int(self._object(name).content_length)
+
+    @_translated
+    def get_modified_time(self, name: str) -> datetime:
+        modified: datetime = self._object(name).last_modified
+        return modified
+
+    @_translated
+    def listdir(self, name: str) -> tuple[list[str], list[str]]:
+        folders, files = super().listdir(name)
+        return folders, files
+
+    def walk(self, folder: str) -> Iterator[tuple[str, datetime]]:
+        """Name and time of every file in `folder` and below; a thousand come with one request."""
+        token: dict[str, str] = {}
+        while True:
+            page = self._page(folder, token)
+            start = len(self._normalize_name(""))
+            for entry in page.get("Contents", ()):
+                yield entry["Key"][start:].lstrip("/"), entry["LastModified"]
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    @_translated
+    def _page(self, folder: str, token: dict[str, str]) -> dict[str, Any]:
+        prefix = self._normalize_name(folder).rstrip("/")
+        prefix += "/" if prefix else ""
+        page: dict[str, Any] = self.connection.meta.client.list_objects_v2(
+            Bucket=self.bucket_name, Prefix=prefix, **token
+        )
+        return page
+
+    def url(self, name: str, *args: Any, **kwargs: Any) -> str:
+        """Our own address of the file, as on disk: who asks for it there is asked who they are."""
+        return f"{settings.MEDIA_URL}{filepath_to_uri(name)}"
+
+    @_translated
+    def signed_url(self, name: str, headers: Mapping[str, str]) -> str:
+        """An address of the file for nginx: it opens this one, with these headers, for a while."""
+        asked = {f"Response{each.replace('-', '')}": value for each, value in headers.items()}
+        return str(super().url(name, parameters=asked))
+
+    @_translated
+    def check(self) -> None:
+        """Raise `StorageError` if the bucket does not answer at once, or not to us."""
+        hurried = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
+        client = self._connect(self.client_config.merge(hurried)).meta.client
+        try:
+            client.head_bucket(Bucket=self.bucket_name)
+        except ClientError as error:
+            raise StorageError(f"S3 refused: {error}") from error
+        finally:
+            client.close()
+
+    def _object(self, name: str) -> Any:
+        return self.bucket.Object(self._normalize_name(name))
+
+    def _connect(self, config: Config) -> Any:
+        session = boto3.session.Session(
+            aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key
+        )
+        return session.resource(
+            "s3", region_name=self.region_name, endpoint_url=self.endpoint_url, config=config
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return {key: value for key, value in state.items() if key not in ("_shared", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._shared, self._lock = (0, None), threading.Lock()
+
+
+def _config() -> Config:
+    """A request that fails is repeated, and none may hold a thread for long.
+
+    S3's own checksums are asked of AWS only: other makers' services do not all know them.
+    """
+    checksums = "when_required" if settings.FACES_S3_ENDPOINT_URL else "when_supported"
+    return Config(
+        signature_version="s3v4",
+        s3={"addressing_style": settings.FACES_S3_ADDRESSING_STYLE},
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        read_timeout=_READ_TIMEOUT_S,
+        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        max_pool_connections=settings.FACES_WEB_THREADS,
+        request_checksum_calculation=checksums,
+        response_checksum_validation=checksums,
+    )

@@ -1,0 +1,34 @@
+"""Where media are kept: on disk, or in a bucket. What the rest may know of that."""
+
+import os
+from collections.abc import Mapping
+from typing import Protocol, cast
+
+from django.conf import settings
+from django.core.files.storage import Storage, default_storage
+
+
+class StorageError(OSError):
+    """What keeps the files cannot be reached, or does not let us; trying again may help."""
+
+
+class Bucket(Protocol):
+    """What a bucket (`s3.PrivateBucket`) can do besides what Django asks of each storage."""
+
+    def check(self) -> None: ...
+    def signed_url(self, name: str, headers: Mapping[str, str]) -> str: ...
+
+
+def bucket(storage: Storage = default_storage) -> Bucket | None:
+    """`storage` as a bucket; None where it is a folder."""
+    return cast(Bucket, storage) if hasattr(storage, "signed_url") else None
+
+
+def check() -> bool:
+    """Whether files can be stored now. Raises `StorageError` if a bucket does not answer."""
+    if kept_in := bucket():
+        kept_in.check()
+        return True
+    folder = settings.MEDIA_ROOT
+    # Made by the first upload, where nothing made it before.
+    return os.access(folder if folder.exists() else folder.parent, os.W_OK)

@@ -1,0 +1,88 @@
+"""What may come over the websocket, as JSON Schema (2020-12), and how a connection may end.
+
+`backend.site.asyncapi` publishes it; tests hold the frames of `wire.events` and of a real server
+against it. docs/events.md tells the same in words.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from wire.events import MESSAGES, Outcome
+
+Schema = dict[str, Any]
+
+_TEXT: Final[Schema] = {"type": "string"}
+_MOMENT: Final[Schema] = {"type": "string", "format": "date-time"}
+_EVENT_ID: Final[Schema] = {"type": "string", "pattern": r"^\d{1,20}-\d{1,20}$"}
+_BOX: Final[Schema] = {
+    "type": "object",
+    "description": "Pixels of the upright image; `right` and `bottom` lie just outside the face.",
+    "properties": {side: {"type": "integer"} for side in ("top", "right", "bottom", "left")},
+    "required": ["top", "right", "bottom", "left"],
+}
+_FACE: Final[Schema] = {"type": "object", "properties": {"box": _BOX}, "required": ["box"]}
+
+_PROPERTIES: Final[dict[str, Schema]] = {
+    "message": {"enum": list(MESSAGES.values()), "description": "The outcome in words."},
+    "created_at": _MOMENT,
+    "processed_at": _MOMENT,
+    "faces_count": {"type": "integer", "minimum": 0},
+    "image_url": {"type": ["string", "null"], "format": "uri"},
+    "submission_id": {"type": "string", "format": "uuid"},
+    "outcome": {"enum": list(Outcome)},
+    "faces": {"type": "array", "items": _FACE},
+    "reason": {"type": ["string", "null"], "description": "Why it failed, in words."},
+    "event_id": {**_EVENT_ID, "description": "What `since` takes."},
+}
+
+EVENT: Final[Schema] = {
+    "type": "object",
+    "title": "Event",
+    "description": "One submission has ended.",
+    "properties": _PROPERTIES,
+    "required": list(_PROPERTIES),
+}
+
+NOTICE: Final[Schema] = {
+    "type": "object",
+    "title": "Notice",
+    "description": "The stream no longer holds all that was asked for.",
+    "properties": {
+        "message": _TEXT,
+        "oldest_event_id": {**_EVENT_ID, "type": ["string", "null"]},
+    },
+    "required": ["message", "oldest_event_id"],
+    "not": {"required": ["submission_id"]},
+}
+
+FRAME: Final[Schema] = {"oneOf": [EVENT, NOTICE]}
+"""Any text frame that the server sends."""
+
+
+@dataclass(frozen=True)
+class Close:
+    """One way in which the server ends a connection; the reasons are the close frame's."""
+
+    reasons: tuple[str, ...]
+    then: str
+
+
+CLOSES: Final[Mapping[int, Close]] = {
+    1000: Close(("submission finished",), "nothing: you have it"),
+    1001: Close(("the server is stopping",), "connect again, with `since`"),
+    1008: Close(("too many messages",), "send less"),
+    1009: Close((), "send smaller messages"),
+    1011: Close(("keepalive ping timeout",), "answer pings"),
+    1013: Close(("too slow",), "connect again, with `since`, and read faster"),
+    4401: Close(
+        (
+            "the token has expired",
+            "the token is not valid",
+            "a token is needed",
+            "the API key was revoked",
+        ),
+        "`GET /client/` gives a new `feed_url`; connect there, with `since`",
+    ),
+}
+"""By the code of the close frame (RFC 6455, 7.4)."""

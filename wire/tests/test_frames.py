@@ -1,0 +1,80 @@
+"""The frames' schema: what is built fits it, what is not a frame does not."""
+
+import json
+import unittest
+from datetime import UTC, datetime
+from typing import Any
+
+import jsonschema
+
+from wire import events, frames
+from wire.environment import ROOT
+from wire.events import Outcome
+from wsserver import catch_up, closing, tokens
+from wsserver.stream import State
+
+_CHECK = jsonschema.Draft202012Validator(
+    frames.FRAME, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+)
+
+
+def frame(of: Outcome = Outcome.FACES, **changes: Any) -> dict[str, Any]:
+    """A frame, as it goes from a worker through the stream to a listener."""
+    now = datetime.now(UTC)
+    event = events.build_event(
+        submission_id="7246f927-3c53-4d2f-9f4e-5f4f4b0d1f6a",
+        outcome=of,
+        created_at=now,
+        processed_at=now,
+        boxes=[{"top": 1, "right": 2, "bottom": 3, "left": 0}] if of == "faces" else [],
+        image_url="http://localhost/static/x.jpg" if of == "faces" else None,
+        reason="It is broken." if of == "failed" else None,
+    )
+    sent = events.from_entry("1767323046012-0", events.to_entry(event, owner="1"))["frame"]
+    return {**json.loads(sent), **changes}
+
+
+class FrameTests(unittest.TestCase):
+    def test_the_schema_is_one(self) -> None:
+        jsonschema.Draft202012Validator.check_schema(frames.FRAME)
+
+    def test_every_outcome_makes_a_frame_that_fits(self) -> None:
+        for outcome in Outcome:
+            with self.subTest(outcome):
+                _CHECK.validate(frame(outcome))
+                self.assertEqual(set(frame(outcome)), set(frames.EVENT["properties"]))
+
+    def test_a_notice_of_a_gap_fits(self) -> None:
+        for oldest in (None, (1767323046012, 0)):
+            state = State(oldest=oldest, newest=(1767323046012, 0), length=1, added=2)
+            _CHECK.validate(json.loads(catch_up.gap_frame(state)))
+
+    def test_what_is_no_frame_does_not_fit(self) -> None:
+        lacking = frame()
+        del lacking["submission_id"]
+        for wrong in (
+            lacking,
+            frame(faces_count=-1),
+            frame(outcome="maybe"),
+            frame(created_at=3),
+            frame(submission_id="7"),
+            frame(event_id="yesterday"),
+            frame(faces=[{"box": {"top": 1}}]),
+            {},
+        ):
+            self.assertFalse(_CHECK.is_valid(wrong), wrong)
+
+
+class CloseTests(unittest.TestCase):
+    def test_every_code_of_the_server_is_described(self) -> None:
+        codes = {value for name, value in vars(closing).items() if isinstance(value, int)}
+        self.assertLessEqual(codes, set(frames.CLOSES))
+        self.assertIn(tokens.EXPIRED, frames.CLOSES[closing.REFUSED].reasons)
+
+    def test_docs_events_names_each_code_and_reason(self) -> None:
+        page = (ROOT / "docs" / "events.md").read_text()
+        rows = [line for line in page.splitlines() if line.startswith("| ")]
+        for code, close in frames.CLOSES.items():
+            told = " ".join(row for row in rows if row.startswith(f"| {code} "))
+            for reason in close.reasons:
+                self.assertIn(f"`{reason}`", told)
