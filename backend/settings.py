@@ -72,6 +72,15 @@ FACES_MAX_BATCH = env.number("FACES_MAX_BATCH", at_least=1)
 FACES_VERIFY_THRESHOLD = env.real("FACES_VERIFY_THRESHOLD")
 FACES_ENCODING_CACHE_S = env.number("FACES_ENCODING_CACHE_S")
 
+# --- Whose face it is
+FACES_UNKNOWN_BELOW = env.real("FACES_UNKNOWN_BELOW")
+FACES_CONFIDENCE_SLOPE = env.real("FACES_CONFIDENCE_SLOPE")
+FACES_CONFIDENCE_MIDDLE = env.real("FACES_CONFIDENCE_MIDDLE")
+FACES_GALLERY_CACHE_BYTES = env.number("FACES_GALLERY_CACHE_BYTES")
+FACES_GALLERY_CACHE_IDLE_S = env.real("FACES_GALLERY_CACHE_IDLE_S")
+FACES_SEARCH_EXACT_FACES = env.number("FACES_SEARCH_EXACT_FACES")
+FACES_IMPORT_MAX_FACES = env.number("FACES_IMPORT_MAX_FACES", at_least=1)
+
 # --- Workers
 FACES_WORKERS = env.number("FACES_WORKERS")
 FACES_JOB_TIMEOUT_S = env.number("FACES_JOB_TIMEOUT_S", at_least=1)
@@ -96,6 +105,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "rest_framework_api_key",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "backend.common",
     "backend.clients",
     "backend.analysis",
@@ -171,6 +182,11 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = False
 
+_DISK = "django.core.files.storage.FileSystemStorage"
+STORAGES = {
+    "default": {"BACKEND": "backend.common.s3.PrivateBucket" if FACES_S3_BUCKET else _DISK},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
 MEDIA_ROOT = STORAGE_DIR / "media"
 MEDIA_URL = "/static/"
 STATIC_ROOT = STORAGE_DIR / "staticfiles"
@@ -182,11 +198,6 @@ FILE_UPLOAD_PERMISSIONS = 0o640
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o750
 
 REST_FRAMEWORK = {
-_DISK = "django.core.files.storage.FileSystemStorage"
-STORAGES = {
-    "default": {"BACKEND": "backend.common.s3.PrivateBucket" if FACES_S3_BUCKET else _DISK},
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-}
     "DEFAULT_AUTHENTICATION_CLASSES": ["backend.clients.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["backend.clients.authentication.HasScope"],
     "DEFAULT_THROTTLE_CLASSES": ["backend.clients.rates.RequestRate"],
@@ -216,6 +227,30 @@ METRICS_SOURCES = [
     "backend.common.work_metrics.collect",
     "backend.clients.metrics.collect",
 ]
+
+# Dotted names of modules: each says of its endpoints, in `PATHS` and `SCHEMAS`, what
+# GET /api/schema/ tells of them.
+API_DESCRIPTIONS = [
+    "backend.common.openapi",
+    "backend.site.schema",
+    "backend.clients.schema",
+    "backend.submissions.schema",
+    "backend.face_encodings.schema",
+]
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Faces",
+    "VERSION": "1",
+    "DESCRIPTION": (
+        "Finds and recognises faces. Paths answer with and without their last slash. Errors are "
+        'JSON: `{"field": ["…"]}` for a field, `{"detail": "…"}` otherwise. Every answer names '
+        "its request in `X-Request-ID`. Events come over a websocket: `/api/asyncapi.json`."
+    ),
+    "OAS_VERSION": "3.1.1",
+    "SERVERS": [{"url": SERVICE_URL}],
+    "DEFAULT_GENERATOR_CLASS": "backend.site.openapi.Generator",
+    "POSTPROCESSING_HOOKS": [],
+    "SERVE_AUTHENTICATION": [],
+}
 
 # Brings its own Redis and folders, so that `manage.py test` touches nothing that is in use.
 TEST_RUNNER = "tests.runner.Runner"

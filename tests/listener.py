@@ -7,10 +7,15 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Final, Self
 
+import jsonschema
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from wire import frames
+
 _POLL_S: Final = 0.02
+
+_SCHEMA: Final = jsonschema.Draft202012Validator(frames.FRAME)
 
 
 class Listener:
@@ -57,13 +62,15 @@ class Listener:
         return [frame["submission_id"] for frame in self.frames if "submission_id" in frame]
 
     def wait_for(self, ids: Iterable[str], timeout_s: float = 60) -> list[dict[str, Any]]:
-        """All frames, once there is one for each of `ids`."""
+        """All frames, each as the schema of frames has it, once there is one for each of `ids`."""
         missing, deadline = set(ids), time.monotonic() + timeout_s
         while missing := missing - set(self.ids()):
             if time.monotonic() > deadline or not self.is_connected:
                 state = "connected" if self.is_connected else f"closed: {self.closed_by_server}"
                 raise TimeoutError(f"no frame for {sorted(missing)} in {timeout_s} s ({state})")
             time.sleep(_POLL_S)
+        for frame in self.frames:
+            _SCHEMA.validate(frame)
         return self.frames
 
     def wait_closed(self, timeout_s: float = 20) -> ConnectionClosed:

@@ -8,6 +8,7 @@ import hashlib
 from typing import Final
 
 from django.conf import settings
+from django.http import JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from rest_framework.request import Request
@@ -19,6 +20,9 @@ _SHAPE: Final = "1"
 """Part of every tag: change it when the body of an answer gets another shape."""
 
 
+OTHER: Final = "The answer has another tag than If-Match asks for."
+
+
 def etag(image: EncodedImage) -> str:
     """The strong validator (RFC 9110, 8.8.3) of a settled image's answer."""
     made_from = f"{_SHAPE}/{image.sha256}/{image.made_by}"
@@ -27,7 +31,10 @@ def etag(image: EncodedImage) -> str:
 
 def unchanged(request: Request, image: EncodedImage) -> HttpResponseBase | None:
     """304 if the caller has it already (or 412 if it asked for another), else None."""
-    return get_conditional_response(request._request, etag=etag(image))
+    answer = get_conditional_response(request._request, etag=etag(image))
+    if answer is not None and answer.status_code == 412:  # Django's own has no body, as HTML
+        return JsonResponse({"detail": OTHER}, status=412)
+    return answer
 
 
 def mark(response: HttpResponseBase, request: Request, image: EncodedImage) -> HttpResponseBase:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from typing import Any, Final
 
@@ -35,6 +34,9 @@ KINDS: Final = ("image", "hash", "encoding")
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _DIMENSIONS: Final = 128
+
+_LARGEST: Final = 1000.0
+"""Encodings have about the length 1; of numbers without a bound the distance is none."""
 
 
 class Unusable(APIException):
@@ -89,7 +91,7 @@ def encoding(value: Any) -> list[float]:
     numbers = json.loads(value) if isinstance(value, str) else value
     if not isinstance(numbers, list) or len(numbers) != _DIMENSIONS:
         raise ValueError
-    if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers):
+    if not all(type(number) in (int, float) and abs(number) <= _LARGEST for number in numbers):
         raise ValueError
     return [float(number) for number in numbers]
 
@@ -123,7 +125,7 @@ def _value(kind: str, field: str, data: Any) -> Any:
 _WANTED: Final = {
     "image": "Send one file.",
     "hash": "Send the SHA-256 of an image: 64 hexadecimal digits.",
-    "encoding": "Send a list of 128 numbers.",
+    "encoding": "Send a list of 128 numbers, none beyond 1000.",
 }
 
 

@@ -103,6 +103,7 @@ class VerifyTests(EncodingCase):
             "truth": {"encoding_1": good, "encoding_2": [True] * 128},
             "infinite": {"encoding_1": good, "encoding_2": "[" + "1e999, " * 127 + "0]"},
             "huge": {"encoding_1": good, "encoding_2": [10**400] * 128},
+            "too far for a distance": {"encoding_1": good, "encoding_2": [1e200] * 128},
             "null": {"encoding_1": good, "encoding_2": None},
             "deep": {"encoding_1": good, "encoding_2": "[" * 100_000},
         }
