@@ -1,0 +1,63 @@
+"""Galleries of made-up faces for tests: people apart as dlib's model puts them, no image read."""
+
+from collections.abc import Sequence
+
+import numpy
+from numpy.typing import NDArray
+
+from backend.clients.models import ANONYMOUS_ID
+from backend.recognition.models import Contact, Face, User
+
+MODEL = "a model"
+
+Encodings = NDArray[numpy.float32]
+
+_random = numpy.random.default_rng(6)
+
+
+def person() -> Encodings:
+    """Somebody: two of them are about 0.8 apart."""
+    return (0.07 + 0.05 * _random.normal(size=128)).astype("f4")
+
+
+def near(encoding: Encodings, distance: float) -> Encodings:
+    """An encoding that far from another, in any direction."""
+    direction = _random.normal(size=128)
+    return (encoding + distance * direction / numpy.linalg.norm(direction)).astype("f4")
+
+
+def user(number: int = 1, *, owner_id: int = ANONYMOUS_ID) -> User:
+    made, _ = User.objects.get_or_create(
+        owner_id=owner_id, user_id=number, defaults={"exists": True}
+    )
+    return made
+
+
+def add(
+    to: User, contact_id: int, encodings: Sequence[Encodings], *, model: str = MODEL
+) -> list[Face]:
+    """Add faces to a contact as a call does: the version of the gallery moves."""
+    contact, _ = Contact.objects.get_or_create(user=to, contact_id=contact_id)
+    first = Face.objects.count()
+    rows = [
+        Face(
+            contact=contact,
+            user=to,
+            face_id=first + number,
+            face_url=f"https://images.example/{first + number}.jpg",
+            score=1.0,
+            is_face=True,
+            encoding=encoding,
+            model=model,
+            sha256=f"{first + number:064x}",
+            used=True,
+        )
+        for number, encoding in enumerate(encodings)
+    ]
+    moved(to)
+    return Face.objects.bulk_create(rows)
+
+
+def moved(to: User) -> None:
+    to.gallery_version += 1
+    to.save(update_fields=["gallery_version"])

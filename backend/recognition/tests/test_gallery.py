@@ -1,0 +1,163 @@
+"""The nearest contacts of one user: exact, up to date, and forgotten in time."""
+
+import threading
+import time
+from unittest import mock
+
+import numpy
+from django.db import connection
+from django.test import TestCase, TransactionTestCase, override_settings
+
+from backend.analysis import fields
+from backend.recognition import gallery
+from backend.recognition.models import Contact, Face, User
+from backend.recognition.tests import galleries
+from backend.recognition.tests.galleries import MODEL, add, moved, near, person
+
+
+class GalleryTests(TestCase):
+    def setUp(self) -> None:
+        gallery.forget()
+        self.user = galleries.user()
+        self.ann, self.bea = person(), person()
+
+    def best(self, probe: galleries.Encodings) -> list[gallery.Candidate]:
+        return gallery.best(self.user, probe, model=MODEL)
+
+    def numbers(self, probe: galleries.Encodings) -> list[int]:
+        """The contacts' numbers, best first."""
+        found = self.best(probe)
+        of = dict(Contact.objects.values_list("pk", "contact_id"))
+        return [of[each.contact] for each in found]
+
+    def test_the_nearest_face_of_each_contact_is_the_candidate(self) -> None:
+        rows = add(self.user, 1, [near(self.ann, 0.3), near(self.ann, 0.1)])
+        add(self.user, 2, [near(self.bea, 0.2)])
+        (first,) = self.best(self.ann)
+        self.assertEqual((first.face, first.contact), (rows[1].pk, rows[1].contact_id))
+        self.assertAlmostEqual(first.distance, 0.1, places=6)
+        assert first.gap is not None
+        self.assertGreater(first.gap, 0.4)
+
+    def test_somebody_whom_the_user_does_not_know_is_nobody(self) -> None:
+        add(self.user, 1, [self.ann])
+        self.assertEqual(self.best(self.bea), [])
+        self.assertEqual(gallery.best(galleries.user(2), self.ann, model=MODEL), [])
+
+    def test_contacts_that_look_alike_are_all_named_best_first(self) -> None:
+        for number in range(5):
+            add(self.user, number, [near(self.ann, 0.2 + number / 1000)])
+        found = self.best(self.ann)
+        self.assertEqual(self.numbers(self.ann), [0, 1, 2][: len(found)])
+        self.assertGreaterEqual(len(found), 2)
+        sure = [each.confidence for each in found]
+        self.assertEqual(sure, sorted(sure, reverse=True))
+
+    def test_equally_near_contacts_come_in_the_order_of_their_faces(self) -> None:
+        add(self.user, 9, [self.ann])
+        add(self.user, 3, [self.ann])
+        for _ in range(2):
+            self.assertEqual(self.numbers(self.ann), [9, 3])
+            gallery.forget()
+
+    def test_faces_that_are_not_used_or_of_another_model_are_not_compared(self) -> None:
+        (row,) = add(self.user, 1, [self.ann])
+        add(self.user, 2, [self.ann], model="another model")
+        Face.objects.filter(pk=row.pk).update(used=False)
+        moved(self.user)
+        self.assertEqual(self.best(self.ann), [])
+
+    def test_another_users_faces_are_not_compared(self) -> None:
+        add(galleries.user(2), 1, [self.ann])
+        self.assertEqual(self.best(self.ann), [])
+
+    def test_every_change_is_seen_by_the_next_question(self) -> None:
+        add(self.user, 1, [self.ann])
+        self.assertEqual(self.numbers(self.ann), [1])
+        (row,) = add(self.user, 2, [self.bea])
+        self.assertEqual(self.numbers(self.bea), [2])
+        Face.objects.filter(pk=row.pk).update(
+            contact=Contact.objects.create(user=self.user, contact_id=7)
+        )
+        moved(self.user)
+        self.assertEqual(self.numbers(self.bea), [7])
+        Face.objects.filter(pk=row.pk).delete()
+        moved(self.user)
+        self.assertEqual(self.best(self.bea), [])
+        self.assertEqual(self.numbers(self.ann), [1])
+        User.objects.all().delete()
+        self.assertEqual(self.best(self.ann), [])
+
+    def test_a_gallery_that_was_updated_answers_as_one_that_was_read_anew(self) -> None:
+        random = numpy.random.default_rng(8)
+        faces: list[Face] = []
+        for step in range(12):
+            faces += add(self.user, step % 4, [near(self.ann, 0.4) for _ in range(5)])
+            for row in random.choice(len(faces), 2, replace=False):
+                Face.objects.filter(pk=faces[row].pk).delete()
+            moved(self.user)
+            kept = gallery.of(self.user, model=MODEL).best(self.ann)
+            gallery.forget()
+            self.assertEqual(kept, gallery.of(self.user, model=MODEL).best(self.ann))
+
+    def test_a_gallery_is_read_once_while_it_does_not_change(self) -> None:
+        add(self.user, 1, [self.ann])
+        self.best(self.ann)
+        with self.assertNumQueries(1), mock.patch.object(fields, "read_many") as read:
+            self.best(self.bea)
+        read.assert_not_called()
+
+    def test_only_new_encodings_are_read_after_a_change(self) -> None:
+        add(self.user, 1, [self.ann])
+        self.best(self.ann)
+        (new,) = add(self.user, 2, [self.bea])
+        with mock.patch.object(fields, "read_many", wraps=fields.read_many) as read:
+            self.best(self.ann)
+        rows = read.call_args.args[0]
+        self.assertEqual(list(rows.values_list("pk", flat=True)), [new.pk])
+
+    def test_as_many_galleries_are_kept_as_fit_and_the_oldest_goes(self) -> None:
+        users = [galleries.user(number) for number in range(4)]
+        for each in users:
+            add(each, 1, [self.ann] * 10)
+        size = gallery.of(users[0], model=MODEL).nbytes
+        with override_settings(FACES_GALLERY_CACHE_BYTES=2 * size):
+            gallery.forget()
+            for each in (users[0], users[1], users[0], users[2]):
+                gallery.of(each, model=MODEL)
+            self.assertEqual([key[0] for key in gallery.kept()], [users[0].pk, users[2].pk])
+        with override_settings(FACES_GALLERY_CACHE_BYTES=0):
+            gallery.of(users[3], model=MODEL)
+            self.assertEqual(gallery.kept(), [])
+
+    @override_settings(FACES_GALLERY_CACHE_IDLE_S=0.05)
+    def test_what_nobody_asks_for_leaves_the_memory_by_itself(self) -> None:
+        add(self.user, 1, [self.ann])
+        self.best(self.ann)
+        deadline = time.monotonic() + 10
+        while gallery.kept() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.assertEqual(gallery.kept(), [])
+
+
+class ThreadsTests(TransactionTestCase):
+    def test_threads_that_ask_at_once_read_it_once_and_agree(self) -> None:
+        gallery.forget()
+        user, ann = galleries.user(), person()
+        add(user, 1, [near(ann, 0.2) for _ in range(200)])
+        ready, found = threading.Barrier(6), list[list[gallery.Candidate]]()
+
+        def ask() -> None:
+            ready.wait(10)
+            found.append(gallery.best(user, ann, model=MODEL))
+            connection.close()
+
+        with mock.patch.object(fields, "read_many", wraps=fields.read_many) as read:
+            threads = [threading.Thread(target=ask) for _ in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(20)
+        self.assertEqual(read.call_count, 1)
+        self.assertEqual(found, [found[0]] * 6)
+        self.assertEqual(len(found[0]), 1)
