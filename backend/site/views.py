@@ -1,7 +1,29 @@
 """The page at `/`, on which everything can be tried."""
 
+import time
+from typing import Any, Final
+
+from django.conf import settings
+
 from backend.common.pages import Page
+
+# Named here, so that the browser asks for all of them at once and not for one after the other.
+MODULES: Final = (
+    "api", "camera", "compare", "dom", "faces", "feed", "key", "live", "look_up", "picture",
+    "progress", "row", "stage", "thumbnails", "transfer", "uploads", "viewer",
+)  # fmt: skip
 
 
 class HomeView(Page):
     template_name = "site/page.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(
+            closed=settings.FACES_REQUIRE_API_KEY,
+            max_bytes=settings.FACES_MAX_UPLOAD_BYTES,
+            # The feed is asked for what came lately by our clock: the browser's may be wrong.
+            now_ms=round(time.time() * 1000),
+            service_url=settings.SERVICE_URL,
+            modules=[f"site/page/{name}.js" for name in MODULES],
+            **kwargs,
+        )

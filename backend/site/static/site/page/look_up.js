@@ -1,0 +1,89 @@
+// An image found again by the SHA-256 of its bytes.
+
+import { ask, fits, patiently, Refusal, rest, send, TOO_LARGE } from "./api.js";
+import { el, find, plural } from "./dom.js";
+import { takeDrops } from "./transfer.js";
+import { Viewer } from "./viewer.js";
+
+const HASH = /^[0-9a-f]{64}$/;
+const TRIES = 30;
+
+export function setUpLookUp() {
+  const form = find("[data-look-up]");
+  const says = find("[data-look-up-says]");
+  const place = find("[data-look-up-result]");
+  const viewer = new Viewer(place);
+  const [input, chooser] = [form.elements.hash, find("#hash-file")];
+  let file = null;
+
+  const tell = (...content) => says.replaceChildren(...content);
+  const show = async (faces) => {
+    place.hidden = false;
+    await viewer.show({ file, name: file?.name ?? "" }, { title: file?.name ?? `${input.value.slice(0, 12)}…`, says: plural(faces.length, "face") });
+    await viewer.found(faces);
+    tell();
+  };
+  const attempt = async (work) => {
+    place.hidden = true;
+    tell(el("p", { class: "quiet" }, "Looking …"));
+    try {
+      await show(await work());
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      tell(refused(error, file && (() => attempt(() => computed(file)))));
+    }
+  };
+  const choose = async ([chosen]) => {
+    if (!chosen) return;
+    file = chosen;
+    if (crypto.subtle && fits(file)) {
+      input.value = await sha256(file);
+      attempt(() => known(input.value));
+    } else attempt(() => computed(file)); // without TLS the browser has no hashes; the service tells it
+  };
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    input.value = input.value.trim().toLowerCase();
+    if (HASH.test(input.value)) attempt(() => known(input.value));
+    else tell(el("p", { class: "notice bad" }, "A SHA-256 has 64 hexadecimal digits: 0 to 9 and a to f."));
+  });
+  input.addEventListener("input", () => { file = null; });
+  chooser.addEventListener("change", () => {
+    choose([...chooser.files]);
+    chooser.value = "";
+  });
+  takeDrops(find("#look-up"), choose);
+}
+
+async function sha256(file) {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer()));
+  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The faces behind a hash; waits while they are still being looked for. */
+async function known(hash) {
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const { status, body, waitS } = await patiently(() => ask(`/face_encoding/${hash}`));
+    if (status === 200) return body.faces;
+    await rest(waitS);
+  }
+  throw new Refusal("This takes longer than usual. Look it up again in a while.");
+}
+
+async function computed(file) {
+  if (!fits(file)) throw new Refusal(TOO_LARGE);
+  const form = new FormData();
+  form.append("upload_file", file, file.name);
+  const answer = await patiently(() => send("/generate_face_encoding", form));
+  return answer.faces ?? known(answer.file_hash);
+}
+
+function refused(error, onCompute) {
+  if (error.body?.message !== "No face encoding found!") return el("p", { class: "notice bad" }, error.message);
+  const words = onCompute
+    ? "Nobody has asked for the encodings of this file yet."
+    : "No image with this hash has been sent for its encodings.";
+  const button = onCompute && el("button", { type: "button", class: "button slim", onclick: onCompute }, "Compute them now");
+  return el("div", { class: "notice row spread" }, el("p", {}, words), button || null);
+}

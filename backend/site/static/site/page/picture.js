@@ -1,0 +1,79 @@
+// A picture with a box round each face, as large as there is room, the boxes crisp at any zoom.
+//
+// Boxes are in pixels of the upright image, and browsers show images upright (image-orientation:
+// from-image), so a box is placed by its share of the picture's width and height.
+
+import { el } from "./dom.js";
+
+const LARGEST = 2; // a small picture is shown at most at twice its size
+
+export class Picture {
+  element = el("div", { class: "stage" });
+  image = null;
+  #frame = null;
+  #boxes = [];
+  #url = null;
+  #turn = 0;
+
+  /** Show a file, or the address of an image; false if the browser knows neither. */
+  async show({ file, address, fallback, name }) {
+    this.clear();
+    const turn = this.#turn;
+    if (file) this.#url = URL.createObjectURL(file);
+    for (const source of [this.#url ?? address, fallback]) {
+      if (!source) continue;
+      const image = new Image();
+      image.alt = name ?? "";
+      image.src = source;
+      const isKnown = await image.decode().then(() => true, () => false);
+      if (turn !== this.#turn) return true; // another picture was asked for meanwhile
+      if (isKnown) {
+        this.#place(image);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Put boxes on it; `onPick(index)` when one is clicked. Returns whether they lie within it. */
+  mark(faces, onPick) {
+    this.#boxes.forEach((box) => box.remove());
+    this.#boxes = faces.map(({ box }, index) => this.#box(box, () => onPick(index)));
+    this.#frame?.append(...this.#boxes);
+    const { naturalWidth = 0, naturalHeight = 0 } = this.image ?? {};
+    return faces.every(({ box }) => box.right <= naturalWidth && box.bottom <= naturalHeight);
+  }
+
+  /** Make one of the boxes stand out. */
+  pick(index) {
+    this.#boxes.forEach((box, each) => box.classList.toggle("picked", each === index));
+  }
+
+  clear() {
+    this.#turn += 1;
+    if (this.#url) URL.revokeObjectURL(this.#url);
+    this.#url = this.image = this.#frame = null;
+    this.#boxes = [];
+    this.element.replaceChildren();
+  }
+
+  #place(image) {
+    this.image = image;
+    this.#frame = el("div", { class: "frame" }, image);
+    this.#frame.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
+    this.#frame.style.setProperty("--largest", `${LARGEST * image.naturalWidth}px`);
+    this.element.replaceChildren(this.#frame);
+  }
+
+  #box({ top, right, bottom, left }, onclick) {
+    const { naturalWidth: width, naturalHeight: height } = this.image ?? { naturalWidth: 1, naturalHeight: 1 };
+    // For who points. The same faces stand below as buttons, large enough for a thumb.
+    const box = el("div", { class: "box", "data-box": true, onclick });
+    const share = (part, whole) => `${(100 * part) / whole}%`;
+    box.style.left = share(left, width);
+    box.style.top = share(top, height);
+    box.style.width = share(right - left, width);
+    box.style.height = share(bottom - top, height);
+    return box;
+  }
+}

@@ -1,0 +1,43 @@
+// One line of the list: an image on its way.
+
+import { el, plural, size } from "./dom.js";
+import { draw } from "./thumbnails.js";
+
+/** The state of an item in words. */
+export function words(item) {
+  switch (item.state) {
+    case "waiting": return item.note || "Waiting";
+    case "uploading": return item.sent < 1 ? `Uploading, ${Math.round(100 * item.sent)} %` : "Checking";
+    case "queued": return "Queued";
+    case "processing": return "Looking for faces";
+    case "done": return item.faces.length ? plural(item.faces.length, "face") : "No face";
+    default: return item.note;
+  }
+}
+
+/** What is shown of an item; `update()` after it has changed. */
+export function row(item, { onOpen, onAgain }) {
+  const picture = el("canvas", { class: "thumbnail", width: 96, height: 96, "aria-hidden": "true" });
+  const state = el("span", { class: "state" });
+  const bar = el("span", { class: "bar", "aria-hidden": "true" });
+  const open = el(
+    "button",
+    { type: "button", class: "item", onclick: () => onOpen(item) },
+    picture,
+    el("span", { class: "name" }, item.name),
+    el("span", { class: "weight" }, item.file ? size(item.file.size) : ""),
+    state,
+    bar,
+  );
+  const again = el("button", { type: "button", class: "button slim", hidden: true, onclick: () => onAgain(item) }, "Try again");
+  const line = el("li", { "data-state": item.state }, open, again);
+  if (item.file) draw(item.file, picture);
+  const update = () => {
+    line.dataset.state = item.state;
+    state.textContent = words(item);
+    bar.style.setProperty("--sent", item.sent);
+    again.hidden = item.state !== "failed" || !item.mayAgain;
+  };
+  update();
+  return { line, update, mark: (isOpen) => open.setAttribute("aria-current", String(isOpen)) };
+}

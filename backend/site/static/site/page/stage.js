@@ -1,0 +1,87 @@
+// The image that is looked at: shown at once, its faces as soon as they are known.
+
+import { ask, here, Refusal } from "./api.js";
+import { announce, el, plural } from "./dom.js";
+import { words } from "./row.js";
+
+export class Stage {
+  item = null;
+  #viewer;
+  #onErased;
+  #shown = null;
+  #isComplete = false;
+
+  constructor(viewer, onErased) {
+    this.#viewer = viewer;
+    this.#onErased = onErased;
+  }
+
+  /** Look at an item of `Uploads`, or at one like it without a file. */
+  look(item) {
+    this.item = item;
+    this.#isComplete = false;
+    this.#shown = this.#show(item);
+    return this.changed(item);
+  }
+
+  /** The item has got further. */
+  async changed(item) {
+    if (item !== this.item) return;
+    this.#viewer.say(said(item));
+    const isShown = await this.#shown;
+    if (item !== this.item || item.state !== "done" || this.#isComplete) return;
+    this.#isComplete = true;
+    if (!isShown && item.imageUrl) await this.#show(item);
+    await this.#complete(item);
+  }
+
+  clear() {
+    this.item = null;
+    this.#viewer.clear();
+  }
+
+  #show(item) {
+    const address = item.originalUrl && here(item.originalUrl);
+    const fallback = item.imageUrl && here(item.imageUrl);
+    return this.#viewer.show({ file: item.file, address, fallback, name: item.name }, { title: item.name, says: said(item) });
+  }
+
+  async #complete(item) {
+    this.#viewer.mark(item.faces); // at once; all else about them takes another question
+    this.#viewer.tools(this.#tools(item));
+    announce(`${item.name}: ${words(item)}`);
+    if (!item.faces.length) return;
+    try {
+      item.full ??= (await ask(`/image/${item.id}/faces/`)).body.faces;
+      if (item === this.item) await this.#viewer.found(item.full);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.#viewer.say(error.status === 404 ? "It was erased." : error.message);
+    }
+  }
+
+  #tools(item) {
+    const erase = () => confirm(`Erase ${item.name} from the service, with all that was found in it?`) && this.#erase(item);
+    const result = item.imageUrl && el("a", { class: "button slim", href: here(item.imageUrl), download: `${item.name}-faces.jpg` }, "Save with boxes");
+    const button = item.file && el("button", { class: "button slim", type: "button", onclick: erase }, "Erase");
+    return [result, button].filter(Boolean);
+  }
+
+  async #erase(item) {
+    try {
+      await ask(`/image/${item.id}/`, { method: "DELETE" });
+      announce(`${item.name} was erased`);
+      this.#onErased(item);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.#viewer.say(error.message);
+    }
+  }
+}
+
+function said(item) {
+  if (item.state === "failed") return item.note;
+  if (item.state !== "done") return words(item);
+  const took = item.tookMs ? `, ${(item.tookMs / 1000).toFixed(1)} s after it was sent` : "";
+  return item.faces.length ? `${plural(item.faces.length, "face")}${took}` : `No face was found${took}`;
+}

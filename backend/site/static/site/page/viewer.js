@@ -1,0 +1,106 @@
+// One image looked at: the picture with its boxes, and below it each face.
+
+import { announce, el, plural } from "./dom.js";
+import { crop, details } from "./faces.js";
+import { Picture } from "./picture.js";
+
+const LARGE_STRIP = 24;
+
+export class Viewer {
+  #picture = new Picture();
+  #title = el("p", { class: "title" });
+  #says = el("p", { class: "quiet" });
+  #tools = el("div", { class: "row" });
+  #strip = el("div", { class: "strip", role: "group", "aria-label": "Faces" });
+  #panel = el("div", { class: "panel" });
+  #faces = [];
+  #shown = null;
+  #turn = 0;
+
+  constructor(element) {
+    element.append(
+      this.#picture.element,
+      el("div", { class: "caption" }, el("div", {}, this.#title, this.#says), this.#tools),
+      this.#strip,
+      this.#panel,
+    );
+  }
+
+  get image() {
+    return this.#picture.image;
+  }
+
+  /** Show an image, and whether that went; its faces come later. `source` as in `Picture.show`. */
+  async show(source, { title, says }) {
+    this.#turn += 1;
+    this.#clearFaces();
+    this.#title.textContent = title;
+    this.say(says);
+    this.#tools.replaceChildren();
+    this.#shown = source;
+    const isShown = await this.#picture.show(source);
+    if (!isShown) this.#picture.element.replaceChildren(el("p", { class: "quiet blank" }, why(source)));
+    return isShown;
+  }
+
+  /** Buttons for what can be done with the image. */
+  tools(buttons) {
+    this.#tools.replaceChildren(...buttons);
+  }
+
+  say(text) {
+    this.#says.textContent = text;
+  }
+
+  clear() {
+    this.#turn += 1;
+    this.#clearFaces();
+    this.#picture.clear();
+    this.#title.textContent = this.#says.textContent = "";
+    this.#tools.replaceChildren();
+  }
+
+  /** Put the boxes on the picture, as soon as they are known. */
+  mark(faces) {
+    return this.#picture.mark(faces, (index) => this.pick(index, true));
+  }
+
+  /** All about the faces: `[{box, encoding, quality}]`. */
+  async found(faces) {
+    const turn = this.#turn;
+    if (!this.mark(faces) && this.#shown.fallback) {
+      // The browser has not turned it upright as the service does: show how the service sees it.
+      await this.#picture.show({ address: this.#shown.fallback, name: this.#shown.name });
+      if (turn !== this.#turn) return;
+      this.mark(faces);
+    }
+    this.#faces = faces;
+    this.#strip.replaceChildren(...faces.map((face, index) => this.#thumb(face, index)));
+    this.#strip.classList.toggle("dense", faces.length > LARGE_STRIP);
+    if (faces.length) this.pick(0);
+  }
+
+  pick(index, isAsked = false) {
+    this.#picture.pick(index);
+    [...this.#strip.children].forEach((thumb, each) => thumb.setAttribute("aria-pressed", String(each === index)));
+    this.#panel.replaceChildren(details(this.#faces[index], index, this.image));
+    if (isAsked) announce(`Face ${index + 1} of ${plural(this.#faces.length, "face")}`);
+  }
+
+  #thumb(face, index) {
+    const label = `Face ${index + 1} of ${this.#faces.length || "all"}`;
+    return el(
+      "button",
+      { type: "button", class: "thumb", "aria-label": label, "aria-pressed": "false", onclick: () => this.pick(index, true) },
+      this.image ? crop(this.image, face.box, 128) : String(index + 1),
+    );
+  }
+
+  #clearFaces() {
+    this.#faces = [];
+    this.#strip.replaceChildren();
+    this.#panel.replaceChildren();
+  }
+}
+
+const why = ({ file, address }) => (file || address ? "Your browser cannot show this kind of file. The service can, once faces were found." : "");
