@@ -81,6 +81,25 @@ FACES_GALLERY_CACHE_IDLE_S = env.real("FACES_GALLERY_CACHE_IDLE_S")
 FACES_SEARCH_EXACT_FACES = env.number("FACES_SEARCH_EXACT_FACES")
 FACES_IMPORT_MAX_FACES = env.number("FACES_IMPORT_MAX_FACES", at_least=1)
 
+# --- Photos
+FACES_PHOTOS_EXTRACTION = env.text(
+    "FACES_PHOTOS_EXTRACTION", choices=("auto", "workers", "lambda", "off")
+)
+FACES_MAX_ARCHIVE_BYTES = env.number("FACES_MAX_ARCHIVE_BYTES", at_least=1)
+
+# --- Photos of members
+FACES_MATCH_DISTANCE = env.real("FACES_MATCH_DISTANCE")
+FACES_GROUP_UNKNOWN = env.flag("FACES_GROUP_UNKNOWN")
+
+# --- AWS Lambda
+FACEDETECTION_LAMBDA_ARN = env.text("FACEDETECTION_LAMBDA_ARN")
+FACEDETECTION_LAMBDA_BATCH_SIZE = env.number("FACEDETECTION_LAMBDA_BATCH_SIZE", at_least=1)
+FACEDETECTION_LAMBDA_ENDPOINT_URL = env.text("FACEDETECTION_LAMBDA_ENDPOINT_URL")
+FACEDETECTION_LAMBDA_URL_LIFETIME_S = env.number("FACEDETECTION_LAMBDA_URL_LIFETIME_S", at_least=1)
+FACEDETECTION_API_URL = env.url(
+    "FACEDETECTION_API_URL", schemes=("http", "https"), default=SERVICE_URL
+)
+
 # --- Workers
 FACES_WORKERS = env.number("FACES_WORKERS")
 FACES_JOB_TIMEOUT_S = env.number("FACES_JOB_TIMEOUT_S", at_least=1)
@@ -218,6 +237,9 @@ SWEEPS = [
     "backend.analysis.tasks.sweep",
     "backend.submissions.tasks.sweep",
     "backend.face_encodings.tasks.sweep",
+    "backend.photos.tasks.sweep",
+    "backend.photos.matching.sweep",
+    "backend.photos.people.sweep",
     "backend.clients.tasks.sweep",
 ]
 
@@ -227,6 +249,11 @@ METRICS_SOURCES = [
     "backend.common.work_metrics.collect",
     "backend.clients.metrics.collect",
 ]
+
+# What the dashboard tells of and tries again: the model's name, and what tries a failed row of it
+# again, a function `(row) -> whether it does`. Its table needs an index of `processed_at`, and one of
+# what failed.
+RETRIES = {"submission": "backend.submissions.services.retry"}
 
 # Dotted names of modules: each says of its endpoints, in `PATHS` and `SCHEMAS`, what
 # GET /api/schema/ tells of them.

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from django.conf import settings
 from django.core.files.base import File
@@ -39,6 +39,9 @@ from backend.analysis.models import Analysis, Face, source_path
 from backend.common import metrics, work
 from backend.common.work import Status
 from wire.events import BoxShape
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 logger = logging.getLogger(__name__)
 
@@ -195,14 +198,18 @@ def sweep() -> None:
 @metrics.timed(ENGINE, stage="draw")
 def draw(image: BinaryIO, boxes: Sequence[BoxShape]) -> bytes:
     """A JPEG of the upright `image` with a box round each face; nothing of its metadata stays."""
-    try:
-        picture = faceengine.load_image(image, max_pixels=settings.FACES_MAX_IMAGE_PIXELS)
-    except faceengine.ImageError as error:
-        raise AnalysisError.refusing(error) from error
-    drawn = faceengine.draw_boxes(picture, [faceengine.Box(**box) for box in boxes])
+    drawn = faceengine.draw_boxes(upright(image), [faceengine.Box(**box) for box in boxes])
     jpeg = io.BytesIO()
     drawn.save(jpeg, "JPEG", quality=_JPEG_QUALITY)
     return jpeg.getvalue()
+
+
+def upright(image: BinaryIO) -> Image:
+    """Pillow's picture of `image`: RGB, upright, its metadata left behind. Raises `AnalysisError`."""
+    try:
+        return faceengine.load_image(image, max_pixels=settings.FACES_MAX_IMAGE_PIXELS)
+    except faceengine.ImageError as error:
+        raise AnalysisError.refusing(error) from error
 
 
 def boxes(analysis_id: int) -> list[BoxShape]:

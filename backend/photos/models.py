@@ -38,15 +38,21 @@ class Extraction(models.TextChoices):
 
 
 def original_path(source: Source, filename: str) -> str:
-    return source.path(f"{source.key}.{filename.rpartition('.')[2].lower()[:8]}", "originals")
+    extension = filename.rpartition(".")[2].lower()
+    return spread(f"{source.folder}_originals", source.key, f".{extension}")
 
 
 def picture_path(source: Source, filename: str) -> str:
-    return source.path(f"{source.key}.jpg")
+    return spread(source.folder, source.key, ".jpg")
 
 
 def archive_path(upload: ArchiveUpload, filename: str) -> str:
     return f"album_archives/{upload.key}"
+
+
+def spread(folder: str, key: uuid.UUID, ending: str) -> str:
+    """`photos/72/46/7246f927-….jpg`: two levels, so that no folder grows past some thousands."""
+    return f"{folder}/{str(key)[:2]}/{str(key)[2:4]}/{key}{ending}"
 
 
 class Member(models.Model):
@@ -107,6 +113,7 @@ class Source(Work):
     """
 
     queue = queues.UPLOADS
+    folder: str
 
     # Random: it is in names of files, and whoever knows one must not be able to tell another.
     key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -131,13 +138,6 @@ class Source(Work):
 
     class Meta:
         abstract = True
-
-    folder: str
-
-    def path(self, name: str, *below: str) -> str:
-        """`photos/72/46/NAME`: two levels, so that no folder grows past some thousand entries."""
-        key = str(self.key)
-        return "/".join([self.folder, *below, key[:2], key[2:4], name])
 
     @property
     def why(self) -> str:
@@ -207,7 +207,7 @@ class Photo(Source):
 
     def thumbnail_name(self, width_px: int) -> str:
         """Where the thumbnail of that width, one of `WIDTHS_PX`, is stored."""
-        return self.path(f"{self.key}-{width_px}.jpg")
+        return spread(self.folder, self.key, f"-{width_px}.jpg")
 
 
 class PhotoFaceManager(models.Manager["PhotoFace"]):

@@ -12,6 +12,7 @@ from django.utils import timezone
 from numpy.typing import ArrayLike
 
 from backend.analysis.services import FoundFace, QualityShape
+from backend.common.work import Status
 from backend.photos import matching
 from backend.photos.models import Extraction, Photo, PhotoFace, Reference
 from wire.events import BoxShape
@@ -20,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 NO_FACE: Final = "There is no face in this picture."
 SEVERAL_FACES: Final = "There are several faces in this picture."
+
+
+_AT_A_TIME: Final = 200
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,20 @@ def record(source: Photo | Reference, faces: Sequence[Recorded], *, made_by: str
     return recorded
 
 
-def give_up(source: Photo | Reference) -> bool:
+def give_up(source: Photo | Reference, *, reason: str = "") -> bool:
     """PROCESSING → FAILED, or REJECTED of a reference, whose member has to try another picture."""
-    failed = isinstance(source, Photo)
-    return _end(source, extraction=Extraction.FAILED if failed else Extraction.REJECTED)
+    failed = Extraction.FAILED if isinstance(source, Photo) else Extraction.REJECTED
+    return _end(source, extraction=failed, rejection=reason[:200])
+
+
+def give_up_failed() -> None:
+    """The sweep's step: what failed for good when its worker ended, before it could be told."""
+    for model in (Photo, Reference):
+        failed = model._default_manager.filter(
+            status=Status.FAILED, extraction=Extraction.PROCESSING
+        )
+        for source in failed[:_AT_A_TIME]:
+            give_up(source)
 
 
 def _record_photo(photo: Photo, faces: Sequence[Recorded], made_by: str) -> bool:

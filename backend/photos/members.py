@@ -1,0 +1,40 @@
+"""Who takes part: a user opts in with their first reference, and out whenever they want to."""
+
+from __future__ import annotations
+
+import logging
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.utils import timezone
+
+from backend.photos import matching, sources
+from backend.photos.models import Member, Reference
+
+logger = logging.getLogger(__name__)
+
+
+def of(user: AbstractBaseUser) -> Member:
+    """What this app knows of a user; made when it is first asked for."""
+    member, _ = Member.objects.get_or_create(user_id=user.pk)
+    return member
+
+
+def opt_out(member: Member) -> None:
+    """Erase at once all that says what the member looks like or where they are.
+
+    Also what a worker has in hand: it finds no row for what it made, and deletes that.
+    """
+    files = list(Reference.objects.filter(member=member))
+    for reference in files:
+        sources.delete_files(reference)
+    with transaction.atomic():
+        locked = Member.objects.select_for_update().get(pk=member.pk)
+        references = list(Reference.objects.filter(member=locked))
+        matching.erase_member(locked)
+        Reference.objects.filter(member=locked).delete()
+        Member.objects.filter(pk=locked.pk).update(opted_in_at=None, opted_out_at=timezone.now())
+    for reference in {*files, *references}:
+        sources.delete_files(reference)
+    logger.info("opted out member=%s", member.pk)
+    member.refresh_from_db()

@@ -1,0 +1,74 @@
+"""What people are shown of an upload: JPEGs, upright, of which nothing else can be read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import BinaryIO, Final
+
+from PIL import ExifTags, Image
+
+from backend.analysis import services as analysis
+from backend.common.work import WorkError
+
+_QUALITY: Final = 90
+_THUMBNAIL_QUALITY: Final = 82
+
+_LONGEST_PX: Final = 65_500
+"""Of a side of a JPEG, as libjpeg writes it."""
+
+_TOO_LONG: Final = "The image is too long or too wide for a JPEG."
+
+_EARLIEST_YEAR: Final = 1990
+"""Cameras without a set clock tell of other years."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """JPEGs of one image, and its size upright in pixels."""
+
+    width: int
+    height: int
+    full: bytes
+    thumbnails: Mapping[int, bytes]
+    """By their width in pixels; a smaller image stays as wide as it is."""
+
+
+def make(image: BinaryIO, *, widths_px: Sequence[int] = ()) -> Pictures:
+    """All pictures of `image`, by one decoding. Raises `WorkError` if it cannot be used."""
+    picture = analysis.upright(image)
+    if max(picture.size) > _LONGEST_PX:
+        raise WorkError(_TOO_LONG, permanent=True)
+    full, thumbnails, smaller = _jpeg(picture, _QUALITY), {}, picture
+    for width_px in sorted(widths_px, reverse=True):
+        smaller = _reduced(smaller, width_px)
+        thumbnails[width_px] = _jpeg(smaller, _THUMBNAIL_QUALITY)
+    return Pictures(picture.width, picture.height, full, thumbnails)
+
+
+def taken_at(image: BinaryIO) -> datetime | None:
+    """When a JPEG says it was taken, on its camera's clock, which is taken for UTC."""
+    image.seek(0)
+    try:
+        with Image.open(image, formats=["JPEG"]) as opened:
+            tags = opened.getexif().get_ifd(ExifTags.IFD.Exif)
+        told = str(tags.get(ExifTags.Base.DateTimeOriginal, ""))
+        taken = datetime.strptime(told.strip("\0 "), "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
+    except Exception:  # whatever a broken block of metadata does to its parser: it tells no time
+        return None
+    return taken if _EARLIEST_YEAR <= taken.year <= datetime.now(UTC).year else None
+
+
+def _reduced(picture: Image.Image, width_px: int) -> Image.Image:
+    if picture.width <= width_px:
+        return picture
+    size = (width_px, max(1, round(picture.height * width_px / picture.width)))
+    return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+
+
+def _jpeg(picture: Image.Image, quality: int) -> bytes:
+    written = io.BytesIO()
+    picture.save(written, "JPEG", quality=quality)
+    return written.getvalue()
