@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy
 from django.conf import settings
@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from backend.analysis import fields
 from backend.analysis.nearest import Matrix
 from backend.recognition import confidence
-from backend.recognition.models import Face, User
+from backend.recognition.models import Face, OtherEncoding, User
 
 MOST: Final = 3
 """Candidates of one answer, as the contract has it."""
@@ -212,30 +212,46 @@ def _version(key: Key) -> int:
     return next(iter(versions), -1)
 
 
-def used(key: Key) -> models.QuerySet[Face]:
-    """The faces that are compared with a probe of this model."""
-    return Face.objects.filter(user_id=key[0], used=True, model=key[1]).order_by()
+def _rows(key: Key) -> list[tuple[models.QuerySet[Any, Any], str]]:
+    """What is compared with a probe of this model, and where each row has its face's key.
+
+    After a gallery was moved to another model, its old encodings stay matched for the processes
+    that still run the old one (`reembedding`).
+    """
+    user, model = key
+    others = OtherEncoding.objects.filter(
+        face__user=user, face__used=True, model=model, is_matched=True
+    ).exclude(face__model=model)
+    return [
+        (Face.objects.filter(user=user, used=True, model=model).order_by(), ""),
+        (others.order_by(), "face__"),
+    ]
 
 
 def _read(key: Key, version: int) -> Gallery:
     # Rows may be newer than the version, which was read before them; then they are read again.
-    integers, rows = fields.read_many(used(key), "pk", "contact_id")
-    faces = Matrix.of(rows, integers[:, 0])
-    return Gallery.of(version, faces, numpy.ascontiguousarray(integers[:, 1]))
+    return Gallery.of(version, *_matrix(_rows(key)))
 
 
 def _updated(key: Key, version: int, old: Gallery) -> Gallery:
     """`old` with what has changed since: a face's encoding never does, its contact may."""
-    now = numpy.array(list(used(key).values_list("pk", "contact_id")), "i8").reshape(-1, 2)
-    new = now[~numpy.isin(now[:, 0], old.faces.ids)]
+    rows = _rows(key)
+    pairs = [pair for some, at in rows for pair in some.values_list(f"{at}pk", f"{at}contact_id")]
+    now = numpy.array(sorted(pairs), "i8").reshape(-1, 2)
+    new = now[~numpy.isin(now[:, 0], old.faces.ids), 0].tolist()
     if len(new) > _MANY_NEW:
         return _read(key, version)
-    integers, rows = fields.read_many(
-        Face.objects.filter(pk__in=new[:, 0].tolist()).order_by(), "pk"
-    )
+    fresh, _ = _matrix([(some.filter(**{f"{at}pk__in": new}), at) for some, at in rows])
     stays = numpy.isin(old.faces.ids, now[:, 0])
-    ids = numpy.concatenate([old.faces.ids[stays], integers[:, 0]])
-    faces = Matrix.of(numpy.concatenate([old.faces.rows[stays], rows]), ids)
-    by_id = now[numpy.argsort(now[:, 0])]
-    contacts = by_id[numpy.searchsorted(by_id[:, 0], ids), 1]
-    return Gallery.of(version, faces, contacts)
+    ids = numpy.concatenate([old.faces.ids[stays], fresh.ids])
+    faces = Matrix.of(numpy.concatenate([old.faces.rows[stays], fresh.rows]), ids)
+    return Gallery.of(version, faces, now[numpy.searchsorted(now[:, 0], ids), 1])
+
+
+def _matrix(rows: list[tuple[models.QuerySet[Any, Any], str]]) -> tuple[Matrix, Integers]:
+    """The encodings of all rows with their faces' keys as ids, and their contacts."""
+    read = [fields.read_many(some, f"{at}pk", f"{at}contact_id") for some, at in rows]
+    integers = numpy.concatenate([each[0] for each in read])
+    encodings = numpy.concatenate([each[1] for each in read]) if len(read[1][0]) else read[0][1]
+    faces = Matrix.of(encodings, integers[:, 0])
+    return faces, numpy.ascontiguousarray(integers[:, 1])

@@ -194,6 +194,12 @@ class Operation(Work):
     def has_ended(self) -> bool:
         return self.status in (Status.DONE, Status.FAILED)
 
+    def fail(self, reason: str) -> bool:
+        """As all work; each face of the call is an error then."""
+        failed = {"status": Status.FAILED, "processed_at": timezone.now(), "reason": reason[:500]}
+        errors = [{**face, "reason": reason} for face in self.arguments.get("faces", [])]
+        return self._leave(**failed, arguments={}, result={"error": errors})
+
     def wait_until(self, due_at: datetime) -> bool:
         """PROCESSING → QUEUED until `due_at`, for its turn: that is no failure and no attempt."""
         return self._leave(status=Status.QUEUED, due_at=due_at, attempts=F("attempts") - 1)
@@ -220,3 +226,71 @@ class OperationImage(models.Model):
 
     def __str__(self) -> str:
         return f"image {self.position} of {self.operation_id}"
+
+
+class Feedback(models.Model):
+    """What a client says of one answer to a recognition; said again, the last word counts.
+
+    It goes with its contacts. That an answer was wrong does not tell who it was.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="feedback")
+    # The recognition's, whose row is deleted by age while this stays.
+    answer_id = models.UUIDField()
+    is_right = models.BooleanField()
+    # Whom the answer named first; empty where it said "unknown".
+    named = models.ForeignKey(Contact, on_delete=models.CASCADE, null=True, related_name="+")
+    is_truth_known = models.BooleanField()
+    # Who it is; empty where that is known to be nobody of the user's contacts.
+    truth = models.ForeignKey(Contact, on_delete=models.CASCADE, null=True, related_name="+")
+    confidence = models.FloatField(default=0.0)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "feedback"
+        constraints = [
+            models.UniqueConstraint(fields=["user", "answer_id"], name="feedback_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"feedback on {self.answer_id}"
+
+
+class Reembedding(models.Model):
+    """One user's move to another model: begun ──all faces have a new encoding──▶ switched."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="reembeddings")
+    model = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now)
+    switched_at = models.DateTimeField(null=True, blank=True)
+    # By the ids of faces that cannot be had again, why.
+    unobtainable = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "model"], name="reembedding_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"user {self.user_id} to {self.model}"
+
+
+class OtherEncoding(models.Model):
+    """A face's encoding by another model than that of its row.
+
+    Until the switch it is the new model's, and matched with nothing; after it the old one's, by
+    which processes that still run the old model go on answering.
+    """
+
+    face = models.ForeignKey(Face, on_delete=models.CASCADE, related_name="other_encodings")
+    model = models.CharField(max_length=64)
+    encoding = EncodingField()
+    is_matched = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["face", "model"], name="other_encoding_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"face {self.face_id} by {self.model}"

@@ -113,7 +113,7 @@ class GalleryTests(TestCase):
         (new,) = add(self.user, 2, [self.bea])
         with mock.patch.object(fields, "read_many", wraps=fields.read_many) as read:
             self.best(self.ann)
-        rows = read.call_args.args[0]
+        rows = read.call_args_list[0].args[0]
         self.assertEqual(list(rows.values_list("pk", flat=True)), [new.pk])
 
     def test_as_many_galleries_are_kept_as_fit_and_the_oldest_goes(self) -> None:
@@ -152,7 +152,7 @@ class ThreadsTests(TransactionTestCase):
             found.append(gallery.best(user, ann, model=MODEL))
             connection.close()
 
-        with mock.patch.object(fields, "read_many", wraps=fields.read_many) as read:
+        with mock.patch.object(gallery, "_read", wraps=gallery._read) as read:
             threads = [threading.Thread(target=ask) for _ in range(6)]
             for thread in threads:
                 thread.start()

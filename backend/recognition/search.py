@@ -1,0 +1,163 @@
+"""Whose face is this, among all contacts of all users of a client? docs/search.md has the figures.
+
+On SQLite every face is compared, a block of users at a time. On PostgreSQL the index finds the
+nearest faces of everybody's, and those of other clients are dropped: the scarcer a client's faces,
+the fewer are left. So a client with few faces is searched exactly, for others the index goes on
+until there are enough (`hnsw.iterative_scan`), and where it gives up they are compared one by one.
+Either way only contacts are found by it: their faces are compared again, exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Count, Q
+from numpy.typing import ArrayLike
+
+from backend.analysis import fields
+from backend.analysis.nearest import Matrix, NearOfGroup, as_rows
+from backend.recognition import confidence
+from backend.recognition.models import Contact, Face, User
+
+MOST: Final = 50
+
+_BLOCK: Final = 20_000
+"""Faces compared at a time, 10 MB; a single larger gallery is one block."""
+
+_MARGIN: Final = 5
+"""Contacts more than asked for: pgvector's distances are float32, ours decide."""
+
+INDEX_OPTIONS: Final[Mapping[str, str]] = {
+    "hnsw.ef_search": "200",
+    "hnsw.iterative_scan": "strict_order",
+    "hnsw.max_scan_tuples": "40000",
+}
+"""Chosen by measurement: `benchmarks.recognition`."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """A contact of one of the client's users; `user`, `contact` and `face` are primary keys."""
+
+    user: int
+    contact: int
+    face: int
+    distance: float
+    confidence: float
+
+
+def best(owner_id: int, encoding: ArrayLike, *, model: str, at_most: int) -> list[Match]:
+    """The nearest contacts of all the client's users, nearest first; none that is unknown.
+
+    Contacts of several users may be one person, so a contact is no less likely because of another.
+    """
+    users = list(User.objects.filter(owner_id=owner_id).values_list("pk", flat=True))
+    near = nearest(users, encoding, model=model, at_most=at_most) if users else []
+    count = Contact.objects.filter(user__in=users).count() if near else 0
+    found = []
+    owners = dict(
+        Contact.objects.filter(pk__in=[each.group for each in near]).values_list("pk", "user")
+    )
+    for group, id, distance in near:
+        sure = confidence.of(distance, None, contacts=count)
+        if group in owners and not confidence.is_unknown(sure):
+            found.append(Match(owners[group], group, id, distance, sure))
+    return found
+
+
+def nearest(
+    users: Sequence[int], encoding: ArrayLike, *, model: str, at_most: int
+) -> list[NearOfGroup]:
+    """The nearest face of each of the nearest contacts of `users`; groups are contacts."""
+    if connection.vendor != "postgresql":
+        return exactly(users, encoding, model=model, at_most=at_most)
+    probe = as_rows(numpy.atleast_2d(encoding))[0]
+    found = _contacts_found(users, probe.tolist(), model, at_most + _MARGIN)
+    rows = Face.objects.filter(used=True, model=model, contact__in=found).order_by()
+    return _of_block(rows, probe, at_most)
+
+
+def exactly(
+    users: Sequence[int], encoding: ArrayLike, *, model: str, at_most: int
+) -> list[NearOfGroup]:
+    """`nearest` by comparing every face."""
+    found: list[NearOfGroup] = []
+    for block in _blocks(users):
+        rows = Face.objects.filter(used=True, model=model, user__in=block).order_by()
+        found += _of_block(rows, encoding, at_most)
+    return sorted(found, key=lambda each: (each.distance, each.id))[:at_most]
+
+
+def _of_block(rows: Any, encoding: ArrayLike, at_most: int) -> list[NearOfGroup]:
+    integers, encodings = fields.read_many(rows, "pk", "contact_id")
+    matrix = Matrix.of(encodings, integers[:, 0])
+    return matrix.nearest_of_groups(encoding, integers[:, 1], at_most)
+
+
+def _blocks(users: Sequence[int]) -> Iterator[list[int]]:
+    """The users in parts of about `_BLOCK` faces, each user in one of them."""
+    block, size = list[int](), 0
+    counted = User.objects.filter(pk__in=users).annotate(
+        size=Count("faces", filter=Q(faces__used=True))
+    )
+    for pk, faces in counted.order_by("pk").values_list("pk", "size"):
+        if block and size + faces > _BLOCK:
+            yield block
+            block, size = [], 0
+        block.append(pk)
+        size += faces
+    if block:
+        yield block
+
+
+def _contacts_found(
+    users: Sequence[int], probe: list[float], model: str, at_most: int
+) -> Sequence[int]:
+    """Primary keys of the nearest contacts, by pgvector."""
+    which: dict[str, Any] = {
+        "users": list(users),
+        "model": model,
+        "probe": str(probe),
+        "limit": at_most,
+    }
+    few = settings.FACES_SEARCH_EXACT_FACES
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_COUNTED, {**which, "limit": few + 1})
+        (count,) = cursor.fetchone()
+        if count > few and (found := by_index(cursor, which)) is not None:
+            return found
+        cursor.execute(_EXACT, which)
+        return [contact for (contact,) in cursor.fetchall()]
+
+
+def by_index(cursor: Any, which: dict[str, Any]) -> list[int] | None:
+    """As many different contacts as `limit` says, by the index; None if it does not find them."""
+    for name, value in INDEX_OPTIONS.items():
+        cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
+    # All faces of the other contacts may be nearer than the best of the last one.
+    faces = which["limit"] * _FACES_A_CONTACT
+    cursor.execute(_BY_INDEX, {**which, "limit": faces})
+    nearest = dict.fromkeys(contact for (contact,) in cursor.fetchall())
+    return list(nearest)[: which["limit"]] if len(nearest) >= which["limit"] else None
+
+
+_FACES_A_CONTACT: Final = 8
+
+_WHERE: Final = "used AND model = %(model)s AND user_id = ANY(%(users)s::bigint[])"
+_COUNTED: Final = (
+    "SELECT count(*) FROM (SELECT 1 FROM recognition_face"
+    " WHERE used AND user_id = ANY(%(users)s::bigint[]) LIMIT %(limit)s) AS counted"
+)
+_BY_INDEX: Final = (
+    f"SELECT contact_id FROM recognition_face WHERE {_WHERE}"
+    " ORDER BY encoding <-> %(probe)s::vector LIMIT %(limit)s"
+)
+_EXACT: Final = (
+    f"SELECT contact_id FROM recognition_face WHERE {_WHERE} GROUP BY contact_id"
+    " ORDER BY min(encoding <-> %(probe)s::vector), contact_id LIMIT %(limit)s"
+)
