@@ -1,0 +1,3 @@
+stage       = "production"
+concurrency = 25
+log_days    = 30

@@ -1,0 +1,3 @@
+stage       = "staging"
+concurrency = 2
+log_days    = 7
