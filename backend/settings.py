@@ -78,6 +78,9 @@ FACES_CONFIDENCE_SLOPE = env.real("FACES_CONFIDENCE_SLOPE")
 FACES_CONFIDENCE_MIDDLE = env.real("FACES_CONFIDENCE_MIDDLE")
 FACES_GALLERY_CACHE_BYTES = env.number("FACES_GALLERY_CACHE_BYTES")
 FACES_GALLERY_CACHE_IDLE_S = env.real("FACES_GALLERY_CACHE_IDLE_S")
+FACES_GALLERY_FACES_PER_CONTACT = env.number("FACES_GALLERY_FACES_PER_CONTACT", at_least=1)
+FACES_MAX_FACES_PER_CALL = env.number("FACES_MAX_FACES_PER_CALL", at_least=1)
+FACES_OPERATIONS_KEPT_DAYS = env.number("FACES_OPERATIONS_KEPT_DAYS", at_least=1)
 FACES_SEARCH_EXACT_FACES = env.number("FACES_SEARCH_EXACT_FACES")
 FACES_IMPORT_MAX_FACES = env.number("FACES_IMPORT_MAX_FACES", at_least=1)
 
@@ -232,14 +235,17 @@ WORKER_WARM_UP = "backend.analysis.services.load_engine"
 ERASERS = [
     "backend.submissions.services.erase_of",
     "backend.face_encodings.services.erase_of",
+    "backend.recognition.leaving.erase_of",
 ]
 SWEEPS = [
     "backend.analysis.tasks.sweep",
     "backend.submissions.tasks.sweep",
     "backend.face_encodings.tasks.sweep",
+    "backend.recognition.tasks.sweep",
     "backend.photos.tasks.sweep",
     "backend.photos.matching.sweep",
     "backend.photos.people.sweep",
+    "backend.photos.dispatch_lambda.sweep",
     "backend.clients.tasks.sweep",
 ]
 

@@ -12,16 +12,16 @@ _SALT = "backend.clients.links"
 _ROUNDED_TO_S = 3600
 
 
-def signed(path: str) -> str:
-    """`path` with its expiry and signature, absolute at `SERVICE_URL`.
+def signed(path: str, *, lifetime_s: int | None = None, base: str = "") -> str:
+    """`path` with its expiry and signature, absolute at `SERVICE_URL`, or at `base`.
 
     The expiry is rounded up to the hour, so that the same image has the same address for an hour
     and caches can keep it.
     """
-    ends = time.time() + settings.FACES_URL_LIFETIME_S
+    ends = time.time() + (lifetime_s or settings.FACES_URL_LIFETIME_S)
     expires = int(-(-ends // _ROUNDED_TO_S) * _ROUNDED_TO_S)
     query = urlencode({"expires": expires, "signature": _signature(path, str(expires))})
-    return f"{settings.SERVICE_URL}{path}?{query}"
+    return f"{base or settings.SERVICE_URL}{path}?{query}"
 
 
 def is_signed(query: Mapping[str, str]) -> bool:

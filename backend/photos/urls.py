@@ -1,3 +1,6 @@
-from django.urls import URLPattern
+from django.urls import include, path
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", include("backend.photos.callback_urls")),
+    path("", include("backend.photos.picture_urls")),
+]

@@ -1,0 +1,51 @@
+"""`manage.py dataminimisation`: erase what is not needed any more. Run it daily."""
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.files.storage import default_storage
+from django.core.management.base import BaseCommand
+from tqdm import tqdm
+
+from backend.analysis import services as analysis
+from backend.photos import minimisation, sources
+
+
+class Command(BaseCommand):
+    help = (
+        f"Erase references that were marked for deletion {minimisation.KEPT_AFTER_MARK.days} days "
+        f"ago, or whose member has not logged in for {minimisation.KEPT_WITHOUT_LOGIN.days}; then "
+        "what a crash left over: files and analyses that belong to nothing. Run it daily."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="only tell")
+
+    def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
+        done = "Would erase" if dry_run else "Erased"
+        self.stdout.write(f"{done} {_references(dry_run)} references.")
+        self.stdout.write(f"{done} {_analyses(dry_run)} analyses that nothing refers to.")
+        self.stdout.write(f"{done} {_files(dry_run)} files that belong to nothing.")
+
+
+def _references(dry_run: bool) -> int:
+    total = minimisation.due().count()
+    if dry_run:
+        return total
+    quiet = not sys.stderr.isatty()
+    erased = tqdm(minimisation.erase_due(), total=total, unit="reference", disable=quiet)
+    return sum(1 for _ in erased)
+
+
+def _analyses(dry_run: bool) -> int:
+    return analysis.unreferenced().count() if dry_run else analysis.delete_unreferenced()
+
+
+def _files(dry_run: bool) -> int:
+    count = 0
+    for name in sources.stray_files():
+        count += 1
+        if not dry_run:
+            default_storage.delete(name)
+    return count

@@ -1,0 +1,45 @@
+"""`manage.py trigger_facedetection_lambda`: have the faces of all that waits for it found."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from tqdm import tqdm
+
+from backend.photos import dispatch, dispatch_lambda
+from backend.photos.dispatch_lambda import MODELS
+
+
+class Command(BaseCommand):
+    help = (
+        "Submits every photo and reference not yet processed, and those submitted over 7 hours ago "
+        "without an answer. Without Lambda it asks the workers. Safe to run at any time, and twice."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        match dispatch.mode():
+            case dispatch.Mode.LAMBDA:
+                self._submit()
+            case dispatch.Mode.WORKERS:
+                self._ask_workers()
+            case dispatch.Mode.OFF:
+                waiting = sum(dispatch.waiting(model).count() for model in MODELS.values())
+                text = "Extraction is switched off (FACES_PHOTOS_EXTRACTION=off): {} wait for it."
+                self.stdout.write(text.format(waiting))
+
+    def _submit(self) -> None:
+        total = sum(dispatch_lambda.due(model, at_once=True).count() for model in MODELS.values())
+        with tqdm(total=total, unit="source", disable=None) as bar:
+            done = dispatch_lambda.submit_due(at_once=True, told=bar.update)
+        text = f"Submitted {done.sources} of {total} in {done.invocations} invocations."
+        self.stdout.write(text)
+        if done.error:
+            left = total - done.sources
+            self.stderr.write(f"{done.error}. {left} will be submitted later, by themselves.")
+
+    def _ask_workers(self) -> None:
+        asked = 0
+        for model in MODELS.values():
+            waiting = dispatch.waiting(model)
+            for source in tqdm(waiting.iterator(), total=waiting.count(), disable=None):
+                asked += dispatch.submit([source])
+        self.stdout.write(f"No Lambda is configured: asked the workers for {asked}.")
