@@ -1,4 +1,5 @@
-"""What is told about a submission when it ends: built by the workers, sent by the websocket server.
+"""What is told about a submission or an operation when it ends: built by the workers, sent by the
+websocket server.
 
 An event lives in one entry of the Redis stream `STREAM`. The id that Redis gives the entry
 (`<milliseconds>-<sequence>`) is the event's id: a listener that comes back asks for what it missed.
@@ -9,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, TypedDict, cast
+from typing import Final, TypedDict
 
 STREAM: Final = "faces:events"
 """The Redis stream of events, oldest first, trimmed to the newest `FACES_EVENTS_KEPT`."""
@@ -24,17 +25,22 @@ _EVENT_ID: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?", re.ASCII)
 
 
 class Outcome(StrEnum):
-    """How a submission ended."""
+    """How a submission ended; or that what ended was none, but an operation on a gallery."""
 
     FACES = "faces"
     NO_FACES = "no_faces"
     FAILED = "failed"
+    OPERATION = "operation"
 
+
+OF_SUBMISSIONS: Final = frozenset(Outcome) - {Outcome.OPERATION}
+"""What is meant by all outcomes: who wants to hear of operations says so."""
 
 MESSAGES: Final[Mapping[Outcome, str]] = {
     Outcome.FACES: "Successful face detection",
     Outcome.NO_FACES: "No faces found",
     Outcome.FAILED: "Face detection failed",
+    Outcome.OPERATION: "Operation ended",
 }
 
 
@@ -91,6 +97,54 @@ def build_event(
     }
 
 
+class OperationEvent(TypedDict):
+    """One ended operation on a gallery of faces; what came of it is at `operation_url`."""
+
+    message: str
+    created_at: str
+    processed_at: str
+    operation_id: str
+    operation_url: str
+    kind: str
+    status: str
+    outcome: Outcome
+    reason: str | None
+
+
+def build_operation_event(
+    *,
+    operation_id: str,
+    operation_url: str,
+    kind: str,
+    status: str,
+    created_at: datetime,
+    processed_at: datetime,
+    reason: str | None = None,
+) -> OperationEvent:
+    """The event of one ended operation; times must be aware. It names nobody and no face."""
+    return {
+        "message": MESSAGES[Outcome.OPERATION],
+        "created_at": created_at.isoformat(),
+        "processed_at": processed_at.isoformat(),
+        "operation_id": operation_id,
+        "operation_url": operation_url,
+        "kind": kind,
+        "status": status,
+        "outcome": Outcome.OPERATION,
+        "reason": reason,
+    }
+
+
+def operation_to_entry(event: OperationEvent, *, owner: str) -> dict[str, str]:
+    """As `to_entry`: the operation's id stands where a submission's would."""
+    return {
+        "owner": owner,
+        "submission_id": event["operation_id"],
+        "outcome": event["outcome"],
+        "event": json.dumps(event),
+    }
+
+
 def to_entry(event: Event, *, owner: str) -> dict[str, str]:
     """The fields of the stream entry that carries `event`; `owner` is the client it is for.
 
@@ -128,7 +182,7 @@ def from_entry(event_id: str, fields: Mapping[str, str]) -> Entry:
         raise ValueError(f"stream entry {event_id} is not an event: {error!r}") from error
     if not isinstance(event, dict) or not isinstance(event.get("processed_at"), str):
         raise ValueError(f"stream entry {event_id} is not an event: {type(event).__name__}")
-    frame = json.dumps({**cast(Event, event), "event_id": event_id})
+    frame = json.dumps({**event, "event_id": event_id})
     return {
         "event_id": event_id,
         "owner": owner,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
-from wire.events import Outcome, parse_event_id
+from wire.events import OF_SUBMISSIONS, Outcome, parse_event_id
 from wsserver.event_ids import BEGINNING, EventId
 
 OPTIONS: Final = ("outcomes", "submission", "since", "token")
@@ -73,7 +73,7 @@ def _pairs(query: str) -> Mapping[str, str]:
 
 def _outcomes(text: str) -> frozenset[Outcome]:
     if text == "all":
-        return frozenset(Outcome)
+        return OF_SUBMISSIONS
     try:
         return frozenset(Outcome(name.strip()) for name in text.split(","))
     except ValueError as error:

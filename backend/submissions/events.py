@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from backend.clients import links
 from backend.clients.models import ANONYMOUS_ID
-from backend.common import connections
+from backend.common import connections, feed
 from backend.common.work import Status
 from backend.submissions.models import Submission
 from wire import events as wire
@@ -22,30 +22,15 @@ from wire.events import BoxShape, Outcome
 
 logger = logging.getLogger(__name__)
 
-_REMEMBERED_S: Final = 86_400
-"""How long Redis knows which event is a submission's; the row knows it for ever."""
-
 _MARKER: Final = "faces:events-kept"
 """A key that is there as long as Redis lost nothing."""
-
-# Adding and remembering are one step: a worker that dies between them would tell twice.
-_APPEND: Final = """
-local known = redis.call('GET', KEYS[2])
-if known then return known end
-local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 3))
-redis.call('SET', KEYS[2], id, 'EX', ARGV[2])
-return id
-"""
 
 
 def publish(submission: Submission, *, boxes: Sequence[BoxShape]) -> bool:
     """Append the event of an ended submission to the stream, if it is not there yet."""
     fields = wire.to_entry(build(submission, boxes=boxes), owner=str(submission.owner_id))
-    pairs = [text for pair in fields.items() for text in pair]
-    keys = [wire.STREAM, _key(submission)]
-    arguments: list[str | int] = [settings.FACES_EVENTS_KEPT, _REMEMBERED_S, *pairs]
     try:
-        event_id = str(connections.short().eval(_APPEND, len(keys), *keys, *arguments))
+        event_id = feed.append(fields, owner=submission.owner_id, subject=submission.pk)
     except redis.RedisError as error:
         logger.warning("event has to wait submission=%s: %s", submission.pk, error)
         return False
@@ -116,11 +101,7 @@ def forget_lost(*, since_s: int = 3600) -> int:
 
 def erase(submission: Submission) -> None:
     """Take a submission's event out of Redis. Raises `redis.RedisError`."""
-    client = connections.short()
-    event_id = submission.event_id or client.get(_key(submission))
-    if event_id:
-        client.xdel(wire.STREAM, str(event_id))
-    client.delete(_key(submission))
+    feed.erase(submission.event_id, owner=submission.owner_id, subject=submission.pk)
 
 
 def _erase_late(submission: Submission) -> None:
@@ -128,7 +109,3 @@ def _erase_late(submission: Submission) -> None:
         erase(submission)
     except redis.RedisError as error:
         logger.error("an erased image's event stays submission=%s: %s", submission.pk, error)
-
-
-def _key(submission: Submission) -> str:
-    return wire.EVENT_OF_SUBMISSION.format(owner=submission.owner_id, submission_id=submission.pk)

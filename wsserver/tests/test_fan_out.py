@@ -4,7 +4,7 @@ import json
 import logging
 from typing import Any
 
-from wire.events import STREAM, Outcome, from_entry
+from wire.events import OF_SUBMISSIONS, STREAM, Outcome, from_entry
 from wsserver.tests.support import ServerTestCase, listening, received, received_ids
 
 
@@ -40,8 +40,15 @@ class FanOut(ServerTestCase):
 
     async def test_a_listener_may_ask_for_all_outcomes(self) -> None:
         async with self.serving() as address, listening(address, "?outcomes=all") as alice:
-            sent = [self.publish(outcome) for outcome in Outcome]
+            self.publish(Outcome.OPERATION)
+            sent = [self.publish(outcome) for outcome in Outcome if outcome in OF_SUBMISSIONS]
             self.assertEqual(await received_ids(alice, 3), sent)
+
+    async def test_a_listener_may_ask_for_operations(self) -> None:
+        async with self.serving() as address, listening(address, "?outcomes=operation") as alice:
+            self.publish(Outcome.FACES)
+            sent = [self.publish(Outcome.OPERATION), self.publish(Outcome.OPERATION)]
+            self.assertEqual(await received_ids(alice, 2), sent)
 
     async def test_a_listener_may_ask_for_some_outcomes(self) -> None:
         async with (

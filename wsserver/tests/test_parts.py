@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from websockets.datastructures import Headers
 
-from wire.events import Outcome
+from wire.events import OF_SUBMISSIONS, Outcome
 from wsserver.catch_up import reaches_back
 from wsserver.door import Door
 from wsserver.memory import Remembered
@@ -20,9 +20,14 @@ class ParseOptions(unittest.TestCase):
         self.assertEqual(parse_options(""), Options())
 
     def test_outcomes_are_all_or_a_list(self) -> None:
-        self.assertEqual(parse_options("outcomes=all").outcomes, frozenset(Outcome))
+        self.assertEqual(parse_options("outcomes=all").outcomes, OF_SUBMISSIONS)
         some = parse_options("outcomes=faces,%20failed").outcomes
         self.assertEqual(some, {Outcome.FACES, Outcome.FAILED})
+
+    def test_operations_are_named_to_be_heard_of(self) -> None:
+        self.assertNotIn(Outcome.OPERATION, OF_SUBMISSIONS)
+        both = parse_options("outcomes=operation,faces").outcomes
+        self.assertEqual(both, {Outcome.OPERATION, Outcome.FACES})
 
     def test_a_submission_is_a_uuid_in_any_spelling(self) -> None:
         mine = uuid4()

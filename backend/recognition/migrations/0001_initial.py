@@ -144,7 +144,7 @@ class Migration(migrations.Migration):
                 ("external_id", models.BigIntegerField(blank=True, null=True)),
                 ("score", models.FloatField()),
                 ("is_face", models.BooleanField()),
-                ("encoding", backend.analysis.fields.EncodingField(null=True)),
+                ("encoding", backend.analysis.fields.EncodingField(null=True)),  # type: ignore[misc]
                 ("model", models.CharField(blank=True, max_length=64)),
                 ("sha256", models.CharField(blank=True, max_length=64)),
                 ("used", models.BooleanField(default=False)),

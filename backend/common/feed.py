@@ -1,0 +1,48 @@
+"""What is told to listeners: entries of the stream of events, each appended once.
+
+Redis remembers for a day which entry tells of what, so that who dies between appending an entry and
+noting its id in a row finds it again.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from django.conf import settings
+
+from backend.common import connections
+from wire import events as wire
+
+_REMEMBERED_S: Final = 86_400
+
+# Adding and remembering are one step: a worker that dies between them would tell twice.
+_APPEND: Final = """
+local known = redis.call('GET', KEYS[2])
+if known then return known end
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 3))
+redis.call('SET', KEYS[2], id, 'EX', ARGV[2])
+return id
+"""
+
+
+def append(fields: Mapping[str, str], *, owner: object, subject: object) -> str:
+    """The id of the event with these `fields`, which tells of `subject`, appended if it is new.
+
+    Raises `redis.RedisError`.
+    """
+    pairs = [text for pair in fields.items() for text in pair]
+    keys = [wire.STREAM, _key(owner, subject)]
+    arguments: list[str | int] = [settings.FACES_EVENTS_KEPT, _REMEMBERED_S, *pairs]
+    return str(connections.short().eval(_APPEND, len(keys), *keys, *arguments))
+
+
+def erase(event_id: str, *, owner: object, subject: object) -> None:
+    """Take an event out of Redis; `event_id` may be empty. Raises `redis.RedisError`."""
+    client = connections.short()
+    known = event_id or client.get(_key(owner, subject))
+    if known:
+        client.xdel(wire.STREAM, str(known))
+    client.delete(_key(owner, subject))
+
+
+def _key(owner: object, subject: object) -> str:
+    return wire.EVENT_OF_SUBMISSION.format(owner=owner, submission_id=subject)

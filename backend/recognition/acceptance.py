@@ -1,0 +1,151 @@
+"""Taking a call in: its place in the order, its images, its row. After that it cannot be lost."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+from django.conf import settings
+from django.core.files.base import File
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from backend.analysis import services as analysis
+from backend.analysis.services import AnalysisError
+from backend.clients import quota
+from backend.common.errors import Unavailable
+from backend.common.uploads import sha256_of
+from backend.recognition.models import OPEN, Kind, Operation, OperationImage, User
+
+logger = logging.getLogger(__name__)
+
+_TRIES: Final = 5
+
+Bytes: TypeAlias = "bytes | File[Any]"
+
+
+@dataclass(frozen=True)
+class Call:
+    """What somebody asks for. `images` are by their place among the call's faces: a URL, or bytes.
+
+    The structures in `arguments` are made sure of already.
+    """
+
+    kind: Kind
+    user_id: int
+    contact_id: int | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    urls: Mapping[int, str] = field(default_factory=dict)
+    sent: Mapping[int, Bytes] = field(default_factory=dict)
+
+
+def accept(call: Call, *, owner_id: int, awaited_s: float) -> Operation:
+    """Give the call its number; who calls will wait `awaited_s` seconds for the end.
+
+    Raises `TooManyWaiting` or `Unavailable` when it cannot be taken now. Bytes are with their
+    analyses before the row is written: a crash in between leaves analyses that nobody refers to.
+    """
+    checked = {position: _checked(sent) for position, sent in call.sent.items()}
+    for _ in range(_TRIES):
+        images = _requested(checked)
+        try:
+            with transaction.atomic():
+                operation = _inserted(call, owner_id, awaited_s)
+                _insert_images(operation, [*images, *_named(call.urls)])
+        except IntegrityError:  # an analysis went with its last image just now
+            continue
+        logger.info("accepted operation=%s kind=%s", operation.pk, operation.kind)
+        return operation
+    raise Unavailable
+
+
+def _inserted(call: Call, owner_id: int, awaited_s: float) -> Operation:
+    quota.take_room(owner_id, 0)  # no bytes are kept, but who is erased gets nothing in
+    _refuse_if_too_many_wait(owner_id)
+    user = _next_in_line(owner_id, call.user_id)
+    now = timezone.now()
+    has_images = bool(call.urls or call.sent)
+    return Operation.objects.create(
+        owner_id=owner_id,
+        user=user,
+        sequence=user.accepted_seq,
+        kind=call.kind,
+        contact_id=call.contact_id,
+        arguments={**call.arguments, "urls": {str(at): url for at, url in call.urls.items()}},
+        created_at=now,
+        prepared_at=None if has_images else now,
+        awaited_until=_awaited_until(now, awaited_s),
+    )
+
+
+def _next_in_line(owner_id: int, user_id: int) -> User:
+    User.objects.get_or_create(owner_id=owner_id, user_id=user_id)
+    user = User.objects.select_for_update().get(owner_id=owner_id, user_id=user_id)
+    user.accepted_seq += 1
+    user.save(update_fields=["accepted_seq"])
+    return user
+
+
+def _awaited_until(now: datetime, awaited_s: float) -> datetime | None:
+    return now + timedelta(seconds=awaited_s) if awaited_s > 0 else None
+
+
+def _refuse_if_too_many_wait(owner_id: int) -> None:
+    """Behind `take_room`, which locks the owner's row: two calls cannot both be the last."""
+    waiting = Operation.objects.filter(OPEN, owner_id=owner_id).order_by().values("pk")
+    if waiting[settings.FACES_MAX_PENDING - 1 :].exists():
+        raise quota.TooManyWaiting(wait=quota.PENDING_WAIT_S)
+
+
+@dataclass(frozen=True)
+class _Checked:
+    file: File[Any]
+    sha256: str
+    reason: str = ""
+
+
+def _checked(sent: Bytes) -> _Checked:
+    """What was sent, decoded once: what is no image would only fail later."""
+    if isinstance(sent, bytes):
+        file, sha256 = File(io.BytesIO(sent)), hashlib.sha256(sent).hexdigest()
+    else:
+        file, sha256 = sent, sha256_of(sent)
+    if (file.size or 0) > settings.FACES_MAX_UPLOAD_BYTES:
+        return _Checked(file, "", f"At most {settings.FACES_MAX_UPLOAD_BYTES} bytes are accepted.")
+    try:
+        file.seek(0)
+        analysis.check_image(file)  # type: ignore[arg-type]  # it reads and seeks, as files do
+    except AnalysisError as error:
+        return _Checked(file, "", str(error))
+    return _Checked(file, sha256)
+
+
+def _requested(checked: Mapping[int, _Checked]) -> list[OperationImage]:
+    """An image for each, its analysis asked for where it is one."""
+    good = {position: each for position, each in checked.items() if not each.reason}
+    ids = analysis.request_many([(each.file, each.sha256) for each in good.values()])
+    analyses = dict(zip(good, ids, strict=True))
+    return [
+        OperationImage(
+            position=position,
+            sha256=each.sha256,
+            reason=each.reason,
+            analysis_id=analyses.get(position),
+        )
+        for position, each in checked.items()
+    ]
+
+
+def _named(urls: Mapping[int, str]) -> list[OperationImage]:
+    return [OperationImage(position=position) for position in urls]
+
+
+def _insert_images(operation: Operation, images: list[OperationImage]) -> None:
+    for image in images:
+        image.operation = operation
+    OperationImage.objects.bulk_create(images)

@@ -1,0 +1,232 @@
+"""What each call does to a gallery: in one transaction, under the lock of its user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from django.conf import settings
+from django.db.models import QuerySet
+
+from backend.analysis.fields import checked
+from backend.recognition import entries
+from backend.recognition.entries import Entry
+from backend.recognition.models import Contact, Face, Kind, Operation, User
+from backend.recognition.preparing import Seen
+
+Result = dict[str, Any]
+
+KNOWN: Final = "The contact has a face with this face_id already."
+UNKNOWN: Final = "The contact has no face with this face_id."
+NO_CONTACT: Final = "The user has no such contact."
+TAKEN: Final = "The other contact has another face with this face_id."
+
+_A_STATEMENT: Final = 1000
+"""Keys of one statement: SQLite takes no more than some thousands."""
+
+
+def add(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
+    contact = _contact(user, operation)
+    asked = operation.arguments["faces"]
+    ids = [each["face_id"] for each in asked]
+    known = {face.face_id: face for face in contact.faces.filter(face_id__in=ids)}
+    new: dict[int, Face] = {}
+    result = _nothing()
+    repeated: list[int] = []
+    for position, each in enumerate(asked):
+        face_id, image = each["face_id"], seen[position]
+        if face_id in known or face_id in new:
+            repeated.append(face_id)
+        elif image.reason:
+            result["error"].append(entries.asked(each, image.reason))
+        else:
+            new[face_id] = _face(contact, each, image)
+    Face.objects.bulk_create(new.values())
+    choose_used([contact.pk])
+    result["added"] = [_entry(face, contact, face.note) for face in new.values()]
+    result["not_found"] = [_entry((known | new)[id], contact, KNOWN) for id in repeated]
+    return result
+
+
+def delete(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
+    asked = operation.arguments["faces"]
+    contact = _known(user, operation.contact_id)
+    result = _nothing()
+    gone: set[int] = set()
+    if contact is not None:
+        faces = contact.faces.filter(face_id__in=[each["face_id"] for each in asked])
+        result["deleted"] = _deleted(faces, {contact.pk: contact.contact_id})
+        gone = {entry["face_id"] for entry in result["deleted"]}
+        choose_used([contact.pk])
+        _blank(operation, gone)
+    told = set(gone)
+    for each in asked:
+        if each["face_id"] not in told:
+            result["not_found"].append(entries.asked(each, UNKNOWN))
+        told.discard(each["face_id"])
+    return result
+
+
+def delete_contact(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
+    contact = _known(user, operation.contact_id)
+    deleted: list[Entry] = []
+    if contact is not None:
+        deleted = _deleted(contact.faces.all(), {contact.pk: contact.contact_id})
+        contact.delete()
+    _blank(operation, None)
+    return {**_nothing(), "deleted": deleted}
+
+
+def delete_user(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
+    numbers = dict(user.contacts.values_list("pk", "contact_id"))
+    deleted = _deleted(user.faces.all(), numbers)
+    user.contacts.all().delete()
+    user.exists = False
+    _blank(operation, None)
+    return {**_nothing(), "deleted": deleted}
+
+
+def merge(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
+    """All faces of one contact become another's; what both have stays once."""
+    source = _known(user, operation.arguments["from_contact_id"])
+    result = _nothing()
+    if source is None:
+        return result
+    target = _contact(user, operation)
+    result = _moved(list(source.faces.all()), source, target)
+    if not result["not_found"]:
+        target.name = target.name or source.name
+        target.save(update_fields=["name"])
+        source.delete()
+    choose_used([source.pk, target.pk])
+    return result
+
+
+def move(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
+    """Faces of one contact become another's, and keep their ids."""
+    asked = operation.arguments["faces"]
+    source = _known(user, operation.arguments["from_contact_id"])
+    ids = {each["face_id"] for each in asked}
+    faces = list(source.faces.filter(face_id__in=ids)) if source else []
+    unknown = {each["face_id"]: each for each in asked}
+    for face in faces:
+        del unknown[face.face_id]
+    result = _nothing()
+    if source is not None and faces:
+        target = _contact(user, operation)
+        result = _moved(faces, source, target)
+        choose_used([source.pk, target.pk])
+    result["not_found"] += [entries.asked(each, UNKNOWN) for each in unknown.values()]
+    return result
+
+
+def rename(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
+    contact = _known(user, operation.contact_id)
+    if contact is not None:
+        contact.name = operation.arguments["name"]
+        contact.save(update_fields=["name"])
+    return {**_nothing(), "renamed": contact is not None}
+
+
+Effect = Callable[[User, Operation, Mapping[int, Seen]], Result]
+
+EFFECTS: Final[Mapping[str, Effect]] = {
+    Kind.ADD: add,
+    Kind.DELETE: delete,
+    Kind.DELETE_CONTACT: delete_contact,
+    Kind.DELETE_USER: delete_user,
+    Kind.MERGE: merge,
+    Kind.MOVE: move,
+    Kind.RENAME: rename,
+}
+
+
+def choose_used(contact_pks: Iterable[int]) -> None:
+    """Of each contact the faces with the best scores are matched; of equal ones the oldest."""
+    for pk in contact_pks:
+        faces = Face.objects.filter(contact=pk)
+        best = faces.filter(is_face=True).order_by("-score", "id").values_list("pk", flat=True)
+        chosen = list(best[: settings.FACES_GALLERY_FACES_PER_CONTACT])
+        faces.filter(used=True).exclude(pk__in=chosen).update(used=False)
+        faces.filter(used=False, pk__in=chosen).update(used=True)
+
+
+def _nothing() -> Result:
+    return {"added": [], "deleted": [], "not_found": [], "error": []}
+
+
+def _known(user: User, contact_id: int | None) -> Contact | None:
+    return None if contact_id is None else user.contacts.filter(contact_id=contact_id).first()
+
+
+def _contact(user: User, operation: Operation) -> Contact:
+    """The contact that the call names, made where it is new; and with it the user."""
+    assert operation.contact_id is not None
+    user.exists = True
+    return user.contacts.get_or_create(contact_id=operation.contact_id)[0]
+
+
+def _face(contact: Contact, asked: Mapping[str, Any], image: Seen) -> Face:
+    face = Face(
+        contact=contact,
+        user_id=contact.user_id,
+        face_id=asked["face_id"],
+        face_url=asked["face_url"],
+        external_id=asked["external_id"],
+        score=asked["score"],
+        is_face=image.face is not None,
+        sha256=image.sha256,
+        note=image.note,
+    )
+    if image.face is not None:
+        face.encoding, face.model = checked(image.face.encoding), image.model
+    return face
+
+
+def _entry(face: Face, contact: Contact, reason: str) -> Entry:
+    return entries.standing(face, contact_id=contact.contact_id, reason=reason)
+
+
+def _deleted(faces: QuerySet[Face], contact_ids: Mapping[int, int]) -> list[Entry]:
+    """Delete faces; what is told of them. `contact_ids` are the numbers by the contacts' keys."""
+    gone = list(faces)
+    faces.delete()
+    return [entries.leaving(face, contact_id=contact_ids[face.contact_id]) for face in gone]
+
+
+def _moved(faces: list[Face], source: Contact, target: Contact) -> Result:
+    result = _nothing()
+    ids = [face.face_id for face in faces]
+    there = {face.face_id: face for face in target.faces.filter(face_id__in=ids)}
+    moving: list[Face] = []
+    for face in faces:
+        other = there.get(face.face_id)
+        if other is None:
+            moving.append(face)
+        elif other.sha256 and other.sha256 == face.sha256 and other.pk != face.pk:
+            same = Face.objects.filter(pk=face.pk)
+            result["deleted"] += _deleted(same, {source.pk: source.contact_id})
+        else:
+            result["not_found"].append(_entry(face, source, TAKEN))
+    for some in (moving[at : at + _A_STATEMENT] for at in range(0, len(moving), _A_STATEMENT)):
+        pks = [face.pk for face in some]
+        Face.objects.filter(pk__in=pks).update(contact=target, used=False)
+    result["added"] = [_entry(face, target, face.note) for face in moving]
+    return result
+
+
+def _blank(operation: Operation, face_ids: set[int] | None) -> None:
+    """Take what the callers said of deleted faces out of the answers to earlier calls.
+
+    `face_ids` of the call's contact; None for all of its contact, or of the user if it names none.
+    """
+    earlier = Operation.objects.filter(user=operation.user_id, sequence__lt=operation.sequence)
+    earlier = earlier.exclude(kind=Kind.RECOGNISE).exclude(result=None)
+    if operation.contact_id is not None:
+        earlier = earlier.filter(contact_id=operation.contact_id)
+    for each in earlier:
+        for name in ("deleted", "not_found", "error"):
+            for entry in (each.result or {}).get(name, []):
+                if "face_url" in entry and (face_ids is None or entry["face_id"] in face_ids):
+                    entry.update(face_url="", external_id=None)
+        each.save(update_fields=["result"])

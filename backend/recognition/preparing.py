@@ -1,0 +1,164 @@
+"""Before its effect: the images of a call are fetched and their faces found, all together.
+
+No transaction is open meanwhile, and nothing waits for it: calls are prepared side by side. What is
+done is in the rows of the images, so that whoever takes a call over goes on from there.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from django.conf import settings
+from django.core.files.base import File
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from backend.analysis import services as analysis
+from backend.analysis.services import AnalysisError, Finished, FoundFace
+from backend.common import download
+from backend.common.download import Download, DownloadError
+from backend.recognition.models import Operation, OperationImage
+
+DELETED: Final = "The image was deleted in the meantime."
+TOO_SLOW: Final = "The image took too long to analyse."
+SEVERAL: Final = "{count} faces were found in the image; the largest was taken."
+
+_AT_A_TIME: Final = 32
+"""Images that are held at once, in memory or in temporary files."""
+
+_A_JOB: Final = 8
+"""As many as `analysis.services.request_many` puts into one job."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of one image of a call: a face, or none, or why it cannot be said."""
+
+    sha256: str = ""
+    face: FoundFace | None = None
+    model: str = ""
+    note: str = ""
+    reason: str = ""
+
+
+def prepare(operation: Operation) -> None:
+    """Fetch and analyse all images that are not yet; an image that fails spoils no other."""
+    urls = {int(place): url for place, url in operation.arguments.get("urls", {}).items()}
+    images = list(operation.images.all())
+    missing = [image for image in images if image.analysis_id is None and not image.reason]
+    for image in missing:
+        if image.position not in urls:  # its bytes were sent, and went with their analysis
+            _note(image, reason=DELETED)
+    to_fetch = [image for image in missing if image.position in urls]
+    for start in range(0, len(to_fetch), _AT_A_TIME):
+        _fetch(to_fetch[start : start + _AT_A_TIME], urls)
+    _analyse([image for image in images if image.analysis_id is not None], operation)
+    operation.prepared_at = timezone.now()
+    Operation.objects.filter(pk=operation.pk).update(prepared_at=operation.prepared_at)
+
+
+def seen(operation: Operation) -> dict[int, Seen]:
+    """What the images of a prepared call show, by their places in it."""
+    images = list(operation.images.all())
+    ids = [image.analysis_id for image in images if image.analysis_id is not None]
+    finished = analysis.finished(ids)
+    return {image.position: _seen(image, finished.get(image.analysis_id or 0)) for image in images}
+
+
+def _seen(image: OperationImage, finished: Finished | None) -> Seen:
+    if image.reason or image.analysis_id is None or finished is None:
+        return Seen(image.sha256, reason=image.reason or DELETED)
+    faces = analysis.faces(image.analysis_id) if finished.faces_count else []
+    model = finished.made_by.split("/", 2)[2]
+    if not faces:
+        return Seen(image.sha256, model=model)
+    best = max(faces, key=lambda face: (face.quality["size_px"], face.quality["score"]))
+    note = SEVERAL.format(count=len(faces)) if len(faces) > 1 else ""
+    return Seen(image.sha256, best, model, note)
+
+
+def _fetch(images: Sequence[OperationImage], urls: Mapping[int, str]) -> None:
+    """Download in parallel, and ask for the faces of all that came."""
+    outcomes = download.fetch_many([urls[image.position] for image in images])
+    with ExitStack() as downloads:
+        for outcome in outcomes:
+            if isinstance(outcome, Download):
+                downloads.enter_context(outcome)
+        good: list[tuple[OperationImage, Download]] = []
+        for image, outcome in zip(images, outcomes, strict=True):
+            if reason := _refusal(outcome):
+                _note(image, reason=reason)
+            elif isinstance(outcome, Download):
+                good.append((image, outcome))
+        _request(good)
+
+
+def _refusal(outcome: Download | DownloadError) -> str:
+    if isinstance(outcome, DownloadError):
+        return outcome.message
+    try:
+        analysis.check_image(outcome.file)  # type: ignore[arg-type]  # it reads and seeks
+    except AnalysisError as error:
+        return str(error)
+    return ""
+
+
+def _request(images: Sequence[tuple[OperationImage, Download]]) -> None:
+    """Their analyses, all asked for at once; one that goes just then is asked for once more."""
+    asked = [(File(each.file), each.sha256) for _, each in images]
+    ids = analysis.request_many(asked)
+    for (image, each), (file, sha256), id in zip(images, asked, ids, strict=True):
+        try:
+            with transaction.atomic():
+                _note(image, analysis_id=id, sha256=sha256)
+        except IntegrityError:
+            _note(image, analysis_id=analysis.request(file, sha256=each.sha256), sha256=sha256)
+
+
+def _analyse(images: Sequence[OperationImage], operation: Operation) -> None:
+    """Have them all analysed, by this worker and all others that are free.
+
+    Where this one only waited for jobs, a single worker would wait for itself.
+    """
+    ids = [image.analysis_id for image in images if image.analysis_id is not None]
+    known = analysis.finished(ids)
+    for start in range(0, len(ids), _A_JOB):
+        analysis.compute_many([str(id) for id in ids[start : start + _A_JOB]])
+    deadline = time.monotonic() + settings.FACES_JOB_TIMEOUT_S / 4
+    for image in images:
+        if reason := _failure(image, deadline):
+            _note(image, reason=reason)
+    time.sleep(max(0.0, _early_s(known, operation)))
+
+
+def _failure(image: OperationImage, deadline: float) -> str:
+    """Why the image has no analysis; empty as soon as it has."""
+    assert image.analysis_id is not None
+    try:
+        left_s = max(0.0, deadline - time.monotonic())
+        done = analysis.wait(image.analysis_id, timeout_s=left_s)
+    except AnalysisError as error:
+        return str(error)
+    return "" if done else TOO_SLOW
+
+
+def _early_s(known: Mapping[int, Finished], operation: Operation) -> float:
+    """How much of the time has not passed that the engine once took for what it did not do again.
+
+    Somebody who never sent these bytes must not be able to tell by the clock that somebody did.
+    """
+    took = [finished.engine_s for finished in known.values()]
+    workers = settings.FACES_WORKERS or os.cpu_count() or 1
+    as_if_s = max(max(took, default=0.0), sum(took) / workers)
+    return as_if_s - (timezone.now() - operation.created_at).total_seconds()
+
+
+def _note(image: OperationImage, **changes: object) -> None:
+    for name, value in changes.items():
+        setattr(image, name, value)
+    image.save(update_fields=list(changes))

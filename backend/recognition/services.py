@@ -1,0 +1,151 @@
+"""Calls on the galleries of a client: made, waited for, answered."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django.utils import timezone
+
+from backend.common.work import Status
+from backend.recognition import carrying_out, entries, turns, wakeups
+from backend.recognition.acceptance import Call, accept
+from backend.recognition.models import READING, Contact, Face, Operation, User
+from backend.recognition.structures import ChangesShape, FaceShape
+
+_LOOK_AGAIN_S: Final = 2.0
+"""Who waits is woken; a Redis that hangs wakes nobody, so after so long they look themselves."""
+
+_AWAITED_S: Final = 30.0
+"""So long a recognition is left to who waits for it, however long they would."""
+
+ERASED: Final = "The call was erased in the meantime."
+
+
+class CallFailed(Exception):
+    """A call that came to nothing; the reason is for who called."""
+
+
+def begin(call: Call, *, owner_id: int, timeout_s: float | None) -> Operation:
+    """Accept a call and have it carried out; whoever calls will wait up to `timeout_s`.
+
+    Raises `TooManyWaiting` or `Unavailable` when it cannot be taken now.
+    """
+    awaited_s = _AWAITED_S if timeout_s is None else min(timeout_s, _AWAITED_S)
+    operation = accept(call, owner_id=owner_id, awaited_s=awaited_s)
+    if operation.prepared_at is None:
+        operation.enqueue()
+    else:  # no images: there is nothing to do that a worker were needed for
+        carrying_out.carry_out(operation.pk)
+    return operation
+
+
+def wait(operation: Operation, *, timeout_s: float | None) -> bool:
+    """Whether the call has ended, as soon as it has, within `timeout_s`; None waits for ever.
+
+    `operation` is up to date then. Raises `CallFailed` if it is erased meanwhile.
+    """
+    deadline, seen = None if timeout_s is None else time.monotonic() + timeout_s, "0"
+    while True:
+        _look(operation)
+        if operation.has_ended:
+            return True
+        left_s = _LOOK_AGAIN_S if deadline is None else deadline - time.monotonic()
+        if left_s <= 0:
+            return False
+        seen = wakeups.wait(operation.pk, seen=seen, timeout_s=min(_LOOK_AGAIN_S, left_s))
+
+
+def follow(operation: Operation) -> bool:
+    """Nobody waits any longer: its end is told on the feed. False if it has ended by now."""
+    waiting = Operation.objects.filter(pk=operation.pk)
+    waiting.update(followed=True, awaited_until=None)
+    turns.call([operation.pk])
+    operation.refresh_from_db()
+    if operation.has_ended:
+        return False
+    if operation.prepared_at is not None:
+        operation.enqueue()
+    return True
+
+
+def changes(operation: Operation) -> ChangesShape:
+    """The answer to an ended change. Raises `CallFailed` if nothing of it can be told."""
+    result = operation.result or {}
+    if operation.status == Status.FAILED and not result.get("error"):
+        raise CallFailed(operation.reason)
+    return entries.changes(result, user_id=operation.user.user_id)
+
+
+def recognised(operation: Operation) -> list[FaceShape] | None:
+    """The answer to an ended recognition. Raises `CallFailed` if there is none."""
+    if operation.status == Status.FAILED:
+        raise CallFailed(operation.reason)
+    found: list[dict[str, Any]] | None = (operation.result or {}).get("faces")
+    if found is None:
+        return None
+    return entries.candidates(found, user_id=operation.user.user_id)
+
+
+def find_operation(owner_id: int, id: uuid.UUID) -> Operation | None:
+    return Operation.objects.select_related("user").filter(owner_id=owner_id, pk=id).first()
+
+
+def find_user(owner_id: int, user_id: int) -> User | None:
+    """The user, also one that is only about to be."""
+    return User.objects.filter(owner_id=owner_id, user_id=user_id).first()
+
+
+def settle(user: User, *, timeout_s: float | None) -> int:
+    """Wait for the changes that were accepted until now; how many have not ended in time."""
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    number = user.accepted_seq
+    last = Operation.objects.filter(user=user, sequence__lte=number).exclude(kind__in=READING)
+    for operation in last.exclude(status__in=[Status.DONE, Status.FAILED]).order_by("sequence"):
+        left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+        if not wait(operation, timeout_s=left_s):
+            break
+    return turns.pending(user.pk, up_to=number)
+
+
+def faces(user: User, *, contact_id: int | None = None) -> list[FaceShape]:
+    """The faces of a user, or of one contact, in the order in which they came."""
+    rows: Iterable[Face] = user.faces.select_related("contact").order_by("id")
+    if contact_id is not None:
+        rows = user.faces.filter(contact__contact_id=contact_id).select_related("contact")
+    return [
+        entries.structure(face, user_id=user.user_id, contact_id=face.contact.contact_id)
+        for face in rows
+    ]
+
+
+def find_contact(user: User, contact_id: int) -> Contact | None:
+    return user.contacts.filter(contact_id=contact_id).first()
+
+
+def _look(operation: Operation) -> None:
+    """See how it is; a recognition whose turn it is takes effect here."""
+    try:
+        operation.refresh_from_db()
+        if _is_ours(operation):
+            turns.call([operation.pk])
+            carrying_out.carry_out(operation.pk, here=True)
+            operation.refresh_from_db()
+    except Operation.DoesNotExist:
+        raise CallFailed(ERASED) from None
+
+
+def _is_ours(operation: Operation) -> bool:
+    """Whether it is prepared and left to who waits for it; a failure has its own time."""
+    until = operation.awaited_until
+    return (
+        operation.kind in READING
+        and operation.status == Status.QUEUED
+        and operation.prepared_at is not None
+        and operation.attempts == 0
+        and until is not None
+        and until > timezone.now()
+        and not turns.must_wait(operation)
+    )

@@ -1,0 +1,28 @@
+"""What workers and the sweep do for galleries. May run twice, and at several places at once."""
+
+import logging
+import uuid
+
+import redis
+
+from backend.common import work
+from backend.recognition import carrying_out, leaving
+from backend.recognition.models import Operation
+
+logger = logging.getLogger(__name__)
+
+
+def carry_out(id: str) -> None:
+    """Fetch and encode the images of a call, and let it take effect if it is its turn."""
+    carrying_out.carry_out(uuid.UUID(id))
+
+
+def sweep() -> None:
+    """Find calls that dead workers left or no queue knows; delete what is old."""
+    try:
+        work.release_lost(Operation, on_failed=carrying_out.failed)
+        leaving.tidy_up()
+        leaving.delete_old()
+        work.enqueue_lost(Operation)
+    except redis.RedisError as error:
+        logger.warning("Redis is out of reach, the sweep goes on without: %s", error)

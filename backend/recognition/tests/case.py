@@ -1,0 +1,170 @@
+"""The base of this app's tests: jobs done at once, images on a real server of this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from typing import Any, Final, Self
+from unittest import mock
+
+from django.test import TransactionTestCase, override_settings
+from django.utils import timezone
+from django.utils.module_loading import import_string
+from PIL import Image
+
+import faceengine
+from backend.analysis.models import Analysis, Face
+from backend.clients.models import Client
+from backend.common import connections, queues
+from backend.common.work import Status
+from backend.face_encodings.models import EncodedImage
+from backend.recognition import gallery
+from backend.recognition.structures import FaceShape
+from backend.recognition.tests.galleries import Encodings, near, person
+from tests import photos, pictures
+
+OBAMA: Final = photos.read("obama.jpg")
+OBAMA_2: Final = photos.read("obama2.jpg")
+BIDEN: Final = photos.read("biden.jpg")
+FACELESS: Final = pictures.encoded(pictures.faceless())
+
+_colours = count(1)
+
+
+class Images:
+    """A web server on this machine whose images are in `images`, by path; 404 for all others."""
+
+    def __init__(self) -> None:
+        self.images: dict[str, bytes] = {}
+        self.asked: list[str] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append(self.path)
+                outer.gate.wait(30)
+                image = outer.images.get(self.path)
+                self.send_response(404 if image is None else 200)
+                self.send_header("Content-Type", "application/octet-stream")
+                self.send_header("Content-Length", str(len(image or b"")))
+                self.end_headers()
+                self.wfile.write(image or b"")
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.gate.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}{path}"
+
+    def put(self, data: bytes, path: str = "") -> str:
+        """The URL that answers with these bytes from now on."""
+        path = path or f"/{hashlib.sha256(data).hexdigest()[:16]}"
+        self.images[path] = data
+        return self.url(path)
+
+
+@contextmanager
+def jobs_done_at_once() -> Iterator[mock.Mock]:
+    """Whoever enqueues does the work, before anybody waits for it."""
+
+    def run(queue: str, task: str, argument: str, *, job_id: str) -> bool:
+        import_string(task)(argument)
+        return True
+
+    with mock.patch.object(queues, "enqueue", side_effect=run) as enqueue:
+        yield enqueue
+
+
+def analysed(encoding: Encodings | None = None) -> bytes:
+    """An image whose analysis is known: one face with this encoding, or none.
+
+    Another client asked for it before, so no engine runs, and the analysis stays.
+    """
+    data = io.BytesIO()
+    number = next(_colours)
+    colour = (number % 256, number // 256 % 256, number // 65536)
+    Image.new("RGB", (2, 2), colour).save(data, "PNG")
+    sha256 = hashlib.sha256(data.getvalue()).hexdigest()
+    analysis = Analysis.objects.create(
+        sha256=sha256,
+        detector="hog",
+        detection_pixels=2073600,
+        model=faceengine.MODEL,
+        status=Status.DONE,
+        processed_at=timezone.now(),
+        faces_count=0 if encoding is None else 1,
+    )
+    if encoding is not None:
+        _found(analysis, encoding)
+    another, _ = Client.objects.get_or_create(name="somebody else")
+    EncodedImage.objects.create(owner=another, sha256=sha256, analysis=analysis)
+    return data.getvalue()
+
+
+def _found(analysis: Analysis, encoding: Encodings) -> None:
+    Face.objects.create(
+        analysis=analysis,
+        index=0,
+        top=0,
+        right=2,
+        bottom=2,
+        left=0,
+        encoding=encoding,
+        score=1.0,
+        size_px=100,
+        sharpness=1.0,
+        yaw=0.0,
+        roll=0.0,
+    )
+
+
+def ids(faces: Any) -> list[int]:
+    """The `face_id`s of structures, in order."""
+    return [face["face_id"] for face in faces]
+
+
+def counts(answer: Mapping[str, Any]) -> tuple[int, ...]:
+    """How many were added, deleted, not found, and errors."""
+    return tuple(len(answer[name]) for name in ("added", "deleted", "not_found", "error"))
+
+
+@override_settings(FACES_DOWNLOAD_ALLOWED_HOSTS=["127.0.0.1"])
+class RecognitionCase(TransactionTestCase):
+    def setUp(self) -> None:
+        connections.short().flushdb()
+        gallery.forget()
+        self.enqueue = self.enterContext(jobs_done_at_once())
+        self.web = self.enterContext(Images())
+
+    def face(self, face_id: int, encoding: Encodings | None = None, **more: Any) -> FaceShape:
+        """A structure to add: of an image on our server that shows this face, or some face."""
+        data = analysed(person() if encoding is None else encoding)
+        found = {"face_id": face_id, "face_url": self.web.put(data), "score": 1.0}
+        return FaceShape(**{**found, **more})  # type: ignore[typeddict-item]
+
+    def faceless(self, face_id: int, **more: Any) -> FaceShape:
+        return self.face(face_id, **{"face_url": self.web.put(analysed()), **more})
+
+    def probe(self, encoding: Encodings, distance: float = 0.2) -> str:
+        """The URL of another image of the same person."""
+        return self.web.put(analysed(near(encoding, distance)))
