@@ -111,7 +111,9 @@ def read_many(
     """
     integers, encodings = [numpy.empty((0, len(names)), "i8")], [numpy.empty((0, DIMENSIONS), "f4")]
     connection = connections[rows.db]
-    there = rows.filter(**{f"{encoding}__isnull": False}).values_list(*names, encoding)
+    if not rows.query.is_sliced:  # a slice has to leave them out itself
+        rows = rows.filter(**{f"{encoding}__isnull": False})
+    there = rows.values_list(*names, encoding)
     for block in _fetched(there, connection):
         joined = b"".join([row[-1] for row in block])
         numbers = numpy.array([row[:-1] for row in block], "i8").reshape(len(block), len(names))

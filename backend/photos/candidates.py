@@ -1,0 +1,95 @@
+"""Which stored encodings lie near to some: exactly what comparing each with each would give.
+
+On SQLite all are read, packed (`blocks`), and compared by products of matrices. PostgreSQL compares
+where the rows are, in float32 and up to a bit further, and what it finds is computed again in
+float64. No index of nearest neighbours is asked: those are approximate, and miss some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import numpy
+from django.db import connection, models, transaction
+
+from backend.analysis.fields import EncodingField, read_many
+from backend.analysis.nearest import Floats32, exact_distances
+from backend.photos import blocks
+
+_FURTHER: Final = 1 + 1e-5
+"""pgvector adds up 128 squared differences in float32: a distance is wrong by up to 4e-6 of it."""
+
+_FEW: Final = 32
+"""Probes. PostgreSQL takes 0.07 µs for each with each row; to read a row from it takes 1.7 µs."""
+
+_AT_A_TIME: Final = 500
+"""Ids in one statement."""
+
+
+class Found(NamedTuple):
+    """A row near a probe: the probe's position, the row's id, the distance in float64."""
+
+    probe: int
+    id: int
+    distance: float
+
+
+def near(probes: Floats32, model: type[models.Model], *, below: float) -> list[Found]:
+    """The rows of `model` whose `encoding` is nearer than `below` to one of the (m, 128) `probes`.
+
+    In the order of the probes, the nearest first. What was committed before the call is found;
+    what is deleted meanwhile may still be in it.
+    """
+    if not len(probes):
+        return []
+    in_database = connection.vendor == "postgresql" and len(probes) <= _FEW
+    found = (
+        _by_database(probes, model, below) if in_database else _by_matrices(probes, model, below)
+    )
+    return sorted(found, key=lambda each: (each.probe, each.distance, each.id))
+
+
+def _by_matrices(probes: Floats32, model: type[models.Model], below: float) -> Iterator[Found]:
+    for matrix in blocks.matrices(model):
+        for pair in matrix.within(probes, below):
+            if pair[2] < below:
+                yield Found(*pair)
+
+
+def _by_database(probes: Floats32, model: type[models.Model], below: float) -> Iterator[Found]:
+    pairs = _pairs(probes, model, below)
+    for start in range(0, len(pairs), _AT_A_TIME):
+        yield from _exactly(probes, model, pairs[start : start + _AT_A_TIME], below)
+
+
+def _pairs(probes: Floats32, model: type[models.Model], below: float) -> list[tuple[int, int]]:
+    """The position of a probe, and the id of a row that is near to it, or nearly so."""
+    field = EncodingField()
+    written = [field.get_db_prep_value(probe, connection) for probe in probes]
+    table = connection.ops.quote_name(model._meta.db_table)
+    with transaction.atomic(), connection.cursor() as cursor:
+        # It expects every third row to be near, and would not let two processes share the work.
+        cursor.execute("SET LOCAL parallel_tuple_cost = 0")
+        cursor.execute(
+            f"SELECT probe.number - 1, {table}.id FROM {table}"
+            " JOIN unnest(%s::vector[]) WITH ORDINALITY AS probe (encoding, number)"
+            f" ON {table}.encoding <-> probe.encoding <= %s",
+            [written, below * _FURTHER],
+        )
+        return [(probe, id) for probe, id in cursor.fetchall()]
+
+
+def _exactly(
+    probes: Floats32, model: type[models.Model], pairs: list[tuple[int, int]], below: float
+) -> Iterator[Found]:
+    rows = model._default_manager.filter(pk__in={id for _, id in pairs})
+    integers, encodings = read_many(rows.order_by(), "pk")
+    position = {id: number for number, id in enumerate(integers[:, 0].tolist())}
+    there = [(probe, id) for probe, id in pairs if id in position]
+    of_probes = numpy.array([probe for probe, _ in there], numpy.int64)
+    of_rows = numpy.array([position[id] for _, id in there], numpy.int64)
+    distances = exact_distances(probes, of_probes, encodings, of_rows)
+    for (probe, id), distance in zip(there, distances.tolist(), strict=True):
+        if distance < below:
+            yield Found(probe, id, distance)

@@ -1,0 +1,287 @@
+"""Matching beside comparing each with each: in any order, by many at once, after crashes."""
+
+import multiprocessing
+import random
+from datetime import timedelta
+from io import StringIO
+from unittest import skipUnless
+
+import numpy
+from django.core.management import call_command
+from django.db import IntegrityError, connection, connections, transaction
+from django.test import TestCase, TransactionTestCase, override_settings
+from django.utils import timezone
+
+from backend.common import queues
+from backend.common.work import Status
+from backend.photos import blocks, matching
+from backend.photos.match_models import Match, Matching
+from backend.photos.models import Photo, PhotoFace, Reference
+from backend.photos.recording import Recorded, record
+from backend.photos.tests import cast, faces
+from backend.photos.tests.faces import FAR, encoding
+
+
+class MatchingTests(TestCase):
+    def setUp(self) -> None:
+        self.album = cast.album()
+        self.alice, self.bob = cast.member("alice"), cast.member("bob")
+
+    def test_pairs_are_those_of_comparing_each_with_each_whatever_the_order(self) -> None:
+        order = random.Random(7)
+        people = range(4)
+        sides = [("photo", number) for number in range(25)] + [("reference", n) for n in range(15)]
+        order.shuffle(sides)
+        for kind, number in sides:
+            if kind == "photo":
+                some = order.sample(people, order.randint(0, 3))
+                faces.photo(self.album, *(encoding(who, number, far=FAR) for who in some))
+            else:
+                who = number % 4
+                faces.reference(self.alice, encoding(who, 100 + number, far=FAR))
+            if order.random() < 0.5:
+                faces.match_all()
+        faces.match_all()
+        self.assertEqual(faces.pairs(), faces.near_pairs())
+        self.assertGreater(len(faces.pairs()), 20)
+
+    def test_the_distance_is_that_of_float64_and_kept_with_the_pair(self) -> None:
+        one, other = encoding(1, 1), encoding(1, 2)
+        faces.photo(self.album, one)
+        faces.reference(self.alice, other)
+        faces.match_all()
+        expected = float(numpy.linalg.norm(one.astype("f8") - other.astype("f8")))
+        self.assertAlmostEqual(Match.objects.get().distance, expected, places=14)
+
+    def test_what_is_as_far_as_the_setting_does_not_match(self) -> None:
+        nothing, half = numpy.zeros(128), numpy.zeros(128)
+        half[3] = 0.5
+        with override_settings(FACES_MATCH_DISTANCE=0.5):
+            faces.photo(self.album, nothing)
+            faces.reference(self.alice, half)
+            faces.match_all()
+            self.assertEqual(faces.pairs(), [])
+        with override_settings(FACES_MATCH_DISTANCE=0.5000001):
+            call_command("match_photos", "--all", stdout=StringIO())
+            faces.match_all()
+            self.assertEqual(faces.pairs(), faces.near_pairs(0.5000001))
+            self.assertEqual(Match.objects.count(), 1)
+
+    def test_matched_again_from_both_sides_nothing_is_doubled(self) -> None:
+        photo = faces.photo(self.album, encoding(1, 1))
+        reference = faces.reference(self.alice, encoding(1, 2))
+        for _ in range(3):
+            matching.photo_recorded(photo)
+            matching.reference_recorded(reference)
+            faces.match_all()
+        self.assertEqual(Match.objects.count(), 1)
+
+    def test_a_photo_without_faces_and_a_first_reference_match_nothing(self) -> None:
+        faces.photo(self.album)
+        faces.reference(self.alice, encoding(1))
+        faces.match_all()
+        self.assertEqual((Match.objects.count(), Matching.objects.count()), (0, 0))
+
+    def test_a_reference_marked_for_deletion_is_not_compared_any_more(self) -> None:
+        reference = faces.reference(self.alice, encoding(1, 1))
+        Reference.objects.filter(pk=reference.pk).update(marked_for_deletion_at=timezone.now())
+        faces.photo(self.album, encoding(1, 2))
+        faces.match_all()
+        self.assertEqual(faces.pairs(), [])
+
+    def test_more_probes_than_the_database_compares_itself_match_the_same(self) -> None:
+        many = [encoding(who, 1, far=FAR) for who in range(40)]
+        for who in range(0, 40, 2):
+            faces.reference(self.alice, encoding(who, 2, far=FAR))
+        faces.match_all()
+        faces.photo(self.album, *many)
+        faces.match_all()
+        self.assertEqual(faces.pairs(), faces.near_pairs())
+        self.assertGreater(len(faces.pairs()), 5)
+
+    def test_matches_go_with_the_photo_the_album_the_reference_and_the_member(self) -> None:
+        other = cast.album("Winter")
+        photos = [faces.photo(self.album, encoding(1, n)) for n in range(3)]
+        faces.photo(other, encoding(1, 9))
+        first, _ = (faces.reference(self.alice, encoding(1, 20 + n)) for n in range(2))
+        faces.match_all()
+        counts = [Match.objects.count()]
+        photos[0].delete()
+        counts.append(Match.objects.count())
+        first.delete()
+        counts.append(Match.objects.count())
+        other.delete()
+        counts.append(Match.objects.count())
+        with transaction.atomic():
+            matching.erase_member(self.alice)
+        counts.append(Match.objects.count())
+        self.assertEqual(counts, [8, 6, 3, 2, 0])
+
+
+class CrashTests(TestCase):
+    def setUp(self) -> None:
+        self.album, self.alice = cast.album(), cast.member("alice")
+
+    def test_what_is_recorded_and_what_asks_for_its_matching_are_there_together(self) -> None:
+        with self.assertRaises(KeyError), transaction.atomic():
+            faces.photo(self.album, encoding(1))
+            raise KeyError
+        self.assertEqual((PhotoFace.objects.count(), Matching.objects.count()), (0, 0))
+
+    def test_a_crash_before_the_queue_was_told_is_mended_by_the_sweep(self) -> None:
+        photo = faces.photo(self.album, encoding(1))  # within the test nothing is committed
+        asked = Matching.objects.get(photo=photo)
+        self.assertNotIn(asked.job_id, queues.waiting(queues.INTERACTIVE))
+        Matching.objects.update(created_at=timezone.now() - timedelta(minutes=1))
+        matching.sweep()
+        self.assertIn(asked.job_id, queues.waiting(queues.INTERACTIVE))
+        queues.forget(queues.INTERACTIVE, asked.job_id)
+
+    def test_a_worker_that_died_while_it_compared_is_replaced(self) -> None:
+        faces.reference(self.alice, encoding(1, 1))
+        faces.match_all()
+        faces.photo(self.album, encoding(1, 2))
+        left = {"claimed_by": "elsewhere", "claimed_until": timezone.now() - timedelta(1)}
+        Matching.objects.update(status=Status.PROCESSING, attempts=1, **left)
+        faces.match_all()
+        self.assertEqual(faces.pairs(), [])
+        matching.sweep()
+        faces.match_all()
+        self.assertEqual(faces.pairs(), faces.near_pairs())
+        self.assertEqual(len(faces.pairs()), 1)
+
+    def test_what_failed_for_good_is_asked_for_again_by_the_command(self) -> None:
+        faces.photo(self.album, encoding(1))
+        Matching.objects.update(status=Status.FAILED, processed_at=timezone.now())
+        call_command("match_photos", stdout=StringIO())
+        self.assertEqual(Matching.objects.get().status, Status.QUEUED)
+
+
+class ConcurrencyTests(TransactionTestCase):
+    def test_processes_that_record_and_match_at_once_miss_no_pair_and_double_none(self) -> None:
+        album, members = cast.album().pk, [cast.member(name).pk for name in ("alice", "bob")]
+        context = multiprocessing.get_context("fork")
+        start = context.Barrier(4)
+        connections.close_all()
+        workers = [
+            context.Process(target=_record_and_match, args=(seed, album, members, start))
+            for seed in range(4)
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(60)
+        self.assertEqual([worker.exitcode for worker in workers], [0] * 4)
+        faces.match_all()
+        self.assertEqual(Matching.objects.count(), 0)
+        self.assertEqual(faces.pairs(), faces.near_pairs())
+        self.assertGreater(len(faces.pairs()), 30)
+
+    def test_a_face_that_goes_while_it_is_compared_is_left_out(self) -> None:
+        alice, album = cast.member("alice"), cast.album()
+        kept, gone = (faces.photo(album, encoding(1, n)) for n in (1, 2))
+        faces.match_all()
+        reference = faces.reference(alice, encoding(1, 3))
+        asked = Matching.claim(Matching.objects.get(reference=reference).pk)
+        assert asked is not None
+        found = matching.of_reference(reference.pk)
+        self.assertEqual({match.photo_id for match in found}, {kept.pk, gone.pk})
+        gone.delete()
+        with self.assertRaises(IntegrityError):
+            matching.keep(asked, found)
+        self.assertEqual(Match.objects.count(), 0)
+        matching.keep(asked, matching.of_reference(reference.pk))
+        self.assertEqual(Match.objects.get().photo_id, kept.pk)
+        self.assertEqual(Matching.objects.count(), 0)
+
+
+def _record_and_match(seed: int, album: int, members: list[int], start: object) -> None:
+    """A process's part: photos and references in an order of its own, matched by anybody."""
+    order = random.Random(seed)
+    start.wait(30)  # type: ignore[attr-defined]
+    for number in range(12):
+        who, number = order.randrange(3), 100 * seed + number
+        if order.random() < 0.5:
+            photo = Photo.objects.create(album_id=album, sha256=f"{number}", file="some.jpg")
+            matched = {"photo_id": photo.pk}
+            record(photo, [Recorded(encoding(who, number, far=FAR))], made_by="a test")
+        else:
+            member_id = order.choice(members)
+            reference = Reference.objects.create(member_id=member_id, sha256=f"{number}")
+            matched = {"reference_id": reference.pk}
+            found = [Recorded(encoding(who, number, far=FAR))]
+            record(reference, found, made_by="a test")
+        asked = list(Matching.objects.exclude(**matched).values_list("pk", flat=True)[:2])
+        asked += Matching.objects.filter(**matched).values_list("pk", flat=True)
+        for id in asked:
+            matching.run(str(id))
+    connections.close_all()
+
+
+@skipUnless(connection.vendor == "sqlite", "PostgreSQL compares where the rows are")
+class BlockTests(TestCase):
+    def setUp(self) -> None:
+        self.album = cast.album()
+        rows = Photo.objects.bulk_create(
+            Photo(album=self.album, sha256=f"{number}") for number in range(300)
+        )
+        found = [
+            PhotoFace(photo=rows[number // 10], index=number % 10, encoding=encoding(number))
+            for number in range(3000)
+        ]
+        PhotoFace.objects.bulk_create(found)
+
+    def test_what_is_packed_and_what_is_not_are_read_together_in_order(self) -> None:
+        self.assertEqual(blocks.pack(), 2)
+        self.assertEqual(blocks.pack(), 0)
+        last = faces.photo(self.album, encoding(7, 7))
+        self.assert_read()
+        matrices = list(blocks.matrices(PhotoFace))
+        self.assertEqual([len(each) for each in matrices], [2048, 952, 1])
+        self.assertEqual(int(matrices[-1].ids[0]), PhotoFace.objects.get(photo=last).pk)
+
+    def test_what_is_deleted_is_gone_from_the_blocks_in_the_same_transaction(self) -> None:
+        blocks.pack()
+        gone = PhotoFace.objects.with_encodings()[1500]
+        self.assertTrue(self.is_packed(gone.encoding))
+        Photo.objects.filter(pk=gone.photo_id).delete()
+        self.assertFalse(self.is_packed(gone.encoding))
+        self.assert_read()
+        self.assertEqual(blocks.pack(), 1)
+        self.assert_read()
+        self.assertFalse(self.is_packed(gone.encoding))
+
+    def test_a_changed_or_late_row_is_never_read_as_it_was(self) -> None:
+        blocks.pack()
+        some = PhotoFace.objects.order_by("pk")[100]
+        some.encoding = encoding(9999)
+        some.save()
+        self.assert_read()
+        blocks.pack()
+        id, photo_id = some.pk, some.photo_id
+        some.delete()
+        blocks.pack()
+        PhotoFace.objects.create(pk=id, photo_id=photo_id, index=77, encoding=encoding(5))
+        self.assert_read()
+
+    def test_triggers_that_a_rebuilt_table_lost_come_back_and_old_blocks_go(self) -> None:
+        blocks.pack()
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TRIGGER photos_photoface_deleted")
+        blocks.set_up()
+        self.assertEqual(blocks.pack(), 2)
+        blocks.set_up()
+        self.assertEqual(blocks.pack(), 0)
+
+    def assert_read(self) -> None:
+        expected = PhotoFace.objects.with_encodings().order_by("pk")
+        read = list(blocks.matrices(PhotoFace))
+        ids = [int(id) for matrix in read for id in matrix.ids]
+        self.assertEqual(ids, [face.pk for face in expected])
+        rows = numpy.concatenate([matrix.rows for matrix in read])
+        numpy.testing.assert_array_equal(rows, [face.encoding for face in expected])
+
+    def is_packed(self, wanted: numpy.ndarray) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT encodings FROM photos_encodingblock")
+            return any(wanted.tobytes() in row[0] for row in cursor.fetchall())
