@@ -34,6 +34,9 @@ _ATTEMPTS: Final = 3
 _CONNECT_TIMEOUT_S: Final = 3
 _READ_TIMEOUT_S: Final = 15
 
+_HURRIED: Final = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
+"""For the question whether it is there, which somebody asks every few seconds."""
+
 _MISSING: Final = ("404", "NoSuchKey", "NotFound")
 
 P = ParamSpec("P")
@@ -64,7 +67,7 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._shared: tuple[int, Any] = (0, None)
+        self._shared: dict[tuple[int, bool], Any] = {}
         self._lock = threading.Lock()
 
     def get_default_settings(self) -> dict[str, Any]:
@@ -92,10 +95,18 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
 
         A child made by fork has its own: of two on one socket each would read the other's answers.
         """
+        return self._made(hurried=False)
+
+    def _made(self, *, hurried: bool) -> Any:
+        key = (os.getpid(), hurried)
         with self._lock:
-            if self._shared[0] != os.getpid():
-                self._shared = (os.getpid(), self._connect(self.client_config))
-            return self._shared[1]
+            if key not in self._shared:
+                self._shared[key] = self._connect(hurried)
+            return self._shared[key]
+
+    @property
+    def _client(self) -> Any:
+        return self.connection.meta.client
 
     @property
     def bucket(self) -> Any:
@@ -117,7 +128,7 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
             raise ValueError("What is stored is read, or saved as a whole.")
         file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115  the caller's
         try:
-            self._object(name).download_fileobj(file, Config=_TRANSFER)
+            self._client.download_fileobj(**self._where(name), Fileobj=file, Config=_TRANSFER)
         except BaseException:
             file.close()
             raise
@@ -134,15 +145,15 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
 
     @_translated
     def delete(self, name: str) -> None:
-        super().delete(name)
+        self._client.delete_object(**self._where(name))
 
     @_translated
     def size(self, name: str) -> int:
-        return int(self._object(name).content_length)
+        return int(self._client.head_object(**self._where(name))["ContentLength"])
 
     @_translated
     def get_modified_time(self, name: str) -> datetime:
-        modified: datetime = self._object(name).last_modified
+        modified: datetime = self._client.head_object(**self._where(name))["LastModified"]
         return modified
 
     @_translated
@@ -166,7 +177,7 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
     def _page(self, folder: str, token: dict[str, str]) -> dict[str, Any]:
         prefix = self._normalize_name(folder).rstrip("/")
         prefix += "/" if prefix else ""
-        page: dict[str, Any] = self.connection.meta.client.list_objects_v2(
+        page: dict[str, Any] = self._client.list_objects_v2(
             Bucket=self.bucket_name, Prefix=prefix, **token
         )
         return page
@@ -184,22 +195,20 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
     @_translated
     def check(self) -> None:
         """Raise `StorageError` if the bucket does not answer at once, or not to us."""
-        hurried = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
-        client = self._connect(self.client_config.merge(hurried)).meta.client
+        client = self._made(hurried=True).meta.client
         try:
             client.head_bucket(Bucket=self.bucket_name)
         except ClientError as error:
             raise StorageError(f"S3 refused: {error}") from error
-        finally:
-            client.close()
 
-    def _object(self, name: str) -> Any:
-        return self.bucket.Object(self._normalize_name(name))
+    def _where(self, name: str) -> dict[str, str]:
+        return {"Bucket": self.bucket_name, "Key": self._normalize_name(name)}
 
-    def _connect(self, config: Config) -> Any:
+    def _connect(self, hurried: bool) -> Any:
         session = boto3.session.Session(
             aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key
         )
+        config = self.client_config.merge(_HURRIED) if hurried else self.client_config
         return session.resource(
             "s3", region_name=self.region_name, endpoint_url=self.endpoint_url, config=config
         )
@@ -210,7 +219,7 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._shared, self._lock = (0, None), threading.Lock()
+        self._shared, self._lock = {}, threading.Lock()
 
 
 def _config() -> Config:

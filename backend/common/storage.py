@@ -1,7 +1,8 @@
 """Where media are kept: on disk, or in a bucket. What the rest may know of that."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Protocol, cast
 
 from django.conf import settings
@@ -16,6 +17,7 @@ class Bucket(Protocol):
     """What a bucket (`s3.PrivateBucket`) can do besides what Django asks of each storage."""
 
     def check(self) -> None: ...
+    def walk(self, folder: str) -> Iterator[tuple[str, datetime]]: ...
     def signed_url(self, name: str, headers: Mapping[str, str]) -> str: ...
 
 

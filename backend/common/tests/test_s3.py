@@ -3,27 +3,32 @@
 import io
 import os
 import pickle
+import tempfile
 from datetime import timedelta
+from pathlib import Path
 from typing import ClassVar
 from unittest import mock
 
 from django.apps import apps
 from django.core.checks import run_checks
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage, storages
+from django.core.files.storage import FileSystemStorage, default_storage, storages
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError, call_command
 from django.db.models import FileField
 from django.test import SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
 
-from backend.common import storage, stored_files
+from backend.common import moving_media, storage, stored_files
+from backend.common.moving_media import names_on_disk
 from backend.common.s3 import PrivateBucket
 from backend.common.storage import StorageError
 from backend.common.tests.bucket import NAME, SETTINGS, BucketServer
 from backend.submissions.models import Submission
 from tests import samples
 
-ON_S3 = {**storages.backends, "default": {"BACKEND": "backend.common.s3.PrivateBucket"}}
+ON_DISK = storages.backends
+ON_S3 = {**ON_DISK, "default": {"BACKEND": "backend.common.s3.PrivateBucket"}}
 
 
 class BucketCase(SimpleTestCase):
@@ -135,6 +140,55 @@ class BucketTests(BucketCase):
     def test_it_survives_pickling_as_storages_do(self) -> None:
         name = self.save("a.jpg")
         self.assertTrue(pickle.loads(pickle.dumps(self.storage)).exists(name))
+
+
+class MovingTests(BucketCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.enterContext(override_settings(MEDIA_ROOT=self.folder))
+        self.disk = FileSystemStorage(self.folder)
+        self.names = {self.disk.save(f"originals/{i}.jpg", ContentFile(bytes(i))) for i in range(3)}
+
+    def move(self, *options: str) -> str:
+        told = io.StringIO()
+        call_command("move_media", *options, stdout=told, stderr=told)
+        return told.getvalue().strip()
+
+    def on_disk(self) -> set[str]:
+        return set(names_on_disk(self.folder))
+
+    def test_all_files_are_copied_once_and_the_second_time_compared(self) -> None:
+        self.assertEqual(self.move(), "3 copied.")
+        self.assertEqual(set(self.server.names()), {f"media/{name}" for name in self.names})
+        self.assertEqual(self.move(), "3 there already.")
+        self.assertEqual(self.on_disk(), self.names)
+
+    def test_they_go_from_the_disk_when_asked_and_come_back(self) -> None:
+        self.assertEqual(self.move("--delete"), "3 copied.")
+        self.assertEqual(self.on_disk(), set())
+        self.assertEqual(self.move("--back", "--delete"), "3 copied.")
+        self.assertEqual((self.on_disk(), self.server.names()), (self.names, []))
+
+    def test_another_file_of_the_same_name_is_left_alone_and_told_of(self) -> None:
+        self.save("originals/1.jpg", b"another")
+        with self.assertRaises(CommandError):
+            self.move("--delete")
+        self.assertEqual(self.on_disk(), {"originals/1.jpg"})
+        self.assertEqual(self.storage.open("originals/1.jpg").read(), b"another")
+
+    def test_a_copy_that_differs_does_not_count(self) -> None:
+        with (
+            mock.patch.object(PrivateBucket, "_open", lambda *_: ContentFile(b"broken")),
+            self.assertRaises(OSError),
+        ):
+            moving_media.move("originals/1.jpg", self.disk, self.storage, delete=True)
+        self.assertEqual((self.on_disk(), self.server.names()), (self.names, []))
+
+    def test_without_a_bucket_there_is_nowhere_to_move_to(self) -> None:
+        changes = {"STORAGES": ON_DISK, "FACES_S3_BUCKET": ""}
+        with override_settings(**changes), self.assertRaises(CommandError):
+            self.move()
 
 
 class OutOfReachTests(BucketCase):
