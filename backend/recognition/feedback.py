@@ -1,0 +1,165 @@
+"""Was the answer right? What clients say of answers, and the precision and recall it amounts to."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypedDict
+
+from django.conf import settings
+from django.db import transaction
+
+from backend.recognition import turns
+from backend.recognition.models import Contact, Feedback, Kind, Operation, User
+
+THRESHOLDS: Final = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+
+_Z: Final = 1.959964
+"""Of the standard normal distribution 95 % lie within so many deviations."""
+
+
+class RateShape(TypedDict):
+    """A share of cases and Wilson's interval of 95 % round it; None where there are no cases."""
+
+    value: float | None
+    low: float
+    high: float
+    cases: int
+
+
+class AtShape(TypedDict):
+    """What it would be if contacts with less confidence than `threshold` were not named."""
+
+    threshold: float
+    precision: RateShape
+    recall: RateShape
+
+
+class QualityShape(TypedDict):
+    answers: int
+    right: int
+    wrong: int
+    of_unknown_people: int
+    precision: RateShape
+    recall: RateShape
+    at: list[AtShape]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What somebody says of an answer: that it was right, or wrong, or who it was.
+
+    `is_contact_given` with `contact_id` None says that it was nobody whom the user knows.
+    """
+
+    is_right: bool | None = None
+    is_contact_given: bool = False
+    contact_id: int | None = None
+
+
+class NoSuchAnswer(Exception):
+    """The user got no such answer, or it is too old."""
+
+
+class NoSuchContact(Exception):
+    """The user has no such contact."""
+
+
+def note(owner_id: int, user_id: int, answer_id: uuid.UUID, said: Said) -> Feedback:
+    """Keep what is said of an answer, instead of what was said before."""
+    with transaction.atomic():
+        user = User.objects.filter(owner_id=owner_id, user_id=user_id).first()
+        if user is None:
+            raise NoSuchAnswer
+        # A contact of it that is deleted meanwhile takes the feedback with it.
+        turns.lock(user.pk)
+        named, confidence = _answer(user, answer_id)
+        values = _judged(user, named, said)
+        kept, _ = Feedback.objects.update_or_create(
+            user=user, answer_id=answer_id, defaults={**values, "confidence": confidence}
+        )
+    return kept
+
+
+def _answer(user: User, answer_id: uuid.UUID) -> tuple[Contact | None, float]:
+    """Whom the answer named first, and with what confidence."""
+    asked = Operation.objects.filter(pk=answer_id, user=user, kind=Kind.RECOGNISE)
+    operation = asked.exclude(result=None).first()
+    if operation is None or operation.result is None:
+        raise NoSuchAnswer
+    found = operation.result.get("faces")
+    if found is None:  # there was no face in the image
+        raise NoSuchAnswer
+    if not found:
+        return None, 0.0
+    contact = Contact.objects.filter(user=user, faces=found[0]["id"]).first()
+    if contact is None:  # deleted since, and with it what was to be said of it
+        raise NoSuchAnswer
+    return contact, float(found[0]["recognition_confidence"])
+
+
+def _judged(user: User, named: Contact | None, said: Said) -> dict[str, object]:
+    truth: Contact | None = None
+    if said.is_contact_given:
+        if said.contact_id is not None:
+            truth = Contact.objects.filter(user=user, contact_id=said.contact_id).first()
+            if truth is None:
+                raise NoSuchContact
+        is_right, is_truth_known = truth == named, True
+    else:
+        is_right = is_truth_known = bool(said.is_right)
+        truth = named if is_right else None
+    return {
+        "named": named,
+        "is_right": is_right,
+        "truth": truth,
+        "is_truth_known": is_truth_known,
+    }
+
+
+def quality(user: User) -> QualityShape:
+    """How good the answers were of which something was said."""
+    rows = list(Feedback.objects.filter(user=user))
+    precision, recall = _rates(rows, 0.0)
+    return QualityShape(
+        answers=len(rows),
+        right=sum(row.is_right for row in rows),
+        wrong=sum(not row.is_right for row in rows),
+        of_unknown_people=sum(row.is_truth_known and row.truth_id is None for row in rows),
+        precision=precision,
+        recall=recall,
+        at=[AtShape(threshold=each, precision=p, recall=r) for each, p, r in _at(rows)],
+    )
+
+
+def _at(rows: Sequence[Feedback]) -> Iterable[tuple[float, RateShape, RateShape]]:
+    # Below it nobody was named in the first place.
+    for threshold in THRESHOLDS:
+        if threshold >= settings.FACES_UNKNOWN_BELOW:
+            yield threshold, *_rates(rows, threshold)
+
+
+def _rates(rows: Sequence[Feedback], threshold: float) -> tuple[RateShape, RateShape]:
+    """Precision: of those named, who was named rightly. Recall: of known people, who was named.
+
+    A wrong answer without the truth counts as a person missed only where nobody was named: else it
+    may have been somebody whom the user does not know.
+    """
+    named = [row for row in rows if row.named_id is not None and row.confidence >= threshold]
+    right = sum(row.is_right for row in named)
+    known = [row for row in rows if row.truth_id is not None]
+    missed = [row for row in rows if not row.is_truth_known and row.named_id is None]
+    return rate(right, len(named)), rate(right, len(known) + len(missed))
+
+
+def rate(hits: int, cases: int) -> RateShape:
+    """Wilson's score interval (E. B. Wilson, 1927), which holds for few cases too."""
+    if not cases:
+        return RateShape(value=None, low=0.0, high=1.0, cases=0)
+    share, square = hits / cases, _Z * _Z / cases
+    centre = (share + square / 2) / (1 + square)
+    half = _Z / (1 + square) * math.sqrt(share * (1 - share) / cases + square / (4 * cases))
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return RateShape(value=share, low=low, high=high, cases=cases)

@@ -1,0 +1,159 @@
+"""A user in a file, and back: nothing lost, nothing half, nothing that does not belong."""
+
+import base64
+import gzip
+import io
+import json
+import uuid
+from typing import Any
+
+from django.test import TestCase, override_settings
+
+from backend.clients.models import ANONYMOUS_ID
+from backend.recognition import gallery, portability
+from backend.recognition.gallery_file import Unreadable
+from backend.recognition.models import Contact, Face, Feedback, User
+from backend.recognition.tests import galleries
+from backend.recognition.tests.galleries import MODEL, add, near, person
+
+Lines = list[dict[str, Any]]
+
+
+def exported(user: User) -> Lines:
+    file = io.BytesIO()
+    portability.write(user, file)
+    return [json.loads(line) for line in file.getvalue().splitlines()]
+
+
+def joined(lines: Lines) -> bytes:
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
+def imported(data: bytes, user_id: int = 2) -> portability.Imported:
+    return portability.read(io.BytesIO(data), owner_id=ANONYMOUS_ID, user_id=user_id)
+
+
+class PortabilityTests(TestCase):
+    def setUp(self) -> None:
+        gallery.forget()
+        self.user = galleries.user(1)
+        self.ann, self.bea = person(), person()
+        self.faces = add(self.user, 5, [near(self.ann, 0.3) for _ in range(3)])
+        self.faces += add(self.user, 6, [near(self.bea, 0.3), self.bea])
+        ann, bea = self.user.contacts.order_by("pk")
+        Contact.objects.filter(pk=ann.pk).update(name='Ann "A" Ünal\n')
+        Face.objects.create(
+            contact=bea, user=self.user, face_id=-9, score=-2.5, is_face=False, external_id=7
+        )
+        values = {"is_right": False, "is_truth_known": True, "confidence": 0.75}
+        Feedback.objects.create(
+            user=self.user, answer_id=uuid.uuid4(), named=ann, truth=bea, **values
+        )
+        Feedback.objects.create(user=self.user, answer_id=uuid.uuid4(), **values)
+
+    def test_what_went_out_comes_in_again_with_new_ids(self) -> None:
+        out = exported(self.user)
+        result = imported(joined(out))
+        again = exported(galleries.user(2))
+        self.assertEqual((result.contacts, result.faces, result.feedback), (2, 6, 2))
+        self.assertEqual(len(again), len(out))
+        for before, after in zip(out[1:], again[1:], strict=True):
+            if "face" in before:
+                self.assertEqual(result.ids[before["face"]["id"]], after["face"].pop("id"))
+                del before["face"]["id"]
+            self.assertEqual(before, after)
+        self.assertFalse(set(result.ids) & set(result.ids.values()))
+
+    def test_an_imported_gallery_answers_as_the_first_one_does(self) -> None:
+        imported(joined(exported(self.user)))
+        other = galleries.user(2)
+        for probe in (self.ann, self.bea):
+            one, two = (gallery.best(user, probe, model=MODEL) for user in (self.user, other))
+            self.assertEqual([c.distance for c in one], [c.distance for c in two])
+            self.assertEqual([c.confidence for c in one], [c.confidence for c in two])
+
+    def test_a_compressed_file_is_as_good(self) -> None:
+        self.assertEqual(imported(gzip.compress(joined(exported(self.user)))).faces, 6)
+
+    @override_settings(FACES_GALLERY_FACES_PER_CONTACT=2)
+    def test_the_best_faces_of_each_contact_are_used(self) -> None:
+        Face.objects.filter(pk=self.faces[1].pk).update(score=0.5)
+        result = imported(joined(exported(self.user)))
+        used = set(
+            Face.objects.filter(user=galleries.user(2), used=True).values_list("pk", flat=True)
+        )
+        self.assertEqual(used, {result.ids[self.faces[n].pk] for n in (0, 2, 3, 4)})
+
+    def test_an_empty_user_round_trips_too(self) -> None:
+        result = imported(joined(exported(galleries.user(9))))
+        self.assertEqual((result.contacts, result.faces), (0, 0))
+        self.assertFalse(galleries.user(2).exists)
+
+    def test_a_user_with_faces_is_not_imported_into(self) -> None:
+        data = joined(exported(self.user))
+        with self.assertRaises(portability.NotEmpty):
+            imported(data, user_id=1)
+        self.assertEqual(self.user.faces.count(), 6)
+
+    def test_whatever_is_wrong_is_named_and_nothing_is_stored(self) -> None:
+        out = exported(self.user)
+        nan = base64.b64encode(b"\0\0\xc0\x7f" * 128).decode()
+        short = base64.b64encode(bytes(508)).decode()
+        wrong: dict[str, tuple[int, str, Any]] = {
+            "an id twice": (4, "id", out[3]["face"]["id"]),
+            "a face_id twice": (4, "face_id", out[3]["face"]["face_id"]),
+            "a strange contact": (4, "contact_id", 77),
+            "a contact that is text": (4, "contact_id", "5"),
+            "a face_id that is true": (4, "face_id", True),
+            "a face_id of 65 bits": (4, "face_id", 2**63),
+            "no number": (4, "score", "1"),
+            "a number without end": (4, "score", float("inf")),
+            "a short encoding": (4, "encoding", short),
+            "an encoding that is no number": (4, "encoding", nan),
+            "an encoding that is not base64": (4, "encoding", "&" * 684),
+            "a face without encoding": (4, "encoding", None),
+            "an encoding without face": (4, "is_face", False),
+            "a URL without end": (4, "face_url", "x" * 8193),
+            "a zero in a text": (4, "note", "a\0"),
+            "half of a character": (4, "note", "\ud800"),
+            "a time without zone": (4, "created_at", "2026-01-01T00:00:00"),
+            "a moment that never was": (4, "created_at", "2026-02-31T00:00:00Z"),
+            "a long name": (1, "name", "x" * 201),
+            "an answer that is no id": (9, "answer_id", "x"),
+            "a truth nobody knows": (9, "truth", 77),
+        }
+        for what, (line, key, value) in wrong.items():
+            with self.subTest(what):
+                changed = json.loads(json.dumps(out))
+                next(iter(changed[line].values()))[key] = value
+                with self.assertRaisesRegex(Unreadable, f"^Line {line + 1}: "):
+                    imported(joined(changed))
+        self.assertFalse(Face.objects.filter(user__user_id=2).exists())
+
+    def test_a_file_that_is_not_whole_or_none_is_refused(self) -> None:
+        out, data = exported(self.user), joined(exported(self.user))
+        wrong = {
+            "empty": b"",
+            "no end": joined(out[:-1]),
+            "a line lost": joined(out[:4] + out[5:]),
+            "cut": data[:-20],
+            "an image": b"\xff\xd8\xff\xe0" * 100,
+            "a list": b"[1]\n" + data,
+            "deep": b"[" * 60_000,
+            "long": b'{"a": "' + b"x" * 70_000 + b'"}',
+            "cut when compressed": gzip.compress(data)[:-30],
+            "damaged when compressed": gzip.compress(data)[:40] + b"\1" * 200,
+            "of another version": joined([{**out[0], "version": 2}, *out[1:]]),
+            "in disorder": joined([out[0], out[4], *out[1:4], *out[5:]]),
+            "unknown lines": joined([*out[:2], {"password": {}}, *out[2:]]),
+            "a missing key": joined([*out[:2], {"contact": {"contact_id": 9}}, *out[2:]]),
+        }
+        for what, bad in wrong.items():
+            with self.subTest(what), self.assertRaisesRegex(Unreadable, "^Line \\d+: "):
+                imported(bad)
+        self.assertFalse(User.objects.filter(user_id=2).exists())
+
+    @override_settings(FACES_IMPORT_MAX_FACES=5)
+    def test_more_faces_than_allowed_are_refused(self) -> None:
+        with self.assertRaisesRegex(Unreadable, "At most 5 faces"):
+            imported(joined(exported(self.user)))
