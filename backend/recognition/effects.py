@@ -80,7 +80,10 @@ def delete_contact(user: User, operation: Operation, seen: Mapping[int, Seen]) -
 def delete_user(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
     numbers = dict(user.contacts.values_list("pk", "contact_id"))
     deleted = _deleted(user.faces.all(), numbers)
+    user.feedback.all().delete()
     user.contacts.all().delete()
+    user.feedback.all().delete()
+    user.reembeddings.all().delete()
     user.exists = False
     _blank(operation, None)
     return {**_nothing(), "deleted": deleted}
