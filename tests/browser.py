@@ -40,6 +40,7 @@ SCREENSHOTS: Final = environment.ROOT / ".cache" / "screenshots"
 
 FLAGS: Final = (
     "--no-sandbox",  # the tests may run as root, and the pages are our own
+    "--disable-dev-shm-usage",  # in a container /dev/shm is small
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",

@@ -13,6 +13,9 @@ from tools.say import Problem, Step, say
 SERVERS: Final = {"redis-server": "redis-server", "nginx": "nginx-light"}
 """Program: the package that brings it."""
 
+BROWSER: Final = {"chromium": "chromium"}
+"""What the tests of the pages need besides."""
+
 _POLICY: Final = Path("/usr/sbin/policy-rc.d")
 _SYSTEM_PATHS: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
@@ -23,9 +26,10 @@ def find(program: str) -> str | None:
     return shutil.which(program, path=path)
 
 
-def missing_servers() -> list[str]:
-    """The packages of the servers that are not on this machine."""
-    return [package for program, package in SERVERS.items() if find(program) is None]
+def missing(*, test: bool) -> list[str]:
+    """The packages of the servers that are not on this machine; for tests, of the browser too."""
+    needed = SERVERS | BROWSER if test else SERVERS
+    return [package for program, package in needed.items() if find(program) is None]
 
 
 def install(packages: Sequence[str], *, reason: str) -> None:

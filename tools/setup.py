@@ -176,7 +176,7 @@ def set_up(*, test: bool) -> None:
     """Make what is missing or made from something older."""
     if sys.version_info < NEEDED:
         raise Problem("Python {}.{} or newer is needed.".format(*NEEDED))
-    missing = debian.missing_servers()
+    missing = debian.missing(test=test)
     if not missing and all(part.is_done() for part in parts(test=test)):
         return
     with _alone():

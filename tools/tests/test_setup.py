@@ -67,6 +67,12 @@ class SentenceTests(unittest.TestCase):
         self.assertIn("Redis is missing", str(caught.exception))
         self.assertIn("install -y --no-install-recommends redis-server", str(caught.exception))
 
+    def test_only_the_tests_need_a_browser(self) -> None:
+        with mock.patch.object(debian, "find", return_value=None):
+            run, test = debian.missing(test=False), debian.missing(test=True)
+        self.assertEqual(set(test) - set(run), {"chromium"})
+        self.assertEqual(set(run), {"redis-server", "nginx-light"})
+
     def test_where_there_is_no_apt_get_it_names_what_to_install(self) -> None:
         with (
             mock.patch("shutil.which", return_value=None),

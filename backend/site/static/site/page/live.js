@@ -4,7 +4,8 @@ import { el, find, plural } from "./dom.js";
 import { here } from "./api.js";
 
 const SHOWN = 24;
-const EVERY_MS = 250;
+const SOON_MS = 200;
+const WHEN_BUSY_MS = 1000;
 
 export class Live {
   #list = find("[data-feed]");
@@ -13,6 +14,7 @@ export class Live {
   #fresh = find("[data-feed-fresh]");
   #held = [];
   #timer = null;
+  #drawnAt = 0;
   #countdown = null;
   #onOpen;
 
@@ -65,17 +67,19 @@ export class Live {
     this.#tell();
   }
 
-  // Many at once are drawn together.
+  // The first is drawn at once, and many that follow each other together.
   #soon() {
+    const isBusy = performance.now() - this.#drawnAt < 2 * WHEN_BUSY_MS;
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
       const isInUse = this.#list.matches(":hover, :focus-within") || this.#list.scrollTop > 0;
       if (!isInUse || !this.#list.children.length) this.#flush();
       else this.#tell();
-    }, EVERY_MS);
+    }, isBusy ? WHEN_BUSY_MS : SOON_MS);
   }
 
   #flush() {
+    this.#drawnAt = performance.now();
     this.#list.prepend(...this.#held.splice(0).reverse().map((event) => this.#tile(event)));
     while (this.#list.children.length > SHOWN) this.#list.lastElementChild.remove();
     this.#tell();
@@ -91,7 +95,9 @@ export class Live {
     const when = new Date(event.processed_at);
     const faces = plural(event.faces_count, "face");
     const time = when.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-    const image = el("img", { src: here(event.image_url), alt: "", loading: "lazy", decoding: "async", width: 160, height: 120 });
+    const image = el("img", { alt: "", decoding: "async", width: 160, height: 120 });
+    sources.set(image, here(event.image_url));
+    inSight.observe(image);
     image.addEventListener("load", () => { image.style.objectPosition = centred(image, event.faces); });
     image.addEventListener("error", () => image.classList.add("missing"));
     return el(
@@ -103,6 +109,16 @@ export class Live {
     );
   }
 }
+
+// These are whole pictures: only those that are looked at are loaded.
+const sources = new WeakMap();
+const inSight = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) {
+    if (!isIntersecting) continue;
+    inSight.unobserve(target);
+    target.src = sources.get(target);
+  }
+});
 
 /** Where to cut a picture to the tile's 4:3 so that its faces stay in sight, as `object-position`. */
 function centred({ naturalWidth: width, naturalHeight: height }, faces) {

@@ -103,14 +103,14 @@ export class Uploads {
   #post(item) {
     const form = new FormData();
     form.append("image", item.file, item.name);
-    this.#change(item, { state: "uploading", note: "" });
+    this.#change(item, { state: "uploading", note: "", since: Date.now() });
     return send("/image/", form, { onSent: (sent) => this.#change(item, { sent }) });
   }
 
   #accepted(item, { id, status_url: statusUrl }) {
     this.#byId.set(id, item);
     this.#onOwn(id);
-    this.#change(item, { id, statusUrl, state: "queued", since: Date.now() });
+    this.#change(item, { id, statusUrl, state: "queued" });
     const early = this.#early.get(id);
     if (early) this.#end(item, fromEvent(early));
     else this.#follow();
