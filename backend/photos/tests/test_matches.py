@@ -1,0 +1,188 @@
+"""My photos: which, in which order, and what people say about them."""
+
+from datetime import date
+
+from django.test import TestCase
+from django.utils import timezone
+
+from backend.photos import matches, matching
+from backend.photos.match_models import Match, NotMe
+from backend.photos.models import Album, Extraction, Member, Photo, PhotoFace, Reference
+from backend.photos.tests import cast, faces
+from backend.photos.tests.faces import encoding
+
+
+class MatchesTestCase(TestCase):
+    def setUp(self) -> None:
+        self.album = cast.album()
+        self.alice, self.bob = cast.member("alice"), cast.member("bob")
+
+    def shown(self, member: Member) -> list[str]:
+        faces.match_all()
+        return list(faces.names(matches.photos_of(member)))
+
+
+class PhotosOfTests(MatchesTestCase):
+    def test_a_member_sees_their_photos_of_the_newest_album_first(self) -> None:
+        older = cast.album("Spring", day=date(2026, 4, 1))
+        faces.photo(older, encoding(1, 1), name="spring")
+        faces.photo(self.album, encoding(1, 2), name="summer 2")
+        first = faces.photo(self.album, encoding(2, 3), encoding(1, 3), name="summer 1")
+        Photo.objects.filter(pk=first.pk).update(taken_at=timezone.now().replace(year=2020))
+        faces.photo(self.album, encoding(2, 4), name="of Bob alone")
+        faces.reference(self.alice, encoding(1, 9))
+        faces.reference(self.bob, encoding(2, 9))
+        self.assertEqual(self.shown(self.alice), ["summer 1", "summer 2", "spring"])
+        self.assertEqual(self.shown(self.bob), ["summer 1", "of Bob alone"])
+
+    def test_a_photo_is_shown_once_however_many_references_and_faces_match(self) -> None:
+        faces.photo(self.album, encoding(1, 1), encoding(1, 2), name="a mirror")
+        for number in range(3):
+            faces.reference(self.alice, encoding(1, 10 + number))
+        self.assertEqual(self.shown(self.alice), ["a mirror"])
+
+    def test_hidden_and_incomplete_albums_hidden_and_unprepared_photos_are_not_shown(self) -> None:
+        photo = faces.photo(self.album, encoding(1, 1), name="seen")
+        faces.reference(self.alice, encoding(1, 2))
+        albums, photos = Album.objects.all(), Photo.objects.filter(pk=photo.pk)
+        for rows, change in (
+            (albums, {"hidden": True}),
+            (albums, {"is_processing": True}),
+            (photos, {"hidden": True}),
+            (photos, {"file": ""}),
+        ):
+            with self.subTest(change):
+                rows.update(**change)
+                self.assertEqual(self.shown(self.alice), [])
+                albums.update(hidden=False, is_processing=False)
+                photos.update(hidden=False, file="some.jpg")
+                self.assertEqual(self.shown(self.alice), ["seen"])
+
+    def test_only_albums_dated_while_they_were_a_member_are_shown(self) -> None:
+        for year in (2023, 2024, 2025):
+            album = cast.album(str(year), day=date(year, 6, 1))
+            faces.photo(album, encoding(1, year), name=str(year))
+        faces.reference(self.alice, encoding(1, 1))
+        self.alice.joined_on = date(2024, 6, 1)
+        self.assertEqual(self.shown(self.alice), ["2025", "2024"])
+        self.alice.left_on = date(2024, 12, 31)
+        self.assertEqual(self.shown(self.alice), ["2024"])
+
+    def test_a_marked_reference_hides_its_matches_at_once_and_another_keeps_the_photo(self) -> None:
+        faces.photo(self.album, encoding(1, 1), name="seen")
+        references = [faces.reference(self.alice, encoding(1, 10 + number)) for number in range(2)]
+        self.assertEqual(self.shown(self.alice), ["seen"])
+        marked = Reference.objects.filter(pk=references[0].pk)
+        marked.update(marked_for_deletion_at=timezone.now())
+        self.assertEqual(self.shown(self.alice), ["seen"])
+        Reference.objects.update(marked_for_deletion_at=timezone.now())
+        self.assertEqual(self.shown(self.alice), [])
+        self.assertFalse(matches.is_on(self.alice, Photo.objects.get()))
+
+    def test_it_is_processing_until_each_reference_was_compared_with_the_photos(self) -> None:
+        self.assertFalse(matches.is_processing(self.alice))
+        waiting = Reference.objects.create(member=self.alice, sha256="a")
+        self.assertTrue(matches.is_processing(self.alice))
+        Reference.objects.filter(pk=waiting.pk).update(extraction=Extraction.REJECTED)
+        self.assertFalse(matches.is_processing(self.alice))
+        faces.reference(self.alice, encoding(1))
+        self.assertTrue(matches.is_processing(self.alice))
+        faces.match_all()
+        self.assertFalse(matches.is_processing(self.alice))
+        self.assertFalse(matches.is_processing(self.bob))
+
+
+class NotMeTests(MatchesTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.photo = faces.photo(self.album, encoding(1, 1), encoding(2, 1), name="wrong")
+        faces.photo(self.album, encoding(1, 2), name="right")
+        faces.reference(self.alice, encoding(1, 9))
+        faces.match_all()
+        matches.say_not_me(self.alice, self.photo)
+
+    def test_a_photo_of_which_a_member_says_not_me_is_not_shown_until_that_is_undone(self) -> None:
+        self.assertEqual(self.shown(self.alice), ["right"])
+        self.assertEqual(matches.members_on(self.photo), [])
+        self.assertTrue(matches.undo_not_me(self.alice, self.photo))
+        self.assertEqual(self.shown(self.alice), ["wrong", "right"])
+        self.assertFalse(matches.undo_not_me(self.alice, self.photo))
+
+    def test_it_survives_matching_again_and_new_references(self) -> None:
+        matching.photo_recorded(self.photo)
+        faces.reference(self.alice, encoding(1, 10))
+        self.assertEqual(self.shown(self.alice), ["right"])
+        self.assertEqual(Match.objects.filter(photo=self.photo).count(), 2)
+
+    def test_said_again_nothing_changes(self) -> None:
+        matches.say_not_me(self.alice, self.photo)
+        self.assertEqual(NotMe.objects.count(), 1)
+
+    def test_it_is_about_that_face_and_member_alone(self) -> None:
+        faces.reference(self.bob, encoding(1, 11))
+        self.assertEqual(self.shown(self.bob), ["wrong", "right"])
+        faces.reference(self.alice, encoding(2, 11))
+        self.assertEqual(self.shown(self.alice), ["wrong", "right"])
+
+    def test_of_a_photo_whose_faces_are_found_anew_it_holds_for_the_photo(self) -> None:
+        matches.undo_not_me(self.alice, self.photo)
+        PhotoFace.objects.create(photo=self.photo, index=5, encoding=encoding(1, 3))
+        matching.photo_recorded(self.photo)
+        faces.match_all()
+        matches.say_not_me(self.alice, self.photo)
+        PhotoFace.objects.filter(photo=self.photo).delete()
+        PhotoFace.objects.create(photo=self.photo, index=0, encoding=encoding(1, 4))
+        matching.photo_recorded(self.photo)
+        self.assertEqual(self.shown(self.alice), ["right"])
+        self.assertEqual(matches.members_on(self.photo), [])
+        self.assertTrue(matches.undo_not_me(self.alice, self.photo))
+        self.assertEqual(self.shown(self.alice), ["wrong", "right"])
+
+
+class ByHandTests(MatchesTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.photo = faces.photo(self.album, name="from behind")
+        faces.match_all()
+
+    def test_a_member_is_added_where_no_face_was_found_and_removed_again(self) -> None:
+        self.assertTrue(matches.add_by_hand(self.bob, self.photo))
+        self.assertFalse(matches.add_by_hand(self.bob, self.photo))
+        self.assertEqual(self.shown(self.bob), ["from behind"])
+        self.assertEqual([each.how for each in matches.members_on(self.photo)], ["by hand"])
+        self.assertTrue(matches.remove_by_hand(self.bob, self.photo))
+        self.assertEqual(self.shown(self.bob), [])
+        self.assertFalse(matches.remove_by_hand(self.bob, self.photo))
+
+    def test_what_is_removed_by_hand_is_only_what_was_said_by_hand(self) -> None:
+        photo = faces.photo(self.album, encoding(1, 1), name="seen")
+        faces.reference(self.alice, encoding(1, 2))
+        matches.add_by_hand(self.alice, photo)
+        matches.remove_by_hand(self.alice, photo)
+        self.assertEqual(self.shown(self.alice), ["seen"])
+
+    def test_who_was_added_by_hand_may_say_not_me_and_by_hand_wins_when_said_later(self) -> None:
+        matches.add_by_hand(self.bob, self.photo)
+        matches.say_not_me(self.bob, self.photo)
+        self.assertEqual(self.shown(self.bob), [])
+        matches.add_by_hand(self.bob, self.photo)
+        self.assertEqual(self.shown(self.bob), ["from behind"])
+        self.assertEqual([each.how for each in matches.members_on(self.photo)], ["by hand"])
+
+    def test_it_goes_with_the_photo_and_with_who_opts_out(self) -> None:
+        matches.add_by_hand(self.bob, self.photo)
+        matching.erase_member(self.bob)
+        self.assertEqual(self.shown(self.bob), [])
+        matches.add_by_hand(self.bob, self.photo)
+        self.photo.delete()
+        self.assertEqual(self.shown(self.bob), [])
+
+    def test_staff_sees_who_is_on_a_photo_by_which_face_and_how_near(self) -> None:
+        photo = faces.photo(self.album, encoding(1, 1), encoding(2, 1))
+        faces.reference(self.alice, encoding(1, 2))
+        nearest = faces.reference(self.alice, encoding(1, 1, far=0.149))
+        faces.match_all()
+        (found,) = matches.members_on(photo)
+        expected = Match.objects.get(reference=nearest)
+        self.assertEqual((found.member_id, found.face_id), (self.alice.pk, expected.face_id))
+        self.assertEqual(found.distance, expected.distance)

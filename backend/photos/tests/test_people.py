@@ -1,0 +1,277 @@
+"""Groups of unknown people: how faces come to them, and what people decide about them."""
+
+import random
+from io import StringIO
+
+from django.core.management import CommandError, call_command
+from django.test import TestCase, override_settings
+from django.utils import timezone
+
+from backend.common.work import Status
+from backend.photos import groups, matches, matching, people
+from backend.photos.models import Photo, PhotoFace
+from backend.photos.people_models import GROUPING_ID, Grouping, Person, UnknownFace
+from backend.photos.reclustering import Busy, recluster
+from backend.photos.tests import cast, faces
+from backend.photos.tests.faces import encoding
+
+
+@override_settings(FACES_GROUP_UNKNOWN=True)
+class PeopleTestCase(TestCase):
+    def setUp(self) -> None:
+        self.album = cast.album()
+        self.alice, self.bob = cast.member("alice"), cast.member("bob")
+
+    def show(self, *people_on_each: tuple[int, ...]) -> list[Photo]:
+        """A photo each, with a face of each of these people; matched and placed."""
+        start = Photo.objects.count()
+        made = [
+            faces.photo(self.album, *(encoding(who, start + number) for who in some))
+            for number, some in enumerate(people_on_each)
+        ]
+        self.place()
+        return made
+
+    def place(self) -> None:
+        """What workers would do."""
+        faces.match_all()
+        people.ask()
+        Grouping.objects.update(due_at=timezone.now())
+        people.run(str(GROUPING_ID))
+
+    def grouped(self) -> set[frozenset[int]]:
+        """The groups, as the faces in each."""
+        found: dict[int, set[int]] = {}
+        rows = UnknownFace.objects.exclude(person=None).values_list("person_id", "pk")
+        for person, face in rows:
+            found.setdefault(person, set()).add(face)
+        return {frozenset(each) for each in found.values()}
+
+    def faces_of(self, *photos: Photo) -> list[int]:
+        rows = PhotoFace.objects.filter(photo__in=photos)
+        return sorted(rows.values_list("pk", flat=True))
+
+
+class PlacingTests(PeopleTestCase):
+    def test_faces_of_one_person_come_into_one_group_as_photos_come(self) -> None:
+        first = self.show((1, 2), (3,))
+        self.assertEqual(self.grouped(), set())
+        self.show((1,))
+        later = self.show((1, 2))
+        self.assertEqual(sorted(map(len, self.grouped())), [2, 3])
+        self.assertEqual(Person.objects.count(), 2)
+        self.assertEqual(UnknownFace.objects.filter(person=None).count(), 1)
+        both = self.faces_of(first[0]) + self.faces_of(later[0])
+        self.assertEqual(UnknownFace.objects.filter(pk__in=both).exclude(person=None).count(), 4)
+
+    def test_the_same_photos_fall_into_the_same_groups_in_whatever_order_they_are_placed(
+        self,
+    ) -> None:
+        photos = [
+            faces.photo(self.album, encoding(n % 5, n), encoding(5 + n % 3, n)) for n in range(30)
+        ]
+        orders = []
+        for seed in range(3):
+            groups.forget()
+            random.Random(seed).shuffle(photos)
+            for photo in photos:
+                matching.photo_recorded(photo)
+                if photo.pk % (seed + 2) == 0:
+                    self.place()
+            self.place()
+            orders.append(self.grouped())
+        self.assertEqual(sorted(map(len, orders[0])), [6] * 5 + [10] * 3)
+        self.assertEqual(orders, orders[:1] * 3)
+
+    def test_faces_that_match_a_member_or_are_too_poor_come_into_no_group(self) -> None:
+        faces.reference(self.alice, encoding(1, 99))
+        self.show((1, 2), (1, 2))
+        poor = faces.photo(self.album, encoding(2, 50))
+        PhotoFace.objects.filter(photo=poor).update(quality={"too_poor": "small"})
+        self.place()
+        self.assertEqual([len(each) for each in self.grouped()], [2])
+        self.assertEqual(UnknownFace.objects.count(), 2)
+
+    def test_faces_leave_their_group_when_a_members_reference_comes(self) -> None:
+        self.show((1, 2), (1, 2), (1,))
+        groups.name(Person.objects.get(pk=self.person_of(1)), "Somebody")
+        faces.reference(self.alice, encoding(1, 99))
+        self.place()
+        self.assertEqual([len(each) for each in self.grouped()], [2])
+        self.assertEqual(matches.photos_of(self.alice).count(), 3)
+
+    def test_a_face_of_which_a_member_says_not_me_is_unknown_again(self) -> None:
+        faces.reference(self.alice, encoding(1, 99))
+        first, second = self.show((1,), (1,))
+        for photo in (first, second):
+            matches.say_not_me(self.alice, photo)
+        self.place()
+        self.assertEqual(self.grouped(), {frozenset(self.faces_of(first, second))})
+        matches.undo_not_me(self.alice, first)
+        self.assertEqual(self.grouped(), {frozenset(self.faces_of(second))})
+
+    def test_where_it_is_switched_off_nothing_of_unknown_people_is_kept(self) -> None:
+        with override_settings(FACES_GROUP_UNKNOWN=False):
+            self.show((1,), (1,))
+            people.sweep()
+            self.assertEqual((UnknownFace.objects.count(), Person.objects.count()), (0, 0))
+            with self.assertRaises(CommandError):
+                call_command("cluster_people")
+
+    def test_a_worker_that_died_while_it_placed_is_replaced(self) -> None:
+        faces.photo(self.album, encoding(1, 1))
+        faces.match_all()
+        people.ask()
+        long_ago = timezone.now().replace(year=2020)
+        Grouping.objects.update(status=Status.PROCESSING, attempts=1, claimed_until=long_ago)
+        people.sweep()
+        people.run(str(GROUPING_ID))
+        self.assertEqual((people.waiting().count(), UnknownFace.objects.count()), (0, 1))
+        self.assertEqual(Grouping.objects.get().status, Status.DONE)
+
+    def test_what_came_while_others_were_placed_is_asked_for_by_the_sweep(self) -> None:
+        self.show((1,))
+        face = PhotoFace.objects.get()
+        UnknownFace.objects.filter(face=face).update(placed=False)
+        people.sweep()
+        self.assertEqual(Grouping.objects.get().status, Status.QUEUED)
+
+    def test_a_group_that_nobody_named_goes_with_its_last_photo(self) -> None:
+        photos = self.show((1,), (1,))
+        for photo in photos:
+            photo.delete()
+        self.show((2,))
+        self.assertEqual(Person.objects.count(), 0)
+
+    def person_of(self, who: int) -> int:
+        """The group of a person's first face."""
+        for face in PhotoFace.objects.with_encodings().order_by("pk"):
+            if abs(face.encoding - faces.centre(who)).sum() < 3:
+                return UnknownFace.objects.get(face=face).person_id or 0
+        raise LookupError
+
+
+class DecisionTests(PeopleTestCase):
+    """Each also after new photos, and after all was grouped anew."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.photos = self.show((1, 2), (1, 2), (1, 2))
+        self.one, self.other = Person.objects.order_by("pk")
+
+    def go_on(self) -> None:
+        self.show((1, 2), (1,))
+        recluster(dry_run=False)
+
+    def test_a_named_and_a_hidden_group_stay_and_grow(self) -> None:
+        groups.name(self.one, " Uncle Bob ")
+        groups.hide(self.other)
+        self.go_on()
+        self.assertEqual(
+            [(each.name, each.faces.count()) for each in groups.shown()], [("Uncle Bob", 5)]
+        )
+        self.other.refresh_from_db()
+        self.assertEqual((self.other.hidden, self.other.faces.count()), (True, 4))
+
+    def test_merged_groups_stay_one(self) -> None:
+        groups.merge(self.one, self.other)
+        self.go_on()
+        self.assertEqual([len(each) for each in self.grouped()], [9])
+        self.assertEqual(list(Person.objects.all()), [self.one])
+
+    def test_a_split_group_stays_two_and_new_faces_come_into_one_of_them(self) -> None:
+        held = sorted(self.one.faces.values_list("pk", flat=True))
+        new = groups.split(self.one, held[:1])
+        self.go_on()
+        self.assertEqual(UnknownFace.objects.get(pk=held[0]).person, new)
+        self.assertEqual(
+            set(UnknownFace.objects.filter(pk__in=held[1:]).values_list("person_id", flat=True)),
+            {self.one.pk},
+        )
+        self.assertEqual(self.one.faces.count() + new.faces.count(), 5)
+
+    def test_a_split_of_nothing_all_or_others_is_refused(self) -> None:
+        held = set(self.one.faces.values_list("pk", flat=True))
+        others = set(self.other.faces.values_list("pk", flat=True))
+        for wrong in (set(), held, others, {min(held), min(others)}):
+            with self.subTest(wrong), self.assertRaises(groups.Refused):
+                groups.split(self.one, wrong)
+
+    def test_a_face_that_was_taken_out_does_not_come_back(self) -> None:
+        face = self.one.faces.order_by("pk").values_list("pk", flat=True)[0]
+        self.assertTrue(groups.take_out(self.one, face))
+        self.assertFalse(groups.take_out(self.one, face))
+        self.place()
+        self.assertIsNone(UnknownFace.objects.get(pk=face).person)
+        self.go_on()
+        self.assertNotEqual(UnknownFace.objects.get(pk=face).person, self.one)
+        self.assertEqual(self.one.faces.count(), 4)
+
+    def test_a_group_counts_as_a_members_when_both_said_so_and_new_photos_come_to_it(self) -> None:
+        groups.claim(self.one, self.alice)
+        self.assertEqual(matches.photos_of(self.alice).count(), 0)
+        self.assertTrue(groups.confirm(self.one))
+        self.assertEqual(matches.photos_of(self.alice).count(), 3)
+        self.go_on()
+        self.assertEqual(matches.photos_of(self.alice).count(), 5)
+        (found,) = matches.members_on(self.photos[0])
+        self.assertEqual((found.member_id, found.how), (self.alice.pk, "grouped"))
+        matches.say_not_me(self.alice, self.photos[0])
+        self.assertEqual(matches.photos_of(self.alice).count(), 4)
+        groups.disclaim(self.one)
+        self.assertEqual(matches.photos_of(self.alice).count(), 0)
+
+    def test_an_offer_counts_when_the_member_agrees_and_nobody_else_can(self) -> None:
+        groups.offer(self.one, self.alice)
+        self.assertFalse(groups.agree(self.one, self.bob))
+        self.assertFalse(groups.confirm(self.one))
+        self.assertEqual(matches.photos_of(self.alice).count(), 0)
+        self.assertTrue(groups.agree(self.one, self.alice))
+        self.assertEqual(matches.photos_of(self.alice).count(), 3)
+        with self.assertRaises(groups.Refused):
+            groups.claim(self.one, self.bob)
+        matching.erase_member(self.alice)
+        self.one.refresh_from_db()
+        self.assertEqual((self.one.member, self.one.is_claimed), (None, False))
+
+    def test_a_members_group_is_merged_into_no_other(self) -> None:
+        groups.claim(self.other, self.alice)
+        with self.assertRaises(groups.Refused):
+            groups.merge(self.one, self.other)
+        groups.merge(self.other, self.one)
+        self.assertEqual([len(each) for each in self.grouped()], [6])
+
+
+class ReclusteringTests(PeopleTestCase):
+    def test_a_dry_run_tells_and_changes_nothing(self) -> None:
+        self.show((1,), (1,), (2,), (2,))
+        moved = UnknownFace.objects.exclude(person=None).order_by("pk")[0]
+        UnknownFace.objects.filter(pk=moved.pk).update(person=None)
+        before, output = self.grouped(), StringIO()
+        call_command("cluster_people", "--dry-run", stdout=output, stderr=StringIO())
+        self.assertIn("4 faces, 2 groups before and 2 after: would move 1 faces", output.getvalue())
+        self.assertEqual(self.grouped(), before)
+        call_command("cluster_people", stdout=output, stderr=StringIO())
+        self.assertEqual(sorted(map(len, self.grouped())), [2, 2])
+        self.assertIsNotNone(UnknownFace.objects.get(pk=moved.pk).person)
+
+    def test_groups_keep_their_rows_and_faces_without_a_match_come_back(self) -> None:
+        reference = faces.reference(self.alice, encoding(1, 99))
+        self.show((1, 2), (1, 2))
+        rows = set(Person.objects.values_list("pk", flat=True))
+        reference.delete()
+        recluster(dry_run=False)
+        self.assertEqual(sorted(map(len, self.grouped())), [2, 2])
+        self.assertLess(rows, set(Person.objects.values_list("pk", flat=True)))
+
+    def test_it_waits_for_nobody_who_places_faces_just_now(self) -> None:
+        people.ask()
+        Grouping.objects.update(due_at=timezone.now())
+        assert Grouping.claim(GROUPING_ID)
+        with self.assertRaises(Busy):
+            recluster(dry_run=False)
+
+    def test_all_is_forgotten_by_the_command(self) -> None:
+        self.show((1,), (1,))
+        call_command("cluster_people", "--forget", stdout=StringIO())
+        self.assertEqual((UnknownFace.objects.count(), Person.objects.count()), (0, 0))
