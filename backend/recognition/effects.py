@@ -231,5 +231,5 @@ def _blank(operation: Operation, face_ids: set[int] | None) -> None:
         for name in ("deleted", "not_found", "error"):
             for entry in (each.result or {}).get(name, []):
                 if "face_url" in entry and (face_ids is None or entry["face_id"] in face_ids):
-                    entry.update(face_url="", external_id=None)
+                    entry.update(face_url="", external_id=None, reason=None)
         each.save(update_fields=["result"])

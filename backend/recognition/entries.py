@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from backend.recognition.models import Face
-from backend.recognition.structures import ChangesShape, FaceShape
+from backend.recognition.structures import LISTS, ChangesShape, FaceShape
 
 Entry = dict[str, Any]
 
@@ -53,9 +53,9 @@ def structure(face: Face, *, user_id: int, contact_id: int) -> FaceShape:
     )
 
 
-def changes(result: Mapping[str, list[Entry]], *, user_id: int) -> ChangesShape:
+def changes(result: Mapping[str, Any], *, user_id: int) -> ChangesShape:
     """The answer to a change, as it is told."""
-    ids = [entry["id"] for entries in result.values() for entry in entries if "id" in entry]
+    ids = [entry["id"] for name in LISTS for entry in result.get(name, []) if "id" in entry]
     rows = Face.objects.in_bulk(ids)
 
     def told(name: str) -> list[FaceShape]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable
 from typing import Any, Final
 
 from django.utils import timezone
@@ -110,15 +109,23 @@ def settle(user: User, *, timeout_s: float | None) -> int:
     return turns.pending(user.pk, up_to=number)
 
 
-def faces(user: User, *, contact_id: int | None = None) -> list[FaceShape]:
+def faces(
+    user: User, *, contact_id: int | None = None, after: int = 0, at_most: int | None = None
+) -> list[FaceShape]:
     """The faces of a user, or of one contact, in the order in which they came."""
-    rows: Iterable[Face] = user.faces.select_related("contact").order_by("id")
+    rows = user.faces.filter(pk__gt=after).select_related("contact").order_by("id")
     if contact_id is not None:
-        rows = user.faces.filter(contact__contact_id=contact_id).select_related("contact")
-    return [
-        entries.structure(face, user_id=user.user_id, contact_id=face.contact.contact_id)
-        for face in rows
-    ]
+        rows = rows.filter(contact__contact_id=contact_id)
+    return [_shape(face, user) for face in rows[:at_most]]
+
+
+def face(contact: Contact, face_id: int) -> FaceShape | None:
+    found = contact.faces.select_related("contact").filter(face_id=face_id).first()
+    return None if found is None else _shape(found, contact.user)
+
+
+def _shape(face: Face, user: User) -> FaceShape:
+    return entries.structure(face, user_id=user.user_id, contact_id=face.contact.contact_id)
 
 
 def find_contact(user: User, contact_id: int) -> Contact | None:

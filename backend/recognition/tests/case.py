@@ -41,15 +41,12 @@ class Images:
 
     def __init__(self) -> None:
         self.images: dict[str, bytes] = {}
-        self.asked: list[str] = []
-        self.gate = threading.Event()
-        self.gate.set()
+        self.barrier = threading.Barrier(1)
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                outer.asked.append(self.path)
-                outer.gate.wait(30)
+                outer.barrier.wait(30)
                 image = outer.images.get(self.path)
                 self.send_response(404 if image is None else 200)
                 self.send_header("Content-Type", "application/octet-stream")
@@ -68,10 +65,13 @@ class Images:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.gate.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+    def wait_for(self, count: int) -> None:
+        """Answer nobody until so many ask at the same time."""
+        self.barrier = threading.Barrier(count)
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self._server.server_port}{path}"

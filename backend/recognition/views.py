@@ -1,0 +1,257 @@
+"""Galleries over HTTP: users, their contacts, the contacts' faces; whose face is this?
+
+Every change answers what the function of its name returns, at once when it can be had at once, else
+202 with the address of the call. Users belong to the calling client.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Count
+from django.http import Http404, HttpResponse, JsonResponse
+from rest_framework.exceptions import APIException
+from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from backend.clients import caller, rates
+from backend.clients.models import Scope
+from backend.clients.services import audit
+from backend.common import patience
+from backend.common.errors import Unavailable
+from backend.recognition import calls, events, serializers, services
+from backend.recognition.acceptance import Call
+from backend.recognition.models import Contact, Kind, Operation, User
+from backend.recognition.services import CallFailed
+from backend.recognition.structures import Malformed
+
+_NOT_KEPT = {"Cache-Control": "no-store"}
+_METHODS = ("get", "post", "patch", "delete")
+_DELETIONS = (Kind.DELETE, Kind.DELETE_CONTACT, Kind.DELETE_USER)
+
+
+class _CameToNothing(APIException):
+    status_code = 422
+
+
+class _ImagesRate(rates.UploadRate):
+    """A batch costs as much as its images one by one."""
+
+    def cost(self, request: Request) -> int:
+        return serializers.images_count(request) if request.method == "POST" else 1
+
+
+class _View(APIView):
+    scopes: ClassVar[dict[str, str]] = dict.fromkeys(_METHODS, Scope.RECOGNISE)
+
+    def user(self, user_id: str) -> User:
+        """The caller's user; another's is answered as one that does not exist."""
+        owner_id = caller.of(self.request).client_id
+        user = services.find_user(owner_id, serializers.number(user_id))
+        if user is None:
+            raise Http404
+        self.pending = _settled(user)
+        user.refresh_from_db()
+        if not user.exists:
+            raise Http404
+        return user
+
+    def headers_of_reading(self) -> dict[str, str]:
+        """Whoever reads is told if calls that were accepted before have not taken effect yet."""
+        return {**_NOT_KEPT, **({"Pending-Calls": str(self.pending)} if self.pending else {})}
+
+
+class UsersView(_View):
+    def get(self, request: Request) -> Response:
+        mine = User.objects.filter(owner_id=caller.of(request).client_id, exists=True)
+        numbers = list(mine.order_by("user_id").values_list("user_id", flat=True))
+        return Response([{"user_id": number} for number in numbers], headers=_NOT_KEPT)
+
+
+class UserView(_View):
+    def get(self, request: Request, user_id: str) -> Response:
+        user = self.user(user_id)
+        return Response(serializers.as_user(user), headers=self.headers_of_reading())
+
+    def delete(self, request: Request, user_id: str) -> HttpResponse:
+        return _carried_out(request, lambda: calls.delete_user(serializers.number(user_id)))
+
+
+class UserFacesView(_View):
+    def get(self, request: Request, user_id: str) -> Response:
+        return _faces(self, self.user(user_id), None)
+
+
+class ContactsView(_View):
+    def get(self, request: Request, user_id: str) -> Response:
+        contacts = self.user(user_id).contacts.annotate(count=Count("faces")).order_by("contact_id")
+        found = [serializers.as_contact(each, faces_count=each.count) for each in contacts]
+        return Response(found, headers=self.headers_of_reading())
+
+
+class ContactView(_View):
+    def get(self, request: Request, user_id: str, contact_id: str) -> Response:
+        contact = _contact(self.user(user_id), contact_id)
+        body = serializers.as_contact(contact, faces_count=contact.faces.count())
+        return Response(body, headers=self.headers_of_reading())
+
+    def patch(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
+        """Rename the contact."""
+        name, ids = serializers.field(request, "name"), _numbers(user_id, contact_id)
+        return _carried_out(request, lambda: calls.rename(*ids, name))
+
+    def delete(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
+        ids = _numbers(user_id, contact_id)
+        return _carried_out(request, lambda: calls.delete_contact(*ids))
+
+
+class FacesView(_View):
+    parser_classes = [JSONParser, MultiPartParser]
+    throttle_classes = [rates.RequestRate, _ImagesRate, rates.UploadBytesRate]
+
+    def get(self, request: Request, user_id: str, contact_id: str) -> Response:
+        user = self.user(user_id)
+        return _faces(self, user, _contact(user, contact_id).contact_id)
+
+    def post(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
+        ids, faces = _numbers(user_id, contact_id), serializers.faces(request)
+        return _carried_out(request, lambda: calls.add(*ids, faces))
+
+    def delete(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
+        ids, faces = _numbers(user_id, contact_id), serializers.faces(request)
+        return _carried_out(request, lambda: calls.delete(*ids, faces))
+
+
+class FaceView(_View):
+    def get(self, request: Request, user_id: str, contact_id: str, face_id: str) -> Response:
+        contact = _contact(self.user(user_id), contact_id)
+        found = services.face(contact, serializers.number(face_id))
+        if found is None:
+            raise Http404
+        return Response(found, headers=self.headers_of_reading())
+
+    def delete(self, request: Request, user_id: str, contact_id: str, face_id: str) -> HttpResponse:
+        ids, faces = _numbers(user_id, contact_id), [{"face_id": serializers.number(face_id)}]
+        return _carried_out(request, lambda: calls.delete(*ids, faces))
+
+
+class MoveView(_View):
+    def post(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
+        """Make faces of this contact another's, `to_contact_id`."""
+        ids, faces = _numbers(user_id, contact_id), serializers.faces(request)
+        to = serializers.field(request, "to_contact_id")
+        return _carried_out(request, lambda: calls.move(*ids, faces, to=to))
+
+
+class MergeView(_View):
+    def post(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
+        """Make all faces of `from_contact_id` this contact's."""
+        source = serializers.field(request, "from_contact_id")
+        ids = _numbers(user_id, contact_id)
+        return _carried_out(request, lambda: calls.merge(*ids, source))
+
+
+class RecogniseView(_View):
+    parser_classes = [JSONParser, MultiPartParser]
+    throttle_classes = [rates.RequestRate, rates.UploadRate, rates.UploadBytesRate]
+
+    def post(self, request: Request, user_id: str) -> HttpResponse:
+        image = serializers.image(request)
+        return _carried_out(request, lambda: calls.recognise(serializers.number(user_id), image))
+
+
+class OperationView(_View):
+    def get(self, request: Request, id: UUID) -> Response:
+        operation = services.find_operation(caller.of(request).client_id, id)
+        if operation is None:
+            raise Http404
+        return Response(serializers.as_operation(operation), headers=_NOT_KEPT)
+
+
+def _numbers(user_id: str, contact_id: str) -> tuple[int, int]:
+    return serializers.number(user_id), serializers.number(contact_id)
+
+
+def _contact(user: User, contact_id: str) -> Contact:
+    contact = services.find_contact(user, serializers.number(contact_id))
+    if contact is None:
+        raise Http404
+    return contact
+
+
+def _faces(view: _View, user: User, contact_id: int | None) -> Response:
+    """The array of the contract; a part of it only for who asks for pages."""
+    page = serializers.page(view.request)
+    headers = view.headers_of_reading()
+    if page is None:
+        return Response(services.faces(user, contact_id=contact_id), headers=headers)
+    after, limit = page
+    found = services.faces(user, contact_id=contact_id, after=after, at_most=limit)
+    if len(found) == limit:
+        path = f"{settings.SERVICE_URL}{view.request.path}?after={found[-1]['id']}&limit={limit}"
+        headers["Link"] = f'<{path}>; rel="next"'
+    return Response(found, headers=headers)
+
+
+def _settled(user: User) -> int:
+    """How many calls before have not taken effect, also after we waited for them."""
+    with patience.place() as may_wait:
+        timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
+        try:
+            return services.settle(user, timeout_s=timeout_s)
+        except CallFailed:  # erased meanwhile, and the user with it
+            return 0
+
+
+def _carried_out(request: Request, make: Any) -> HttpResponse:
+    """Accept the call and answer it, at once if its end can be had at once."""
+    try:
+        call: Call = make()
+    except Malformed as error:
+        raise serializers.refused(error) from error
+    who, timeout_s = caller.of(request), settings.FACES_ANSWER_TIMEOUT_S
+    with patience.place() as may_wait:
+        patience_s = timeout_s if may_wait else 0.0
+        operation = services.begin(call, owner_id=who.client_id, timeout_s=patience_s)
+        try:
+            services.wait(operation, timeout_s=patience_s)
+        except CallFailed as error:
+            raise Unavailable(str(error)) from error
+    if call.kind in _DELETIONS:
+        audit(who.name, f"recognition: {call.kind}", f"operation {operation.pk}")
+    if not operation.has_ended and services.follow(operation):
+        return _accepted(operation)
+    return _answer(operation)
+
+
+def _accepted(operation: Operation) -> Response:
+    address = events.url(operation)
+    headers = {**_NOT_KEPT, "Location": address, "Retry-After": "1"}
+    return Response(serializers.as_operation(operation), status=202, headers=headers)
+
+
+def _renamed(operation: Operation, headers: dict[str, str]) -> Response:
+    """The contact as it is now."""
+    contact = services.find_contact(operation.user, operation.contact_id or 0)
+    if contact is None or not (operation.result or {}).get("renamed"):
+        raise Http404
+    body = serializers.as_contact(contact, faces_count=contact.faces.count())
+    return Response(body, headers=headers)
+
+
+def _answer(operation: Operation) -> HttpResponse:
+    headers = {**_NOT_KEPT, "Operation-Id": str(operation.pk)}
+    try:
+        if operation.kind == Kind.RECOGNISE:
+            # Not REST framework's answer, which makes of None no body at all.
+            return JsonResponse(services.recognised(operation), safe=False, headers=headers)
+        body = services.changes(operation)
+        if operation.kind == Kind.RENAME:
+            return _renamed(operation, headers)
+        return Response(body, headers=headers)
+    except CallFailed as error:
+        raise _CameToNothing(str(error)) from error
