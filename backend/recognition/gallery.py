@@ -20,12 +20,14 @@ from typing import Any, Final
 import numpy
 from django.conf import settings
 from django.db import models
+from django.db.models import Exists, OuterRef
 from numpy.typing import ArrayLike, NDArray
 
 from backend.analysis import fields
 from backend.analysis.nearest import Matrix
+from backend.common.work import WorkError
 from backend.recognition import confidence
-from backend.recognition.models import Face, OtherEncoding, User
+from backend.recognition.models import Face, OtherEncoding, Reembedding, User
 
 MOST: Final = 3
 """Candidates of one answer, as the contract has it."""
@@ -36,6 +38,14 @@ Key = tuple[int, str]
 
 _MANY_NEW: Final = 500
 """Of more new faces the whole gallery is read: they would make too long a list for a statement."""
+
+
+class OnAnotherModel(WorkError):
+    """The gallery is not on the model that encoded the probe: they cannot be compared."""
+
+    def __init__(self) -> None:
+        text = "The gallery is being moved to another model. Please try again later."
+        super().__init__(text, permanent=True)
 
 
 @dataclass(frozen=True)
@@ -85,8 +95,8 @@ class Gallery:
 def best(user: User, encoding: ArrayLike, *, model: str, at_most: int = MOST) -> list[Candidate]:
     """The contacts of `user` that a probe may show, most confident first; none if it is unknown.
 
-    `model` made the probe's encoding. Not to be called in a transaction that has changed the
-    gallery: what is rolled back must not stay in memory.
+    `model` made the probe's encoding; raises `OnAnotherModel` if another made the gallery's. Not
+    to be called in a transaction that has changed the gallery: what is rolled back must not stay.
     """
     found = of(user, model=model).best(encoding, at_most=at_most)
     return [each for each in found if not confidence.is_unknown(each.confidence)]
@@ -228,13 +238,25 @@ def _rows(key: Key) -> list[tuple[models.QuerySet[Any, Any], str]]:
     ]
 
 
+def _refuse_another_model(key: Key) -> None:
+    """With the new faces alone the others would be unknown."""
+    user, model = key
+    others = OtherEncoding.objects.filter(face=OuterRef("pk"), model=model, is_matched=True)
+    behind = Face.objects.filter(~Exists(others), user=user, used=True).exclude(model=model)
+    switched = Reembedding.objects.filter(user=user, model=model, switched_at__isnull=False)
+    if behind.exists() and not switched.exists():
+        raise OnAnotherModel
+
+
 def _read(key: Key, version: int) -> Gallery:
+    _refuse_another_model(key)
     # Rows may be newer than the version, which was read before them; then they are read again.
     return Gallery.of(version, *_matrix(_rows(key)))
 
 
 def _updated(key: Key, version: int, old: Gallery) -> Gallery:
     """`old` with what has changed since: a face's encoding never does, its contact may."""
+    _refuse_another_model(key)
     rows = _rows(key)
     pairs = [pair for some, at in rows for pair in some.values_list(f"{at}pk", f"{at}contact_id")]
     now = numpy.array(sorted(pairs), "i8").reshape(-1, 2)

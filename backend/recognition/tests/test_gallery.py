@@ -60,12 +60,18 @@ class GalleryTests(TestCase):
             self.assertEqual(self.numbers(self.ann), [9, 3])
             gallery.forget()
 
-    def test_faces_that_are_not_used_or_of_another_model_are_not_compared(self) -> None:
+    def test_faces_that_are_not_used_are_not_compared(self) -> None:
         (row,) = add(self.user, 1, [self.ann])
-        add(self.user, 2, [self.ann], model="another model")
         Face.objects.filter(pk=row.pk).update(used=False)
         moved(self.user)
         self.assertEqual(self.best(self.ann), [])
+
+    def test_a_gallery_of_another_model_is_no_answer(self) -> None:
+        add(self.user, 1, [self.ann], model="another model")
+        for _ in range(2):
+            with self.assertRaises(gallery.OnAnotherModel):
+                self.best(self.ann)
+            add(self.user, 2, [self.ann])
 
     def test_another_users_faces_are_not_compared(self) -> None:
         add(galleries.user(2), 1, [self.ann])

@@ -1,0 +1,81 @@
+"""The encoding of an image that is only compared: nothing of it is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.files.base import File
+
+from backend.analysis import services as analysis
+from backend.analysis.services import AnalysisError
+from backend.common import patience
+from backend.common.errors import TooLarge, Unavailable
+from backend.common.uploads import sha256_of
+
+TOO_SLOW: Final = "The image is still being processed. Please send it again."
+
+
+@dataclass(frozen=True)
+class Probe:
+    """128 numbers, and the model that made them."""
+
+    encoding: list[float]
+    model: str
+
+
+def of_image(sent: bytes | File[Any]) -> Probe | None:
+    """Of the largest face; None if there is none in the image.
+
+    Raises `AnalysisError` for what is no image, `TooLarge`, or `Unavailable` if it takes too long.
+    """
+    file, sha256 = _named(sent)
+    if (file.size or 0) > settings.FACES_MAX_UPLOAD_BYTES:
+        raise TooLarge(f"At most {settings.FACES_MAX_UPLOAD_BYTES} bytes are accepted.")
+    file.seek(0)
+    analysis.check_image(file)  # type: ignore[arg-type]  # it reads and seeks, as files do
+    (id,) = analysis.request_many([(file, sha256)])
+    try:
+        return _found(id)
+    finally:
+        # Also what took too long: nobody asks for it again by this id.
+        analysis.withdraw(id)
+
+
+def of_numbers(encoding: list[float]) -> Probe:
+    """Of numbers that came out of this service: its model made them."""
+    return Probe(encoding, _model(analysis.maker()))
+
+
+def _named(sent: bytes | File[Any]) -> tuple[File[Any], str]:
+    if isinstance(sent, bytes):
+        return File(io.BytesIO(sent)), hashlib.sha256(sent).hexdigest()
+    return sent, sha256_of(sent)
+
+
+def _found(id: int) -> Probe | None:
+    began = time.monotonic()
+    with patience.place() as may_wait:
+        timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
+        result = analysis.wait(id, timeout_s=timeout_s)
+        if result is None:
+            raise Unavailable(TOO_SLOW)
+        # Not before the time has passed that the engine took for it: somebody who never sent these
+        # bytes must not be able to tell by the clock that somebody else did.
+        early_s = result.engine_s - (time.monotonic() - began)
+        time.sleep(max(0.0, min(early_s, timeout_s)))
+    faces = analysis.faces(id) if result.boxes else []
+    if result.boxes and not faces:
+        raise AnalysisError("The image was deleted in the meantime.", permanent=True)
+    if not faces:
+        return None
+    best = max(faces, key=lambda face: (face.quality["size_px"], face.quality["score"]))
+    return Probe(best.encoding, _model(result.made_by))
+
+
+def _model(made_by: str) -> str:
+    return made_by.split("/", 2)[2]
