@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import wraps
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
+from typing import IO, Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
 import boto3.session
 from boto3.s3.transfer import TransferConfig
@@ -122,10 +122,14 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
             parameters["SSEKMSKeyId"] = settings.FACES_S3_KMS_KEY_ID
         return parameters
 
-    @_translated
     def _open(self, name: str, mode: str = "rb") -> "File[Any]":
         if mode != "rb":
             raise ValueError("What is stored is read, or saved as a whole.")
+        return _StoredFile(self, name)
+
+    @_translated
+    def read(self, name: str) -> IO[bytes]:
+        """The whole file, read by now: who reads it further fails for its own reasons alone."""
         file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115  the caller's
         try:
             self._client.download_fileobj(**self._where(name), Fileobj=file, Config=_TRANSFER)
@@ -133,7 +137,7 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
             file.close()
             raise
         file.seek(0)
-        return File(file, name)
+        return file
 
     @_translated
     def _save(self, name: str, content: "File[Any]") -> str:
@@ -220,6 +224,21 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._shared, self._lock = {}, threading.Lock()
+
+
+class _StoredFile(File):  # type: ignore[type-arg]
+    """A file that was read from the bucket; closed, it can be opened again, as on disk."""
+
+    def __init__(self, storage: PrivateBucket, name: str) -> None:
+        super().__init__(storage.read(name), name)
+        self._storage = storage
+
+    def open(self, *args: Any, **kwargs: Any) -> Self:
+        if self.closed:
+            assert self.name is not None
+            self.file = self._storage.read(self.name)
+        self.seek(0)
+        return self
 
 
 def _config() -> Config:

@@ -1,5 +1,6 @@
 """Where media are kept: on disk, or in a bucket. What the rest may know of that."""
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -11,6 +12,10 @@ from django.core.files.storage import Storage, default_storage
 
 class StorageError(OSError):
     """What keeps the files cannot be reached, or does not let us; trying again may help."""
+
+    def __init__(self, message: str) -> None:
+        # With a number, as the disk's own: an error without one is a decoder's about what it read.
+        super().__init__(errno.EIO, message)
 
 
 class Bucket(Protocol):

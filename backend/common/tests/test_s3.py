@@ -61,6 +61,14 @@ class BucketTests(BucketCase):
             file.seek(-1, io.SEEK_END)
             self.assertEqual(file.read(), b"c")
 
+    def test_a_file_that_was_closed_is_opened_again_as_on_disk(self) -> None:
+        submission = Submission(image=self.save("a.jpg", b"abc"))
+        for _ in range(2):
+            with submission.image.open("rb") as file:
+                self.assertEqual(file.read(), b"abc")
+        self.assertEqual(submission.image.open().read(), b"abc")
+        self.assertEqual(submission.image.open().read(), b"abc")
+
     def test_a_name_is_never_used_twice(self) -> None:
         first, second = self.save("a.jpg", b"1"), self.save("a.jpg", b"2")
         self.assertNotEqual(first, second)
@@ -179,7 +187,7 @@ class MovingTests(BucketCase):
 
     def test_a_copy_that_differs_does_not_count(self) -> None:
         with (
-            mock.patch.object(PrivateBucket, "_open", lambda *_: ContentFile(b"broken")),
+            mock.patch.object(PrivateBucket, "read", lambda *_: io.BytesIO(b"broken")),
             self.assertRaises(OSError),
         ):
             moving_media.move("originals/1.jpg", self.disk, self.storage, delete=True)
