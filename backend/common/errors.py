@@ -56,14 +56,14 @@ def _disk_is_full(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def read_only(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+def read_only(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """For views outside REST framework: other methods than GET and HEAD get 405, as JSON."""
 
     @csrf_exempt  # else a POST would be told of a missing token, and that in HTML
     @wraps(view)
-    def answer(request: HttpRequest) -> HttpResponse:
+    def answer(request: HttpRequest, **named: str) -> HttpResponse:
         if request.method in ("GET", "HEAD"):
-            return view(request)
+            return view(request, **named)
         detail = f'Method "{request.method}" not allowed.'
         return JsonResponse({"detail": detail}, status=405, headers={"Allow": "GET, HEAD"})
 

@@ -11,9 +11,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from backend.common.work import Status
-from backend.photos.models import Extraction, Photo, Reference
+from backend.photos.models import Extraction, Photo, Reference, Source
 
-S = TypeVar("S", Photo, Reference)
+S = TypeVar("S", bound=Source)
 
 _AT_A_TIME: Final = 200
 

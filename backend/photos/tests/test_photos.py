@@ -1,34 +1,231 @@
 """Albums and photos: taken in, prepared, shown, liked, erased."""
 
 import io
-import zipfile
 from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.test import TestCase
-from PIL import ExifTags, Image
+from django.test import TestCase, override_settings
+from PIL import Image
 
-from backend.analysis.models import Analysis
+from backend.analysis import services as analysis
+from backend.common import stored_files
 from backend.common.work import Status
-from backend.photos import services, tasks
-from backend.photos.models import WIDTHS_PX, Album, Extraction, Photo, PhotoFace
+from backend.photos import albums, pictures, services, sources, tasks
+from backend.photos.models import WIDTHS_PX, Album, Extraction, Like, Photo, PhotoFace
 from backend.photos.tests import cast
-from tests import pictures, samples
+from tests import pictures as drawn
+from tests import samples
+
+without_faces = override_settings(FACES_PHOTOS_EXTRACTION="off")
 
 
-class AlbumTests(TestCase):
+def stored(name: str | None) -> Image.Image:
+    with default_storage.open(name or "") as file:
+        return Image.open(io.BytesIO(file.read()))
+
+
+class TakingInTests(TestCase):
     def setUp(self) -> None:
         self.album = cast.album()
 
     def test_a_photo_is_taken_in_prepared_and_shown_with_its_faces(self) -> None:
         photo = cast.photo(self.album, samples.face())
         self.assertEqual((photo.extraction, photo.width), (Extraction.PROCESSING, 0))
-        self.assertFalse(Photo.objects.visible().exists())
-        tasks.process_photo(str(photo.pk))
-        photo.refresh_from_db()
+        cast.processed(photo)
         self.assertEqual((photo.extraction, photo.faces_count), (Extraction.DONE, 1))
         self.assertEqual(list(Photo.objects.visible()), [photo])
         face = PhotoFace.objects.with_encodings().get(photo=photo)
         self.assertEqual(face.encoding.shape, (128,))
-        self.assertLess(face.left or 0, face.right or 0)
+        self.assertTrue(0 <= (face.left or 0) < (face.right or 0) <= photo.width)
+        self.assertIn("too_poor", face.quality or {})
+
+    def test_the_analysis_goes_and_only_the_photos_copy_of_its_faces_stays(self) -> None:
+        photo = cast.processed(cast.photo(self.album, samples.face()))
+        self.assertIsNone(analysis.known(photo.sha256))
+
+    @without_faces
+    def test_an_album_is_hidden_until_all_its_photos_have_their_pictures(self) -> None:
+        first, second = (cast.photo(self.album, cast.jpeg(text)) for text in "ab")
+        cast.processed(first)
+        self.assertFalse(Album.objects.visible().exists())
+        self.assertFalse(Photo.objects.visible().exists())
+        cast.processed(second)
+        self.assertEqual(list(Album.objects.visible()), [self.album])
+        self.assertEqual(set(Photo.objects.visible()), {first, second})
+
+    @without_faces
+    def test_a_photo_that_fails_does_not_hide_the_others_for_ever(self) -> None:
+        broken, good = (cast.photo(self.album, cast.jpeg(text)) for text in "ab")
+        default_storage.delete(broken.original.name or "")
+        cast.processed(broken)
+        cast.processed(good)
+        self.assertEqual((broken.extraction, broken.status), (Extraction.FAILED, Status.FAILED))
+        self.assertEqual(broken.why, "The uploaded file is gone.")
+        self.assertEqual(list(Photo.objects.visible()), [good])
+
+    @without_faces
+    def test_the_sweep_shows_an_album_whose_worker_died_before_it_could(self) -> None:
+        with patch.object(albums, "complete_of"):
+            cast.processed(cast.photo(self.album, cast.jpeg("a")))
+        self.assertFalse(Album.objects.visible().exists())
+        albums.complete_all()
+        self.assertTrue(Album.objects.visible().exists())
+
+    def test_of_many_files_those_that_are_no_new_photos_are_told_with_the_reason(self) -> None:
+        files = {
+            "a.jpg": cast.jpeg("a"),
+            "again.jpg": cast.jpeg("a"),
+            "text.jpg": b"no picture",
+            "notes.txt": b"no picture",
+            "bomb.png": drawn.bomb(),
+        }
+        uploads = [ContentFile(content, name) for name, content in files.items()]
+        report = services.add_photos(self.album, uploads)
+        self.assertEqual([photo.name for photo in report.added], ["a.jpg"])
+        reasons = dict(report.skipped)
+        self.assertEqual(reasons["again.jpg"], albums.DUPLICATE)
+        self.assertEqual(reasons["text.jpg"], sources.NOT_AN_IMAGE)
+        self.assertEqual(reasons["notes.txt"], sources.WRONG_EXTENSION)
+        self.assertIn("pixels", reasons["bomb.png"])
+
+    def test_the_same_bytes_may_be_in_two_albums(self) -> None:
+        for album in (self.album, cast.album("Winter")):
+            cast.photo(album, cast.jpeg("a"))
+        self.assertEqual(Photo.objects.count(), 2)
+
+    def test_two_at_once_with_the_same_bytes_make_one_photo_and_leave_no_file(self) -> None:
+        content = ContentFile(cast.jpeg("a"), "a.jpg")
+        late = albums.stored(self.album, content, name="a.jpg")
+        cast.photo(self.album, cast.jpeg("a"))
+        with self.assertRaisesMessage(services.Refused, albums.DUPLICATE):
+            albums.insert(late)
+        sources.discard(late)
+        self.assertFalse(default_storage.exists(late.original.name or ""))
+
+    def test_nothing_is_taken_into_an_album_that_was_deleted_meanwhile(self) -> None:
+        photo = albums.stored(self.album, ContentFile(cast.jpeg("a")), name="a.jpg")
+        services.erase_album(self.album)
+        with self.assertRaisesMessage(services.Refused, albums.NO_ALBUM):
+            albums.insert(photo)
+
+    def test_albums_come_newest_first(self) -> None:
+        older = cast.album("Spring", day=date(2026, 3, 1))
+        newer = cast.album("Autumn", day=date(2026, 10, 1))
+        self.assertEqual(list(Album.objects.all()), [newer, self.album, older])
+
+
+@without_faces
+class PictureTests(TestCase):
+    def setUp(self) -> None:
+        self.album = cast.album()
+
+    def test_what_members_get_is_upright_and_tells_nothing_of_where_it_was_taken(self) -> None:
+        original = cast.located()
+        self.assertIn(b"Exif", original)
+        photo = cast.processed(cast.photo(self.album, original))
+        names = [photo.file.name, *map(photo.thumbnail_name, WIDTHS_PX)]
+        for name in names:
+            with self.subTest(name), default_storage.open(name) as file:
+                content = file.read()
+                self.assertNotIn(b"Exif", content)
+                picture = Image.open(io.BytesIO(content))
+                self.assertEqual((picture.format, dict(picture.getexif())), ("JPEG", {}))
+                self.assertEqual(picture.size, (60, 40))
+        self.assertEqual((photo.width, photo.height), (60, 40))
+        self.assertEqual(photo.taken_at, datetime(2026, 7, 1, 12, 30, tzinfo=UTC))
+
+    def test_the_original_with_its_metadata_is_not_kept(self) -> None:
+        photo = cast.photo(self.album, cast.located())
+        original = photo.original.name or ""
+        self.assertTrue(default_storage.exists(original))
+        cast.processed(photo)
+        self.assertEqual(photo.original.name, "")
+        self.assertFalse(default_storage.exists(original))
+
+    def test_heic_goes_in_and_jpeg_comes_out(self) -> None:
+        image = drawn.encoded(drawn.faceless(96, 64), "HEIC")
+        photo = cast.processed(cast.photo(self.album, image, "IMG_0001.HEIC"))
+        picture = stored(photo.file.name)
+        self.assertEqual((picture.format, picture.size), ("JPEG", (96, 64)))
+
+    def test_thumbnails_are_as_wide_as_pages_need_them_and_no_wider_than_the_photo(self) -> None:
+        image = drawn.encoded(drawn.faceless(1000, 700))
+        photo = cast.processed(cast.photo(self.album, image))
+        sizes = {width: stored(photo.thumbnail_name(width)).size for width in WIDTHS_PX}
+        self.assertEqual(sizes, {300: (300, 210), 600: (600, 420), 1200: (1000, 700)})
+
+    def test_a_picture_too_long_for_a_jpeg_fails_with_a_sentence(self) -> None:
+        image = drawn.encoded(Image.new("RGB", (66_000, 2)), "PNG")
+        photo = cast.processed(cast.photo(self.album, image, "long.png"))
+        self.assertEqual(photo.extraction, Extraction.FAILED)
+        self.assertIn("too long", photo.why)
+
+    def test_a_broken_or_odd_time_is_no_time(self) -> None:
+        odd = (b"", b"\xff\xd8\xff\xe1\x00\x10Exif\0\0garbage", cast.jpeg("a"))
+        for content in odd:
+            with self.subTest(content[:12]):
+                self.assertIsNone(pictures.taken_at(io.BytesIO(content)))
+
+
+@without_faces
+class ErasingTests(TestCase):
+    def setUp(self) -> None:
+        self.album = cast.album()
+        self.photo = cast.photo(self.album, cast.jpeg("a"))
+
+    def mine(self) -> list[str]:
+        """The files of the photo, wherever they are."""
+        folders = Path(default_storage.path("")).rglob(f"*{self.photo.key}*")
+        return [path.name for path in folders]
+
+    def test_a_photo_goes_with_all_its_files(self) -> None:
+        cast.processed(self.photo)
+        self.assertEqual(len(self.mine()), 1 + len(WIDTHS_PX))
+        services.erase_photo(self.photo)
+        self.assertEqual((self.mine(), Photo.objects.count()), ([], 0))
+
+    def test_a_photo_goes_out_of_a_workers_hands_and_leaves_nothing(self) -> None:
+        for step in ("make", "taken_at"):
+            with self.subTest(step):
+                self.photo = cast.photo(self.album, cast.jpeg(step))
+                real = getattr(pictures, step)
+
+                def erased(*args: Any, real: Any = real, **named: Any) -> Any:
+                    services.erase_photo(self.photo)
+                    return real(*args, **named)
+
+                with patch.object(pictures, step, erased):
+                    tasks.process_photo(str(self.photo.pk))
+                self.assertEqual(self.mine(), [])
+                self.assertFalse(Photo.objects.filter(pk=self.photo.pk).exists())
+
+    def test_an_album_goes_with_its_photos_likes_and_archives(self) -> None:
+        cast.processed(self.photo)
+        services.like(self.photo, cast.user())
+        upload = cast.archive(self.album, cast.zipped({"b.jpg": cast.jpeg("b")}))
+        services.erase_album(self.album)
+        self.assertEqual((self.mine(), Photo.objects.count(), Like.objects.count()), ([], 0, 0))
+        self.assertFalse(default_storage.exists(upload.file.name or ""))
+
+    def test_files_that_a_crash_left_are_found_a_day_later_and_no_others(self) -> None:
+        cast.processed(self.photo)
+        left = default_storage.save("photos/aa/bb/left.jpg", ContentFile(b"x"))
+        self.addCleanup(default_storage.delete, left)
+        self.assertNotIn(left, list(sources.stray_files()))
+        with patch.object(stored_files, "_SETTLED", -stored_files._SETTLED):
+            stray = list(sources.stray_files())
+        self.assertIn(left, stray)
+        self.assertFalse([name for name in stray if str(self.photo.key) in name])
+
+    def test_a_like_counts_once_however_often_and_goes_as_often(self) -> None:
+        for _ in range(2):
+            services.like(self.photo, cast.user())
+            services.like(self.photo, cast.user("bob"))
+        self.assertEqual(self.photo.likes.count(), 2)
+        for _ in range(2):
+            services.unlike(self.photo, cast.user())
+        self.assertEqual(self.photo.likes.count(), 1)

@@ -1,0 +1,291 @@
+"""A whole album in one file: what is taken out of it, what is skipped, and what is no archive."""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import stat
+import tarfile
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from django.core.files.storage import default_storage
+from django.test import SimpleTestCase, TestCase, override_settings
+from django.utils import timezone
+
+from backend.common.work import Status, WorkError
+from backend.photos import album_uploads, albums, archives, services, sources, tasks
+from backend.photos.archives import ArchiveError, EntryError
+from backend.photos.models import Album, ArchiveUpload, Photo
+from backend.photos.tests import cast
+from tests import bad_files, pictures
+
+_COMPRESSED = ("w", "w:gz", "w:bz2", "w:xz")
+
+
+def taken_out(content: bytes, *, max_bytes: int = 1 << 20) -> dict[str, bytes | str]:
+    """Of each file its bytes, or why not."""
+    found: dict[str, bytes | str] = {}
+    for entry in archives.entries(io.BytesIO(content), size_bytes=len(content)):
+        unpacked = io.BytesIO()
+        try:
+            if not entry.refusal:
+                entry.unpack(unpacked, max_bytes=max_bytes)
+            found[entry.name] = entry.refusal or unpacked.getvalue()
+        except EntryError as error:
+            found[entry.name] = str(error)
+    return found
+
+
+class ReadingTests(SimpleTestCase):
+    FILES = {"a.jpg": b"a" * 3000, "folder/b.jpg": os.urandom(512)}
+
+    def test_zip_and_tar_in_each_compression_give_the_same_files(self) -> None:
+        self.assertEqual(taken_out(cast.zipped(self.FILES)), self.FILES)
+        for mode in _COMPRESSED:
+            with self.subTest(mode):
+                self.assertEqual(taken_out(cast.tarred(self.FILES, mode)), self.FILES)
+
+    def test_compressed_streams_one_after_the_other_are_one(self) -> None:
+        """As pigz, pbzip2 and xz with threads write them."""
+        whole = cast.tarred(self.FILES)
+        parts = whole[:700], whole[700:]
+        for compress in (gzip.compress, bz2.compress, lzma.compress):
+            with self.subTest(compress.__module__):
+                self.assertEqual(taken_out(b"".join(map(compress, parts))), self.FILES)
+
+    def test_names_that_lead_out_and_hidden_files_are_not_taken_out(self) -> None:
+        unsafe = [
+            "../a.jpg",
+            "x/../../a.jpg",
+            "/etc/a.jpg",
+            "C:\\a.jpg",
+            "\\\\host\\a.jpg",
+            "..\\a.jpg",
+        ]
+        hidden = ["__MACOSX/._a.jpg", ".a.jpg", "x/.hidden/a.jpg"]
+        nested = ["a.zip", "b.tar.gz", "c.7z"]
+        files = dict.fromkeys([*unsafe, *hidden, *nested, "good.jpg"], b"x")
+        for content in (cast.zipped(files), cast.tarred(files)):
+            found = taken_out(content)
+            for names, reason in (
+                (unsafe, archives._UNSAFE_NAME),
+                (hidden, archives._HIDDEN),
+                (nested, archives._NESTED),
+            ):
+                self.assertEqual({found[name] for name in names}, {reason})
+            self.assertEqual(found["good.jpg"], b"x")
+
+    def test_links_and_devices_are_no_files(self) -> None:
+        written = io.BytesIO()
+        kinds = (
+            tarfile.SYMTYPE,
+            tarfile.LNKTYPE,
+            tarfile.CHRTYPE,
+            tarfile.BLKTYPE,
+            tarfile.FIFOTYPE,
+        )
+        with tarfile.open(fileobj=written, mode="w") as file:
+            for number, kind in enumerate(kinds):
+                entry = tarfile.TarInfo(f"{number}.jpg")
+                entry.type, entry.linkname = kind, "/etc/passwd"
+                file.addfile(entry)
+        self.assertEqual(set(taken_out(written.getvalue()).values()), {archives._NOT_A_FILE})
+        info = zipfile.ZipInfo("link.jpg")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        written = io.BytesIO()
+        with zipfile.ZipFile(written, "w") as zip:
+            zip.writestr(info, "/etc/passwd")
+        self.assertEqual(taken_out(written.getvalue()), {"link.jpg": archives._NOT_A_FILE})
+
+    def test_a_file_is_unpacked_as_far_as_its_bound(self) -> None:
+        files = {"big.jpg": bytes(2 << 20), "small.jpg": b"x"}
+        for content in (cast.zipped(files), cast.tarred(files, "w:gz")):
+            found = taken_out(content)
+            self.assertEqual(found["big.jpg"], f"It has more than {1 << 20} bytes.")
+            self.assertEqual(found["small.jpg"], b"x")
+
+    def test_a_bomb_goes_off_at_a_hundred_times_its_size(self) -> None:
+        files = {f"{number}.jpg": bytes(8 << 20) for number in range(4)}
+        for content in (cast.zipped(files), cast.tarred(files, "w:xz")):
+            with (
+                patch.object(archives, "_SLACK_BYTES", 1 << 20),
+                self.assertRaisesMessage(ArchiveError, archives.BOMB),
+            ):
+                taken_out(content, max_bytes=100 << 20)
+
+    def test_headers_that_are_longer_than_any_name_are_not_read(self) -> None:
+        written = io.BytesIO()
+        with tarfile.open(fileobj=written, mode="w:gz", format=tarfile.PAX_FORMAT) as file:
+            entry = tarfile.TarInfo("a.jpg")
+            entry.pax_headers = {"comment": "x" * (4 << 20)}
+            file.addfile(entry)
+        with self.assertRaises(ArchiveError):
+            taken_out(written.getvalue())
+
+    def test_an_archive_of_too_many_files_is_refused(self) -> None:
+        files = {f"{number}.jpg": b"" for number in range(6)}
+        for content in (cast.zipped(files), cast.tarred(files)):
+            with (
+                patch.object(archives, "MAX_ENTRIES", 5),
+                self.assertRaisesMessage(ArchiveError, archives.TOO_MANY),
+            ):
+                taken_out(content)
+        with (
+            patch.object(archives, "_MAX_DIRECTORY_BYTES", 100),
+            self.assertRaisesMessage(ArchiveError, archives.TOO_MANY),
+        ):
+            taken_out(cast.zipped(files))
+
+    def test_whatever_is_no_archive_or_damaged_is_refused_with_a_sentence(self) -> None:
+        whole = [cast.zipped(self.FILES), *(cast.tarred(self.FILES, mode) for mode in _COMPRESSED)]
+        bad = [b"", b"x", b"PK\3\4", bytes(100), *(b for _, b in bad_files._no_images().values())]
+        bad += [part for content in whole for part in pictures.truncations(content, 8)]
+        bad += [content[:half] + b"\xff" * 40 + content[half + 40 :] for content in whole[1:]
+                for half in (len(content) // 2,)]  # fmt: skip
+        for content in bad:
+            with self.subTest(content[:16], size=len(content)):
+                try:
+                    taken_out(content)
+                except ArchiveError as error:
+                    self.assertRegex(str(error), r"^The archive .*\.$|^This is no zip or tar")
+
+    def test_a_locked_file_and_one_that_is_broken_are_skipped_alone(self) -> None:
+        content = bytearray(cast.zipped({"a.jpg": os.urandom(300), "b.jpg": b"b"}))
+        content[60] ^= 0xFF
+        found = taken_out(bytes(content))
+        self.assertEqual(found, {"a.jpg": archives._DAMAGED, "b.jpg": b"b"})
+        locked = cast.zipped({"a.jpg": b"a"})
+        place = locked.index(b"PK\1\2") + 8
+        locked = locked[:place] + b"\1" + locked[place + 1 :]
+        self.assertEqual(taken_out(locked), {"a.jpg": archives._LOCKED})
+
+
+@override_settings(FACES_PHOTOS_EXTRACTION="off")
+class UploadTests(TestCase):
+    def setUp(self) -> None:
+        self.album = cast.album()
+        self.files = {f"{number}.jpg": cast.jpeg(str(number)) for number in range(5)}
+
+    def names(self) -> list[str]:
+        return sorted(self.album.photos.values_list("name", flat=True))
+
+    def test_an_album_comes_out_of_an_archive_and_the_report_tells_what_did_not(self) -> None:
+        cast.photo(self.album, cast.jpeg("0"))
+        odd = {
+            "../x.jpg": cast.jpeg("x"),
+            "notes.txt": b"x",
+            "text.jpg": b"x",
+            "a\nb.jpg": b"x",
+        }
+        upload = cast.archive(self.album, cast.tarred({**self.files, **odd}, "w:gz"))
+        cast.processed(upload)
+        self.assertEqual(upload.status, Status.DONE, upload.reason)
+        counts = (upload.entries_count, upload.entries_seen, upload.photos_added, upload.skipped)
+        self.assertEqual(counts, (9, 9, 4, 5))
+        reasons = {line["name"]: line["reason"] for line in upload.report}
+        self.assertEqual(reasons["0.jpg"], albums.DUPLICATE)
+        self.assertIn("a?b.jpg", reasons)
+        self.assertEqual(reasons["../x.jpg"], archives._UNSAFE_NAME)
+        self.assertEqual(reasons["notes.txt"], sources.WRONG_EXTENSION)
+        self.assertEqual(reasons["text.jpg"], sources.NOT_AN_IMAGE)
+
+    def test_the_archive_goes_when_it_is_unpacked_and_the_album_is_shown_when_all_is_ready(
+        self,
+    ) -> None:
+        upload = cast.archive(self.album, cast.zipped(self.files))
+        file = upload.file.name or ""
+        self.assertFalse(Album.objects.visible().exists())
+        cast.processed(upload)
+        self.assertEqual((upload.entries_count, upload.file.name), (5, ""))
+        self.assertFalse(default_storage.exists(file))
+        self.assertFalse(Album.objects.visible().exists())
+        for photo in self.album.photos.all():
+            cast.processed(photo)
+        self.assertTrue(Album.objects.visible().exists())
+
+    def test_what_is_no_archive_fails_with_its_reason_and_the_album_is_shown(self) -> None:
+        upload = cast.processed(cast.archive(self.album, b"no archive"))
+        self.assertEqual((upload.status, upload.reason), (Status.FAILED, archives.NOT_AN_ARCHIVE))
+        self.assertEqual(upload.file.name, "")
+        self.assertTrue(Album.objects.visible().exists())
+
+    def test_an_interrupted_upload_goes_on_and_nothing_comes_twice(self) -> None:
+        """A worker is killed behind each of its steps."""
+        content = cast.zipped({**self.files, "x.txt": b"x"})
+        for step in ("stored", "insert"):
+            with self.subTest(step):
+                album = cast.album(step)
+                upload = cast.archive(album, content)
+                with self.killed_in(step, at=3), self.assertRaises(KeyboardInterrupt):
+                    tasks.unpack(str(upload.pk))
+                self.lose(upload)
+                cast.processed(upload)
+                self.assertEqual(upload.status, Status.DONE)
+                self.assertEqual((upload.entries_seen, upload.photos_added), (6, 5))
+                self.assertEqual((upload.skipped, len(upload.report)), (1, 1))
+                self.assertEqual(album.photos.count(), 5)
+
+    def test_a_long_upload_is_several_jobs_and_they_count_as_none_that_failed(self) -> None:
+        upload = cast.archive(self.album, cast.zipped(self.files))
+        jobs = 0
+        while upload.status != Status.DONE:
+            jobs += 1
+            # Each look at the clock is 20 s later: a job gets to one file or two.
+            ticks = iter(range(0, 1000, 20))
+            with patch.object(time, "monotonic", lambda ticks=ticks: next(ticks)):
+                cast.processed(upload)
+            self.assertIn((upload.status, upload.attempts), [(Status.QUEUED, 0), (Status.DONE, 1)])
+        self.assertEqual((upload.photos_added, self.album.photos.count()), (5, 5))
+        self.assertGreater(jobs, 2)
+
+    def test_who_lost_the_upload_to_another_worker_adds_nothing_more(self) -> None:
+        upload = cast.archive(self.album, cast.zipped(self.files))
+        mine = ArchiveUpload.claim(upload.pk)
+        assert mine is not None
+        ArchiveUpload.objects.filter(pk=upload.pk).update(claimed_by="another")
+        with self.assertRaises(WorkError):
+            album_uploads._unpack(mine)
+        self.assertEqual(Photo.objects.count(), 0)
+
+    def test_an_archive_that_is_too_large_is_refused_at_once(self) -> None:
+        with (
+            override_settings(FACES_MAX_ARCHIVE_BYTES=100),
+            self.assertRaises(services.Refused),
+        ):
+            cast.archive(self.album, cast.zipped(self.files))
+        self.assertFalse(Album.objects.get().is_processing)
+
+    def test_the_sweep_ends_what_a_dead_worker_had_all_but_ended(self) -> None:
+        upload = cast.archive(self.album, cast.zipped({}))
+        with patch.object(album_uploads, "ended"):
+            cast.processed(upload)
+        album_uploads.sweep()
+        upload.refresh_from_db()
+        self.assertEqual(upload.file.name, "")
+        self.assertTrue(Album.objects.visible().exists())
+
+    @contextmanager
+    def killed_in(self, step: str, *, at: int) -> Iterator[None]:
+        """The process ends right behind the `at`th call of a step of `albums`."""
+        real, calls = getattr(albums, step), iter(range(1, 100))
+
+        def killed(*args: object, **named: object) -> object:
+            result = real(*args, **named)
+            if next(calls) == at:
+                raise KeyboardInterrupt
+            return result
+
+        with patch.object(albums, step, killed):
+            yield
+
+    def lose(self, upload: ArchiveUpload) -> None:
+        """Its worker is gone."""
+        now = timezone.now()
+        ArchiveUpload.objects.filter(pk=upload.pk).update(
+            status=Status.QUEUED, claimed_by="", claimed_until=None, due_at=now
+        )

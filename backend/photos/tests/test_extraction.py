@@ -1,0 +1,213 @@
+"""Who finds the faces, and how they are recorded: once, whoever was quicker, whatever crashes."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from unittest.mock import patch
+
+import numpy
+from django.core.files.base import ContentFile
+from django.db import connection
+from django.test import TestCase, TransactionTestCase, override_settings
+from django.utils import timezone
+
+from backend.analysis import services as analysis
+from backend.analysis.models import Analysis
+from backend.clients.tests import cast as clients
+from backend.common.work import Status
+from backend.photos import dispatch, matching, pictures, recording, services, sources, tasks
+from backend.photos.dispatch import Mode
+from backend.photos.models import Extraction, Photo, PhotoFace, Reference
+from backend.photos.recording import Recorded
+from backend.photos.tests import cast
+from backend.submissions import services as submissions
+from tests import samples
+
+off = override_settings(FACES_PHOTOS_EXTRACTION="off")
+
+
+def face(seed: int = 0) -> Recorded:
+    return Recorded(numpy.random.default_rng(seed).normal(0, 0.09, 128))
+
+
+class ModeTests(TestCase):
+    def test_the_settings_say_who_finds_faces(self) -> None:
+        for named, arn, mode in (
+            ("auto", "", Mode.WORKERS),
+            ("auto", "arn:aws:lambda:x", Mode.LAMBDA),
+            ("workers", "arn:aws:lambda:x", Mode.WORKERS),
+            ("lambda", "", Mode.LAMBDA),
+            ("off", "arn:aws:lambda:x", Mode.OFF),
+        ):
+            with (
+                self.subTest(named, arn=arn),
+                override_settings(FACES_PHOTOS_EXTRACTION=named, FACEDETECTION_LAMBDA_ARN=arn),
+            ):
+                self.assertEqual(dispatch.mode(), mode)
+
+    def test_switched_off_nothing_fails_and_switched_on_again_nothing_was_forgotten(self) -> None:
+        with off:
+            photo = cast.processed(cast.photo(cast.album(), samples.face()))
+            reference = cast.processed(cast.reference(cast.member(), samples.face()))
+            tasks.sweep()
+            self.assertEqual(dispatch.submit([photo, reference]), 0)
+        for source in (photo, reference):
+            source.refresh_from_db()
+            found = (source.extraction, source.status, source.why)
+            self.assertEqual(found, (Extraction.PROCESSING, Status.DONE, ""))
+        self.assertEqual(list(dispatch.waiting(Photo)), [photo])
+        tasks.sweep()
+        for source in (photo, reference):
+            cast.processed(source)
+            self.assertEqual(source.extraction, Extraction.DONE)
+        self.assertFalse(dispatch.waiting(Photo).exists() or dispatch.waiting(Reference).exists())
+
+
+@off
+class RecordTests(TestCase):
+    def setUp(self) -> None:
+        self.photo = cast.photo(cast.album(), cast.jpeg("a"))
+        self.reference = cast.reference(cast.member(), cast.jpeg("b"))
+
+    def test_a_result_is_taken_once_and_uses_the_token_up(self) -> None:
+        Photo.objects.filter(pk=self.photo.pk).update(token_sha256="f" * 64)
+        self.assertTrue(services.record(self.photo, [face(1), face(2)], made_by="test"))
+        self.assertFalse(services.record(self.photo, [face(3)], made_by="again"))
+        self.photo.refresh_from_db()
+        self.assertEqual((self.photo.faces_count, self.photo.token_sha256), (2, ""))
+        self.assertEqual((self.photo.made_by, self.photo.faces.count()), ("test", 2))
+
+    def test_a_photo_without_faces_is_done_and_a_reference_without_one_is_not(self) -> None:
+        for source in (self.photo, self.reference):
+            self.assertTrue(services.record(source, [], made_by="test"))
+        self.assertEqual(self.photo.extraction, Extraction.DONE)
+        self.assertEqual(self.reference.extraction, Extraction.REJECTED)
+
+    def test_faces_and_the_wish_to_match_them_come_together_or_not_at_all(self) -> None:
+        with (
+            patch.object(matching, "photo_recorded", side_effect=RuntimeError),
+            self.assertRaises(RuntimeError),
+        ):
+            services.record(self.photo, [face()], made_by="test")
+        self.photo.refresh_from_db()
+        self.assertEqual(self.photo.extraction, Extraction.PROCESSING)
+        self.assertFalse(PhotoFace.objects.exists())
+
+    def test_what_is_not_128_finite_numbers_changes_nothing(self) -> None:
+        for bad in ([0.0] * 127, [float("nan")] * 128, [1e39] * 128):
+            for source in (self.photo, self.reference):
+                with self.assertRaises(ValueError):
+                    services.record(source, [Recorded(bad)], made_by="test")
+                source.refresh_from_db()
+                self.assertEqual(source.extraction, Extraction.PROCESSING)
+
+    def test_nothing_is_recorded_of_what_is_gone(self) -> None:
+        services.erase_photo(self.photo)
+        services.opt_out(self.reference.member)
+        for source in (self.photo, self.reference):
+            self.assertFalse(services.record(source, [face()], made_by="test"))
+        self.assertFalse(PhotoFace.objects.exists())
+
+    def test_given_up_a_photo_has_failed_and_a_reference_is_rejected(self) -> None:
+        for source, ended in (
+            (self.photo, Extraction.FAILED),
+            (self.reference, Extraction.REJECTED),
+        ):
+            self.assertTrue(services.give_up(source))
+            source.refresh_from_db()
+            self.assertEqual(source.extraction, ended)
+            self.assertFalse(services.give_up(source))
+
+    def test_resubmitted_the_faces_go_and_come_again(self) -> None:
+        cast.processed(self.photo)
+        services.record(self.photo, [face()], made_by="test")
+        self.assertTrue(services.resubmit(self.photo))
+        self.photo.refresh_from_db()
+        self.assertEqual((self.photo.faces_count, self.photo.faces.count()), (0, 0))
+        with override_settings(FACES_PHOTOS_EXTRACTION="workers"):
+            cast.processed(self.photo)
+        self.assertEqual(self.photo.extraction, Extraction.DONE)
+
+    def test_what_is_in_work_and_a_good_reference_are_not_resubmitted(self) -> None:
+        Photo.claim(self.photo.pk)
+        services.record(self.reference, [face()], made_by="test")
+        for source in (self.photo, self.reference):
+            self.assertFalse(services.resubmit(source))
+
+
+class CrashTests(TestCase):
+    """A worker that is killed between any two steps loses nothing and does nothing twice."""
+
+    def setUp(self) -> None:
+        self.photo = cast.photo(cast.album(), samples.face())
+
+    def test_killed_behind_any_step_the_next_worker_ends_it(self) -> None:
+        steps = [
+            (pictures, "make"),
+            (sources, "store_picture"),
+            (analysis, "analyse"),
+            (recording, "record"),
+        ]
+        for number, (place, step) in enumerate(steps):
+            with self.subTest(step):
+                self.photo = cast.photo(self.photo.album, samples.another(samples.face(), number))
+                real = getattr(place, step)
+
+                def killed(*args: object, real: object = real, **named: object) -> None:
+                    real(*args, **named)  # type: ignore[operator]
+                    raise KeyboardInterrupt
+
+                with patch.object(place, step, killed), self.assertRaises(KeyboardInterrupt):
+                    tasks.process_photo(str(self.photo.pk))
+                self.photo.refresh_from_db()
+                self.assertEqual(self.photo.extraction, Extraction.PROCESSING)
+                Photo.objects.filter(pk=self.photo.pk).update(
+                    claimed_until=timezone.now() - timedelta(seconds=1)
+                )
+                tasks.sweep()
+                cast.processed(self.photo)
+                self.assertEqual(self.photo.extraction, Extraction.DONE)
+                self.assertEqual((self.photo.faces_count, self.photo.faces.count()), (1, 1))
+        self.assertFalse(Analysis.objects.exists())
+
+    def test_the_sweep_tells_of_what_failed_when_its_worker_could_not(self) -> None:
+        Photo.objects.update(
+            status=Status.FAILED, processed_at=timezone.now(), reason="It is broken."
+        )
+        tasks.sweep()
+        self.photo.refresh_from_db()
+        found = (self.photo.extraction, self.photo.why)
+        self.assertEqual(found, (Extraction.FAILED, "It is broken."))
+
+    def test_the_same_bytes_elsewhere_keep_their_analysis(self) -> None:
+        """What another app refers to is not ours to delete."""
+        owner = clients.client("Alice")
+        upload = ContentFile(samples.face(), "a.jpg")
+        submission = submissions.accept(upload, owner_id=owner.pk)
+        submissions.process(str(submission.pk))
+        cast.processed(self.photo)
+        self.assertIsNotNone(analysis.known(self.photo.sha256))
+        submission.refresh_from_db()
+        submissions.erase(submission)
+        self.assertIsNone(analysis.known(self.photo.sha256))
+        self.assertEqual(self.photo.faces.count(), 1)
+
+
+@off
+class RaceTests(TransactionTestCase):
+    def test_of_many_results_at_once_one_is_recorded(self) -> None:
+        photo = cast.photo(cast.album(), cast.jpeg("a"))
+
+        def record(seed: int) -> bool:
+            try:
+                return services.record(
+                    Photo.objects.get(pk=photo.pk), [face(seed)] * (seed + 1), made_by=str(seed)
+                )
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(6) as pool:
+            taken = list(pool.map(record, range(6)))
+        photo.refresh_from_db()
+        self.assertEqual(sum(taken), 1)
+        self.assertEqual(taken.index(True), int(photo.made_by))
+        self.assertEqual(photo.faces.count(), photo.faces_count)

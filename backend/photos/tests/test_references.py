@@ -1,0 +1,240 @@
+"""Reference faces: at most five, one face each, and how they go."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
+from django.core.management import call_command
+from django.db import connection
+from django.db.models import ProtectedError
+from django.test import TestCase, TransactionTestCase, override_settings
+from django.utils import timezone
+
+from backend.analysis import services as analysis
+from backend.photos import minimisation, recording, references, services, tasks
+from backend.photos import pictures as thumbnails
+from backend.photos.match_models import Match
+from backend.photos.models import Extraction, Member, Reference
+from backend.photos.tests import cast
+from tests import pictures, samples
+
+without_faces = override_settings(FACES_PHOTOS_EXTRACTION="off")
+
+
+def files_of(reference: Reference) -> list[Path]:
+    return list(Path(default_storage.path("")).rglob(f"*{reference.key}*"))
+
+
+class ReferenceTests(TestCase):
+    def setUp(self) -> None:
+        self.alice = cast.member()
+
+    def test_a_picture_of_one_face_becomes_a_reference_and_opts_its_member_in(self) -> None:
+        reference = cast.reference(self.alice, samples.face())
+        self.assertEqual(reference.extraction, Extraction.PROCESSING)
+        cast.processed(reference)
+        self.assertEqual((reference.extraction, reference.why), (Extraction.DONE, ""))
+        known = Reference.objects.with_encodings().get(pk=reference.pk)
+        self.assertEqual(known.encoding.shape, (128,))
+        self.assertEqual(list(Reference.objects.matching()), [reference])
+        self.alice.refresh_from_db()
+        self.assertIsNotNone(self.alice.opted_in_at)
+
+    def test_none_or_several_faces_are_rejected_with_the_reason(self) -> None:
+        two = pictures.encoded(pictures.side_by_side("obama.jpg", "biden.jpg", width=300))
+        for image, reason in (
+            (samples.no_face(), recording.NO_FACE),
+            (two, recording.SEVERAL_FACES),
+        ):
+            reference = cast.processed(cast.reference(self.alice, image))
+            found = (reference.extraction, reference.why)
+            self.assertEqual(found, (Extraction.REJECTED, reason))
+            self.assertFalse(Reference.objects.matching().exists())
+
+    @without_faces
+    def test_the_sixth_is_refused_but_rejected_and_deleted_ones_do_not_count(self) -> None:
+        made = [cast.reference(self.alice, cast.jpeg(str(number))) for number in range(5)]
+        with self.assertRaisesMessage(services.Refused, references.TOO_MANY):
+            cast.reference(self.alice, cast.jpeg("sixth"))
+        recording.record(made[0], [], made_by="test")
+        cast.reference(self.alice, cast.jpeg("sixth"))
+        services.mark_for_deletion(made[1])
+        cast.reference(self.alice, cast.jpeg("seventh"))
+        with self.assertRaisesMessage(services.Refused, references.TOO_MANY):
+            cast.reference(self.alice, cast.jpeg("eighth"))
+        cast.reference(cast.member("bob"), cast.jpeg("eighth"))
+
+    def test_what_is_no_image_is_refused_with_a_sentence(self) -> None:
+        for content, name in ((b"x", "a.jpg"), (b"x", "a.txt"), (pictures.bomb(), "a.png")):
+            with self.subTest(name), self.assertRaises(services.Refused) as raised:
+                cast.reference(self.alice, content, name)
+            self.assertTrue(str(raised.exception).endswith("."))
+        self.alice.refresh_from_db()
+        self.assertIsNone(self.alice.opted_in_at)
+
+    @without_faces
+    def test_who_deletes_a_reference_sees_it_no_more_and_it_matches_nothing(self) -> None:
+        reference = cast.processed(cast.reference(self.alice, cast.jpeg("a")))
+        self.assertTrue(services.mark_for_deletion(reference))
+        self.assertFalse(services.mark_for_deletion(reference))
+        self.assertFalse(services.references_of(self.alice).exists())
+        self.assertTrue(files_of(reference))
+
+    @without_faces
+    def test_a_member_who_uploads_and_deletes_without_end_is_stopped(self) -> None:
+        with patch.object(references, "_MAX_ROWS", 2):
+            for text in "ab":
+                services.mark_for_deletion(cast.reference(self.alice, cast.jpeg(text)))
+            with self.assertRaisesMessage(services.Refused, references.TOO_MANY_KEPT):
+                cast.reference(self.alice, cast.jpeg("c"))
+
+    @without_faces
+    def test_a_user_cannot_be_deleted_while_there_are_files_of_them(self) -> None:
+        cast.reference(self.alice, cast.jpeg("a"))
+        with self.assertRaises(ProtectedError):
+            cast.user().delete()
+        services.opt_out(self.alice)
+        cast.user().delete()
+        self.assertFalse(Member.objects.exists())
+
+
+class OptingOutTests(TestCase):
+    def setUp(self) -> None:
+        self.alice = cast.member()
+
+    def test_opting_out_erases_references_files_encodings_and_matches_at_once(self) -> None:
+        photo = cast.photo(cast.album(), samples.face())
+        reference = cast.reference(self.alice, pictures.encoded(pictures.portrait(width=310)))
+        for source in (photo, reference):
+            cast.processed(source)
+        self.assertTrue(files_of(reference))
+        Match.objects.get_or_create(
+            reference=reference, face=photo.faces.get(), photo=photo, defaults={"distance": 0.1}
+        )
+        services.opt_out(self.alice)
+        self.assertEqual(files_of(reference), [])
+        self.assertFalse(Reference.objects.exists() or Match.objects.exists())
+        self.assertIsNone(analysis.known(reference.sha256))
+        self.assertEqual(self.alice.opted_in_at, None)
+        self.assertIsNotNone(self.alice.opted_out_at)
+
+    def test_opting_out_takes_a_reference_out_of_a_workers_hands_at_each_step(self) -> None:
+        steps = (thumbnails, "make"), (analysis, "analyse")
+        for place, step in steps:
+            with self.subTest(step):
+                self.alice = cast.member()
+                reference = cast.reference(self.alice, samples.another(samples.face(), len(step)))
+                real = getattr(place, step)
+
+                def opted_out(*args: Any, real: Any = real, **named: Any) -> Any:
+                    result = real(*args, **named)
+                    services.opt_out(self.alice)
+                    return result
+
+                with patch.object(place, step, opted_out):
+                    tasks.process_reference(str(reference.pk))
+                self.assertEqual(files_of(reference), [])
+                self.assertFalse(Reference.objects.exists())
+                self.assertIsNone(analysis.known(reference.sha256))
+
+    @without_faces
+    def test_an_upload_that_was_under_way_does_not_opt_in_again(self) -> None:
+        stale = cast.member()
+        services.opt_out(self.alice)
+        with self.assertRaisesMessage(services.Refused, references.OPTED_OUT):
+            cast.reference(stale, cast.jpeg("a"))
+        self.assertFalse(Reference.objects.exists())
+        cast.reference(cast.member(), cast.jpeg("a"))
+
+    @without_faces
+    def test_others_keep_theirs(self) -> None:
+        bobs = cast.reference(cast.member("bob"), cast.jpeg("a"))
+        cast.reference(self.alice, cast.jpeg("a"))
+        services.opt_out(self.alice)
+        self.assertEqual(list(Reference.objects.all()), [bobs])
+        self.assertTrue(files_of(bobs))
+
+
+@without_faces
+class MinimisationTests(TestCase):
+    def setUp(self) -> None:
+        self.marked, self.kept = (
+            cast.processed(cast.reference(cast.member(name), cast.jpeg(name)))
+            for name in ("alice", "bob")
+        )
+        services.mark_for_deletion(self.marked)
+
+    def test_a_deleted_reference_goes_after_180_days_and_not_before(self) -> None:
+        with self.later(days=179):
+            self.assertFalse(minimisation.due().exists())
+        with self.later(days=181):
+            self.assertEqual(list(minimisation.due()), [self.marked])
+            self.assertIn("Erased 1 references.", self.minimise())
+        self.assertEqual(files_of(self.marked), [])
+        self.assertEqual(list(Reference.objects.all()), [self.kept])
+
+    def test_every_reference_goes_of_who_has_not_logged_in_for_365_days(self) -> None:
+        User.objects.filter(username="bob").update(last_login=timezone.now())
+        with self.later(days=364):
+            self.assertNotIn(self.kept, minimisation.due())
+        with self.later(days=366):
+            self.assertIn(self.kept, minimisation.due())
+
+    def test_who_logged_in_lately_keeps_theirs_and_who_never_did_counts_from_the_first_day(
+        self,
+    ) -> None:
+        later = timezone.now() + timedelta(days=366)
+        User.objects.filter(username="bob").update(last_login=later - timedelta(days=1))
+        User.objects.filter(username="alice").update(last_login=None)
+        Reference.objects.filter(pk=self.marked.pk).update(marked_for_deletion_at=None)
+        with self.later(days=366):
+            self.assertEqual(list(minimisation.due()), [self.marked])
+
+    def test_a_dry_run_tells_the_same_and_erases_nothing(self) -> None:
+        with self.later(days=181):
+            told = self.minimise("--dry-run")
+            self.assertIn("Would erase 1 references.", told)
+            self.assertEqual(Reference.objects.count(), 2)
+            self.assertEqual(self.minimise(), told.replace("Would erase", "Erased"))
+            self.assertIn("Erased 0 references.", self.minimise())
+
+    def test_the_sweep_keeps_the_promise_where_nobody_runs_the_command(self) -> None:
+        with self.later(days=181), patch.object(minimisation._Last, "run_s", -1e9):
+            minimisation.sweep()
+            self.assertEqual(list(Reference.objects.all()), [self.kept])
+            Reference.objects.update(marked_for_deletion_at=timezone.now() - timedelta(days=200))
+            minimisation.sweep()  # within the hour: nothing is looked for
+            self.assertEqual(Reference.objects.count(), 1)
+
+    def later(self, *, days: int) -> Any:
+        now: datetime = timezone.now() + timedelta(days=days)
+        return patch.object(timezone, "now", lambda: now)
+
+    def minimise(self, *arguments: str) -> str:
+        told = StringIO()
+        call_command("dataminimisation", *arguments, stdout=told)
+        return told.getvalue()
+
+
+@without_faces
+class RaceTests(TransactionTestCase):
+    def test_of_many_uploads_at_once_five_are_taken(self) -> None:
+        alice = cast.member()
+
+        def upload(number: int) -> bool:
+            try:
+                cast.reference(alice, cast.jpeg(str(number)))
+            except services.Refused:
+                return False
+            finally:
+                connection.close()
+            return True
+
+        with ThreadPoolExecutor(8) as pool:
+            taken = list(pool.map(upload, range(12)))
+        self.assertEqual((sum(taken), Reference.objects.count()), (5, 5))
