@@ -127,6 +127,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "rest_framework_api_key",
+    "django_rq",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "backend.common",
@@ -248,6 +249,17 @@ SWEEPS = [
     "backend.photos.dispatch_lambda.sweep",
     "backend.clients.tasks.sweep",
 ]
+
+# For the pages of django-rq in the admin alone; a Redis that hangs must not hold them.
+RQ_QUEUES = {
+    name: {
+        "URL": CACHE_BACKEND_URL + ("&" if "?" in CACHE_BACKEND_URL else "?") + "socket_timeout=2",
+        "SERIALIZER": "rq.serializers.JSONSerializer",
+    }
+    for name in ("interactive", "uploads")
+}
+# Ours are registered instead of its own (`backend.clients.queues_admin`).
+RQ_SHOW_ADMIN_LINK = False
 
 # Dotted names: each gives numbers of the moment to GET /metrics.
 METRICS_SOURCES = [

@@ -137,6 +137,9 @@ class Runner(DiscoverRunner):
             "CACHE_BACKEND_URL": redis_url,
             "FACES_CACHE_URL": redis_url,
             "DATABASE_URL": "",
+            "RQ_QUEUES": {
+                name: {**queue, "URL": redis_url} for name, queue in settings.RQ_QUEUES.items()
+            },
             "CACHES": {"default": {**settings.CACHES["default"], "LOCATION": redis_url}},
         }
         override = override_settings(**changed)

@@ -30,7 +30,7 @@ _RULES: Final[dict[str, tuple[set[str], set[str]]]] = {
         | {"httpx", "httpcore", "idna", "sentry_sdk", "prometheus_client"}
         | {"boto3", "botocore", "storages"},
     ),
-    "backend/clients": ({"backend.common", "wire"}, _DJANGO | {"jwt"}),
+    "backend/clients": ({"backend.common", "wire"}, _DJANGO | {"jwt", "django_rq"}),
     "backend/analysis": (
         {"backend.common", "backend.clients", "faceengine", "wire"},
         _DJANGO | {"numpy", "pgvector", "psycopg"},

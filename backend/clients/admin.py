@@ -22,6 +22,7 @@ from rest_framework_api_key.models import APIKey as UnusedKey
 from backend.clients import services
 from backend.clients.admin_site import AuditedAdmin, ReadOnlyAdmin, actor
 from backend.clients.models import ANONYMOUS_ID, ApiKey, AuditEntry, Client, Scope
+from backend.clients.queues_admin import QueuesAdmin as QueuesAdmin  # registered with the others
 
 if TYPE_CHECKING:
     _Form = forms.ModelForm[ApiKey]

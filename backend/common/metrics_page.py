@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 Series = Mapping[tuple[str, ...], float]
 """The values of one metric, by its labels' values in the declared order."""
 
+Gauges = dict[str, dict[tuple[str, ...], float]]
+"""The series of each gauge, by its name."""
+
 
 class MetricsView(APIView):
     """For a key of whoever runs the service; where no key is needed, for everybody, like all else.
@@ -62,14 +65,14 @@ def render() -> bytes:
 
 class _Numbers(Collector):
     def collect(self) -> Iterator[Metric]:
-        counted, looked_up = _counted(), _looked_up()
+        numbers, gauges = counted(), looked_up()
         for name, metric in sorted(DECLARED.items()):
             if metric.kind is Kind.COUNTER:
-                yield _counter(name, counted.get(name, {}))
+                yield _counter(name, numbers.get(name, {}))
             elif metric.kind is Kind.HISTOGRAM:
-                yield _histogram(name, counted.get(name, {}))
+                yield _histogram(name, numbers.get(name, {}))
             else:
-                yield _gauge(name, looked_up.get(name, {}))
+                yield _gauge(name, gauges.get(name, {}))
 
 
 def _counter(name: str, series: Series) -> Metric:
@@ -106,24 +109,25 @@ def _gauge(name: str, series: Series) -> Metric:
     return family
 
 
-def _counted() -> dict[str, dict[tuple[str, ...], float]]:
+def counted() -> dict[str, dict[tuple[str, ...], float]]:
     """What Redis holds of counters and histograms; fields nobody declares any more do not count."""
     try:
         fields: Any = connections.short().hgetall(wire.HASH)
     except redis.RedisError as error:
         logger.warning("metrics without what Redis holds: %s", error)
         return {}
-    counted: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
+    found: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
     for field, value in fields.items():
         name, labels = wire.parse_field(field)
         metric = DECLARED.get(name)
         extra = ("le",) if metric is not None and metric.kind is Kind.HISTOGRAM else ()
         if metric is not None and tuple(labels) == (*metric.labels, *extra):
-            counted[name][tuple(labels.values())] = float(value)
-    return counted
+            found[name][tuple(labels.values())] = float(value)
+    return found
 
 
-def _looked_up() -> dict[str, dict[tuple[str, ...], float]]:
+def looked_up() -> Gauges:
+    """Every gauge, as it is now; what cannot be had at the moment is left out."""
     found: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
     for source in settings.METRICS_SOURCES:
         for sample in _samples(source):

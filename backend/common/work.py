@@ -212,7 +212,9 @@ def retry_delay(attempt: int) -> timedelta:
 def release_lost(model: type[W], *, on_failed: Ended[W]) -> None:
     """Take rows away from workers that died or hang, and queue them again."""
     now = timezone.now()
-    for work in model._default_manager.filter(status=Status.PROCESSING)[:_BATCH]:
+    held = model._default_manager.filter(status=Status.PROCESSING)
+    # In the order of their index: in the model's own, all rows that ever were would be read.
+    for work in held.order_by("claimed_until")[:_BATCH]:
         if work.is_lost(now):
             logger.warning("worker lost %s=%s attempt=%d", *_told(work), work.attempts)
             # Most lost workers were not this image's fault, so the first loss costs no time; an

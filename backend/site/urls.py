@@ -1,12 +1,20 @@
+from django.conf import settings
 from django.urls import URLPattern, URLResolver, path, re_path
+from django.views.generic import RedirectView
 
 from backend.common.errors import read_only
 from backend.site import views
 from backend.site.api_pages import DocsView, SchemaView, asyncapi
+from backend.site.dashboard import DashboardView, dashboard_numbers, dashboard_retry
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", read_only(views.HomeView.as_view()), name="home"),
+    # Asked for by browsers on the pages that name none, as those of the admin.
+    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}site/icon.svg")),
     re_path(r"^api/schema/?$", SchemaView.as_view(), name="schema"),
     re_path(r"^api/docs/?$", read_only(DocsView.as_view()), name="docs"),
     re_path(r"^api/asyncapi\.json$", asyncapi, name="asyncapi"),
+    re_path(r"^dashboard/?$", read_only(DashboardView.as_view()), name="dashboard"),
+    re_path(r"^dashboard/numbers/?$", dashboard_numbers, name="dashboard_numbers"),
+    re_path(r"^dashboard/retry/?$", dashboard_retry, name="dashboard_retry"),
 ]

@@ -62,6 +62,12 @@ class Submission(Work):
             ),
             # "Had this client these bytes before?" is asked of every image.
             models.Index(fields=["owner", "sha256"], name="submission_owner_bytes"),
+            # The dashboard shows the newest that failed, asked every few seconds.
+            models.Index(
+                fields=["processed_at"],
+                condition=Q(status=Status.FAILED),
+                name="submission_failed",
+            ),
             # Retention deletes by age.
             models.Index(fields=["created_at"], name="submission_created"),
         ]

@@ -1,0 +1,108 @@
+"""The dashboard at `/dashboard/`: for whoever runs the service."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.utils.module_loading import import_string
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+from rest_framework.exceptions import APIException
+
+from backend.clients import services
+from backend.clients.admin_site import actor
+from backend.clients.authentication import ApiKeyAuthentication
+from backend.clients.models import Scope
+from backend.common.errors import read_only
+from backend.common.pages import Page
+from backend.common.work import Work
+from backend.site.dashboard_numbers import forget, kinds, numbers
+
+logger = logging.getLogger(__name__)
+
+_NOT_FAILED = "It has not failed, or is being tried again already."
+_NO_REDIS = "Redis is out of reach; try again when it is back."
+
+
+@method_decorator(never_cache, name="dispatch")
+class DashboardView(Page):
+    """The page; what it shows it asks for itself."""
+
+    template_name = "site/dashboard.html"
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+        if not is_operator(request):
+            raise PermissionDenied
+        return super().dispatch(request, *args, **kwargs)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(may_retry=may_retry(self.request), **kwargs)
+
+
+@never_cache
+@read_only
+def dashboard_numbers(request: HttpRequest) -> JsonResponse:
+    """For the page, and for a key with the scope `operate`."""
+    if not is_operator(request) and not _has_key(request):
+        return JsonResponse({"detail": "For whoever runs the service: log in."}, status=403)
+    return JsonResponse(numbers())
+
+
+@never_cache
+@require_POST
+def dashboard_retry(request: HttpRequest) -> JsonResponse:
+    """Try a failed row again: `kind` and `id`, from the page alone."""
+    if not may_retry(request):
+        return JsonResponse({"detail": "You may not change anything."}, status=403)
+    row = _row(request.POST.get("kind", ""), request.POST.get("id", ""))
+    kind = str(row._meta.model_name)
+    try:
+        done = import_string(settings.RETRIES[kind])(row)
+    except redis.RedisError as error:
+        logger.warning("nothing is tried again: %s", error)
+        return JsonResponse({"detail": _NO_REDIS}, status=503, headers={"Retry-After": "5"})
+    forget()
+    if not done:
+        return JsonResponse({"detail": _NOT_FAILED}, status=409)
+    services.audit(actor(request), f"retry {kind}", f"{kind} {row.pk}")
+    return JsonResponse({"retried": str(row.pk)})
+
+
+def is_operator(request: HttpRequest) -> bool:
+    """Whether somebody asks who may log in to the admin."""
+    return bool(request.user.is_active and getattr(request.user, "is_staff", False))
+
+
+def may_retry(request: HttpRequest) -> bool:
+    """As in the admin: staff who may change submissions."""
+    return is_operator(request) and bool(request.user.has_perm("submissions.change_submission"))
+
+
+def _has_key(request: HttpRequest) -> bool:
+    try:
+        # Reads headers only, which Django's request has as well.
+        _, who = ApiKeyAuthentication().authenticate(request)  # type: ignore[arg-type]
+    except APIException:
+        return False
+    return who.may(Scope.OPERATE)
+
+
+def _row(kind: str, id: str) -> Work:
+    model = kinds().get(kind)
+    if model is None:
+        raise Http404
+    try:
+        return get_object_or_404(model, pk=id)
+    except (ValueError, ValidationError):
+        raise Http404 from None

@@ -1,0 +1,227 @@
+"""What the dashboard shows: numbers of the moment, each from a bounded, indexed question."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, Final, TypedDict, cast
+
+import redis
+from django.apps import apps
+from django.conf import settings
+from django.db import connection
+from django.db.models import CharField, Count, F, Func
+from django.utils import timezone
+
+from backend.common import connections, metrics_page
+from backend.common.work import Status, Work
+from backend.site import dashboard_workers
+from backend.site.dashboard_stages import Stage, stages
+from backend.site.dashboard_workers import WorkerShape
+
+SHOWN_FAILURES: Final = 20
+
+_MINUTES: Final = 60
+
+_KEY: Final = "faces:dashboard"
+_KEPT_S: Final = 2
+"""However many look, the database is asked once in so long."""
+
+
+class Queue(TypedDict):
+    """One kind of work; its rows that wait, since when in seconds, and those in hand."""
+
+    kind: str
+    queue: str
+    waiting: int
+    oldest_s: float
+    in_work: int
+
+
+class Failure(TypedDict):
+    kind: str
+    id: str
+    reason: str
+    attempts: int
+    failed_at: str
+
+
+class Minute(TypedDict):
+    """Images that ended in the minute that begins at `at` (UTC)."""
+
+    at: str
+    ended: int
+
+
+class Room(TypedDict):
+    """Bytes: of uploads, the database, Redis (None while it is away), and the disk they lie on."""
+
+    uploads: int
+    database: int
+    redis: int | None
+    free: int
+    disk: int
+
+
+class Numbers(TypedDict):
+    at: str
+    redis: bool
+    queues: list[Queue]
+    workers: list[WorkerShape]
+    minutes: list[Minute]
+    stages: list[Stage]
+    failures: list[Failure]
+    room: Room
+    listeners: int
+    websocket_servers: int
+
+
+def numbers() -> Numbers:
+    """As of now, or of a moment ago if somebody else has just asked."""
+    with suppress(redis.RedisError):
+        known: Any = connections.hasty().get(_KEY)
+        if known:
+            return cast(Numbers, json.loads(known))
+    found = _numbers()
+    with suppress(redis.RedisError):
+        connections.hasty().set(_KEY, json.dumps(found), ex=_KEPT_S)
+    return found
+
+
+def forget() -> None:
+    """The next who asks gets what is true then."""
+    with suppress(redis.RedisError):
+        connections.hasty().delete(_KEY)
+
+
+def _numbers() -> Numbers:
+    gauges = metrics_page.looked_up()
+    return {
+        "at": timezone.now().isoformat(),
+        "redis": bool(_one(gauges, "faces_redis_up")),
+        "queues": list(_queues(gauges)),
+        "workers": dashboard_workers.workers(),
+        "minutes": minutes(timezone.now()),
+        "stages": stages(metrics_page.counted()),
+        "failures": failures(),
+        "room": _room(int(_one(gauges, "faces_stored_bytes"))),
+        "listeners": int(_one(gauges, "faces_listeners")),
+        "websocket_servers": int(_one(gauges, "faces_websocket_servers")),
+    }
+
+
+def kinds() -> dict[str, type[Work]]:
+    """The work that the dashboard tells of and tries again, by the model's name."""
+    every = {str(model._meta.model_name): model for model in apps.get_models()}
+    return {kind: every[kind] for kind in settings.RETRIES}  # type: ignore[misc]  # each is Work
+
+
+def failures() -> list[Failure]:
+    """The newest of each kind that failed for good, the newest first."""
+    found = [failure for kind, model in kinds().items() for failure in _failed(kind, model)]
+    return sorted(found, key=lambda each: each["failed_at"], reverse=True)[:SHOWN_FAILURES]
+
+
+def minutes(now: datetime) -> list[Minute]:
+    """How many ended in each of the last sixty minutes, the running one last."""
+    begins = [
+        now.replace(second=0, microsecond=0) - timedelta(minutes=back) for back in range(_MINUTES)
+    ][::-1]
+    ended: dict[str, int] = {}
+    for model in kinds().values():
+        for minute, count in ended_since(model, begins[0]):
+            ended[minute] = ended.get(minute, 0) + count
+    return [
+        {"at": f"{each:%H:%M}", "ended": ended.get(f"{each:%Y-%m-%d %H:%M}", 0)} for each in begins
+    ]
+
+
+def ended_since(model: type[Work], since: datetime) -> Any:
+    """Pairs of a minute and how many ended in it, read from the index alone."""
+    ended = model._default_manager.filter(processed_at__gte=since).order_by()
+    return (
+        ended.annotate(minute=_Minute(F("processed_at")))
+        .values_list("minute")
+        .annotate(Count("pk"))
+    )
+
+
+def newest_failed(model: type[Work]) -> Any:
+    """The newest rows that failed, by an index of failed rows."""
+    failed = model._default_manager.filter(status=Status.FAILED).order_by("-processed_at")
+    return failed.only("pk", "reason", "attempts", "processed_at")[:SHOWN_FAILURES]
+
+
+def _failed(kind: str, model: type[Work]) -> Iterator[Failure]:
+    for row in newest_failed(model):
+        assert row.processed_at is not None
+        yield {
+            "kind": kind,
+            "id": str(row.pk),
+            "reason": row.reason,
+            "attempts": row.attempts,
+            "failed_at": row.processed_at.isoformat(),
+        }
+
+
+class _Minute(Func):
+    """`2026-01-02 03:04` of a moment, in UTC: the databases' own, for Django's calls Python."""
+
+    output_field = CharField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template="substr(%(expressions)s, 1, 16)")
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        template = "to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')"
+        return self.as_sql(compiler, connection, template=template)
+
+
+def _queues(gauges: metrics_page.Gauges) -> Iterator[Queue]:
+    oldest = gauges.get("faces_queue_oldest_seconds", {})
+    in_work = gauges.get("faces_queue_in_work", {})
+    for labels, depth in gauges.get("faces_queue_depth", {}).items():
+        yield {
+            "kind": labels[0],
+            "queue": labels[1],
+            "waiting": int(depth),
+            "oldest_s": round(oldest.get(labels, 0.0), 1),
+            "in_work": int(in_work.get(labels, 0)),
+        }
+
+
+def _one(gauges: metrics_page.Gauges, name: str) -> float:
+    return gauges.get(name, {}).get((), 0.0)
+
+
+def _room(uploads: int) -> Room:
+    disk = shutil.disk_usage(settings.STORAGE_DIR)
+    return {
+        "uploads": uploads,
+        "database": _database_bytes(),
+        "redis": _redis_bytes(),
+        "free": disk.free,
+        "disk": disk.total,
+    }
+
+
+def _database_bytes() -> int:
+    question = {
+        "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+        "postgresql": "SELECT pg_database_size(current_database())",
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(question[connection.vendor])
+        (size,) = cursor.fetchone()
+    return int(size)
+
+
+def _redis_bytes() -> int | None:
+    try:
+        memory: Any = connections.short().info("memory")
+    except redis.RedisError:
+        return None
+    return int(memory["used_memory"])
