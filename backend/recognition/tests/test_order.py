@@ -1,0 +1,209 @@
+"""Calls take effect in the order in which they were accepted, whoever carries them out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+from django.test import override_settings
+from django.utils import timezone
+
+from backend.common import queues
+from backend.common.work import Status, WorkError
+from backend.recognition import api, calls, carrying_out, leaving, preparing, services, tasks
+from backend.recognition.models import Operation, OperationImage, User
+from backend.recognition.tests import processes
+from backend.recognition.tests.case import RecognitionCase, counts, ids
+from backend.recognition.tests.galleries import person
+
+
+class OrderTests(RecognitionCase):
+    """Nobody works here, unless we say so."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.enterContext(mock.patch.object(queues, "enqueue", return_value=False))
+
+    def begin(self, call: Any) -> Operation:
+        return services.begin(call, owner_id=1, timeout_s=0)
+
+    def carry_out(self, *operations: Operation) -> None:
+        for operation in operations:
+            carrying_out.carry_out(operation.pk)
+        for operation in operations:
+            operation.refresh_from_db()
+
+    def test_a_later_call_that_is_prepared_first_waits(self) -> None:
+        add = self.begin(calls.add(1, 1, [self.face(1)]))
+        delete = self.begin(calls.delete(1, 1, [{"face_id": 1}]))
+        delete.refresh_from_db()
+        self.assertFalse(delete.has_ended)
+        self.carry_out(add)
+        delete.refresh_from_db()
+        self.assertEqual(counts(services.changes(add)), (1, 0, 0, 0))
+        self.assertEqual(counts(services.changes(delete)), (0, 1, 0, 0))
+
+    def test_adding_deleting_and_adding_in_rapid_sequence_leaves_the_face(self) -> None:
+        face = self.face(1)
+        first = self.begin(calls.add(1, 1, [face]))
+        delete = self.begin(calls.delete(1, 1, [face]))
+        again = self.begin(calls.add(1, 1, [face]))
+        self.carry_out(again, delete, first)
+        again.refresh_from_db()
+        answers = [services.changes(each) for each in (first, delete, again)]
+        self.assertEqual(
+            [counts(each) for each in answers], [(1, 0, 0, 0), (0, 1, 0, 0), (1, 0, 0, 0)]
+        )
+        self.assertEqual([face["id"] for face in api.get_faces(1)], [answers[2]["added"][0]["id"]])
+
+    def test_a_recognition_sees_what_was_accepted_before_it_and_no_more(self) -> None:
+        ann, bea = person(), person()
+        first = self.begin(calls.add(1, 1, [self.face(1, ann)]))
+        before = self.begin(calls.recognise(1, self.probe(bea)))
+        second = self.begin(calls.add(1, 2, [self.face(1, bea)]))
+        after = self.begin(calls.recognise(1, self.probe(bea)))
+        self.carry_out(after, second, before, first)
+        for operation in (before, after):
+            operation.refresh_from_db()
+        self.assertEqual(services.recognised(before), [])
+        (found,) = services.recognised(after) or []
+        self.assertEqual(found["contact_id"], 2)
+
+    def test_recognitions_do_not_wait_for_each_other(self) -> None:
+        api_call = calls.recognise(1, self.probe(person()))
+        first, second = self.begin(api_call), self.begin(api_call)
+        self.carry_out(second)
+        self.assertTrue(second.has_ended)
+        first.refresh_from_db()
+        self.assertFalse(first.has_ended)
+
+    def test_other_users_do_not_wait(self) -> None:
+        waiting = self.begin(calls.add(1, 1, [self.face(1)]))
+        self.carry_out(self.begin(calls.add(2, 1, [self.face(1)])))
+        self.assertEqual(len(api.get_faces(2)), 1)
+        waiting.refresh_from_db()
+        self.assertFalse(waiting.has_ended)
+
+    def test_a_call_that_fails_for_good_lets_the_next_go_on(self) -> None:
+        bad = self.begin(calls.add(1, 1, [self.face(1)]))
+        good = self.begin(calls.delete_contact(1, 9))
+        error = WorkError("It cannot be done.", permanent=True)
+        with mock.patch.object(preparing, "prepare", side_effect=error):
+            self.carry_out(bad)
+        good.refresh_from_db()
+        self.assertEqual((bad.status, good.status), (Status.FAILED, Status.DONE))
+        (face,) = services.changes(bad)["error"]
+        self.assertEqual((face["face_id"], face["reason"]), (1, "It cannot be done."))
+
+    @override_settings(FACES_RETRY_DELAY_S=0)
+    def test_a_call_that_fails_for_now_is_tried_again_and_keeps_its_place(self) -> None:
+        shaky = self.begin(calls.add(1, 1, [self.face(1)]))
+        next = self.begin(calls.delete(1, 1, [{"face_id": 1}]))
+        with (
+            mock.patch.object(preparing, "prepare", side_effect=OSError),
+            self.assertLogs("backend"),
+        ):
+            self.carry_out(shaky, next)
+        self.assertFalse(shaky.has_ended or next.has_ended)
+        self.carry_out(shaky)
+        next.refresh_from_db()
+        self.assertEqual(counts(services.changes(next)), (0, 1, 0, 0))
+
+    def test_the_sweep_finds_what_nobody_told_of(self) -> None:
+        add = self.begin(calls.add(1, 1, [self.face(1)]))
+        Operation.objects.update(created_at=timezone.now() - timedelta(seconds=10))
+        with mock.patch.object(queues, "enqueue", side_effect=_at_once):
+            tasks.sweep()
+        add.refresh_from_db()
+        self.assertEqual(ids(services.changes(add)["added"]), [1])
+
+    def test_old_answers_and_users_of_whom_nothing_is_left_go(self) -> None:
+        self.carry_out(self.begin(calls.add(1, 1, [self.face(1)])))
+        self.begin(calls.delete_user(1))
+        tasks.sweep()
+        self.assertEqual(Operation.objects.count(), 2)
+        an_hour_ago = timezone.now() - leaving.DELETIONS_TOLD - timedelta(seconds=1)
+        Operation.objects.filter(kind="delete_user").update(processed_at=an_hour_ago)
+        tasks.sweep()
+        self.assertEqual([each.kind for each in Operation.objects.all()], ["add"])
+        Operation.objects.update(processed_at=timezone.now() - timedelta(days=8))
+        tasks.sweep()
+        self.assertFalse(Operation.objects.exists())
+        self.assertFalse(User.objects.exists())
+
+
+def _at_once(queue: str, task: str, argument: str, *, job_id: str) -> bool:
+    tasks.carry_out(argument)
+    return True
+
+
+_HERE = "backend.recognition"
+
+STEPS = (
+    f"{_HERE}.acceptance._requested",
+    f"{_HERE}.acceptance._inserted",
+    f"{_HERE}.acceptance._insert_images",
+    f"{_HERE}.services.accept",
+    "backend.common.queues.enqueue",
+    "backend.common.work.run",
+    "backend.common.work.claim_of_ours",
+    f"{_HERE}.preparing.prepare",
+    f"{_HERE}.preparing._fetch",
+    f"{_HERE}.preparing._request",
+    f"{_HERE}.preparing._analyse",
+    f"{_HERE}.turns.lock",
+    f"{_HERE}.effects.choose_used",
+    f"{_HERE}.turns.changed",
+    f"{_HERE}.carrying_out._end",
+    f"{_HERE}.carrying_out._took_effect",
+    f"{_HERE}.carrying_out.ended",
+    f"{_HERE}.carrying_out.clean_up",
+)
+"""Every step of a call, in their order."""
+
+
+class CrashTests(RecognitionCase):
+    def test_killed_at_any_step_the_state_is_the_one_before_or_after_the_call(self) -> None:
+        for number, (step, after) in enumerate(
+            (step, at) for step in STEPS for at in (False, True)
+        ):
+            with self.subTest(step=step, after=after):
+                self._die_and_recover(number, step, after)
+
+    def _die_and_recover(self, user_id: int, step: str, after: bool) -> None:
+        api.add_faces(user_id, 1, [self.face(1)])
+        version = _version(user_id)
+        faces = [self.face(2), self.face(3)]
+        status = processes.killed_at(
+            step, after=after, job=lambda: api.add_faces(user_id, 1, faces)
+        )
+        self.assertEqual(status, processes.KILLED)
+        here = ids(services.faces(_user(user_id)))
+        self.assertIn(here, ([1], [1, 2, 3]))
+        self.assertEqual(_version(user_id) - version, len(here) // 3)
+        accepted = Operation.objects.filter(user__user_id=user_id).count() == 2
+        self._recover()
+        self.assertEqual(ids(api.get_faces(user_id)), [1, 2, 3] if accepted else [1])
+        self.assertEqual(_version(user_id) - version, int(accepted))
+        self.assertEqual(counts(api.add_faces(user_id, 1, faces))[0], 0 if accepted else 2)
+
+    def _recover(self) -> None:
+        """What the sweep of another process does, some seconds later."""
+        for _ in range(3):
+            Operation.objects.update(created_at=timezone.now() - timedelta(seconds=10))
+            tasks.sweep()
+        self.assertFalse(
+            Operation.objects.filter(status__in=[Status.QUEUED, Status.PROCESSING]).exists()
+        )
+        self.assertFalse(OperationImage.objects.exists())
+
+
+def _user(user_id: int) -> Any:
+    user = services.find_user(1, user_id)
+    assert user is not None
+    return user
+
+
+def _version(user_id: int) -> int:
+    return int(_user(user_id).gallery_version)
