@@ -8,6 +8,7 @@ from typing import IO, Any, ClassVar, Final
 from uuid import UUID
 
 from django.conf import settings
+from django.core.files.base import File
 from django.http import FileResponse, Http404
 from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.parsers import JSONParser, MultiPartParser
@@ -198,7 +199,7 @@ def _probe(request: Request) -> probes.Probe | None:
     image = serializers.image(request) if data.get("image") is not None else None
     if image is None:
         raise ValidationError({"image": ["Send an image, or an encoding."]})
-    if isinstance(image, str):
+    if not isinstance(image, bytes | File):
         raise ValidationError({"image": ["Send one file."]})
     try:
         return probes.of_image(image)
