@@ -43,6 +43,7 @@ def options_from(environ: Mapping[str, str]) -> Options:
         download_timeout_s=float(
             environ.get("FACES_DOWNLOAD_TIMEOUT_S") or known.download_timeout_s
         ),
+        retry_delay_s=float(environ.get("FACES_LAMBDA_RETRY_DELAY_S") or known.retry_delay_s),
         detector=environ.get("FACES_DETECTOR") or known.detector,
         max_detection_pixels=number("FACES_MAX_DETECTION_PIXELS", known.max_detection_pixels),
         runtime_api=environ.get("AWS_LAMBDA_RUNTIME_API", ""),

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,6 +35,8 @@ class Function:
     """Before an event that failed is tried again; then it is a dead letter
     (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html)."""
     max_event_bytes: int = MAX_EVENT_BYTES
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Of the function, beside our own."""
     python: str = field(default=sys.executable)
 
     @property

@@ -103,6 +103,7 @@ class Instance:
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
             "_HANDLER": function.handler,
+            **function.environment,
         }
         command = ["env", *(f"{name}={value}" for name, value in variables.items())]
         return [*command, function.python, "-m", "awslambdaric", function.handler]
