@@ -131,7 +131,7 @@ def _contacts_found(
         (count,) = cursor.fetchone()
         if count > few and (found := by_index(cursor, which)) is not None:
             return found
-        cursor.execute(_EXACT, which)
+        cursor.execute(EXACT, which)
         return [contact for (contact,) in cursor.fetchall()]
 
 
@@ -140,24 +140,24 @@ def by_index(cursor: Any, which: dict[str, Any]) -> list[int] | None:
     for name, value in INDEX_OPTIONS.items():
         cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
     # All faces of the other contacts may be nearer than the best of the last one.
-    faces = which["limit"] * _FACES_A_CONTACT
-    cursor.execute(_BY_INDEX, {**which, "limit": faces})
+    faces = which["limit"] * FACES_A_CONTACT
+    cursor.execute(BY_INDEX, {**which, "limit": faces})
     nearest = dict.fromkeys(contact for (contact,) in cursor.fetchall())
     return list(nearest)[: which["limit"]] if len(nearest) >= which["limit"] else None
 
 
-_FACES_A_CONTACT: Final = 8
+FACES_A_CONTACT: Final = 8
 
 _WHERE: Final = "used AND model = %(model)s AND user_id = ANY(%(users)s::bigint[])"
 _COUNTED: Final = (
     "SELECT count(*) FROM (SELECT 1 FROM recognition_face"
     " WHERE used AND user_id = ANY(%(users)s::bigint[]) LIMIT %(limit)s) AS counted"
 )
-_BY_INDEX: Final = (
+BY_INDEX: Final = (
     f"SELECT contact_id FROM recognition_face WHERE {_WHERE}"
     " ORDER BY encoding <-> %(probe)s::vector LIMIT %(limit)s"
 )
-_EXACT: Final = (
+EXACT: Final = (
     f"SELECT contact_id FROM recognition_face WHERE {_WHERE} GROUP BY contact_id"
     " ORDER BY min(encoding <-> %(probe)s::vector), contact_id LIMIT %(limit)s"
 )
