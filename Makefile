@@ -1,9 +1,10 @@
 # make run    the whole service on http://localhost:8282, set up first where needed; Ctrl-C ends it
 # make test   all tests        make lint   linters and types        make bench   the benchmarks
 #             on SQLite; with DATABASE=postgresql on a PostgreSQL that they start
+# make lambda the Lambda function on http://localhost:9000, without Docker; docs/lambda.md
 # make lock   compile requirements/ from pyproject.toml             make clean   forget the set-up
 
-.PHONY: run test lint bench lock clean setup setup-test python
+.PHONY: run test lint bench lambda lock clean setup setup-test python
 .DEFAULT_GOAL := run
 
 MODERN = import sys; sys.exit(sys.version_info < (3, 11))
@@ -24,6 +25,9 @@ lint: setup-test
 
 bench: setup-test
 	$(VENV) -m benchmarks $(ARGS)
+
+lambda: setup-test
+	@$(VENV) -m lambdaworker.emulator $(ARGS)
 
 lock:
 	tools/lock

@@ -21,6 +21,7 @@ from lambdaworker.options import Options
 from lambdaworker.web import Web, WebError
 from wire.facedetection import (
     MAX_ENCODINGS,
+    NOT_PROCESSING,
     Callback,
     ErrorShape,
     Event,
@@ -36,6 +37,8 @@ _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _MAX_REDIRECTS: Final = 3
 _IN_MEMORY_BYTES: Final = 2 << 20
 """A larger download goes to /tmp, which is not counted as the function's memory."""
+
+_MAX_ANSWER_BYTES: Final = 2000
 
 NO_TIME: Final = "No time was left for it."
 
@@ -109,8 +112,8 @@ def _log(outcome: Outcome, took_s: float) -> None:
 def _handle(source: Source, batch: Batch) -> Outcome:
     if batch.left_s() <= 0:
         return Outcome(source, Ended.LEFT, NO_TIME)
-    if Extra.STATUS in batch.event.accepts and not _is_wanted(source, batch):
-        return Outcome(source, Ended.NOT_WANTED)
+    if Extra.STATUS in batch.event.accepts and (reason := _why_not_wanted(source, batch)):
+        return Outcome(source, Ended.NOT_WANTED, reason)
     try:
         faces = _faces(source, batch)
     except WebError as error:
@@ -130,7 +133,9 @@ def _failed(source: Source, batch: Batch, reason: str, *, permanent: bool) -> Ou
     """
     if Extra.ERROR in batch.event.accepts:
         error = ErrorShape(reason=reason, permanent=permanent)
-        _post(source, batch, {"token": source.token, "encodings": [], "error": error})
+        callback: Callback = {"token": source.token, "encodings": [], "error": error}
+        if not _post(source, batch, callback):
+            return Outcome(source, Ended.NOT_WANTED, reason)
     return Outcome(source, Ended.FAILED, reason)
 
 
@@ -210,16 +215,19 @@ def _received(answer: httpcore.Response, host: str, options: Options) -> IO[byte
 # --- the service
 
 
-def _is_wanted(source: Source, batch: Batch) -> bool:
+def _why_not_wanted(source: Source, batch: Batch) -> str:
     """Ask before the work; a service that does not answer is asked again after it."""
     headers = {"Authorization": f"Bearer {source.token}"}
     try:
         with _at_service(source, batch, "GET", headers) as answer:
-            return answer.status not in (400, 403, 404)
+            body = web.read(answer, at_most=_MAX_ANSWER_BYTES)
     except WebError as error:
         if error.permanent:
             raise
-        return True
+        return ""
+    if answer.status in (403, 404) or (answer.status == 400 and _is_not_processing(body)):
+        return f"The service answered {answer.status}: {_detail(body)}"
+    return ""
 
 
 def _callback(source: Source, batch: Batch, faces: Sequence[faceengine.Face]) -> Callback:
@@ -255,7 +263,11 @@ def _post_once(source: Source, batch: Batch, body: bytes) -> bool:
     with _at_service(source, batch, "POST", headers, body) as answer:
         if answer.status in (200, 201, 202, 204):
             return True
-        if answer.status == 400 and not _is_of_the_body(web.read(answer, at_most=2000)):
+        text = web.read(answer, at_most=_MAX_ANSWER_BYTES)
+        # An old service words it as it likes; of a bad body it names the key.
+        is_new = Extra.STATUS in batch.event.accepts
+        not_processing = _is_not_processing(text) if is_new else not _is_of_the_body(text)
+        if answer.status == 400 and not_processing:
             return False
         web.check_status(answer, "The service")
     return True
@@ -274,9 +286,22 @@ def _at_service(
 
 
 def _is_of_the_body(text: bytes) -> bool:
-    """Whether a 400 says that the body is bad; else the source is not being processed."""
+    """Whether a 400 names a key of the body, which is bad then."""
+    return bool(_document(text).keys() & set(Callback.__annotations__))
+
+
+def _is_not_processing(text: bytes) -> bool:
+    return _detail(text) == NOT_PROCESSING
+
+
+def _detail(text: bytes) -> str:
+    """What the service says of a refusal; it repeats nothing of what it was sent."""
+    return str(_document(text).get("detail", ""))[:100]
+
+
+def _document(text: bytes) -> dict[str, object]:
     try:
         answer = json.loads(text)
-    except ValueError:
-        return False
-    return isinstance(answer, dict) and bool(answer.keys() & set(Callback.__annotations__))
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}

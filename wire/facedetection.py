@@ -28,6 +28,9 @@ MAX_CALLBACK_BYTES: Final = 4 << 20
 MAX_SOURCES: Final = 1000
 """Sources of one invocation."""
 
+NOT_PROCESSING: Final = "This is not being processed."
+"""The `detail` of a 400 for a source whose result nobody waits for (any more)."""
+
 _MAX_NUMBER: Final = 100.0
 """Components of dlib's encodings lie within ±1; squares of much more would not fit float32."""
 

@@ -25,10 +25,15 @@ from backend.photos import callback
 from backend.photos.callback import Refusal
 from backend.photos.dispatch_lambda import SUBMITTED, Source
 from backend.photos.models import Extraction
-from wire.facedetection import MAX_CALLBACK_BYTES, ShapeError, SourceType, read_callback
+from wire.facedetection import (
+    MAX_CALLBACK_BYTES,
+    NOT_PROCESSING,
+    ShapeError,
+    SourceType,
+    read_callback,
+)
 
 WRONG_TOKEN = "The token is not that of the last submission."
-NOT_PROCESSING = "This is not being processed."
 
 
 class TokenAuthentication(BaseAuthentication):

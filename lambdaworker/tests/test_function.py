@@ -1,5 +1,6 @@
 """The function on real faces, against a real server: what it posts, and what goes wrong."""
 
+import json
 import logging
 import threading
 import time
@@ -16,7 +17,7 @@ from lambdaworker.options import Options
 from lambdaworker.tests import service as services
 from lambdaworker.tests.service import Answer, event, source
 from tests import bad_files, photos, pictures
-from wire.facedetection import Extra, Payload, ShapeError, read_callback, read_event
+from wire.facedetection import NOT_PROCESSING, Extra, Payload, ShapeError, read_callback, read_event
 
 FAST = Options(retry_delay_s=0.001, margin_s=0.0, attempts=3)
 
@@ -224,13 +225,19 @@ class CallbackTests(FunctionCase):
         self.service.callback(1, Answer(500), method="POST")
         with self.assertRaises(SourcesLeft):
             self.run_(payload)
-        self.service.callback(2, Answer(400), method="GET")
+        done = Answer(400, json.dumps({"detail": NOT_PROCESSING}).encode())
+        self.service.callback(2, done, method="GET")
         self.service.callback(1, Answer(200), method="POST")
         self.service.asked.clear()
         result = self.run_(payload)
         self.assertEqual((result["done"], result["not_wanted"]), (1, 1))
         self.assertEqual(self.service.count("GET", "photo-2.jpg"), 0)
         self.assertEqual(list(self.service.posted()), ["photo/1"])
+
+    def test_a_400_of_a_proxy_or_a_wrong_host_is_not_taken_for_a_done_source(self) -> None:
+        self.service.callback(1, Answer(400, b'{"detail": "Bad request."}'))
+        (failed,) = self.run_(event(self.service, self.photo(1), accepts=ALL))["failed"]
+        self.assertIn("400", failed["reason"])
 
     def test_the_question_before_is_a_help_and_no_condition(self) -> None:
         self.service.callback(1, Answer(405), method="GET")

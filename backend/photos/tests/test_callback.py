@@ -9,12 +9,12 @@ from django.test import TestCase, override_settings
 
 from backend.common.work import Status
 from backend.photos import dispatch_lambda
-from backend.photos.callback_views import NOT_PROCESSING, WRONG_TOKEN
+from backend.photos.callback_views import WRONG_TOKEN
 from backend.photos.dispatch_lambda import token_hash
 from backend.photos.models import Album, Extraction, Photo, PhotoFace, Reference
 from backend.photos.tests import cast
 from tests import samples
-from wire.facedetection import DIMENSIONS, MAX_CALLBACK_BYTES, MAX_ENCODINGS
+from wire.facedetection import DIMENSIONS, MAX_CALLBACK_BYTES, MAX_ENCODINGS, NOT_PROCESSING
 
 TOKEN = "the-token-of-this-submission"
 
