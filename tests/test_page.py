@@ -440,7 +440,9 @@ class ClosedPageTests(BrowserCase):
         expect(hers.locator("[data-viewer] [data-box]")).to_have_count(4)
         expect(hers.locator("[data-viewer] .details")).to_be_visible()
         expect(feed(also_hers)).to_have_count(1)
-        expect(also_hers.locator("[data-feed] img:not(.missing)")).to_have_count(1)
+        tile = also_hers.locator("[data-feed] img")
+        tile.scroll_into_view_if_needed()
+        expect(tile).to_have_js_property("naturalWidth", 1200)
         # What came after it has come: then hers would have come too.
         headers = {"X-Api-Key": self.bob}
         self.stack.post_image(samples.face(), headers=headers)

@@ -15,9 +15,13 @@ export class Feed {
   #socket = null;
   #waiting = null;
   #seen = new Set();
+  #isFirst = true;
   #on;
 
-  /** `on` has `event(event)`, `gap()`, and `state("live" | "connecting" | "waiting" | "closed", seconds)`. */
+  /**
+   * Hear of all since an event's id, or a moment in milliseconds.
+   * `on` has `event(event)`, `gap()`, and `state("live" | "connecting" | "waiting" | "closed", seconds)`.
+   */
   constructor(since, on) {
     this.#since = since;
     this.#on = on;
@@ -50,20 +54,22 @@ export class Feed {
     url.searchParams.set("outcomes", "all");
     url.searchParams.set("since", this.#since);
     const socket = new WebSocket(url);
+    const isFirst = this.#isFirst;
     this.#socket = socket;
     socket.onopen = () => {
       if (this.#socket !== socket) return;
+      this.#isFirst = false;
       this.#on.state("live");
       setTimeout(() => { if (this.#socket === socket && this.isLive) this.#pauseMs = FIRST_PAUSE_MS; }, STEADY_MS);
     };
-    socket.onmessage = ({ data }) => this.#socket === socket && this.#take(JSON.parse(data));
+    socket.onmessage = ({ data }) => this.#socket === socket && this.#take(JSON.parse(data), isFirst);
     socket.onclose = ({ code }) => this.#socket === socket && this.#lost(code);
   }
 
-  #take(event) {
+  #take(event, isFirst) {
     this.#pauseMs = FIRST_PAUSE_MS;
     if (!("submission_id" in event)) {
-      this.#on.gap();
+      if (!isFirst) this.#on.gap(); // at the start nobody misses what is no longer kept
       return;
     }
     this.#since = event.event_id;

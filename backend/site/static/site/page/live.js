@@ -58,6 +58,7 @@ export class Live {
   }
 
   gap() {
+    find(".gap", this.#list)?.remove();
     this.#list.prepend(el("li", { class: "small quiet gap" }, "What came before is no longer kept."));
   }
 
@@ -94,7 +95,7 @@ export class Live {
   #tile(event) {
     const when = new Date(event.processed_at);
     const faces = plural(event.faces_count, "face");
-    const time = when.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+    const time = when.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
     const image = el("img", { alt: "", decoding: "async", width: 160, height: 120 });
     sources.set(image, here(event.image_url));
     inSight.observe(image);

@@ -1,0 +1,38 @@
+"""The page at `/` as it is served; what it does is `tests/test_page.py`'s."""
+
+import re
+from pathlib import Path
+
+from django.test import SimpleTestCase, override_settings
+
+from backend.site import views
+
+_STATIC = Path(views.__file__).parent / "static" / "site"
+
+
+class HomeTests(SimpleTestCase):
+    def test_its_policy_allows_nothing_from_elsewhere_and_nothing_inline(self) -> None:
+        answer = self.client.get("/", headers={"host": "localhost:8282"})
+        self.assertEqual(answer.status_code, 200)
+        policy = answer.headers["Content-Security-Policy"]
+        self.assertEqual(re.findall(r"unsafe|https?:|\*", policy), [])
+        self.assertIn("connect-src 'self' ws://localhost:8282 wss://localhost:8282;", policy)
+        for inline in ("<style", " style=", "onclick=", "javascript:"):
+            self.assertNotIn(inline, answer.text)
+        self.assertEqual(re.findall(r"<script(?![^>]* src=)", answer.text), [])
+
+    def test_other_methods_are_refused_in_our_shape(self) -> None:
+        answer = self.client.post("/")
+        self.assertEqual((answer.status_code, answer.headers["Allow"]), (405, "GET, HEAD"))
+        self.assertEqual(answer.json(), {"detail": 'Method "POST" not allowed.'})
+
+    def test_where_keys_are_needed_it_opens_without_one_and_asks(self) -> None:
+        self.assertNotContains(self.client.get("/"), "data-closed")
+        with override_settings(FACES_REQUIRE_API_KEY=True):
+            answer = self.client.get("/")
+        self.assertContains(answer, "data-closed")
+        self.assertContains(answer, "X-Api-Key: $KEY")
+
+    def test_each_module_is_asked_for_at_once(self) -> None:
+        files = {path.stem for path in (_STATIC / "page").glob("*.js")}
+        self.assertEqual(set(views.MODULES) | {"main"}, files)
