@@ -188,4 +188,5 @@ def keep(matching: Matching, found: Sequence[Match]) -> None:
             if matching.photo_id:
                 people.photo_matched(matching.photo_id)
             matching.delete()
-    logger.info("compared %s pairs=%d", matching, len(found))
+    sides = (matching.photo_id, matching.reference_id, len(found))
+    logger.info("compared photo=%s reference=%s pairs=%d", *sides)
