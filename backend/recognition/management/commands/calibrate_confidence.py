@@ -38,8 +38,8 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"{distance:8.2f}  {same:13.2%}  {different:13.2%}  {now:14.3f}  {then:6.3f}"
             )
-        now = confidence.curve()
-        self.stdout.write(f"Now FACES_CONFIDENCE_SLOPE={now.slope:.1f}")
-        self.stdout.write(f"    FACES_CONFIDENCE_MIDDLE={now.middle:.3f}")
+        curve = confidence.curve()
+        self.stdout.write(f"Now FACES_CONFIDENCE_SLOPE={curve.slope:.1f}")
+        self.stdout.write(f"    FACES_CONFIDENCE_MIDDLE={curve.middle:.3f}")
         self.stdout.write(f"Suggested FACES_CONFIDENCE_SLOPE={fit.curve.slope:.1f}")
         self.stdout.write(f"          FACES_CONFIDENCE_MIDDLE={fit.curve.middle:.3f}")
