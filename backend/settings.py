@@ -281,6 +281,8 @@ API_DESCRIPTIONS = [
     "backend.clients.schema",
     "backend.submissions.schema",
     "backend.face_encodings.schema",
+    "backend.recognition.schema",
+    "backend.photos.schema",
 ]
 SPECTACULAR_SETTINGS = {
     "TITLE": "Faces",

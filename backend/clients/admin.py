@@ -20,7 +20,7 @@ from django.utils.html import format_html
 from rest_framework_api_key.models import APIKey as UnusedKey
 
 from backend.clients import services
-from backend.clients.admin_site import AuditedAdmin, ReadOnlyAdmin, actor
+from backend.clients.admin_site import AuditedAdmin, ReadOnlyAdmin, actor, ask_first
 from backend.clients.models import ANONYMOUS_ID, ApiKey, AuditEntry, Client, Scope
 from backend.clients.queues_admin import QueuesAdmin as QueuesAdmin  # registered with the others
 
@@ -184,10 +184,14 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         return HttpResponseRedirect(reverse("admin:clients_apikey_changelist"))
 
     @admin.action(description="Revoke", permissions=["revoke"])
-    def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
-        for key in keys.select_related("client"):
+    def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> HttpResponse | None:
+        chosen = list(keys.select_related("client"))
+        if (question := ask_first(self, request, chosen, "Revoke")) is not None:
+            return question
+        for key in chosen:
             services.revoke_key(key, actor=actor(request))
             self.message_user(request, f"{key.prefix} of {key.client} opens nothing any more.")
+        return None
 
     @admin.action(
         description="Rotate: a new key, the old one ends in a day", permissions=["revoke"]

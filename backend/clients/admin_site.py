@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +11,7 @@ from django.contrib import admin
 from django.contrib.admin.apps import AdminConfig
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
@@ -96,6 +97,28 @@ class ReadOnlyAdmin(AuditedAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def ask_first(
+    of: _Admin,
+    request: HttpRequest,
+    rows: Sequence[Model],
+    verb: str,
+    *,
+    warning: str = "This cannot be undone.",
+) -> HttpResponse | None:
+    """The question before an action that cannot be taken back; None once it is answered."""
+    if "confirmed" in request.POST:
+        return None
+    context = {
+        **of.admin_site.each_context(request),
+        "title": f"{verb} {len(rows)} {of.opts.verbose_name_plural}?",
+        "warning": warning,
+        "verb": verb,
+        "rows": rows,
+        "action": request.POST.get("action", ""),
+    }
+    return TemplateResponse(request, "admin/clients/confirm.html", context)
 
 
 def actor(request: HttpRequest) -> str:

@@ -272,6 +272,9 @@ class ReferenceAdmin(SourceAdmin):
 @admin.register(Member)
 class MemberAdmin(ReadOnlyAdmin):
     list_display = ["user", "opted_in_at", "opted_out_at", "references_count"]
+    list_filter = [
+        (moment, admin.EmptyFieldListFilter) for moment in ("opted_in_at", "opted_out_at")
+    ]
     list_select_related = ["user"]
     search_fields = ["user__username"]
     ordering = ["user__username"]

@@ -213,7 +213,11 @@ class ApiKeyAdminTests(AdminCase):
 
     def test_a_revoked_key_opens_nothing_and_it_is_noted(self) -> None:
         key = self.key_of(self.alice)
-        self.act("clients/apikey", "revoke", key)
+        page = self.act("clients/apikey", "revoke", key)
+        self.assertContains(page, "Revoke 1 API keys?")
+        key.refresh_from_db()
+        self.assertFalse(key.revoked)
+        self.act("clients/apikey", "revoke", key, confirmed="yes")
         key.refresh_from_db()
         self.assertTrue(key.revoked)
         self.assertEqual(self.noted(), [("revoke key", f"{key.prefix} of alice")])

@@ -78,7 +78,7 @@ class DocumentTests(SimpleTestCase):
                     self.assertTrue(operation["summary"])
                     self.assertTrue(operation["tags"])
                     codes = set(operation["responses"])
-                    self.assertTrue(codes & {"200", "202", "204", "301"})
+                    self.assertTrue(codes & {"200", "201", "202", "204"})
                     self.assertIn("405", codes)
                     if operation["security"]:
                         self.assertLessEqual({"401", "403", "429", "503"}, codes)

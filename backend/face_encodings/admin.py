@@ -1,0 +1,61 @@
+"""Encoded images and their statistics, for whoever runs the service. No page loads a vector."""
+
+from typing import Any, Final
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from backend.clients.admin_site import ReadOnlyAdmin, ask_first
+from backend.face_encodings import services
+from backend.face_encodings.models import EncodedImage, Tally
+
+_AT_A_TIME: Final = 200
+"""Erased in one request, which must end in time."""
+
+
+@admin.register(EncodedImage)
+class EncodedImageAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "digest", "owner", "faces_count", "settled_at"]
+    list_filter = [("settled_at", admin.EmptyFieldListFilter), "created_at", "owner"]
+    list_select_related = ["owner"]
+    ordering = ["-pk"]
+    search_fields = ["sha256__startswith"]
+    search_help_text = "The beginning of the SHA-256 of an image."
+    fields = ["owner", "sha256", "faces_count", "created_at", "settled_at", "made_by", "analysis"]
+    actions = ["erase"]
+
+    def has_erase_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("face_encodings.delete_encodedimage"))
+
+    @admin.display(description="SHA-256", ordering="sha256")
+    def digest(self, image: EncodedImage) -> str:
+        return image.sha256[:12]
+
+    @admin.action(description="Erase", permissions=["erase"])
+    def erase(self, request: HttpRequest, images: QuerySet[EncodedImage]) -> HttpResponse | None:
+        chosen = list(images.select_related("owner")[:_AT_A_TIME])
+        if (question := ask_first(self, request, chosen, "Erase")) is not None:
+            return question
+        for image in chosen:
+            self.note(request, "erase", image)
+        services.erase(chosen)
+        self.message_user(request, f"{len(chosen)} erased.")
+        return None
+
+
+@admin.register(Tally)
+class TallyAdmin(ReadOnlyAdmin):
+    """Many rows of a client are folded into one by the sweep: they count together."""
+
+    list_display = ["owner", "images"]
+    list_filter = ["owner"]
+    list_select_related = ["owner"]
+    ordering = ["-pk"]
+    search_fields = ["owner__name"]
+    fields = ["owner", "images"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Tally]:
+        tallies: Any = super().get_queryset(request)
+        without_sums: QuerySet[Tally] = tallies.defer("sums")
+        return without_sums
