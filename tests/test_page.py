@@ -204,7 +204,7 @@ class PageTests(BrowserCase):
                 self.assertAlmostEqual(want, have, delta=1)
 
     def test_a_click_on_a_face_shows_its_numbers_as_the_api_has_them(self) -> None:
-        page = self.open("/")
+        page = self.open("/", permissions=["clipboard-read", "clipboard-write"])
         choose(page, jpeg(PEOPLE, "people.jpg"))
         expect(page.locator(".details")).to_be_visible()
         id = self.submission_of("people.jpg")
@@ -215,6 +215,9 @@ class PageTests(BrowserCase):
         expect(details).to_contain_text(f"{round(faces[2]['quality']['size_px'])} px")
         shown = details.locator("[data-encoding]").text_content()
         self.assertEqual(json.loads(shown or ""), faces[2]["encoding"])
+        details.get_by_role("button", name="Copy").click()
+        expect(details.get_by_role("button", name="Copied")).to_be_visible()
+        self.assertEqual(page.evaluate("navigator.clipboard.readText()"), shown)
 
     def test_all_of_it_goes_by_keyboard_alone(self) -> None:
         page = self.open("/")
@@ -246,6 +249,8 @@ class PageTests(BrowserCase):
         )
         expect(rows(page, "done")).to_have_count(2)
         page.get_by_role("button", name="Camera").click()
+        expect(page.get_by_role("button", name="Take it")).to_be_enabled()
+        self.assert_accessible(page)
         page.get_by_role("button", name="Take it").click()
         expect(rows(page, "done")).to_have_count(3)
         expect(rows(page).last).to_contain_text("camera.jpg")
@@ -325,6 +330,20 @@ class PageTests(BrowserCase):
         theirs.get_by_role("button").click()
         expect(two.locator("[data-viewer] [data-box]")).to_have_count(4)
         expect(two.locator("[data-viewer] .details")).to_be_visible()
+
+    def test_what_comes_does_not_move_what_is_pointed_at(self) -> None:
+        self.stack.wait_ended([self.stack.upload(PEOPLE)])
+        page = self.open("/")
+        expect(feed(page).first).to_be_visible()
+        feed(page).first.hover()
+        before = page.locator("[data-feed]").inner_html()
+        id = self.stack.upload(samples.another(samples.face(), 40))
+        fresh = page.locator("[data-feed-fresh]")
+        expect(fresh).to_have_text("1 new")
+        self.assertEqual(page.locator("[data-feed]").inner_html(), before)
+        fresh.click()
+        expect(feed(page).first).to_have_attribute("data-id", id)
+        expect(fresh).to_be_hidden()
 
     def test_what_happened_while_the_feed_was_away_is_not_missed(self) -> None:
         self.expect_console("WebSocket")
