@@ -9,6 +9,7 @@ Either way only contacts are found by it: their faces are compared again, exactl
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,7 +34,7 @@ _MARGIN: Final = 5
 """Contacts more than asked for: pgvector's distances are float32, ours decide."""
 
 INDEX_OPTIONS: Final[Mapping[str, str]] = {
-    "hnsw.ef_search": "200",
+    "hnsw.ef_search": "400",
     "hnsw.iterative_scan": "strict_order",
     "hnsw.max_scan_tuples": "40000",
 }
@@ -125,14 +126,33 @@ def _contacts_found(
         "probe": str(probe),
         "limit": at_most,
     }
-    few = settings.FACES_SEARCH_EXACT_FACES
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_COUNTED, {**which, "limit": few + 1})
-        (count,) = cursor.fetchone()
-        if count > few and (found := by_index(cursor, which)) is not None:
+        if _are_many(cursor, users) and (found := by_index(cursor, which)) is not None:
             return found
         cursor.execute(EXACT, which)
         return [contact for (contact,) in cursor.fetchall()]
+
+
+def _are_many(cursor: Any, users: Sequence[int]) -> bool:
+    """Whether these users have so many faces that the index is worth it."""
+    few: int = settings.FACES_SEARCH_EXACT_FACES
+    key = hash((few, *users))
+    if _many_until.get(key, 0.0) > time.monotonic():
+        return True
+    cursor.execute(_COUNTED, {"users": list(users), "limit": few + 1})
+    (count,) = cursor.fetchone()
+    if count > few:
+        if len(_many_until) >= _REMEMBERED:
+            _many_until.clear()
+        _many_until[key] = time.monotonic() + _REMEMBERED_S
+    return bool(count > few)
+
+
+_many_until: Final[dict[int, float]] = {}
+"""Counting a hundred thousand takes longer than the index; who has many has many in a minute."""
+
+_REMEMBERED: Final = 1000
+_REMEMBERED_S: Final = 60.0
 
 
 def by_index(cursor: Any, which: dict[str, Any]) -> list[int] | None:
