@@ -54,7 +54,7 @@ def ready(user_pk: int) -> tuple[list[uuid.UUID], list[uuid.UUID]]:
         user=user_pk, status=Status.QUEUED, attempts=0, prepared_at__isnull=False
     )
     found = prepared.exclude(waits_for_any).exclude(waits_for_change).order_by("sequence")
-    awaited = Q(awaited_until__gt=timezone.now())
+    awaited = Q(kind__in=READING, awaited_until__gt=timezone.now())
     return _ids(found.exclude(awaited)), _ids(found.filter(awaited))
 
 
