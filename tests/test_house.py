@@ -33,7 +33,7 @@ _RULES: Final[dict[str, tuple[set[str], set[str]]]] = {
     "backend/clients": ({"backend.common", "wire"}, _DJANGO | {"jwt", "django_rq"}),
     "backend/analysis": (
         {"backend.common", "backend.clients", "faceengine", "wire"},
-        _DJANGO | {"numpy", "pgvector", "psycopg"},
+        _DJANGO | {"numpy", "pgvector", "psycopg", "PIL"},
     ),
 }
 _FEATURE: Final = (

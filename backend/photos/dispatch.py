@@ -55,8 +55,8 @@ def submit(sources: Sequence[Photo | Reference]) -> int:
 def sweep() -> None:
     """What nobody looked for while this was switched off. Lambda is asked by its own sweep."""
     if mode() is Mode.WORKERS:
-        submit(list(waiting(Photo)[:_AT_A_TIME]))
-        submit(list(waiting(Reference)[:_AT_A_TIME]))
+        submit(list(waiting(Photo).order_by()[:_AT_A_TIME]))
+        submit(list(waiting(Reference).order_by()[:_AT_A_TIME]))
 
 
 def _to_worker(source: Photo | Reference) -> bool:

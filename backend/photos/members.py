@@ -31,6 +31,7 @@ def opt_out(member: Member) -> None:
     with transaction.atomic():
         locked = Member.objects.select_for_update().get(pk=member.pk)
         references = list(Reference.objects.filter(member=locked))
+        matching.hold(Reference.objects.filter(member=locked))
         matching.erase_member(locked)
         Reference.objects.filter(member=locked).delete()
         Member.objects.filter(pk=locked.pk).update(opted_in_at=None, opted_out_at=timezone.now())

@@ -166,8 +166,14 @@ def source_indexes(name: str) -> list[models.Index]:
         # What waits for its faces, by when it was handed out: for the sweep and the dispatch.
         models.Index(
             fields=["submitted_at"],
-            condition=Q(extraction=Extraction.PROCESSING),
-            name=f"{name}_processing",
+            condition=Q(extraction=Extraction.PROCESSING, status=Status.DONE),
+            name=f"{name}_waiting",
+        ),
+        # What failed and was not told yet.
+        models.Index(
+            fields=["id"],
+            condition=Q(extraction=Extraction.PROCESSING, status=Status.FAILED),
+            name=f"{name}_untold",
         ),
     ]
 
@@ -200,6 +206,8 @@ class Photo(Source):
         indexes = [
             *source_indexes("photo"),
             models.Index(fields=["album", "taken_at", "id"], name="photo_in_order"),
+            # Whether its album is complete is asked behind each photo.
+            models.Index(fields=["album"], condition=Q(file=""), name="photo_unprepared"),
         ]
 
     def __str__(self) -> str:

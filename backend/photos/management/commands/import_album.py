@@ -1,0 +1,63 @@
+"""`manage.py import_album FILE`: an archive too large for a form, from the server's disk."""
+
+import time
+from argparse import ArgumentParser
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from django.core.files.base import File
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from backend.common.work import Status
+from backend.photos import services
+from backend.photos.models import Album, ArchiveUpload
+
+_LOOK_S: Final = 0.5
+
+
+class Command(BaseCommand):
+    help = (
+        "Take the photos of a zip or tar (.gz, .bz2, .xz) into an album, and tell how far the"
+        " workers are. Interrupted, the workers go on; started again, nothing comes twice."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--album", type=int, help="the number of an album; else a new one")
+        parser.add_argument("--title", help="of the new album (default: the file's name)")
+        parser.add_argument("--date", type=date.fromisoformat, default=date.today(), help="of it")
+        parser.add_argument("--no-wait", action="store_true", help="do not wait for the workers")
+
+    def handle(self, *args: Any, file: Path, no_wait: bool, **options: Any) -> None:
+        try:
+            with file.open("rb") as archive:
+                album = _album(options, default=file.name.partition(".")[0])
+                upload = services.add_archive(album, File(archive, name=file.name), by=None)
+        except (OSError, services.Refused) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"Album {album.pk}, upload {upload.pk}.")
+        if not no_wait:
+            self._wait(upload)
+
+    def _wait(self, upload: ArchiveUpload) -> None:
+        with tqdm(unit=" files", file=self.stderr) as progress:
+            while upload.status in (Status.QUEUED, Status.PROCESSING):
+                time.sleep(_LOOK_S)
+                upload.refresh_from_db()
+                progress.total = upload.entries_count or None
+                progress.update(upload.entries_seen - progress.n)
+        for line in upload.report:
+            self.stdout.write(f"skipped {line['name']}: {line['reason']}")
+        self.stdout.write(f"{upload.photos_added} photos, {upload.skipped} files skipped.")
+        if upload.status == Status.FAILED:
+            raise CommandError(upload.reason)
+
+
+def _album(options: dict[str, Any], *, default: str) -> Album:
+    if options["album"] is None:
+        return services.create_album(options["title"] or default, date=options["date"])
+    if album := Album.objects.filter(pk=options["album"]).first():
+        return album
+    raise CommandError(f"There is no album {options['album']}.")
