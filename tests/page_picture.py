@@ -85,6 +85,7 @@ def main() -> None:
                 base_url=stack.url,
                 viewport={"width": 1280, "height": 1000},
                 color_scheme=colours,
+                reduced_motion="reduce",
             )
             show(page)
             save(page, f"page-{colours}")

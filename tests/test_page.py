@@ -175,7 +175,7 @@ class PageTests(BrowserCase):
         upright = pictures.side_by_side(width=400)
         turned = pictures.oriented(upright, 6)
         for options in (DESKTOP, PHONE):
-            page = self.open("/", **options)
+            page = self.open("/", **{**CALM, **options})
             choose(page, jpeg(turned, "turned.jpg"))
             expect(page.locator("[data-box]")).to_have_count(2)
             expect(page.locator(".details")).to_be_visible()
@@ -281,6 +281,9 @@ class PageTests(BrowserCase):
         expect(rows(page, "failed")).to_have_count(2)
         expect(rows(page).first).to_contain_text("Upload a valid image.")
         expect(rows(page).last).to_contain_text("too large: at most 977 KB")
+        rows(page).last.get_by_role("button").first.click()
+        expect(page.locator("[data-viewer]")).to_contain_text("There is no picture to show.")
+        self.screenshot(page, "page-refused", whole=False)
 
     def test_it_waits_for_the_network_and_goes_on_by_itself(self) -> None:
         self.expect_console("ERR_INTERNET_DISCONNECTED|WebSocket")

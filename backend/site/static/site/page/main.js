@@ -57,7 +57,9 @@ async function take(files) {
     find("#key").focus();
     return;
   }
+  const isFirst = !document.body.classList.contains("begun");
   document.body.classList.add("begun");
+  if (isFirst) find("#find").scrollIntoView(); // the picture is what one wants to see now
   const added = uploads.add(files);
   announce(`${plural(added.length, "image")} chosen`);
   for (let at = 0; at < added.length; at += ROWS_A_FRAME) {

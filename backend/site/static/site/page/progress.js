@@ -8,13 +8,12 @@ const line = find("p", box);
 
 export function summarise(items) {
   const of = (...states) => items.filter((item) => states.includes(item.state));
-  const ended = of("done", "failed").length;
-  const failed = of("failed").length;
-  const faces = of("done").reduce((sum, item) => sum + item.faces.length, 0);
+  const [done, failed] = [of("done"), of("failed").length];
+  const faces = done.reduce((sum, item) => sum + item.faces.length, 0);
   box.hidden = items.length < 2;
   meter.max = Math.max(1, items.length);
-  meter.value = ended;
-  const parts = [`${ended} of ${items.length} done`, plural(faces, "face")];
+  meter.value = done.length + failed;
+  const parts = [`${done.length} of ${items.length} done`, plural(faces, "face")];
   if (failed) parts.push(`${failed} failed`);
   line.textContent = parts.join(" · ");
   if (items.length > 1) announce(parts.join(", "));

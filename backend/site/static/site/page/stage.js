@@ -27,8 +27,9 @@ export class Stage {
   /** The item has got further. */
   async changed(item) {
     if (item !== this.item) return;
-    this.#viewer.say(said(item));
+    this.#viewer.say(said(item), item.state === "failed");
     const isShown = await this.#shown;
+    if (item === this.item && item.state === "failed" && !isShown) this.#viewer.blank("There is no picture to show.");
     if (item !== this.item || item.state !== "done" || this.#isComplete) return;
     this.#isComplete = true;
     if (!isShown && item.imageUrl) await this.#show(item);
@@ -56,7 +57,7 @@ export class Stage {
       if (item === this.item) await this.#viewer.found(item.full);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      this.#viewer.say(error.status === 404 ? "It was erased." : error.message);
+      this.#viewer.say(error.status === 404 ? "It was erased." : error.message, true);
     }
   }
 
@@ -74,7 +75,7 @@ export class Stage {
       this.#onErased(item);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      this.#viewer.say(error.message);
+      this.#viewer.say(error.message, true);
     }
   }
 }

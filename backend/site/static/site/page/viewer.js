@@ -39,7 +39,7 @@ export class Viewer {
     this.#tools.replaceChildren();
     this.#shown = source;
     const isShown = await this.#picture.show(source);
-    if (!isShown) this.#picture.element.replaceChildren(el("p", { class: "quiet blank" }, why(source)));
+    if (!isShown) this.blank(why(source));
     return isShown;
   }
 
@@ -48,8 +48,14 @@ export class Viewer {
     this.#tools.replaceChildren(...buttons);
   }
 
-  say(text) {
+  say(text, isBad = false) {
     this.#says.textContent = text;
+    this.#says.classList.toggle("bad", isBad);
+  }
+
+  /** Words where the picture would be. */
+  blank(text) {
+    this.#picture.element.replaceChildren(el("p", { class: "quiet blank" }, text));
   }
 
   clear() {
