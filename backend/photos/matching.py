@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Final
 
 import numpy
 import redis
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from backend.analysis.fields import read_many
 from backend.analysis.nearest import Floats32, Integers
@@ -47,11 +49,20 @@ def erase_member(member: Member) -> None:
 
     In a transaction: until its end no worker writes a match of one of them.
     """
-    list(Reference.objects.select_for_update().filter(member=member).order_by("pk"))
+    hold(Reference.objects.filter(member=member))
     Match.objects.filter(reference__member=member).delete()
     NotMe.objects.filter(member=member).delete()
     ByHand.objects.filter(member=member).delete()
     people.release(member)
+
+
+def hold(rows: QuerySet[Any]) -> None:
+    """In a transaction that deletes these photos, faces or references, before it does.
+
+    Until its end no worker writes a match of one of them: else PostgreSQL refuses the deletion, for
+    a match that came while Django asked what goes with the rows.
+    """
+    list(rows.order_by("pk").select_for_update().values_list("pk"))
 
 
 def is_pending(member: Member) -> bool:
@@ -178,15 +189,28 @@ def keep(matching: Matching, found: Sequence[Match]) -> None:
 
     Raises `IntegrityError` if a face or reference has gone since they were found.
     """
-    for start in range(0, len(found), _AT_A_TIME):
-        some = found[start : start + _AT_A_TIME]
+    parts = [found[start : start + _AT_A_TIME] for start in range(0, len(found), _AT_A_TIME)]
+    for some in parts[:-1]:
         with transaction.atomic():
-            Match.objects.bulk_create(some, ignore_conflicts=True)
-            people.known([match.face_id for match in some])
+            _insert(some)
     with transaction.atomic():
-        if matching.succeed():
-            if matching.photo_id:
-                people.photo_matched(matching.photo_id)
-            matching.delete()
+        _insert(parts[-1] if parts else [])
+        _end(matching)
     sides = (matching.photo_id, matching.reference_id, len(found))
     logger.info("compared photo=%s reference=%s pairs=%d", *sides)
+
+
+def _insert(matches: Sequence[Match]) -> None:
+    Match.objects.bulk_create(matches, ignore_conflicts=True)
+    people.known([match.face_id for match in matches])
+
+
+def _end(matching: Matching) -> None:
+    # Who deletes the photo waits for the end of this, or this for the end of that.
+    photos = Photo.objects.filter(matching=matching).select_for_update(no_key=True, of=("self",))
+    held = list(photos.values_list("pk", flat=True))
+    # A copy: what changes in it would not be taken back with the transaction.
+    if copy(matching).succeed():
+        for photo_id in held:
+            people.photo_matched(photo_id)
+        Matching.objects.filter(pk=matching.pk).delete()

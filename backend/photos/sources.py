@@ -19,6 +19,7 @@ from backend.analysis import services as analysis
 from backend.common import stored_files
 from backend.common.uploads import EXTENSIONS
 from backend.common.work import Status, WorkError
+from backend.photos import matching
 from backend.photos.models import (
     WIDTHS_PX,
     ArchiveUpload,
@@ -103,7 +104,10 @@ def erase(source: Photo | Reference) -> None:
     hand finds no row when it wants to tell what it made, and deletes that.
     """
     delete_files(source)
-    type(source)._default_manager.filter(pk=source.pk).delete()
+    rows = type(source)._default_manager.filter(pk=source.pk)
+    with transaction.atomic():
+        matching.hold(rows)
+        rows.delete()
     delete_files(source)  # what a worker made meanwhile
     logger.info("erased %s=%s", source._meta.model_name, source.pk)
 
@@ -126,6 +130,7 @@ def resubmit(source: Photo | Reference) -> bool:
         if not rows.update(**new):
             return False
         if isinstance(source, Photo):
+            matching.hold(PhotoFace.objects.filter(photo=source))
             PhotoFace.objects.filter(photo=source).delete()
         transaction.on_commit(source.enqueue)
     return True
