@@ -115,8 +115,8 @@ def read_many(
         rows = rows.filter(**{f"{encoding}__isnull": False})
     there = rows.values_list(*names, encoding)
     for block in _fetched(there, connection):
-        joined = b"".join([row[-1] for row in block])
-        numbers = numpy.array([row[:-1] for row in block], "i8").reshape(len(block), len(names))
+        *columns, encoded = zip(*block, strict=True)
+        joined, numbers = b"".join(encoded), numpy.array(columns, "i8").reshape(len(names), -1).T
         sent = connection.vendor == "postgresql"
         read = numpy.frombuffer(joined, _SENT)["row"] if sent else numpy.frombuffer(joined, "<f4")
         integers.append(numbers)

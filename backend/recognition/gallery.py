@@ -229,18 +229,24 @@ def _rows(key: Key) -> list[tuple[models.QuerySet[Any, Any], str]]:
     that still run the old one (`reembedding`).
     """
     user, model = key
-    others = OtherEncoding.objects.filter(
-        face__user=user, face__used=True, model=model, is_matched=True
-    ).exclude(face__model=model)
-    return [
-        (Face.objects.filter(user=user, used=True, model=model).order_by(), ""),
-        (others.order_by(), "face__"),
+    found: list[tuple[models.QuerySet[Any, Any], str]] = [
+        (Face.objects.filter(user=user, used=True, model=model).order_by(), "")
     ]
+    if OtherEncoding.objects.exists():
+        matched = OtherEncoding.objects.filter(model=model, is_matched=True).order_by()
+        others = matched.filter(face__user=user, face__used=True).exclude(face__model=model)
+        found.append((others, "face__"))
+    return found
 
 
 def _refuse_another_model(key: Key) -> None:
     """With the new faces alone the others would be unknown."""
     user, model = key
+    by_model = Face.objects.filter(user=user, used=True).values_list("model", flat=True)
+    # The first and the last of the index: no more has to be looked at where there is one model.
+    ends = [by_model.order_by(order).first() for order in ("model", "-model")]
+    if set(ends) <= {model, None}:
+        return
     others = OtherEncoding.objects.filter(face=OuterRef("pk"), model=model, is_matched=True)
     behind = Face.objects.filter(~Exists(others), user=user, used=True).exclude(model=model)
     switched = Reembedding.objects.filter(user=user, model=model, switched_at__isnull=False)
@@ -273,7 +279,9 @@ def _updated(key: Key, version: int, old: Gallery) -> Gallery:
 def _matrix(rows: list[tuple[models.QuerySet[Any, Any], str]]) -> tuple[Matrix, Integers]:
     """The encodings of all rows with their faces' keys as ids, and their contacts."""
     read = [fields.read_many(some, f"{at}pk", f"{at}contact_id") for some, at in rows]
-    integers = numpy.concatenate([each[0] for each in read])
-    encodings = numpy.concatenate([each[1] for each in read]) if len(read[1][0]) else read[0][1]
+    integers, encodings = read[0]
+    for more_integers, more in read[1:]:
+        integers = numpy.concatenate([integers, more_integers])
+        encodings = numpy.concatenate([encodings, more])
     faces = Matrix.of(encodings, integers[:, 0])
     return faces, numpy.ascontiguousarray(integers[:, 1])

@@ -107,8 +107,8 @@ class Face(models.Model):
             ),
         ]
         indexes = [
-            # A gallery is read whole.
-            models.Index(fields=["user"], condition=Q(used=True), name="gallery_used"),
+            # A gallery is read whole, and looked through for what is new without its encodings.
+            models.Index(fields=["user", "model"], condition=Q(used=True), name="gallery_used"),
             # The best of a contact are sought after every change.
             models.Index(fields=["contact", "-score", "id"], name="gallery_best"),
         ]

@@ -133,5 +133,14 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.RemoveIndex(model_name="face", name="gallery_used"),
+        migrations.AddIndex(
+            model_name="face",
+            index=models.Index(
+                condition=models.Q(("used", True)),
+                fields=["user", "model"],
+                name="gallery_used",
+            ),
+        ),
         migrations.RunPython(create_index, drop_index),
     ]
