@@ -2,15 +2,18 @@
 
 import hashlib
 import sqlite3
+import tempfile
 import unittest
 from contextlib import closing
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import psycopg
 
+from backend.photos.tests import cast
 from tests import photos, samples
 from tests.postgres_server import PostgresServer
-from tests.stack import Stack
+from tests.stack import Stack, wait_until
 
 # Also where the tests are on PostgreSQL.
 _ON_SQLITE: Final = {"DATABASE_URL": ""}
@@ -22,6 +25,10 @@ _TABLES: Final = (
     "clients_auditentry",
     "face_encodings_encodedimage",
     "face_encodings_tally",
+    "photos_album",
+    "photos_archiveupload",
+    "photos_photo",
+    "photos_photoface",
     "submissions_submission",
 )
 
@@ -110,6 +117,7 @@ class MoveTests(unittest.TestCase):
             path = "/generate_face_encoding"
             self.assertEqual(stack.request("POST", path, files=files).status_code, 200)
         stack.wait_ended(ids)
+        _take_in_an_album(stack, {"obama.jpg": people[0], "notes.txt": b"x"})
         key = stack.manage("create_api_key", "alice").stdout.splitlines()[-1]
         seen, keys, files_kept = _seen(stack, ids, people, key), _keys(stack), stack.stored_files()
         url = server.create_database()
@@ -143,6 +151,22 @@ def _seen(stack: Stack, ids: list[str], people: list[bytes], key: str) -> list[A
     answers.append(stack.get("/stats/", headers={"Authorization": f"Bearer {key}"}))
     assert {answer.status_code for answer in answers} == {200}, answers
     return [answer.json() for answer in answers]
+
+
+def _take_in_an_album(stack: Stack, files: dict[str, bytes]) -> None:
+    """Its photo refers to the album, and the album to its cover."""
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder, "album.zip")
+        archive.write_bytes(cast.zipped(files))
+        imported = stack.manage("import_album", str(archive))
+    assert imported.returncode == 0, imported.stderr
+    wait_until(
+        lambda: not stack.query("SELECT id FROM photos_album WHERE is_processing"),
+        "the album is complete",
+    )
+    with closing(sqlite3.connect(stack.storage / "db.sqlite3", timeout=20)) as database:
+        database.execute("UPDATE photos_album SET cover_id = (SELECT min(id) FROM photos_photo)")
+        database.commit()
 
 
 def _keys(stack: Stack) -> dict[str, set[str]]:

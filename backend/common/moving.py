@@ -7,6 +7,7 @@ when anything fails. The source is locked against writing meanwhile, and nothing
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -90,6 +91,7 @@ def move(source: str, target: str, *, progress: Progress) -> dict[Model, Sum]:
         _refuse_if_used(connections[target])
         call_command("migrate", database=target, interactive=False, verbosity=0)
         _empty(connections[target])
+        _check_references_later(connections[target])
         sums = {model: _copy(model, source, target, progress) for model in tables()}
         _reset_sequences(connections[target])
         for model, copied in sums.items():
@@ -146,6 +148,15 @@ def _empty(connection: BaseDatabaseWrapper) -> None:
             cursor.execute(f"DELETE FROM {connection.ops.quote_name(model._meta.db_table)}")
 
 
+def _check_references_later(connection: BaseDatabaseWrapper) -> None:
+    """At the commit: two tables may refer to each other, and one comes first.
+
+    All are made so; but `migrate` made some immediate for the rest of its transaction, and so ours.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+
 def _copy(model: Model, source: str, target: str, progress: Progress) -> Sum:
     connection, fields, copied = connections[target], model._meta.local_concrete_fields, Sum()
     quote = connection.ops.quote_name
@@ -194,4 +205,12 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if hasattr(value, "tobytes"):  # an encoding, or bytes as PostgreSQL gives them
         return value.tobytes()
+    if isinstance(value, dict | list):
+        return _plain_json(value)
     return value
+
+
+def _plain_json(value: Any) -> str:
+    """PostgreSQL keeps neither the order of keys nor the sign of a zero."""
+    numbers = json.loads(json.dumps(value), parse_float=lambda text: float(text) + 0.0)
+    return json.dumps(numbers, sort_keys=True)
