@@ -7,13 +7,18 @@ import lzma
 import os
 import stat
 import tarfile
+import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
+from io import StringIO
+from pathlib import Path
 from unittest.mock import patch
 
 from django.core.files.storage import default_storage
+from django.core.management import CommandError, call_command
 from django.test import SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
 
@@ -268,6 +273,21 @@ class UploadTests(TestCase):
         upload.refresh_from_db()
         self.assertEqual(upload.file.name, "")
         self.assertTrue(Album.objects.visible().exists())
+
+    def test_an_album_is_imported_from_the_disk_with_a_word_for_what_cannot_be(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            archive = Path(folder, "Winter.zip")
+            archive.write_bytes(cast.zipped(self.files))
+            call_command(
+                "import_album", archive, "--no-wait", "--date=2026-01-02", stdout=StringIO()
+            )
+            upload = cast.processed(ArchiveUpload.objects.get())
+            found = (upload.album.title, upload.album.date, upload.photos_added)
+            self.assertEqual(found, ("Winter", date(2026, 1, 2), 5))
+            for arguments in ([Path(folder, "none.zip")], [archive, "--album=0"]):
+                with self.assertRaises(CommandError):
+                    call_command("import_album", *arguments, "--no-wait", stdout=StringIO())
+        self.assertEqual(ArchiveUpload.objects.count(), 1)
 
     @contextmanager
     def killed_in(self, step: str, *, at: int) -> Iterator[None]:
