@@ -39,7 +39,8 @@ class FacesAdminConfig(AdminConfig):
 class FacesAdminSite(admin.AdminSite):
     site_header = site_title = "Faces"
     index_title = "Administration"
-    site_url = None
+    # What "View site" leads to.
+    site_url = "/dashboard/"
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         return _with_policy(super().admin_view(view, cacheable))

@@ -7,10 +7,8 @@ from backend.common.openapi import (
     ENCODING,
     FILE,
     FLAG,
-    MOMENT,
     NUMBER,
     TEXT,
-    URL,
     UUID,
     Fragment,
     answer,
@@ -19,154 +17,29 @@ from backend.common.openapi import (
     list_of,
     maybe,
     named,
-    one_of_words,
     operation,
     path,
     query,
     record,
 )
+from backend.recognition.schema_shapes import (
+    AT,
+    CHANGES,
+    INTEGER,
+    NUMBER_64,
+    ONE_CONTACT,
+    ONE_FACE,
+    OPERATION_ID,
+    PENDING_CALL,
+    SHARE,
+)
+from backend.recognition.schema_shapes import SCHEMAS as SCHEMAS  # part of the description
 
 _TAG: Final = "Recognition"
 _SCOPE: Final = "recognise"
-_INTEGER: Final[Fragment] = {"type": "integer"}
-_NUMBER_64: Final[Fragment] = {
-    "type": "integer",
-    "minimum": -(2**63),
-    "maximum": 2**63 - 1,
-}
-_RATE: Final[Fragment] = {"type": "number", "minimum": 0, "maximum": 1}
-_OPERATION_ID: Final = "5d3a3c1e-1111-4c3b-9f4e-5f4f4b0d1f6a"
-_MOMENT: Final = "2026-01-02T03:04:05.678901+00:00"
-
-_ONE_FACE: Final = {
-    "user_id": 1,
-    "contact_id": 7,
-    "face_id": 70,
-    "face_url": "https://pictures.example/7.jpg",
-    "external_id": None,
-    "score": 0.9,
-    "id": 12,
-    "is_face": True,
-}
-_CHANGES: Final = {"added": [_ONE_FACE], "deleted": [], "not_found": [], "error": []}
-_CONTACT: Final = {"contact_id": 7, "name": "Ann", "created_at": _MOMENT, "faces_count": 1}
-_PENDING: Final = {
-    "operation_id": _OPERATION_ID,
-    "operation_url": f"http://localhost:8282/recognition/operations/{_OPERATION_ID}/",
-    "user_id": 1,
-    "kind": "add",
-    "status": "queued",
-    "created_at": _MOMENT,
-    "processed_at": None,
-    "reason": None,
-    "result": None,
-}
-_SHARE: Final = {"value": 0.9, "low": 0.7, "high": 0.97, "cases": 10}
-
-SCHEMAS: Final[Fragment] = {
-    "GalleryFace": record(
-        {
-            "user_id": _INTEGER,
-            "contact_id": _INTEGER,
-            "face_id": _INTEGER,
-            "face_url": TEXT,
-            "external_id": maybe(_INTEGER),
-            "score": NUMBER,
-            "id": {**_INTEGER, "description": "Stable, and never used again."},
-            "is_face": FLAG,
-            "reason": {**maybe(TEXT), "description": "Why it is in this list."},
-            "recognition_confidence": _RATE,
-            "distance": NUMBER,
-            "name": TEXT,
-        },
-        optional=[
-            "external_id",
-            "score",
-            "id",
-            "is_face",
-            "reason",
-            "recognition_confidence",
-            "distance",
-            "name",
-        ],
-        description="The face data structure.",
-    ),
-    "Changes": record(
-        {
-            name: list_of(named("GalleryFace"))
-            for name in ("added", "deleted", "not_found", "error")
-        },
-        description="Each face of the call is in exactly one of the lists.",
-    ),
-    "GalleryUser": record(
-        {
-            "user_id": _INTEGER,
-            "created_at": MOMENT,
-            "contacts_count": COUNT,
-            "faces_count": COUNT,
-        }
-    ),
-    "Contact": record(
-        {"contact_id": _INTEGER, "name": TEXT, "created_at": MOMENT, "faces_count": COUNT}
-    ),
-    "Recognised": {
-        "anyOf": [list_of(named("GalleryFace"), maxItems=3), {"type": "null"}],
-        "description": "Up to three contacts, the best first; null: there is no face in the image.",
-    },
-    "Call": record(
-        {
-            "operation_id": UUID,
-            "operation_url": URL,
-            "user_id": _INTEGER,
-            "kind": TEXT,
-            "status": one_of_words("queued", "processing", "done", "failed"),
-            "created_at": MOMENT,
-            "processed_at": maybe(MOMENT),
-            "reason": maybe(TEXT),
-            "result": {"description": "What the call answers, once it has ended."},
-        },
-        description="A call that takes longer.",
-    ),
-    "Share": record(
-        {"value": maybe(_RATE), "low": _RATE, "high": _RATE, "cases": COUNT},
-        description="A share of cases, and Wilson's interval of 95 % round it.",
-    ),
-    "RecognitionQuality": record(
-        {
-            "answers": COUNT,
-            "right": COUNT,
-            "wrong": COUNT,
-            "of_unknown_people": COUNT,
-            "precision": named("Share"),
-            "recall": named("Share"),
-            "at": list_of(
-                record({"threshold": NUMBER, "precision": named("Share"), "recall": named("Share")})
-            ),
-        }
-    ),
-    "Reembedding": record(
-        {
-            "model": TEXT,
-            "faces": COUNT,
-            "done": COUNT,
-            "unobtainable": list_of(record({"id": _INTEGER, "reason": TEXT})),
-            "switched_at": maybe(MOMENT),
-        }
-    ),
-    "Feedback": record(
-        {
-            "answer_id": UUID,
-            "right": maybe(FLAG),
-            "named": maybe(_INTEGER),
-            "truth_known": FLAG,
-            "truth": maybe(_INTEGER),
-        }
-    ),
-}
-
-_user_id: Final = path("user_id", _INTEGER, "1")
-_contact_id: Final = path("contact_id", _INTEGER, "7")
-_face_id: Final = path("face_id", _INTEGER, "70")
+_user_id: Final = path("user_id", INTEGER, "1")
+_contact_id: Final = path("contact_id", INTEGER, "7")
+_face_id: Final = path("face_id", INTEGER, "70")
 _CONTACT_PATH: Final = [_user_id, _contact_id]
 _PAGE: Final = [
     query("after", COUNT, "Faces after the one with this `id`."),
@@ -178,10 +51,10 @@ _IMAGE: Final[Fragment] = {**TEXT, "description": "The bytes in base64, instead 
 
 _SENT_FACE: Final[Fragment] = record(
     {
-        "face_id": _NUMBER_64,
+        "face_id": NUMBER_64,
         "score": NUMBER,
         "face_url": {**TEXT, "description": "Where the image is; or send `image`."},
-        "external_id": maybe(_NUMBER_64),
+        "external_id": maybe(NUMBER_64),
         "image": _IMAGE,
     },
     optional=["score", "face_url", "external_id", "image"],
@@ -194,7 +67,7 @@ _FACES_BODY: Final[Fragment] = {
     "content": {
         "application/json": {
             "schema": _SENT_FACES,
-            "example": [{"face_id": 70, "face_url": _ONE_FACE["face_url"], "score": 0.9}],
+            "example": [{"face_id": 70, "face_url": ONE_FACE["face_url"], "score": 0.9}],
         },
         "multipart/form-data": {
             "schema": {
@@ -259,7 +132,7 @@ def _call(
             202: answer(
                 "It takes longer: follow it.",
                 named("Call"),
-                example=_PENDING,
+                example=PENDING_CALL,
                 sent=headers(Location="The call.", Retry_After="Seconds to wait."),
             ),
             400: _refused("faces", "Expected a list of faces."),
@@ -294,7 +167,7 @@ def _faces_read(id: str, summary: str, parameters: list[Fragment]) -> Fragment:
             200: answer(
                 "The faces, in the order in which they came.",
                 list_of(named("GalleryFace")),
-                example=[_ONE_FACE],
+                example=[ONE_FACE],
                 sent={**_PENDING_CALLS, **headers(Link="The next page, if there may be one.")},
             ),
             400: _refused("after", "A number up to 1000 is required."),
@@ -303,7 +176,7 @@ def _faces_read(id: str, summary: str, parameters: list[Fragment]) -> Fragment:
     )
 
 
-_CHANGED: Final = answer("What changed.", named("Changes"), example=_CHANGES, sent=_OF_CALL)
+_CHANGED: Final = answer("What changed.", named("Changes"), example=CHANGES, sent=_OF_CALL)
 _USER: Final = "/recognition/users/{user_id}/"
 _ONE_CONTACT: Final = f"{_USER}contacts/{{contact_id}}/"
 
@@ -317,7 +190,7 @@ PATHS: Final[Fragment] = {
             answers={
                 200: answer(
                     "Their numbers.",
-                    list_of(record({"user_id": _INTEGER})),
+                    list_of(record({"user_id": INTEGER})),
                     example=[{"user_id": 1}],
                 )
             },
@@ -331,7 +204,7 @@ PATHS: Final[Fragment] = {
             parameters=[_user_id],
             example={
                 "user_id": 1,
-                "created_at": _MOMENT,
+                "created_at": AT,
                 "contacts_count": 1,
                 "faces_count": 1,
             },
@@ -350,7 +223,7 @@ PATHS: Final[Fragment] = {
                 "The best contacts.",
                 named("Recognised"),
                 examples={
-                    "known": [{**_ONE_FACE, "recognition_confidence": 0.98, "distance": 0.3}],
+                    "known": [{**ONE_FACE, "recognition_confidence": 0.98, "distance": 0.3}],
                     "unknown": [],
                     "no face": None,
                 },
@@ -366,17 +239,21 @@ PATHS: Final[Fragment] = {
             "A user's contacts",
             list_of(named("Contact")),
             parameters=[_user_id],
-            example=[_CONTACT],
+            example=[ONE_CONTACT],
         )
     },
     _ONE_CONTACT: {
         "get": _read(
-            "contact", "One contact", named("Contact"), parameters=_CONTACT_PATH, example=_CONTACT
+            "contact",
+            "One contact",
+            named("Contact"),
+            parameters=_CONTACT_PATH,
+            example=ONE_CONTACT,
         ),
         "patch": _call(
             "rename_contact",
             "Rename a contact",
-            done=answer("The contact.", named("Contact"), example=_CONTACT, sent=_OF_CALL),
+            done=answer("The contact.", named("Contact"), example=ONE_CONTACT, sent=_OF_CALL),
             parameters=_CONTACT_PATH,
             body=json_body(record({"name": TEXT}), example={"name": "Ann"}),
         ),
@@ -393,7 +270,7 @@ PATHS: Final[Fragment] = {
             "Make all faces of another contact this one's",
             done=_CHANGED,
             parameters=_CONTACT_PATH,
-            body=json_body(record({"from_contact_id": _NUMBER_64}), example={"from_contact_id": 8}),
+            body=json_body(record({"from_contact_id": NUMBER_64}), example={"from_contact_id": 8}),
         )
     },
     f"{_ONE_CONTACT}faces/": {
@@ -420,7 +297,7 @@ PATHS: Final[Fragment] = {
             done=_CHANGED,
             parameters=_CONTACT_PATH,
             body=json_body(
-                record({"faces": list_of(_SENT_FACE), "to_contact_id": _NUMBER_64}),
+                record({"faces": list_of(_SENT_FACE), "to_contact_id": NUMBER_64}),
                 example={"faces": [{"face_id": 70}], "to_contact_id": 8},
             ),
         )
@@ -431,7 +308,7 @@ PATHS: Final[Fragment] = {
             "One face",
             named("GalleryFace"),
             parameters=[*_CONTACT_PATH, _face_id],
-            example=_ONE_FACE,
+            example=ONE_FACE,
         ),
         "delete": _call(
             "delete_face",
@@ -446,8 +323,8 @@ PATHS: Final[Fragment] = {
             "How a call is going",
             tag=_TAG,
             scope=_SCOPE,
-            parameters=[path("id", UUID, _OPERATION_ID)],
-            answers={200: answer("The call.", named("Call"), example=_PENDING)},
+            parameters=[path("id", UUID, OPERATION_ID)],
+            answers={200: answer("The call.", named("Call"), example=PENDING_CALL)},
             errors=[404],
         )
     },
@@ -457,12 +334,12 @@ PATHS: Final[Fragment] = {
             "Was an answer right?",
             tag=_TAG,
             scope=_SCOPE,
-            parameters=[_user_id, path("answer_id", UUID, _OPERATION_ID)],
+            parameters=[_user_id, path("answer_id", UUID, OPERATION_ID)],
             body=json_body(
                 {
                     "oneOf": [
                         record({"right": FLAG}),
-                        record({"contact_id": maybe(_INTEGER)}),
+                        record({"contact_id": maybe(INTEGER)}),
                     ]
                 },
                 example={"contact_id": 7},
@@ -472,7 +349,7 @@ PATHS: Final[Fragment] = {
                     "It is noted.",
                     named("Feedback"),
                     example={
-                        "answer_id": _OPERATION_ID,
+                        "answer_id": OPERATION_ID,
                         "right": True,
                         "named": 7,
                         "truth_known": True,
@@ -495,9 +372,9 @@ PATHS: Final[Fragment] = {
                 "right": 9,
                 "wrong": 1,
                 "of_unknown_people": 0,
-                "precision": _SHARE,
-                "recall": _SHARE,
-                "at": [{"threshold": 0.9, "precision": _SHARE, "recall": _SHARE}],
+                "precision": SHARE,
+                "recall": SHARE,
+                "at": [{"threshold": 0.9, "precision": SHARE, "recall": SHARE}],
             },
         )
     },

@@ -248,12 +248,12 @@ class PlanTests(TransactionTestCase):
                 dashboard_numbers.ended_since(Submission, now - timedelta(hours=1)),
                 "submission_processed",
             ),
-            (dashboard_workers.held(Submission), "submission_in_work"),
-            (waiting.values("due_at"), "submission_due"),
+            # PostgreSQL may take the other one, which holds nothing but rows in work either.
+            (dashboard_workers.held(Submission), "submission_in_work|submission_pending"),
+            (waiting.values("due_at"), "submission_due|submission_pending"),
         ):
             with self.subTest(index):
                 plan = self.plan(rows)
-                # PostgreSQL may take the other one, which holds nothing but rows in work either.
-                self.assertRegex(plan, f"{index}|submission_pending")
+                self.assertRegex(plan, index)
                 self.assertNotIn("Seq Scan", plan)
                 self.assertNotIn("SCAN submissions_submission\n", plan + "\n")

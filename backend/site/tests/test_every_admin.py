@@ -77,6 +77,33 @@ def _tally() -> None:
     _model("face_encodings.Tally").objects.create(owner=_client(), images=1, sums=bytes(1024))
 
 
+def _gallery_user() -> Any:
+    return _model("recognition.User").objects.create(owner=_client(), user_id=1, exists=True)
+
+
+def _contact() -> Any:
+    return _model("recognition.Contact").objects.create(user=_gallery_user(), contact_id=1)
+
+
+def _gallery_face() -> None:
+    contact = _contact()
+    _model("recognition.Face").objects.create(
+        contact=contact,
+        user=contact.user,
+        face_id=1,
+        score=1.0,
+        is_face=True,
+        encoding=np.zeros(128, np.float32),
+    )
+
+
+def _operation() -> None:
+    user = _gallery_user()
+    _model("recognition.Operation").objects.create(
+        owner=user.owner, user=user, sequence=1, kind="add"
+    )
+
+
 MAKERS: Final[dict[str, Callable[[], Any]]] = {
     "analysis.analysis": _analysis,
     "analysis.face": _face,
@@ -89,6 +116,10 @@ MAKERS: Final[dict[str, Callable[[], Any]]] = {
     "clients.client": _client,
     "face_encodings.encodedimage": _encoded_image,
     "face_encodings.tally": _tally,
+    "recognition.contact": _contact,
+    "recognition.face": _gallery_face,
+    "recognition.operation": _operation,
+    "recognition.user": _gallery_user,
     "submissions.submission": _submission,
 }
 """Each makes one row, with rows of its own that it refers to."""
@@ -175,5 +206,12 @@ class EveryAdminTests(TestCase):
             "clients.client",
             "clients.apikey",
             "clients.auditentry",
+            "photos.album",
+            "photos.photo",
+            "photos.reference",
+            "recognition.contact",
+            "recognition.face",
+            "recognition.operation",
+            "recognition.user",
         }
         self.assertLessEqual(expected, set(self.pages()))
