@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from backend.analysis.fields import checked
-from backend.recognition import entries
+from backend.recognition import entries, feedback
 from backend.recognition.entries import Entry
 from backend.recognition.models import Contact, Face, Kind, Operation, User
 from backend.recognition.preparing import Seen
@@ -100,6 +100,7 @@ def merge(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
     if not result["not_found"]:
         target.name = target.name or source.name
         target.save(update_fields=["name"])
+        feedback.merged(source, target)
         source.delete()
     choose_used([source.pk, target.pk])
     return result

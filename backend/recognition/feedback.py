@@ -119,6 +119,13 @@ def _judged(user: User, named: Contact | None, said: Said) -> dict[str, object]:
     }
 
 
+def merged(source: Contact, target: Contact) -> None:
+    """What was said of `source` is said of `target`, who is the same person after all."""
+    Feedback.objects.filter(named=source).update(named=target)
+    Feedback.objects.filter(truth=source).update(truth=target)
+    Feedback.objects.filter(named=target, truth=target).update(is_right=True)
+
+
 def quality(user: User) -> QualityShape:
     """How good the answers were of which something was said."""
     rows = list(Feedback.objects.filter(user=user))

@@ -97,6 +97,15 @@ class FeedbackTests(TestCase):
         with self.assertRaises(feedback.NoSuchAnswer):
             self.note(answer, WRONG)
 
+    def test_of_two_contacts_that_are_one_it_is_said_of_the_one(self) -> None:
+        self.note(self.answer(self.ann), it_is(2))
+        ann, bea = Contact.objects.order_by("contact_id")
+        feedback.merged(ann, bea)
+        ann.delete()
+        (row,) = Feedback.objects.all()
+        self.assertEqual((row.named_id, row.truth_id), (bea.pk, bea.pk))
+        self.assertTrue(row.is_right)
+
     def test_without_feedback_nothing_is_claimed(self) -> None:
         found = feedback.quality(self.user)["precision"]
         self.assertEqual(found, {"value": None, "low": 0.0, "high": 1.0, "cases": 0})

@@ -6,6 +6,7 @@ import io
 import json
 import uuid
 from typing import Any
+from unittest import mock
 
 from django.test import TestCase, override_settings
 
@@ -83,6 +84,12 @@ class PortabilityTests(TestCase):
             Face.objects.filter(user=galleries.user(2), used=True).values_list("pk", flat=True)
         )
         self.assertEqual(used, {result.ids[self.faces[n].pk] for n in (0, 2, 3, 4)})
+
+    def test_a_user_that_changes_all_the_time_is_written_while_nobody_can_change_it(self) -> None:
+        wanted = len(exported(self.user))
+        with mock.patch.object(portability, "_version", side_effect=range(100)) as version:
+            self.assertEqual(len(exported(self.user)), wanted)
+        self.assertGreater(version.call_count, 2)
 
     def test_an_empty_user_round_trips_too(self) -> None:
         result = imported(joined(exported(galleries.user(9))))
