@@ -1,17 +1,18 @@
 """The page at `/` in a real browser: all that it is for, and its manners."""
 
-import base64
 import json
 import os
 import re
 import signal
-from collections.abc import Sequence
+import tempfile
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from playwright.sync_api import FilePayload, JSHandle, Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests import pictures, samples
 from tests.browser import CALM, DARK, DESKTOP, PHONE, BrowserCase
+from tests.page_actions import choose, drop, feed, is_live, jpeg, rows, transfer
 from tests.stack import wait_until
 from wire import environment
 
@@ -21,52 +22,6 @@ MANY = 120
 WEIGHT_BYTES = 100_000
 
 Box = dict[str, int]
-
-
-def jpeg(data: bytes, name: str = "picture.jpg", kind: str = "image/jpeg") -> FilePayload:
-    return {"name": name, "mimeType": kind, "buffer": data}
-
-
-def choose(page: Page, *files: FilePayload) -> None:
-    page.set_input_files("#files", list(files))
-
-
-def rows(page: Page, state: str = "") -> Locator:
-    """The lines of one's own images, those in `state` if one is given."""
-    return page.locator("[data-mine] > li" + (f"[data-state={state}]" if state else ""))
-
-
-def feed(page: Page) -> Locator:
-    return page.locator("[data-feed] > li")
-
-
-def is_live(page: Page) -> None:
-    expect(page.locator("[data-feed-state]")).to_have_text("Live")
-
-
-def transfer(page: Page, files: Sequence[FilePayload]) -> JSHandle:
-    """A DataTransfer with files, as a drop or a paste brings it."""
-    made = [
-        [each["name"], each["mimeType"], base64.b64encode(each["buffer"]).decode()]
-        for each in files
-    ]
-    return page.evaluate_handle(
-        """files => {
-            const made = new DataTransfer();
-            for (const [name, type, data] of files) {
-                const bytes = Uint8Array.from(atob(data), (each) => each.charCodeAt(0));
-                made.items.add(new File([bytes], name, { type }));
-            }
-            return made;
-        }""",
-        made,
-    )
-
-
-def drop(target: Locator, *files: FilePayload) -> None:
-    data = transfer(target.page, files)
-    for event in ("dragenter", "dragover", "drop"):
-        target.dispatch_event(event, {"dataTransfer": data})
 
 
 class PageTests(BrowserCase):
@@ -254,6 +209,22 @@ class PageTests(BrowserCase):
         page.get_by_role("button", name="Take it").click()
         expect(rows(page, "done")).to_have_count(3)
         expect(rows(page).last).to_contain_text("camera.jpg")
+
+    def test_a_folder_is_walked_through_for_images(self) -> None:
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (folder / "deeper").mkdir()
+        for name in ("a.jpg", "deeper/b.JPG"):
+            (folder / name).write_bytes(samples.no_face())
+        (folder / "notes.txt").write_text("no image")
+        page = self.open("/")
+        browser = page.context.new_cdp_session(page)
+        data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            browser.send(
+                "Input.dispatchDragEvent", {"type": kind, "x": 400, "y": 500, "data": data}
+            )
+        expect(rows(page, "done")).to_have_count(2)
+        expect(rows(page)).to_have_count(2)
 
     def test_what_a_browser_cannot_show_the_service_shows(self) -> None:
         page = self.open("/")
