@@ -258,7 +258,7 @@ class StructuresTests(RecognitionCase):
                 api.add_faces(1, 1, faces)
         for numbers in ((None, 1), (1, "1"), (1.0, 1)):
             with self.subTest(str(numbers)), self.assertRaises(ValueError):
-                api.delete_contact(*numbers)  # type: ignore[arg-type]
+                api.delete_contact(*numbers)
         self.assertFalse(Operation.objects.exists())
 
 
