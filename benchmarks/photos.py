@@ -50,6 +50,7 @@ def on_database(kind: str, faces: int, references: int) -> Iterator[Figure]:
             "CACHE_BACKEND_URL": redis.url,
             "FACES_REQUEST_RATE": "",
             "FACES_LOG_LEVEL": "WARNING",
+            "OPENBLAS_NUM_THREADS": "1",  # as manage.py has it for the workers
         }
         command = [sys.executable, "-m", "benchmarks.photos_inside", str(faces), str(references)]
         process = rest.enter_context(

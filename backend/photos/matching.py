@@ -79,7 +79,7 @@ def ask_again(*, everything: bool = False) -> int:
     failed = Matching.objects.filter(status=Status.FAILED)
     asked = sum(matching.start_again() for matching in failed)
     if everything:
-        Match.objects.filter(distance__gte=settings.FACES_MATCH_DISTANCE).delete()
+        _drop_far()
         for reference in Reference.objects.matching().filter(matching=None):
             with transaction.atomic():
                 _ask(reference=reference)
@@ -106,6 +106,13 @@ def _ask(**side: Any) -> None:
     Matching.objects.filter(**side).delete()  # found anew: who still compares the old has no claim
     matching = Matching.objects.create(**side)
     transaction.on_commit(matching.enqueue)
+
+
+def _drop_far() -> None:
+    far = Match.objects.filter(distance__gte=settings.FACES_MATCH_DISTANCE)
+    ids = list(far.values_list("pk", flat=True))
+    for start in range(0, len(ids), _AT_A_TIME):
+        Match.objects.filter(pk__in=ids[start : start + _AT_A_TIME]).delete()
 
 
 def _gave_up(matching: Matching) -> None:

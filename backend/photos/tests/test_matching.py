@@ -67,6 +67,19 @@ class MatchingTests(TestCase):
             self.assertEqual(faces.pairs(), faces.near_pairs(0.5000001))
             self.assertEqual(Match.objects.count(), 1)
 
+    def test_matched_again_with_a_smaller_distance_the_far_pairs_go(self) -> None:
+        for number in range(6):
+            faces.photo(self.album, encoding(1, number, far=0.1 * number))
+        faces.reference(self.alice, encoding(1, 9, far=0.05))
+        faces.match_all()
+        before = faces.pairs()
+        with override_settings(FACES_MATCH_DISTANCE=0.25):
+            call_command("match_photos", "--all", stdout=StringIO())
+            faces.match_all()
+        self.assertEqual(faces.pairs(), faces.near_pairs(0.25))
+        self.assertLess(0, len(faces.pairs()))
+        self.assertLess(len(faces.pairs()), len(before))
+
     def test_matched_again_from_both_sides_nothing_is_doubled(self) -> None:
         photo = faces.photo(self.album, encoding(1, 1))
         reference = faces.reference(self.alice, encoding(1, 2))
