@@ -72,6 +72,19 @@ class GalleryViewsTests(TransactionTestCase):
         self.assertEqual((found["answers"], found["right"], found["wrong"]), (4, 2, 2))
         self.assertEqual(found["precision"]["value"], 0.5)
 
+    def test_the_answer_to_a_recognition_names_itself_for_feedback(self) -> None:
+        face = SimpleUploadedFile("a.jpg", samples.face())
+        probe = SimpleUploadedFile("b.jpg", samples.another(samples.face(), 1))
+        with mock.patch.object(queues, "enqueue", side_effect=run_at_once):
+            form = {"image": face, "face_id": "5", "score": "1"}
+            added = self.post("/users/7/contacts/9/faces/", form)
+            self.assertEqual(len(added.json()["added"]), 1, added.content)
+            answer = self.post("/users/7/recognize/", {"image": probe})
+        self.assertEqual([each["contact_id"] for each in answer.json()], [9])
+        path = f"/users/7/answers/{answer['Operation-Id']}/feedback/"
+        self.assertEqual(self.post(path, {"right": True}).json()["truth"], 9)
+        self.assertEqual(self.get("/users/7/quality").json()["precision"]["value"], 1.0)
+
     def test_feedback_that_makes_no_sense_is_400_and_of_no_answer_404(self) -> None:
         path = f"/users/7/answers/{self.answer(self.faces[0])}/feedback"
         for bad in (
