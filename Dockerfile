@@ -50,8 +50,12 @@ RUN rm -r wire/tests lambdaworker/tests lambdaworker/terraform requirements; \
 
 FROM python:3.11-slim-bookworm AS lambda
 WORKDIR /app
-# Lambda runs it as some user of its own, who may write to /tmp only.
+# Lambda runs it as some user of its own, who may write to /tmp only. glibc's malloc would keep what
+# images of several threads took: 20 photos peaked at 478 MB, and with this at 222 MB.
 ENV PATH=/app/.venv/bin:$PATH \
+    MALLOC_ARENA_MAX=1 \
+    MALLOC_MMAP_THRESHOLD_=1048576 \
+    MALLOC_TRIM_THRESHOLD_=16777216 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     FACES_MODEL_CACHE=/app/models

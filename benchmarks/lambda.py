@@ -38,6 +38,13 @@ VCPU_MB: Final = 1769
 """At so many MB a function has one whole core; with less, its share of one
 (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)."""
 
+IMAGE: Final = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "1048576",
+    "MALLOC_TRIM_THRESHOLD_": "16777216",
+}
+"""As the Dockerfile's target sets it: the function's memory depends on it."""
+
 SERVER: Final = """
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -182,7 +189,7 @@ class Ours:
     """The function in its emulator."""
 
     def __init__(self, python: Path, memory_mb: int) -> None:
-        environment = {"FACES_LOG_LEVEL": "WARNING"}
+        environment = {"FACES_LOG_LEVEL": "WARNING", **IMAGE}
         for name in ("FACES_MAX_IMAGE_PIXELS", "FACES_DOWNLOAD_PARALLEL"):
             environment[name] = ""  # as on Lambda: by its memory
         self.emulated = Lambda(
