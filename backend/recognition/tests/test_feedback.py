@@ -10,9 +10,17 @@ from hypothesis import strategies as st
 
 from backend.clients.models import ANONYMOUS_ID
 from backend.common.work import Status
-from backend.recognition import feedback
+from backend.recognition import feedback, leaving
 from backend.recognition.feedback import Said
-from backend.recognition.models import Contact, Face, Feedback, Kind, Operation
+from backend.recognition.models import (
+    Contact,
+    Face,
+    Feedback,
+    Kind,
+    Operation,
+    OtherEncoding,
+    Reembedding,
+)
 from backend.recognition.tests import galleries
 from backend.recognition.tests.galleries import add, person
 
@@ -105,6 +113,16 @@ class FeedbackTests(TestCase):
         (row,) = Feedback.objects.all()
         self.assertEqual((row.named_id, row.truth_id), (bea.pk, bea.pk))
         self.assertTrue(row.is_right)
+
+    def test_nothing_of_it_is_left_of_an_erased_client(self) -> None:
+        self.note(self.answer(None), RIGHT)
+        Reembedding.objects.create(user=self.user, model="a model")
+        values = {"model": "another model", "encoding": person()}
+        OtherEncoding.objects.create(face=self.ann, **values)
+        while leaving.erase_of(ANONYMOUS_ID, at_most=10):
+            pass
+        for rows in (Feedback.objects, Reembedding.objects, OtherEncoding.objects):
+            self.assertFalse(rows.exists())
 
     def test_without_feedback_nothing_is_claimed(self) -> None:
         found = feedback.quality(self.user)["precision"]
