@@ -287,7 +287,9 @@ class UploadTests(TestCase):
             for arguments in ([Path(folder, "none.zip")], [archive, "--album=0"]):
                 with self.assertRaises(CommandError):
                     call_command("import_album", *arguments, "--no-wait", stdout=StringIO())
-        self.assertEqual(ArchiveUpload.objects.count(), 1)
+            with override_settings(FACES_MAX_ARCHIVE_BYTES=3), self.assertRaises(CommandError):
+                call_command("import_album", archive, "--no-wait", stdout=StringIO())
+        self.assertEqual((ArchiveUpload.objects.count(), Album.objects.count()), (1, 2))
 
     @contextmanager
     def killed_in(self, step: str, *, at: int) -> Iterator[None]:

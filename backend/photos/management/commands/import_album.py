@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from django.core.files.base import File
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 from tqdm import tqdm
 
 from backend.common.work import Status
@@ -32,7 +33,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, file: Path, no_wait: bool, **options: Any) -> None:
         try:
-            with file.open("rb") as archive:
+            # An archive that is refused leaves no empty album.
+            with file.open("rb") as archive, transaction.atomic():
                 album = _album(options, default=file.name.partition(".")[0])
                 upload = services.add_archive(album, File(archive, name=file.name), by=None)
         except (OSError, services.Refused) as error:
