@@ -154,6 +154,11 @@ class GalleryViewsTests(TransactionTestCase):
         analyses = import_string("backend.analysis.models.Analysis").objects
         self.assertFalse(analyses.exists())
 
+    def test_the_largest_numbers_there_are_are_far_from_everybody(self) -> None:
+        for number in (3.4e38, -3.4e38, 1e-45):
+            answer = self.post("/search", {"encoding": [number] * 128})
+            self.assertEqual((answer.status_code, answer.json()), (200, {"matches": []}))
+
     def test_a_search_that_makes_no_sense_is_400(self) -> None:
         good = [0.0] * 128
         for bad in (
