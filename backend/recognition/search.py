@@ -30,6 +30,9 @@ MOST: Final = 50
 _BLOCK: Final = 20_000
 """Faces compared at a time, 10 MB; a single larger gallery is one block."""
 
+_USERS: Final = 10_000
+"""Of a statement: SQLite takes some 32 000 parameters."""
+
 _MARGIN: Final = 5
 """Contacts more than asked for: pgvector's distances are float32, ours decide."""
 
@@ -59,7 +62,7 @@ def best(owner_id: int, encoding: ArrayLike, *, model: str, at_most: int) -> lis
     """
     users = list(User.objects.filter(owner_id=owner_id).values_list("pk", flat=True))
     near = nearest(users, encoding, model=model, at_most=at_most) if users else []
-    count = Contact.objects.filter(user__in=users).count() if near else 0
+    count = Contact.objects.filter(user__owner=owner_id).count() if near else 0
     found = []
     owners = dict(
         Contact.objects.filter(pk__in=[each.group for each in near]).values_list("pk", "user")
@@ -103,10 +106,7 @@ def _of_block(rows: Any, encoding: ArrayLike, at_most: int) -> list[NearOfGroup]
 def _blocks(users: Sequence[int]) -> Iterator[list[int]]:
     """The users in parts of about `_BLOCK` faces, each user in one of them."""
     block, size = list[int](), 0
-    counted = User.objects.filter(pk__in=users).annotate(
-        size=Count("faces", filter=Q(faces__used=True))
-    )
-    for pk, faces in counted.order_by("pk").values_list("pk", "size"):
+    for pk, faces in _sizes(users):
         if block and size + faces > _BLOCK:
             yield block
             block, size = [], 0
@@ -114,6 +114,14 @@ def _blocks(users: Sequence[int]) -> Iterator[list[int]]:
         size += faces
     if block:
         yield block
+
+
+def _sizes(users: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The users with faces, and how many these are."""
+    for start in range(0, len(users), _USERS):
+        some = User.objects.filter(pk__in=users[start : start + _USERS])
+        counted = some.annotate(size=Count("faces", filter=Q(faces__used=True)))
+        yield from counted.filter(size__gt=0).order_by("pk").values_list("pk", "size")
 
 
 def _contacts_found(

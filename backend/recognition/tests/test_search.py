@@ -73,7 +73,7 @@ class SearchTests(TestCase):
                 )
 
     def each_way(self, users: list[int], probe: galleries.Encodings) -> list[Any]:
-        with mock.patch.object(search, "_BLOCK", 30):
+        with mock.patch.multiple(search, _BLOCK=30, _USERS=3):
             blocks = search.exactly(users, probe, model=MODEL, at_most=3)
         exact = search.nearest(users, probe, model=MODEL, at_most=3)
         with override_settings(FACES_SEARCH_EXACT_FACES=1):
