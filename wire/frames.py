@@ -56,7 +56,25 @@ NOTICE: Final[Schema] = {
     "not": {"required": ["submission_id"]},
 }
 
-FRAME: Final[Schema] = {"oneOf": [EVENT, NOTICE]}
+OPERATION: Final[Schema] = {
+    "type": "object",
+    "title": "Operation",
+    "description": "A call on a gallery has ended; only for who asks for `outcomes=operation`.",
+    "properties": {
+        **{name: _PROPERTIES[name] for name in ("created_at", "processed_at", "event_id")},
+        "message": {"const": MESSAGES[Outcome.OPERATION]},
+        "operation_id": {"type": "string", "format": "uuid"},
+        "operation_url": {"type": "string", "format": "uri"},
+        "kind": _TEXT,
+        "status": {"enum": ["done", "failed"]},
+        "outcome": {"const": Outcome.OPERATION},
+        "reason": _PROPERTIES["reason"],
+    },
+    "required": ["operation_id", "operation_url", "kind", "status", "outcome", "event_id"],
+    "not": {"required": ["submission_id"]},
+}
+
+FRAME: Final[Schema] = {"oneOf": [EVENT, OPERATION, NOTICE]}
 """Any text frame that the server sends."""
 
 

@@ -21,6 +21,21 @@ _EXAMPLE: Final = {
     "event_id": "1767323046012-0",
 }
 
+_OPERATION: Final = {
+    "message": "Operation ended",
+    "created_at": "2026-01-02T03:04:05.678901+00:00",
+    "processed_at": "2026-01-02T03:04:06.012345+00:00",
+    "operation_id": "0b1f3a52-6b0e-4f7e-8f0a-6a2f9c1d7e44",
+    "operation_url": (
+        "http://localhost:8282/recognition/operations/0b1f3a52-6b0e-4f7e-8f0a-6a2f9c1d7e44/"
+    ),
+    "kind": "add",
+    "status": "done",
+    "outcome": "operation",
+    "reason": None,
+    "event_id": "1767323046012-0",
+}
+
 _OPTIONS: Final = {
     "outcomes": {
         "type": "string",
@@ -56,6 +71,7 @@ def document() -> dict[str, Any]:
         "components": {
             "messages": {
                 "event": _message(frames.EVENT, example=_EXAMPLE),
+                "operation": _message(frames.OPERATION, example=_OPERATION),
                 "notice": _message(
                     frames.NOTICE,
                     example={
@@ -72,7 +88,8 @@ def _channel() -> dict[str, Any]:
     return {
         "address": "/faces",
         "messages": {
-            name: {"$ref": f"#/components/messages/{name}"} for name in ("event", "notice")
+            name: {"$ref": f"#/components/messages/{name}"}
+            for name in ("event", "operation", "notice")
         },
         "bindings": {
             "ws": {

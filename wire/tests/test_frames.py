@@ -44,6 +44,21 @@ class FrameTests(unittest.TestCase):
                 _CHECK.validate(frame(outcome))
                 self.assertEqual(set(frame(outcome)), set(frames.EVENT["properties"]))
 
+    def test_the_end_of_an_operation_fits(self) -> None:
+        now = datetime.now(UTC)
+        event = events.build_operation_event(
+            operation_id="7246f927-3c53-4d2f-9f4e-5f4f4b0d1f6a",
+            operation_url="http://localhost/recognition/operations/7246f927/",
+            kind="add",
+            status="done",
+            created_at=now,
+            processed_at=now,
+        )
+        entry = events.operation_to_entry(event, owner="1")
+        sent = json.loads(events.from_entry("1767323046012-0", entry)["frame"])
+        _CHECK.validate(sent)
+        self.assertEqual(set(sent), set(frames.OPERATION["properties"]))
+
     def test_a_notice_of_a_gap_fits(self) -> None:
         for oldest in (None, (1767323046012, 0)):
             state = State(oldest=oldest, newest=(1767323046012, 0), length=1, added=2)
