@@ -7,6 +7,9 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 _DEFAULT_KEY_PREFIX = "insecure-"
 
+_LAMBDA_WAIT_S = 7 * 3600
+"""After so long the contract has a source submitted again."""
+
 
 @register()
 def production_is_safe(app_configs: Any, **kwargs: Any) -> list[Error]:
@@ -86,3 +89,31 @@ def s3_is_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         open_text = "FACES_S3_ENDPOINT_URL is http: images travel in the open."
         found.append(Warning(open_text, hint="Use https outside of one machine.", id="faces.W001"))
     return found
+
+
+@register()
+def lambda_is_whole(app_configs: Any, **kwargs: Any) -> list[Error]:
+    """faces.E010 to E012: photos would wait for a function for ever, or travel in the open."""
+    arn, service = settings.FACEDETECTION_LAMBDA_ARN, settings.FACEDETECTION_API_URL
+    is_aws = bool(arn) and not settings.FACEDETECTION_LAMBDA_ENDPOINT_URL
+    findings = [
+        (
+            settings.FACES_PHOTOS_EXTRACTION == "lambda" and not arn,
+            "FACES_PHOTOS_EXTRACTION is lambda, but FACEDETECTION_LAMBDA_ARN names no function.",
+            "Name it, or set FACES_PHOTOS_EXTRACTION=auto.",
+            "faces.E010",
+        ),
+        (
+            settings.FACEDETECTION_LAMBDA_URL_LIFETIME_S <= _LAMBDA_WAIT_S,
+            "FACEDETECTION_LAMBDA_URL_LIFETIME_S is not above 7 hours.",
+            "A function may begin that late, and would find the photo's address expired.",
+            "faces.E011",
+        ),
+        (
+            settings.ENVIRONMENT == "production" and is_aws and service.startswith("http://"),
+            "FACEDETECTION_API_URL is http: photos and tokens would travel in the open.",
+            "Set it, or SERVICE_URL, to an https address that AWS reaches.",
+            "faces.E012",
+        ),
+    ]
+    return [Error(text, hint=hint, id=id) for wrong, text, hint, id in findings if wrong]

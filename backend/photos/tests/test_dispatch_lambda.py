@@ -14,9 +14,10 @@ from urllib.parse import unquote
 
 from django.core.files.base import ContentFile
 from django.core.management import call_command
-from django.test import Client, TestCase, override_settings
+from django.test import Client, SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
 
+from backend.common import checks
 from backend.common.work import Status
 from backend.photos import dispatch, dispatch_lambda, lambda_client
 from backend.photos.dispatch_lambda import token_hash
@@ -245,3 +246,17 @@ class PictureTests(DispatchCase):
             then = now + hours * 3600
             with patch("backend.clients.links.time.time", return_value=then):
                 self.assertEqual(self.get(path), expected)
+
+
+class CheckTests(SimpleTestCase):
+    def test_half_a_configuration_is_refused_at_start(self) -> None:
+        aws = {"FACEDETECTION_LAMBDA_ARN": ARN, "ENVIRONMENT": "production"}
+        for id, wrong in (
+            ("faces.E010", {"FACES_PHOTOS_EXTRACTION": "lambda"}),
+            ("faces.E011", {"FACEDETECTION_LAMBDA_URL_LIFETIME_S": 7 * 3600}),
+            ("faces.E012", {**aws, "FACEDETECTION_API_URL": "http://faces.example"}),
+        ):
+            with self.subTest(id), override_settings(**wrong):
+                self.assertEqual([each.id for each in checks.lambda_is_whole(None)], [id])
+        with override_settings(**aws, FACEDETECTION_API_URL="https://faces.example"):
+            self.assertEqual(checks.lambda_is_whole(None), [])
