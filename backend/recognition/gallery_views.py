@@ -21,7 +21,8 @@ from backend.analysis.services import AnalysisError
 from backend.clients import caller, rates
 from backend.clients.models import Scope
 from backend.clients.services import audit
-from backend.common.errors import TooLarge
+from backend.common import patience
+from backend.common.errors import TooLarge, Unavailable
 from backend.recognition import (
     entries,
     feedback,
@@ -93,7 +94,7 @@ class ExportView(_View):
         user, compress = self.user(user_id), request.GET.get("compress", "")
         if compress not in ("", "gzip"):
             raise ValidationError({"compress": ["Only gzip is known."]})
-        services.settle(user, timeout_s=settings.FACES_ANSWER_TIMEOUT_S)
+        _settle(user)
         audit(caller.of(request).name, "recognition: export", f"user {user.pk}")
         name = f"user-{user.user_id}.jsonl{'.gz' if compress else ''}"
         kind = "application/gzip" if compress else "application/jsonl"
@@ -139,6 +140,18 @@ class SearchView(_View):
             caller.of(request).client_id, probe.encoding, model=probe.model, at_most=limit
         )
         return Response({"matches": _as_matches(found)}, headers=_NOT_KEPT)
+
+
+def _settle(user: User) -> None:
+    """Wait for the calls that were accepted before."""
+    with patience.place() as may_wait:
+        timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
+        try:
+            waiting = services.settle(user, timeout_s=timeout_s)
+        except services.CallFailed:  # erased meanwhile, and the user with it
+            raise Http404 from None
+    if waiting:
+        raise Unavailable("Calls on this user have not taken effect yet. Please try again.")
 
 
 def _exported(user: User, *, compress: bool) -> IO[bytes]:

@@ -15,7 +15,7 @@ from backend.clients.tests import cast
 from backend.common import connections, queues
 from backend.common.work import Status
 from backend.recognition import gallery, reembedding
-from backend.recognition.models import Face, Kind, Operation
+from backend.recognition.models import Face, Kind, Operation, User
 from backend.recognition.tests import galleries
 from backend.recognition.tests.galleries import add, near, person
 from tests import samples
@@ -116,6 +116,16 @@ class GalleryViewsTests(TransactionTestCase):
                 self.post("/users/8/import", {"file": again}, self.bob).status_code, 409
             )
             Face.objects.filter(user__owner__name="bob").delete()
+
+    @override_settings(FACES_ANSWER_TIMEOUT_S=0.05)
+    def test_an_export_waits_for_the_calls_before_it(self) -> None:
+        Operation.objects.create(
+            owner=self.owner, user=self.user, sequence=1, kind=Kind.DELETE_USER
+        )
+        User.objects.filter(pk=self.user.pk).update(accepted_seq=1)
+        answer = self.get("/users/7/export")
+        self.assertEqual(answer.status_code, 503)
+        self.assertIn("Retry-After", answer)
 
     def all_faces(self) -> list[int]:
         return [face.pk for face in Face.objects.filter(user=self.user)]
