@@ -29,8 +29,15 @@ _TABLES: Final = (
     "photos_archiveupload",
     "photos_photo",
     "photos_photoface",
+    "recognition_contact",
+    "recognition_face",
+    "recognition_operation",
+    "recognition_user",
     "submissions_submission",
 )
+
+
+_FACES: Final = "/recognition/users/1/contacts/1/faces"
 
 
 class RefusalTests(unittest.TestCase):
@@ -118,6 +125,9 @@ class MoveTests(unittest.TestCase):
             self.assertEqual(stack.request("POST", path, files=files).status_code, 200)
         stack.wait_ended(ids)
         _take_in_an_album(stack, {"obama.jpg": people[0], "notes.txt": b"x"})
+        self.assertEqual(self.add_face(stack, 1, samples.no_face()), 1)
+        self.assertEqual(self.add_face(stack, 2, people[0]), 2)
+        self.assertEqual(stack.request("DELETE", f"{_FACES}/2").status_code, 200)
         key = stack.manage("create_api_key", "alice").stdout.splitlines()[-1]
         seen, keys, files_kept = _seen(stack, ids, people, key), _keys(stack), stack.stored_files()
         url = server.create_database()
@@ -141,6 +151,16 @@ class MoveTests(unittest.TestCase):
         self.assertEqual({each["status"] for each in ended.values()}, {"done"})
         self.assertEqual(len(_keys(stack)["analysis_analysis"]), analyses + 1)
         self.assertEqual(stack.manage("create_api_key", "bob").returncode, 0)
+        # Also not the number of what had been deleted before the move.
+        self.assertEqual(self.add_face(stack, 3, people[1]), 3)
+
+    def add_face(self, stack: Stack, face_id: int, image: bytes) -> int:
+        """Its id, which is promised to nobody else for ever."""
+        fields = {"face_id": str(face_id), "score": "1"}
+        answer = stack.request("POST", _FACES, data=fields, files={"image": ("a.jpg", image)})
+        self.assertEqual(answer.status_code, 200, answer.text)
+        (added,) = answer.json()["added"]
+        return int(added["id"])
 
 
 def _seen(stack: Stack, ids: list[str], people: list[bytes], key: str) -> list[Any]:

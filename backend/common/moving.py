@@ -94,6 +94,7 @@ def move(source: str, target: str, *, progress: Progress) -> dict[Model, Sum]:
         _check_references_later(connections[target])
         sums = {model: _copy(model, source, target, progress) for model in tables()}
         _reset_sequences(connections[target])
+        _count_on(connections[source], connections[target])
         for model, copied in sums.items():
             if (read := _sum(model, target, progress)) != copied:
                 table = model._meta.db_table
@@ -197,6 +198,19 @@ def _reset_sequences(connection: BaseDatabaseWrapper) -> None:
     with connection.cursor() as cursor:
         for statement in connection.ops.sequence_reset_sql(no_style(), tables()):
             cursor.execute(statement)
+
+
+def _count_on(source: BaseDatabaseWrapper, target: BaseDatabaseWrapper) -> None:
+    """Nor does it get the number of a row that was deleted before: some are promised to be once."""
+    with source.cursor() as cursor:
+        cursor.execute("SELECT name, seq FROM sqlite_sequence WHERE seq > 0")
+        last = dict(cursor.fetchall())
+    with target.cursor() as cursor:
+        for model in tables():
+            table, key = model._meta.db_table, model._meta.pk
+            if key is not None and table in last:
+                arguments = [table, key.column, last[table]]
+                cursor.execute("SELECT setval(pg_get_serial_sequence(%s, %s), %s)", arguments)
 
 
 def _plain(value: Any) -> Any:
