@@ -29,7 +29,11 @@ _FUNCTION = Function(
     timeout_s=30,
     instances=2,
     retry_delays_s=(0.05, 0.05),
-    environment={"FACES_LAMBDA_RETRY_DELAY_S": "0.01", "FACES_MAX_IMAGE_PIXELS": "0"},
+    environment={
+        "FACES_LAMBDA_RETRY_DELAY_S": "0.01",
+        "FACES_MAX_IMAGE_PIXELS": "0",
+        "FACES_LOG_LEVEL": "ERROR",
+    },
 )
 
 _UPLOAD = """
