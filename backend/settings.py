@@ -283,6 +283,7 @@ API_DESCRIPTIONS = [
     "backend.face_encodings.schema",
     "backend.recognition.schema",
     "backend.photos.schema",
+    "backend.photos.schema_members",
 ]
 SPECTACULAR_SETTINGS = {
     "TITLE": "Faces",

@@ -27,6 +27,17 @@ SECURITY_SCHEMES: Final[Fragment] = {
         "name": "X-Api-Key",
         "description": "The same key, in a header of its own.",
     },
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "A member's name and password, over https.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "faces_session",
+        "description": "A member who is logged in; a change needs `X-CSRFToken` as well.",
+    },
     "link": {
         "type": "apiKey",
         "in": "query",
@@ -177,15 +188,17 @@ def operation(
     description: str = "",
     scope: str | None = None,
     by_link: bool = False,
+    by_members: bool = False,
     parameters: Iterable[Fragment] = (),
     body: Fragment | None = None,
     errors: Iterable[int] = (),
 ) -> Fragment:
-    """One operation. `scope` is what a key needs; None where nobody is asked for a key.
+    """One operation. `scope` is what a key needs; None where nobody is asked for a key, but for
+    a login where it is `by_members`.
 
     `errors` are those with a `detail`, besides the ones that every operation has.
     """
-    usual = {*errors, *(_ANYWHERE if scope else ()), *((401, 403) if scope else ())}
+    usual = {*errors, *((401, 403, *_ANYWHERE) if scope or by_members else ())}
     refusals = {code: _refusal(code) for code in usual if code not in answers}
     made: Fragment = {
         "operationId": id,
@@ -193,7 +206,7 @@ def operation(
         "description": f"{description}\n\nNeeds the scope `{scope}`." if scope else description,
         "tags": [tag],
         "parameters": list(parameters),
-        "security": _security(scope, by_link=by_link),
+        "security": _of_members() if by_members else _security(scope, by_link=by_link),
         "responses": {str(code): each for code, each in sorted({**refusals, **answers}.items())},
     }
     return {**made, "requestBody": body} if body else made
@@ -210,6 +223,10 @@ def _security(scope: str | None, *, by_link: bool) -> list[Fragment]:
     link: list[Fragment] = [{"link": []}] if by_link else []
     # The last one: nothing is needed where the service runs open.
     return [*({name: [scope]} for name in KEYS), *link, {}]
+
+
+def _of_members() -> list[Fragment]:
+    return [{"basic": []}, {"session": []}]
 
 
 def _refusal(code: int) -> Fragment:

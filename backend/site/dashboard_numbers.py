@@ -143,7 +143,9 @@ def ended_since(model: type[Work], since: datetime) -> Any:
     """Pairs of a minute and how many ended in it, read from the index alone."""
     ended = model._default_manager.filter(processed_at__gte=since).order_by()
     return (
-        ended.annotate(minute=_Minute(F("processed_at"))).values_list("minute").annotate(count=Count("*"))
+        ended.annotate(minute=_Minute(F("processed_at")))
+        .values_list("minute")
+        .annotate(count=Count("*"))
     )
 
 
