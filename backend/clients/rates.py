@@ -133,7 +133,7 @@ def address(request: Request) -> str:
 
 
 class LoginRate(_Rate):
-    """Attempts to log in to the admin, from one address and for one name."""
+    """Attempts to log in with a password, from one address and for one name."""
 
     name = "logins"
 
@@ -143,5 +143,7 @@ class LoginRate(_Rate):
     def who(self, request: Request) -> Iterator[str]:
         yield f"address={address(request)}"
         # Hashed, for it may be any text.
-        name = request.POST.get("username", "")
-        yield f"name={hashlib.sha256(name.encode()).hexdigest()}"
+        yield f"name={hashlib.sha256(self.username(request).encode()).hexdigest()}"
+
+    def username(self, request: Request) -> str:
+        return str(request.POST.get("username", ""))

@@ -11,12 +11,12 @@ from typing import Any, Final
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.files.base import File
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from backend.common.uploads import sha256_of
 from backend.common.work import Status
-from backend.photos import sources
-from backend.photos.models import Album, ArchiveUpload, Like, Photo
+from backend.photos import hints, sources
+from backend.photos.models import Album, ArchiveUpload, Extraction, Like, Photo
 from backend.photos.sources import Refused
 
 logger = logging.getLogger(__name__)
@@ -119,6 +119,7 @@ def complete(album_id: int) -> bool:
             return False
         if ArchiveUpload.objects.filter(_UNFINISHED, album=album_id).exists():
             return False
+        hints.albums_changed()
         return bool(Album.objects.filter(pk=album_id).update(is_processing=False))
 
 
@@ -161,3 +162,14 @@ def like(photo: Photo, user: AbstractBaseUser) -> None:
 
 def unlike(photo: Photo, user: AbstractBaseUser) -> None:
     Like.objects.filter(photo=photo, user_id=user.pk).delete()
+
+
+def progress(album: Album) -> dict[str, int]:
+    """Its photos: in all, with pictures, with faces looked for, and those that have failed."""
+    counted = Photo.objects.filter(album=album).order_by()
+    return counted.aggregate(
+        photos_count=Count("pk"),
+        prepared_count=Count("pk", filter=~Q(file="")),
+        done_count=Count("pk", filter=Q(extraction=Extraction.DONE)),
+        failed_count=Count("pk", filter=Q(status=Status.FAILED)),
+    )

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from backend.photos import people
-from backend.photos.models import Member
+from backend.photos.models import Member, Photo
 from backend.photos.people_models import Grouping, NotPerson, Person, UnknownFace
 
 
@@ -25,6 +26,16 @@ def shown() -> QuerySet[Person]:
     """The groups that are not hidden, the largest first; `faces_count` says how large."""
     visible = Person.objects.filter(hidden=False).annotate(faces_count=Count("faces"))
     return visible.order_by("-faces_count", "pk")
+
+
+def open_to(member: Member) -> QuerySet[Person]:
+    """The groups that `member` may know of: theirs, and those on a photo that they may see."""
+    if not settings.FACES_GROUP_UNKNOWN:
+        return Person.objects.none()
+    seen = UnknownFace.objects.filter(
+        person=OuterRef("pk"), face__photo__in=Photo.objects.visible()
+    )
+    return Person.objects.filter(Q(member=member) | Q(Exists(seen), hidden=False))
 
 
 def name(person: Person, text: str) -> None:

@@ -87,6 +87,11 @@ def say_not_me(member: Member, photo: Photo) -> None:
             people.unmatched([face for face in faces if face])
 
 
+def said_not_me(member: Member, photo: Photo) -> bool:
+    """Whether `member` said that they are not on `photo`, or not one of its faces."""
+    return NotMe.objects.filter(member=member, photo=photo).exists()
+
+
 def undo_not_me(member: Member, photo: Photo) -> bool:
     """As if it had not been said; False if it was not."""
     with transaction.atomic():

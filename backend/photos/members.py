@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import transaction
 from django.utils import timezone
 
@@ -14,10 +14,18 @@ from backend.photos.models import Member, Reference
 logger = logging.getLogger(__name__)
 
 
-def of(user: AbstractBaseUser) -> Member:
-    """What this app knows of a user; made when it is first asked for."""
+def of(user: AbstractBaseUser | AnonymousUser) -> Member:
+    """What this app knows of a user who is logged in; made when it is first asked for."""
+    assert user.pk is not None
     member, _ = Member.objects.get_or_create(user_id=user.pk)
     return member
+
+
+def opt_in(member: Member) -> None:
+    """They take part from now on; what uploading a first reference does too."""
+    if Member.objects.filter(pk=member.pk, opted_in_at=None).update(opted_in_at=timezone.now()):
+        logger.info("opted in member=%s", member.pk)
+    member.refresh_from_db()
 
 
 def opt_out(member: Member) -> None:

@@ -14,8 +14,11 @@ from backend.photos.albums import (
     unlike,
 )
 from backend.photos.dispatch import submit
+from backend.photos.groups import agree, claim, disclaim
+from backend.photos.groups import open_to as people_for
+from backend.photos.matches import add_by_hand, remove_by_hand, say_not_me, undo_not_me
 from backend.photos.members import of as member_of
-from backend.photos.members import opt_out
+from backend.photos.members import opt_in, opt_out
 from backend.photos.recording import Recorded, give_up, record
 from backend.photos.references import add as add_reference
 from backend.photos.references import mark_for_deletion
@@ -27,10 +30,14 @@ __all__ = [
     "Refused",
     "Report",
     "add_archive",
+    "add_by_hand",
     "add_photo",
     "add_photos",
     "add_reference",
+    "agree",
+    "claim",
     "create_album",
+    "disclaim",
     "erase_album",
     "erase_photo",
     "give_up",
@@ -39,10 +46,15 @@ __all__ = [
     "like",
     "mark_for_deletion",
     "member_of",
+    "opt_in",
     "opt_out",
+    "people_for",
     "record",
     "references_of",
+    "remove_by_hand",
     "resubmit",
+    "say_not_me",
     "submit",
+    "undo_not_me",
     "unlike",
 ]

@@ -1,0 +1,177 @@
+"""The API for members: their photos, their references, and what they say about both."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.core.files.base import File
+from django.http import Http404
+from rest_framework.exceptions import ValidationError
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from backend.photos import api_serializers as shapes
+from backend.photos import groups, matches, paging, services, status
+from backend.photos.member_access import MemberView, UploadView
+from backend.photos.models import Photo, Reference
+from backend.photos.people_models import Person
+from backend.photos.roles import sees_all
+
+_NO_FILE = "No file was submitted."
+
+
+class MatchesView(MemberView):
+    """GET: the photos on which the member is."""
+
+    def get(self, request: Request) -> Response:
+        photos = shapes.with_likes(matches.photos_of(self.member), request.user)
+        page = paging.page(photos, request.GET, order=paging.NEWEST_PHOTOS)
+        return Response(shapes.paged(page, shapes.photo, request))
+
+
+class MatchView(MemberView):
+    """PUT: "I am on this photo"; DELETE: that is taken back."""
+
+    def put(self, request: Request, pk: str) -> Response:
+        services.add_by_hand(self.member, seen(pk, request.user))
+        return Response(status=204)
+
+    def delete(self, request: Request, pk: str) -> Response:
+        services.remove_by_hand(self.member, seen(pk, request.user))
+        return Response(status=204)
+
+
+class NotMeView(MemberView):
+    """PUT: "this is not me"; DELETE: that is taken back."""
+
+    def put(self, request: Request, pk: str) -> Response:
+        services.say_not_me(self.member, seen(pk, request.user))
+        return Response(status=204)
+
+    def delete(self, request: Request, pk: str) -> Response:
+        services.undo_not_me(self.member, seen(pk, request.user))
+        return Response(status=204)
+
+
+class LikeView(MemberView):
+    """PUT: like a photo; DELETE: that is taken back."""
+
+    def put(self, request: Request, pk: str) -> Response:
+        services.like(seen(pk, self.user), self.user)
+        return Response(status=204)
+
+    def delete(self, request: Request, pk: str) -> Response:
+        services.unlike(seen(pk, self.user), self.user)
+        return Response(status=204)
+
+
+class ReferencesView(UploadView):
+    """GET: the member's references; POST, multipart field `file`: one more."""
+
+    parser_classes = (MultiPartParser,)
+
+    def get(self, request: Request) -> Response:
+        references = services.references_of(self.member)
+        page = paging.page(references, request.GET, order=("-created_at", "-pk"))
+        return Response(shapes.paged(page, shapes.reference, request))
+
+    def post(self, request: Request) -> Response:
+        file = one_file(request, "file")
+        try:
+            reference = services.add_reference(self.member, file, name=file.name or "")
+        except services.Refused as error:
+            raise ValidationError({"file": [str(error)]}) from error
+        return Response(shapes.reference(reference), status=201)
+
+
+class ReferenceView(MemberView):
+    """GET: one of the member's references; DELETE: mark it for deletion."""
+
+    def get(self, request: Request, pk: str) -> Response:
+        return Response(shapes.reference(self.reference(pk)))
+
+    def delete(self, request: Request, pk: str) -> Response:
+        services.mark_for_deletion(self.reference(pk))
+        return Response(status=204)
+
+    def reference(self, pk: str) -> Reference:
+        reference: Reference = found(services.references_of(self.member), pk)
+        return reference
+
+
+class ConsentView(MemberView):
+    """GET: whether the member takes part; PUT: they do; DELETE: erase all at once."""
+
+    def get(self, request: Request) -> Response:
+        return Response(self.consent())
+
+    def put(self, request: Request) -> Response:
+        services.opt_in(self.member)
+        return Response(self.consent())
+
+    def delete(self, request: Request) -> Response:
+        services.opt_out(self.member)
+        return Response(status=204)
+
+    def consent(self) -> dict[str, Any]:
+        member = self.member
+        times = {"opted_in_at": member.opted_in_at, "opted_out_at": member.opted_out_at}
+        told = {name: at.isoformat() if at else None for name, at in times.items()}
+        return {"takes_part": member.opted_in_at is not None, **told}
+
+
+class StatusView(MemberView):
+    """GET: whether anything of the member's is still being processed, and where to hear more."""
+
+    def get(self, request: Request) -> Response:
+        return Response(status.of_member(self.member))
+
+
+class ClaimView(MemberView):
+    """PUT: "this group is me", or yes to the offer of it; DELETE: it is not, or no more."""
+
+    def put(self, request: Request, pk: str) -> Response:
+        person = self.person(pk)
+        if not services.agree(person, self.member):
+            try:
+                services.claim(person, self.member)
+            except groups.Refused as error:
+                raise ValidationError({"detail": str(error)}) from error
+        person.refresh_from_db()
+        return Response({"pk": person.pk, "status": shapes.status_of(person)})
+
+    def delete(self, request: Request, pk: str) -> Response:
+        person = self.person(pk)
+        if person.member_id != self.member.pk:
+            raise Http404
+        services.disclaim(person)
+        return Response(status=204)
+
+    def person(self, pk: str) -> Person:
+        person: Person = found(services.people_for(self.member), pk)
+        return person
+
+
+def found(rows: Any, pk: str) -> Any:
+    """The row with this key; 404 as for one that does not exist."""
+    # More digits than a key has: no database takes them.
+    row = rows.filter(pk=pk).first() if len(pk) < 19 else None
+    if row is None:
+        raise Http404
+    return row
+
+
+def seen(pk: str, user: Any) -> Photo:
+    """A photo that this user may see; 404 for any other."""
+    photos = Photo.objects.all() if sees_all(user) else Photo.objects.visible()
+    return cast(Photo, found(photos.select_related("album"), pk))
+
+
+def one_file(request: Request, field: str) -> File[Any]:
+    """The one file that was sent in this field."""
+    files = request.FILES.getlist(field)
+    if len(files) != 1:
+        raise ValidationError({field: ["Submit one file at a time." if files else _NO_FILE]})
+    file: File[Any] = files[0]
+    return file

@@ -1,0 +1,125 @@
+"""The pages of a member: the photos of me, my reference faces, and how to leave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.files.base import File
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from rest_framework.exceptions import ValidationError
+
+from backend.photos import groups, matches, paging, services, serving, status, tiles
+from backend.photos.api_views import found
+from backend.photos.forms import ConsentForm
+from backend.photos.models import Reference
+from backend.photos.page_base import back, for_members, refusal_of_upload, show
+from backend.photos.references import MAX_REFERENCES
+
+
+@for_members("GET", "HEAD")
+def you(request: HttpRequest) -> HttpResponseBase:
+    member = services.member_of(request.user)
+    try:
+        page = paging.page(matches.photos_of(member), request.GET, order=paging.NEWEST_PHOTOS)
+    except ValidationError:
+        return redirect("you-page")
+    context = {
+        "rows": tiles.by_album(page.rows),
+        "page": page,
+        "status": status.of_member(member),
+        "takes_part": member.opted_in_at is not None,
+        "has_references": services.references_of(member).exists(),
+        "offers": services.people_for(member).filter(member=member, agreed_at=None),
+    }
+    return show(request, "photos/you.html", context)
+
+
+@for_members("GET", "HEAD")
+def references(request: HttpRequest) -> HttpResponseBase:
+    member = services.member_of(request.user)
+    rows = services.references_of(member)
+    context = {
+        "references": [_shown(each) for each in rows],
+        "status": status.of_member(member),
+        "takes_part": member.opted_in_at is not None,
+        "most": MAX_REFERENCES,
+    }
+    return show(request, "photos/references.html", context)
+
+
+@for_members("GET", "HEAD", "POST")
+def upload(request: HttpRequest) -> HttpResponseBase:
+    member = services.member_of(request.user)
+    asks = member.opted_in_at is None
+    context: dict[str, Any] = {"asks": asks, "most": MAX_REFERENCES, "errors": []}
+    if request.method == "POST":
+        if refusal := refusal_of_upload(request):
+            return refusal
+        context["errors"] = _taken_in(request, asks=asks)
+        if not context["errors"]:
+            return redirect("references-page")
+    return show(request, "photos/upload.html", context, 400 if context["errors"] else 200)
+
+
+@for_members("GET", "HEAD", "POST")
+def delete(request: HttpRequest, pk: str) -> HttpResponseBase:
+    reference = found(services.references_of(services.member_of(request.user)), pk)
+    if request.method == "POST":
+        services.mark_for_deletion(reference)
+        messages.success(request, "The reference face is deleted, and its photos are hidden.")
+        return redirect("references-page")
+    return show(request, "photos/delete.html", {"reference": _shown(reference)})
+
+
+@for_members("GET", "HEAD", "POST")
+def opt_out(request: HttpRequest) -> HttpResponseBase:
+    if request.method == "POST":
+        services.opt_out(services.member_of(request.user))
+        messages.success(request, "You have opted out, and everything about your face is erased.")
+        return redirect("references-page")
+    return show(request, "photos/opt_out.html", {})
+
+
+@for_members("POST")
+def claim(request: HttpRequest, pk: str) -> HttpResponseBase:
+    member = services.member_of(request.user)
+    person = found(services.people_for(member), pk)
+    if "no" in request.POST:
+        if person.member_id == member.pk:
+            services.disclaim(person)
+        return back(request, reverse("you-page"))
+    try:
+        if not services.agree(person, member):
+            services.claim(person, member)
+            messages.success(request, "Thank you. The photos are yours when staff confirms it.")
+    except groups.Refused as error:
+        messages.error(request, str(error))
+    return back(request, reverse("you-page"))
+
+
+def _shown(reference: Reference) -> dict[str, Any]:
+    picture = serving.reference_path(reference) if reference.file else ""
+    return {"row": reference, "picture": picture}
+
+
+def _taken_in(request: HttpRequest, *, asks: bool) -> list[str]:
+    """Take in what the form brought; returns what is wrong, as sentences."""
+    form = ConsentForm(request.POST)
+    if asks and not form.is_valid():
+        return [str(error) for error in form.errors.get("agree", [])]
+    files = request.FILES.getlist("file")
+    if not files:
+        return ["Choose a picture of your face."]
+    return [error for file in files if (error := _added(request, file))]
+
+
+def _added(request: HttpRequest, file: File[Any]) -> str:
+    name = file.name or ""
+    try:
+        services.add_reference(services.member_of(request.user), file, name=name)
+    except services.Refused as error:
+        return f"{name}: {error}"
+    return ""

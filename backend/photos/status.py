@@ -1,0 +1,62 @@
+"""How far things are, for pages that wait: what they show is new when `version` is another."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TypedDict
+
+from backend.common.work import Status
+from backend.photos import albums, hints, matches, references
+from backend.photos.models import Album, Extraction, Member
+from wire.feeds import ALBUMS_OWNER
+
+NOT_PROCESSED = "Your reference has not been processed yet"
+"""The contract's sentence."""
+
+
+class MemberStatus(TypedDict):
+    processing: bool
+    message: str | None
+    references: dict[str, int]
+    """How many are in which state."""
+    photos_count: int
+    version: str
+    feed_url: str
+
+
+class AlbumStatus(TypedDict):
+    processing: bool
+    version: str
+    feed_url: str
+
+
+def of_member(member: Member) -> MemberStatus:
+    rows = list(references.of(member).values_list("pk", "extraction", "file"))
+    count, processing = matches.photos_of(member).count(), matches.is_processing(member)
+    states = [state for _, state, _ in rows]
+    return {
+        "processing": processing,
+        "message": NOT_PROCESSED if processing else None,
+        "references": {str(state): states.count(state) for state in Extraction},
+        "photos_count": count,
+        "version": _version(rows, count, processing),
+        "feed_url": hints.watch(hints.of_member(member.pk)),
+    }
+
+
+def of_album(album: Album) -> AlbumStatus:
+    """For who keeps albums."""
+    progress = albums.progress(album)
+    uploads = list(album.uploads.order_by("pk").values_list("pk", "status", "entries_seen"))
+    ended = progress["done_count"] + progress["failed_count"]
+    at_work = any(status in (Status.QUEUED, Status.PROCESSING) for _, status, _ in uploads)
+    processing = at_work or album.is_processing or ended < progress["photos_count"]
+    return {
+        "processing": processing,
+        "version": _version(progress, uploads, album.hidden, album.is_processing),
+        "feed_url": hints.watch(ALBUMS_OWNER),
+    }
+
+
+def _version(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
