@@ -7,7 +7,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
 from backend.clients.admin_site import ReadOnlyAdmin
-from backend.recognition.models import Contact, Face, Operation, User
+from backend.recognition.models import Contact, Face, Feedback, Operation, Reembedding, User
 
 
 @admin.register(User)
@@ -30,6 +30,7 @@ class UserAdmin(ReadOnlyAdmin):
 @admin.register(Contact)
 class ContactAdmin(ReadOnlyAdmin):
     list_display = ("contact_id", "name", "user", "faces_count", "created_at")
+    list_filter = ("created_at",)
     list_select_related = ("user",)
     search_fields = ("=contact_id", "=user__user_id", "name")
     ordering = ("-id",)
@@ -61,3 +62,21 @@ class OperationAdmin(ReadOnlyAdmin):
     search_fields = ("=id", "=user__user_id", "=contact_id")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
+
+
+@admin.register(Feedback)
+class FeedbackAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "user", "is_right", "named", "is_truth_known", "truth")
+    list_filter = ("is_right", "is_truth_known", "created_at")
+    list_select_related = ("user", "named", "truth")
+    search_fields = ("=user__user_id",)
+    ordering = ("-id",)
+
+
+@admin.register(Reembedding)
+class ReembeddingAdmin(ReadOnlyAdmin):
+    list_display = ("user", "model", "created_at", "switched_at")
+    list_filter = (("switched_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("user",)
+    search_fields = ("=user__user_id",)
+    ordering = ("-id",)
