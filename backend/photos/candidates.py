@@ -8,6 +8,7 @@ float64. No index of nearest neighbours is asked: those are approximate, and mis
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final, NamedTuple
 
 import numpy
@@ -68,16 +69,29 @@ def _pairs(probes: Floats32, model: type[models.Model], below: float) -> list[tu
     field = EncodingField()
     written = [field.get_db_prep_value(probe, connection) for probe in probes]
     table = connection.ops.quote_name(model._meta.db_table)
-    with transaction.atomic(), connection.cursor() as cursor:
-        # It expects every third row to be near, and would not let two processes share the work.
-        cursor.execute("SET LOCAL parallel_tuple_cost = 0")
-        cursor.execute(
-            f"SELECT probe.number - 1, {table}.id FROM {table}"
-            " JOIN unnest(%s::vector[]) WITH ORDINALITY AS probe (encoding, number)"
-            f" ON {table}.encoding <-> probe.encoding <= %s",
-            [written, below * _FURTHER],
-        )
+    statement = (
+        f"SELECT probe.number - 1, {table}.id FROM {table}"
+        " JOIN unnest(%s::vector[]) WITH ORDINALITY AS probe (encoding, number)"
+        f" ON {table}.encoding <-> probe.encoding <= %s"
+    )
+    parallel: AbstractContextManager[None] = nullcontext()
+    if len(probes) == 1:
+        parallel = _several_processes()
+    with parallel, connection.cursor() as cursor:
+        cursor.execute(statement, [written, below * _FURTHER])
         return [(probe, id) for probe, id in cursor.fetchall()]
+
+
+@contextmanager
+def _several_processes() -> Iterator[None]:
+    """For a reference beside all faces: PostgreSQL may share out what it reads.
+
+    It expects every third row to be near, and to hand over so many would cost more than it gains.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL parallel_tuple_cost = 0")
+        yield
 
 
 def _exactly(
