@@ -27,7 +27,7 @@ _RULES: Final[dict[str, tuple[set[str], set[str]]]] = {
     "backend/common": (
         {"wire", "backend.databases"},
         _DJANGO
-        | {"httpx", "httpcore", "idna", "sentry_sdk", "prometheus_client"}
+        | {"httpcore", "idna", "sentry_sdk", "prometheus_client"}
         | {"boto3", "botocore", "storages"},
     ),
     "backend/clients": ({"backend.common", "wire"}, _DJANGO | {"jwt", "django_rq"}),
