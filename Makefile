@@ -2,9 +2,10 @@
 # make test   all tests        make lint   linters and types        make bench   the benchmarks
 #             on SQLite; with DATABASE=postgresql on a PostgreSQL that they start
 # make lambda the Lambda function on http://localhost:9000, without Docker; docs/lambda.md
+# make docs   the documentation as a site, in .cache/site
 # make lock   compile requirements/ from pyproject.toml             make clean   forget the set-up
 
-.PHONY: run test lint bench lambda lock clean setup setup-test python
+.PHONY: run test lint bench docs lambda lock clean setup setup-test python
 .DEFAULT_GOAL := run
 
 MODERN = import sys; sys.exit(sys.version_info < (3, 11))
@@ -25,6 +26,10 @@ lint: setup-test
 
 bench: setup-test
 	$(VENV) -m benchmarks $(ARGS)
+
+docs: setup-test
+	@$(VENV) -m mkdocs build --strict --quiet
+	@echo "The documentation is at .cache/site/index.html"
 
 lambda: setup-test
 	@$(VENV) -m lambdaworker.emulator $(ARGS)

