@@ -8,6 +8,8 @@ from typing import Any, Final
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -15,12 +17,12 @@ from rest_framework.exceptions import ValidationError
 
 from backend.photos import albums as stored
 from backend.photos import api_serializers, matches, paging, services, status, tiles
-from backend.photos.api_album_views import albums_for, photos_in
+from backend.photos.api_album_views import albums_for, photos_for, photos_in
 from backend.photos.api_views import found, seen
 from backend.photos.forms import AlbumForm
-from backend.photos.models import Album, Like, Photo
+from backend.photos.models import Album, Like, Member, Photo
 from backend.photos.page_base import back, for_members, refusal_of_upload, show
-from backend.photos.roles import keeps_albums
+from backend.photos.roles import keeps_albums, keeps_people
 
 _SHOWN: Final = 60
 _ARCHIVES: Final = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
@@ -37,7 +39,8 @@ def albums(request: HttpRequest) -> HttpResponseBase:
         page = paging.page(albums_for(request.user), request.GET, order=paging.NEWEST_ALBUMS)
     except ValidationError:
         return redirect("albums-page")
-    shown = [{"album": each, "cover": _cover(each, request.user)} for each in page.rows]
+    covers = _covers(page.rows, request.user)
+    shown = [{"album": each, "cover": covers.get(each.pk)} for each in page.rows]
     return show(request, "photos/albums.html", {"albums": shown, "page": page})
 
 
@@ -97,18 +100,16 @@ def upload(request: HttpRequest, pk: str) -> HttpResponseBase:
 @for_members("GET", "HEAD")
 def photo(request: HttpRequest, pk: str) -> HttpResponseBase:
     row, member = seen(pk, request.user), services.member_of(request.user)
-    before = Photo.objects.filter(album=row.album, taken_at__lt=row.taken_at).count()
-    on_it = matches.members_on(row)
     people = services.people_for(member).filter(faces__face__photo=row).distinct()
     context = {
-        "tile": tiles.tile(row, before + 1),
+        "tile": tiles.tile(row, _number(row, request.user)),
         "is_me": matches.is_on(member, row),
         "said_not_me": matches.said_not_me(member, row),
-        "by_hand": any(each.member_id == member.pk and each.how == "by hand" for each in on_it),
+        "by_hand": matches.is_by_hand(member, row),
         "likes_count": row.likes.count(),
         "liked": Like.objects.filter(photo=row, user_id=member.pk).exists(),
         "people": people,
-        "on_it": on_it,
+        "on_it": _names_on(row) if keeps_people(request.user) else [],
     }
     return show(request, "photos/photo.html", context)
 
@@ -134,11 +135,28 @@ def say(request: HttpRequest, pk: str, said: str) -> HttpResponseBase:
     return back(request, reverse("photo-page", args=[row.pk]))
 
 
-def _cover(row: Album, user: Any) -> tiles.Tile | None:
-    photos = photos_in(row, user)
-    chosen = photos.filter(pk=row.cover_id).first() if row.cover_id else None
-    first = chosen or photos.order_by(*paging.IN_ALBUM).first()
-    return tiles.tile(first, 1) if first else None
+def _covers(rows: list[Album], user: Any) -> dict[int, tiles.Tile]:
+    """Of each album the photo that was chosen for it, or its first."""
+    seen = photos_for(user)
+    first = seen.filter(album=OuterRef("pk")).order_by(*paging.IN_ALBUM).values("pk")[:1]
+    chosen = seen.filter(pk=OuterRef("cover_id")).values("pk")
+    wanted = Album.objects.filter(pk__in=[row.pk for row in rows]).order_by()
+    keys = wanted.values_list(Coalesce(Subquery(chosen), Subquery(first)), flat=True)
+    return {photo.album_id: tiles.tile(photo, 1) for photo in seen.filter(pk__in=list(keys))}
+
+
+def _number(row: Photo, user: Any) -> int:
+    """Its place in the album, as this user sees it, from 1 on."""
+    before = Q(taken_at__lt=row.taken_at) | Q(taken_at=row.taken_at, pk__lt=row.pk)
+    count: int = photos_in(row.album, user).filter(before).count()
+    return count + 1
+
+
+def _names_on(row: Photo) -> list[tuple[Member, str]]:
+    """Who is on a photo, and by what, for staff."""
+    on_it = {each.member_id: each.how for each in matches.members_on(row)}
+    members = Member.objects.filter(pk__in=on_it).select_related("user").order_by("pk")
+    return [(member, on_it[member.pk]) for member in members]
 
 
 def _taken_in(request: HttpRequest, row: Album) -> list[tuple[str, str]]:

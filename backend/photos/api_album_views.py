@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import Http404
 from rest_framework.exceptions import ValidationError
-from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from backend.clients.gate import FORM_BYTES
+from backend.common.parsers import JSONParser, MultiPartParser
 from backend.photos import api_serializers as shapes
 from backend.photos import forms, matches, paging, services, status
 from backend.photos.api_views import found, one_file, seen
@@ -84,6 +86,11 @@ class AlbumArchivesView(UploadView):
     staff = {"post": keeps_albums}
     parser_classes = (MultiPartParser,)
 
+    @property
+    def max_body_bytes(self) -> int:
+        """nginx has no bound here: it asks before it takes a body, and is told by this one."""
+        return int(settings.FACES_MAX_ARCHIVE_BYTES) + FORM_BYTES
+
     def post(self, request: Request, pk: str) -> Response:
         album = found(Album.objects.all(), pk)
         file = one_file(request, "file")
@@ -156,10 +163,15 @@ def albums_for(user: Any) -> Any:
     return Album.objects.all() if sees_all(user) else Album.objects.visible()
 
 
-def photos_in(album: Album, user: Any) -> Any:
-    """Those of an album that this user may see; none without a picture yet."""
+def photos_for(user: Any) -> Any:
+    """The photos that this user may see; none without a picture yet."""
     every = Photo.objects.exclude(file="") if sees_all(user) else Photo.objects.visible()
-    return every.filter(album=album).select_related("album")
+    return every.select_related("album")
+
+
+def photos_in(album: Album, user: Any) -> Any:
+    """Those of them that are in the album."""
+    return photos_for(user).filter(album=album)
 
 
 def cleaned(form: type[forms.Form], request: Request, *, now: Any = None) -> dict[str, Any]:

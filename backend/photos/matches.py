@@ -92,6 +92,11 @@ def said_not_me(member: Member, photo: Photo) -> bool:
     return NotMe.objects.filter(member=member, photo=photo).exists()
 
 
+def is_by_hand(member: Member, photo: Photo) -> bool:
+    """Whether somebody said that `member` is on `photo`."""
+    return ByHand.objects.filter(member=member, photo=photo).exists()
+
+
 def undo_not_me(member: Member, photo: Photo) -> bool:
     """As if it had not been said; False if it was not."""
     with transaction.atomic():

@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from rest_framework.exceptions import ValidationError
 
-from backend.photos import groups, matches, paging, services, serving, status, tiles
+from backend.photos import dispatch, groups, matches, paging, services, serving, status, tiles
 from backend.photos.api_views import found
 from backend.photos.forms import ConsentForm
 from backend.photos.models import Reference
@@ -29,7 +29,7 @@ def you(request: HttpRequest) -> HttpResponseBase:
     context = {
         "rows": tiles.by_album(page.rows),
         "page": page,
-        "status": status.of_member(member),
+        "status": status.of_member(member, photos_count=page.count),
         "takes_part": member.opted_in_at is not None,
         "has_references": services.references_of(member).exists(),
         "offers": services.people_for(member).filter(member=member, agreed_at=None),
@@ -54,7 +54,9 @@ def references(request: HttpRequest) -> HttpResponseBase:
 def upload(request: HttpRequest) -> HttpResponseBase:
     member = services.member_of(request.user)
     asks = member.opted_in_at is None
-    context: dict[str, Any] = {"asks": asks, "most": MAX_REFERENCES, "errors": []}
+    elsewhere = dispatch.mode() is dispatch.Mode.LAMBDA
+    context: dict[str, Any] = {"asks": asks, "most": MAX_REFERENCES, "elsewhere": elsewhere}
+    context["errors"] = []
     if request.method == "POST":
         if refusal := refusal_of_upload(request):
             return refusal

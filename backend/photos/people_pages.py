@@ -32,7 +32,7 @@ def people(request: HttpRequest) -> HttpResponseBase:
         page = paging.page(rows, request.GET, order=("pk",))
     except ValidationError:
         return redirect("people-page")
-    shown = [{"person": each, "tiles": faces_of(each)[:_SAMPLE]} for each in page.rows]
+    shown = [{"person": each, "tiles": faces_of(each, most=_SAMPLE)} for each in page.rows]
     context = {"people": shown, "page": page, "hidden": hidden}
     return show(request, "photos/people.html", context)
 
@@ -63,9 +63,9 @@ def decide(request: HttpRequest, pk: str, action: str) -> HttpResponseBase:
     return redirect("person-page", pk=row.pk)
 
 
-def faces_of(person: Person) -> list[dict[str, Any]]:
+def faces_of(person: Person, *, most: int = _FACES) -> list[dict[str, Any]]:
     """The faces of a group, each with the photo it is on."""
-    faces = list(person.faces.select_related("face").order_by("pk")[:_FACES])
+    faces = list(person.faces.select_related("face").order_by("pk")[:most])
     photos = Photo.objects.select_related("album").exclude(file="")
     there = photos.in_bulk([face.face.photo_id for face in faces])
     return [

@@ -30,9 +30,11 @@ class AlbumStatus(TypedDict):
     feed_url: str
 
 
-def of_member(member: Member) -> MemberStatus:
+def of_member(member: Member, *, photos_count: int | None = None) -> MemberStatus:
+    """`photos_count`, where it was counted already."""
     rows = list(references.of(member).values_list("pk", "extraction", "file"))
-    count, processing = matches.photos_of(member).count(), matches.is_processing(member)
+    count = matches.photos_of(member).count() if photos_count is None else photos_count
+    processing = matches.is_processing(member)
     states = [state for _, state, _ in rows]
     return {
         "processing": processing,
