@@ -29,8 +29,11 @@ def shown() -> QuerySet[Person]:
 
 
 def open_to(member: Member) -> QuerySet[Person]:
-    """The groups that `member` may know of: theirs, and those on a photo that they may see."""
-    if not settings.FACES_GROUP_UNKNOWN:
+    """The groups that `member` may claim: theirs, and those on a photo that they may see.
+
+    Of who takes part: a claimed group tells where its member is.
+    """
+    if not settings.FACES_GROUP_UNKNOWN or member.opted_in_at is None:
         return Person.objects.none()
     seen = UnknownFace.objects.filter(
         person=OuterRef("pk"), face__photo__in=Photo.objects.visible()

@@ -309,6 +309,7 @@ class PeopleTests(ApiCase):
         super().setUp()
         photo = faces.photo(cast.album(), *(faces.encoding(8, number) for number in range(4)))
         self.faces = [face.pk for face in photo.faces.all()]
+        services.opt_in(self.alice)
         self.people = [Person.objects.create(), Person.objects.create()]
         for number, face in enumerate(self.faces):
             person = self.people[number % 2]
@@ -353,6 +354,11 @@ class PeopleTests(ApiCase):
         self.assertEqual(offered["status"], "offered")
         answer = self.client.put(f"{FACES}/people/{person.pk}/claim/")
         self.assertEqual(answer.json()["status"], "claimed")
+
+    def test_who_does_not_take_part_claims_nothing(self) -> None:
+        services.opt_out(self.alice)
+        answer = self.client.put(f"{FACES}/people/{self.people[0].pk}/claim/")
+        self.assertEqual(answer.status_code, 404)
 
     def test_who_sees_none_of_its_photos_knows_of_no_group(self) -> None:
         Album.objects.update(hidden=True)

@@ -81,6 +81,7 @@ class YouTests(PageCase):
         self.assertIn('rel="next"', older)
 
     def test_an_offer_of_staff_is_asked_about(self) -> None:
+        services.opt_in(self.alice)
         person = Person.objects.create(name="Joe")
         photo = faces.photo(cast.album(), faces.encoding(8))
         UnknownFace.objects.create(face=photo.faces.get(), person=person, placed=True)
@@ -185,6 +186,18 @@ class PhotoPageTests(PageCase):
                 path = f"{PAGES}/{self.photo.pk}/like/"
                 answer = self.client.post(path, {"next": wanted})
                 self.assertEqual(answer["Location"], f"{PAGES}/{self.photo.pk}")
+
+    def test_of_an_unknown_person_members_see_no_name_and_can_claim_them(self) -> None:
+        person = Person.objects.create(name="Joe")
+        UnknownFace.objects.create(face=self.photo.faces.get(), person=person, placed=True)
+        path = f"{PAGES}/{self.photo.pk}/"
+        with override_settings(FACES_GROUP_UNKNOWN=True):
+            self.assertNotIn("That is me", self.text(path))
+            services.opt_in(self.alice)
+            shown = self.text(path)
+            self.assertIn("That is me", shown)
+            self.assertNotIn("Joe", shown)
+            self.assertIn("when staff confirms it", self.post(f"{FACES}/claim/{person.pk}/"))
 
     def test_an_album_is_shown_some_at_a_time_with_running_numbers(self) -> None:
         faces.photo(self.photo.album, faces.encoding(2))
