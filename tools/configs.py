@@ -56,6 +56,7 @@ http {{
         set $inside "unix:{inside}";
         set $ws_address {stack.ws.reached_at};
         set $media_dir "{stack.storage}/media";
+        set $keys_needed {int(stack.keys_needed)};
         include "{ROOT}/nginx/faces.conf";
     }}
 

@@ -69,6 +69,7 @@ class Stack:
     host_header: str
     """A host name that the backend answers to, for asking it whether it is there."""
     max_body_bytes: int
+    keys_needed: bool
 
     @property
     def run(self) -> Path:
@@ -104,6 +105,8 @@ def read(environ: Mapping[str, str], defaults: Mapping[str, str]) -> Stack:
         service_url=_service_url(environ["SERVICE_URL"], defaults, nginx),
         host_header=host_header(environ["DJANGO_ALLOWED_HOSTS"]),
         max_body_bytes=_max_body_bytes(environ["FACES_MAX_UPLOAD_BYTES"]),
+        # What is no flag at all stops the backend, which reads it too.
+        keys_needed=environ["FACES_REQUIRE_API_KEY"].lower() in ("1", "true", "yes", "on"),
     )
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class _Rate(BaseThrottle):
+class Rate(BaseThrottle):
     """Fixed windows of one counter each.
 
     REST framework's own throttle keeps the time of every call, which at thousands a minute costs
@@ -65,32 +65,47 @@ class _Rate(BaseThrottle):
             return True
         return max(counts) <= most
 
+    def is_used_up(self, request: Request) -> bool:
+        """Whether the request would be over the limit; nothing is counted."""
+        limit = self.limit()
+        if limit is None:
+            return False
+        most, self.window_s = limit
+        try:
+            counts = cache.get_many([self._key(who) for who in self.who(request)])
+        except RedisError:
+            return False
+        return max(counts.values(), default=0) + self.cost(request) > most
+
     def wait(self) -> float:
         """Seconds until the next window: the answer's Retry-After."""
         return self.window_s - time.time() % self.window_s
 
     def _raise_count(self, who: str, by: int) -> int:
-        key = f"{self.name}:{who}:{int(time.time() // self.window_s)}"
+        key = self._key(who)
         # Twice as long as it counts: ended between the two, it could not be raised any more.
         cache.add(key, 0, timeout=2 * self.window_s)
         return cache.incr(key, by)
 
+    def _key(self, who: str) -> str:
+        return f"{self.name}:{who}:{int(time.time() // self.window_s)}"
 
-class RequestRate(_Rate):
+
+class RequestRate(Rate):
     name = "requests"
 
     def limit(self) -> tuple[int, int] | None:
         return settings.FACES_REQUEST_RATE
 
 
-class UploadRate(_Rate):
+class UploadRate(Rate):
     name = "uploads"
 
     def limit(self) -> tuple[int, int] | None:
         return settings.FACES_UPLOAD_RATE
 
 
-class UploadBytesRate(_Rate):
+class UploadBytesRate(Rate):
     """Counts what the request says it brings: nginx has made sure that it brings just that."""
 
     name = "bytes"
@@ -132,7 +147,7 @@ def address(request: Request) -> str:
     return str(ipaddress.ip_network((found, 64), strict=False))
 
 
-class LoginRate(_Rate):
+class LoginRate(Rate):
     """Attempts to log in with a password, from one address and for one name."""
 
     name = "logins"

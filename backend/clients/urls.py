@@ -1,5 +1,9 @@
 from django.urls import re_path
 
-from backend.clients import views
+from backend.clients import gate, views
 
-urlpatterns = [re_path(r"^client/?$", views.ClientView.as_view(), name="client")]
+urlpatterns = [
+    re_path(r"^client/?$", views.ClientView.as_view(), name="client"),
+    # For nginx alone, which answers 404 to whoever else asks for it.
+    re_path(r"^_may_send$", gate.may_send, name="may_send"),
+]

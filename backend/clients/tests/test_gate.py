@@ -1,0 +1,122 @@
+"""What nginx is told when it asks who may send a body."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.test import TestCase, override_settings
+
+from backend.clients import erasure
+from backend.clients.models import Scope
+from backend.clients.tests import cast
+
+_MANY_BYTES = 5_000_000
+
+
+class GateTests(TestCase):
+    def setUp(self) -> None:
+        cache.clear()
+
+    def ask(self, path: str, length: int | None = _MANY_BYTES, **headers: str) -> Any:
+        asked = {"x_asked_uri": path, "x_asked_method": "POST", **headers}
+        if length is not None:
+            asked["x_asked_length"] = str(length)
+        return self.client.get("/_may_send", headers=asked)
+
+    def assert_refused(self, answer: Any, status: int) -> Any:
+        self.assertEqual(answer.status_code, status)
+        self.assertTrue(answer["X-Faces-Refusal"].isascii())
+        return answer
+
+
+@override_settings(FACES_REQUIRE_API_KEY=True)
+class KeyTests(GateTests):
+    def test_who_has_a_key_for_it_may_send(self) -> None:
+        self.assertEqual(self.ask("/image/", **cast.headers("alice")).status_code, 204)
+
+    def test_without_a_key_the_answer_is_the_views_own(self) -> None:
+        answer = self.assert_refused(self.ask("/image/"), 401)
+        own = self.client.post("/image/")
+        self.assertEqual(answer["X-Faces-Refusal"].encode(), own.content.replace(b'":"', b'": "'))
+        self.assertEqual(answer["WWW-Authenticate"], own["WWW-Authenticate"])
+
+    def test_a_wrong_or_revoked_key_or_one_for_something_else_is_refused(self) -> None:
+        row, key = cast.key_of("alice")
+        row.revoked = True
+        row.save()
+        self.assert_refused(self.ask("/image/", x_api_key=key), 401)
+        self.assert_refused(self.ask("/image/", x_api_key="wrong"), 401)
+        self.assert_refused(self.ask("/image/", **cast.headers("bob", (Scope.READ,))), 403)
+
+    def test_where_nothing_is_nobody_sends_anything(self) -> None:
+        self.assert_refused(self.ask("/nothing/"), 404)
+
+    @override_settings(FACES_UPLOAD_RATE=(1, 3600))
+    def test_a_limit_is_looked_at_and_not_counted(self) -> None:
+        headers = cast.headers("alice")
+        for _ in range(3):
+            self.assertEqual(self.ask("/image/", **headers).status_code, 204)
+        self.client.post("/image/", headers=headers)
+        answer = self.assert_refused(self.ask("/image/", **headers), 429)
+        self.assertTrue(0 < int(answer["Retry-After"]) <= 3600)
+
+    @override_settings(FACES_UPLOAD_BYTES_RATE=(_MANY_BYTES, 3600))
+    def test_bytes_are_those_of_the_body_asked_about(self) -> None:
+        headers = cast.headers("alice")
+        self.assertEqual(self.ask("/image/", **headers).status_code, 204)
+        self.assert_refused(self.ask("/image/", _MANY_BYTES + 1, **headers), 429)
+
+    @override_settings(FACES_REQUEST_RATE=(2, 3600))
+    def test_who_is_refused_is_counted_once(self) -> None:
+        self.assertEqual([self.ask("/image/").status_code for _ in range(3)], [401, 401, 429])
+
+    def test_while_a_client_is_erased_nothing_is_taken_for_it(self) -> None:
+        row, key = cast.key_of("alice")
+        erasure.ask(row.client_id, actor="test")
+        self.assertIn("Retry-After", self.assert_refused(self.ask("/image/", x_api_key=key), 503))
+
+
+class PathTests(GateTests):
+    def test_where_no_key_is_needed_everybody_may_send_images(self) -> None:
+        self.assertEqual(self.ask("/image/").status_code, 204)
+        self.assertEqual(self.ask("/image/", None).status_code, 204)
+
+    def test_a_page_takes_files_of_who_is_logged_in(self) -> None:
+        self.assert_refused(self.ask("/members/photos/facedetection/upload/"), 403)
+        self.client.force_login(User.objects.create(username="alice"))
+        answer = self.ask("/members/photos/facedetection/upload/")
+        self.assertEqual(answer.status_code, 204)
+
+    def test_anybody_may_call_back_with_as_much_as_a_callback_can_be(self) -> None:
+        path = "/api/facedetection/encodings/photo/1/"
+        self.assertEqual(self.ask(path, 4 << 20).status_code, 204)
+        self.assert_refused(self.ask(path, (4 << 20) + 1), 413)
+        self.assert_refused(self.ask(path, None), 411)
+
+
+@override_settings(FACES_MAX_UPLOAD_BYTES=1000, FACES_MAX_ARCHIVE_BYTES=_MANY_BYTES)
+class ArchiveTests(GateTests):
+    path = "/api/v2/photos/albums/1/archives/"
+
+    def test_staff_may_send_an_archive_larger_than_any_image(self) -> None:
+        self.client.force_login(User.objects.create_superuser("zoe"))
+        self.assertEqual(self.ask(self.path).status_code, 204)
+        self.assert_refused(self.ask("/api/v2/photos/albums/1/photos/"), 413)
+
+    def test_also_by_name_and_password(self) -> None:
+        User.objects.create_superuser("zoe", password="sesame")
+        basic = "Basic em9lOnNlc2FtZQ=="
+        self.assertEqual(self.ask(self.path, authorization=basic).status_code, 204)
+        wrong = self.assert_refused(self.ask(self.path, authorization="Basic em9lOm5v"), 401)
+        self.assertIn("Basic", wrong["WWW-Authenticate"])
+
+    def test_one_too_large_or_of_unknown_length_is_refused(self) -> None:
+        self.client.force_login(User.objects.create_superuser("zoe"))
+        self.assert_refused(self.ask(self.path, 2 * _MANY_BYTES), 413)
+        self.assert_refused(self.ask(self.path, None), 411)
+
+    def test_nobody_else_may(self) -> None:
+        self.assert_refused(self.ask(self.path), 401)
+        self.assert_refused(self.ask(self.path, **cast.headers("alice")), 401)
+        self.client.force_login(User.objects.create(username="alice"))
+        self.assert_refused(self.ask(self.path), 403)
