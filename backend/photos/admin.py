@@ -28,8 +28,9 @@ from backend.photos.models import (
 
 if TYPE_CHECKING:
     _UploadForm = forms.ModelForm[ArchiveUpload]
+    _MemberForm = forms.ModelForm[Member]
 else:
-    _UploadForm = forms.ModelForm
+    _UploadForm = _MemberForm = forms.ModelForm
 
 _AT_A_TIME: Final = 200
 """Resubmitted or erased in one request, which must end in time."""
@@ -41,6 +42,22 @@ class ArchiveForm(_UploadForm):
     class Meta:
         model = ArchiveUpload
         fields = ["album", "file"]
+
+
+class MemberForm(_MemberForm):
+    class Meta:
+        model = Member
+        fields = ["joined_on", "left_on"]
+        help_texts = {
+            "joined_on": "Photos of albums before this day are not theirs. Empty: no bound.",
+            "left_on": "Nor of albums after this day.",
+        }
+
+    def clean(self) -> None:
+        super().clean()
+        joined_on, left_on = (self.cleaned_data.get(name) for name in ("joined_on", "left_on"))
+        if joined_on and left_on and left_on < joined_on:
+            self.add_error("left_on", "They left before they joined.")
 
 
 @admin.register(Album)
@@ -271,19 +288,33 @@ class ReferenceAdmin(SourceAdmin):
 
 @admin.register(Member)
 class MemberAdmin(ReadOnlyAdmin):
-    list_display = ["user", "opted_in_at", "opted_out_at", "references_count"]
+    """All but the days between which they were a member is theirs to say."""
+
+    form = MemberForm
+    list_display = [
+        "user",
+        "joined_on",
+        "left_on",
+        "opted_in_at",
+        "opted_out_at",
+        "references_count",
+    ]
     list_filter = [
         (moment, admin.EmptyFieldListFilter) for moment in ("opted_in_at", "opted_out_at")
     ]
     list_select_related = ["user"]
     search_fields = ["user__username"]
     ordering = ["user__username"]
-    fields = ["user", "opted_in_at", "opted_out_at", "references_count"]
+    fields = ["user", "joined_on", "left_on", "opted_in_at", "opted_out_at", "references_count"]
+    readonly_fields = ["user", "opted_in_at", "opted_out_at", "references_count"]
     actions = ["opt_out"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Member]:
         members: Any = super().get_queryset(request)
         return cast("QuerySet[Member]", members.annotate(counted=Count("references")))
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("photos.change_member"))
 
     def has_erase_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("photos.delete_reference"))

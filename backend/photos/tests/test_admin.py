@@ -1,5 +1,6 @@
 """Albums, photos, references and uploads in the admin, and the pictures it shows."""
 
+from datetime import date
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
@@ -122,6 +123,20 @@ class AdminTests(TestCase):
             )
         self.assertContains(page, "It has more than 3 bytes.")
         self.assertFalse(ArchiveUpload.objects.exists())
+
+    def test_staff_sets_when_somebody_was_a_member_and_nothing_else_of_theirs(self) -> None:
+        alice = cast.member()
+        page = f"/admin/photos/member/{alice.pk}/change/"
+        days = {"joined_on": "2024-06-01", "left_on": "2025-06-01"}
+        self.client.post(page, {**days, "opted_in_at_0": "2020-01-01", "user": cast.staff().pk})
+        alice.refresh_from_db()
+        self.assertEqual((alice.joined_on, alice.left_on), (date(2024, 6, 1), date(2025, 6, 1)))
+        self.assertEqual((alice.user, alice.opted_in_at), (cast.user(), None))
+        self.assertEqual(AuditEntry.objects.get(action="change member").actor, "admin zoe")
+        refused = self.client.post(page, {**days, "left_on": "2024-05-31"})
+        self.assertContains(refused, "They left before they joined.")
+        User.objects.filter(username="zoe").update(is_superuser=False)
+        self.assertEqual(self.client.post(page, days).status_code, 403)
 
     def test_members_are_opted_out_and_references_are_shown_without_their_picture(self) -> None:
         reference = cast.processed(cast.reference(cast.member(), cast.jpeg("b")))
