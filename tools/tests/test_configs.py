@@ -3,6 +3,7 @@
 import configparser
 import dataclasses
 import re
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -91,6 +92,8 @@ class NginxTests(ConfigTestCase):
         self.storage.mkdir()
         path = self.storage / "docker.conf"
         path.write_text(text)
+        # As in an image that has no authorities; the container's command puts one of both there.
+        shutil.copy(ROOT / "nginx" / "nobody.pem", self.storage / "authorities.pem")
         self.assert_nginx_takes(path)
 
     def test_both_take_requests_as_large_as_the_largest_file_and_its_form(self) -> None:
