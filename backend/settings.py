@@ -168,7 +168,8 @@ TEMPLATES = [
     }
 ]
 
-# Only the admin has sessions. Several services on one host would share cookies of the usual names.
+# Of the admin and of the members' pages. Several services on one host would share cookies of the
+# usual names.
 SESSION_COOKIE_NAME = "faces_session"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SERVICE_URL.startswith("https://")
@@ -225,7 +226,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["backend.clients.authentication.HasScope"],
     "DEFAULT_THROTTLE_CLASSES": ["backend.clients.rates.RequestRate"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["backend.common.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "backend.common.errors.handle",
     "UNAUTHENTICATED_USER": None,
 }

@@ -5,7 +5,6 @@ from typing import Any
 from django.conf import settings
 from django.http.response import HttpResponseBase
 from rest_framework.exceptions import PermissionDenied
-from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -14,6 +13,7 @@ from backend.analysis.services import AnalysisError, FoundFace
 from backend.clients import caller, rates
 from backend.clients.models import Scope
 from backend.clients.services import audit
+from backend.common.parsers import JSONParser, MultiPartParser
 from backend.common.uploads import sha256_of
 from backend.face_encodings import batch, caching, serializers, services, statistics, verification
 from backend.face_encodings.models import EncodedImage

@@ -8,10 +8,10 @@ from django.conf import settings
 from django.db.models import Count
 from django.http import Http404
 from rest_framework.exceptions import ValidationError
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from backend.common.parsers import JSONParser
 from backend.photos import api_serializers as shapes
 from backend.photos import groups, paging
 from backend.photos.api_views import found

@@ -7,10 +7,10 @@ from typing import Any, cast
 from django.core.files.base import File
 from django.http import Http404
 from rest_framework.exceptions import ValidationError
-from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from backend.common.parsers import MultiPartParser
 from backend.photos import api_serializers as shapes
 from backend.photos import groups, matches, paging, services, status
 from backend.photos.member_access import MemberView, UploadView

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from backend.analysis.fields import checked
 from backend.recognition import entries, feedback
@@ -112,15 +112,19 @@ def move(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
     source = _known(user, operation.arguments["from_contact_id"])
     ids = {each["face_id"] for each in asked}
     faces = list(source.faces.filter(face_id__in=ids)) if source else []
-    unknown = {each["face_id"]: each for each in asked}
-    for face in faces:
-        del unknown[face.face_id]
+    there = {face.face_id for face in faces}
+    unknown: list[Mapping[str, Any]] = []
+    for each in asked:
+        if each["face_id"] in there:
+            there.discard(each["face_id"])  # asked for again, there is nothing left to be done
+        else:
+            unknown.append(each)
     result = _nothing()
     if source is not None and faces:
         target = _contact(user, operation)
         result = _moved(faces, source, target)
         choose_used([source.pk, target.pk])
-    result["not_found"] += [entries.asked(each, UNKNOWN) for each in unknown.values()]
+    result["not_found"] += [entries.asked(each, UNKNOWN) for each in unknown]
     return result
 
 
@@ -200,8 +204,10 @@ def _deleted(faces: QuerySet[Face], contact_ids: Mapping[int, int]) -> list[Entr
 
 def _moved(faces: list[Face], source: Contact, target: Contact) -> Result:
     result = _nothing()
-    ids = [face.face_id for face in faces]
-    there = {face.face_id: face for face in target.faces.filter(face_id__in=ids)}
+    there: dict[int, Face] = {}
+    for some in _parts(faces):
+        ids = [face.face_id for face in some]
+        there |= {face.face_id: face for face in target.faces.filter(face_id__in=ids)}
     moving: list[Face] = []
     for face in faces:
         other = there.get(face.face_id)
@@ -212,11 +218,16 @@ def _moved(faces: list[Face], source: Contact, target: Contact) -> Result:
             result["deleted"] += _deleted(same, {source.pk: source.contact_id})
         else:
             result["not_found"].append(_entry(face, source, TAKEN))
-    for some in (moving[at : at + _A_STATEMENT] for at in range(0, len(moving), _A_STATEMENT)):
+    for some in _parts(moving):
         pks = [face.pk for face in some]
         Face.objects.filter(pk__in=pks).update(contact=target, used=False)
     result["added"] = [_entry(face, target, face.note) for face in moving]
     return result
+
+
+def _parts(faces: list[Face]) -> Iterator[list[Face]]:
+    for start in range(0, len(faces), _A_STATEMENT):
+        yield faces[start : start + _A_STATEMENT]
 
 
 def _blank(operation: Operation, face_ids: set[int] | None) -> None:
@@ -224,13 +235,22 @@ def _blank(operation: Operation, face_ids: set[int] | None) -> None:
 
     `face_ids` of the call's contact; None for all of its contact, or of the user if it names none.
     """
+    contact_id = operation.contact_id
     earlier = Operation.objects.filter(user=operation.user_id, sequence__lt=operation.sequence)
     earlier = earlier.exclude(kind=Kind.RECOGNISE).exclude(result=None)
-    if operation.contact_id is not None:
-        earlier = earlier.filter(contact_id=operation.contact_id)
+    if contact_id is not None:
+        # A move tells of the faces of another contact than its own, which are asked for below.
+        earlier = earlier.filter(Q(contact_id=contact_id) | Q(kind=Kind.MOVE))
     for each in earlier:
-        for name in ("deleted", "not_found", "error"):
-            for entry in (each.result or {}).get(name, []):
-                if "face_url" in entry and (face_ids is None or entry["face_id"] in face_ids):
-                    entry.update(face_url="", external_id=None, reason=None)
-        each.save(update_fields=["result"])
+        told = [
+            entry
+            for name in ("deleted", "not_found", "error")
+            for entry in (each.result or {}).get(name, [])
+            if entry.get("face_url") or entry.get("external_id") is not None
+            if face_ids is None or entry["face_id"] in face_ids
+            if contact_id in (None, each.contact_id, entry.get("contact_id"))
+        ]
+        for entry in told:
+            entry.update(face_url="", external_id=None, reason=None)
+        if told:
+            each.save(update_fields=["result"])

@@ -10,6 +10,7 @@ import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC
 from itertools import islice
 from typing import IO, Any, Final
 
@@ -134,7 +135,7 @@ def feedback_values(line: Line) -> dict[str, Any]:
         "answer_id": uuid.UUID(_text(line, "answer_id", 36)),
         "is_right": _flag(line, "is_right"),
         "is_truth_known": _flag(line, "is_truth_known"),
-        "confidence": _real(line, "confidence"),
+        "confidence": _share(line, "confidence"),
         "created_at": _time(line),
     }
 
@@ -151,6 +152,13 @@ def _real(line: Line, name: str) -> float:
     if type(value) not in (int, float) or not math.isfinite(value):
         raise ValueError(f"{name}: A number is expected.")
     return float(value)
+
+
+def _share(line: Line, name: str) -> float:
+    value = _real(line, name)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name}: A number from 0 to 1 is expected.")
+    return value
 
 
 def _flag(line: Line, name: str) -> bool:
@@ -174,7 +182,10 @@ def _time(line: Line) -> Any:
     value = parse_datetime(_text(line, "created_at", 40))
     if value is None or value.tzinfo is None:
         raise ValueError("created_at: A time with its zone is expected.")
-    return value
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # a moment before the year 1, or after 9999
+        raise ValueError("created_at: No database holds this time.") from None
 
 
 def _encoding(text: Any) -> Any:

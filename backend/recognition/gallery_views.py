@@ -11,7 +11,6 @@ from django.conf import settings
 from django.core.files.base import File
 from django.http import FileResponse, Http404
 from rest_framework.exceptions import APIException, NotFound, ValidationError
-from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -23,6 +22,7 @@ from backend.clients.models import Scope
 from backend.clients.services import audit
 from backend.common import patience
 from backend.common.errors import TooLarge, Unavailable
+from backend.common.parsers import JSONParser, MultiPartParser
 from backend.recognition import (
     entries,
     feedback,

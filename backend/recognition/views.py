@@ -13,7 +13,6 @@ from django.conf import settings
 from django.db.models import Count
 from django.http import Http404, HttpResponse, JsonResponse
 from rest_framework.exceptions import APIException
-from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -23,6 +22,7 @@ from backend.clients.models import Scope
 from backend.clients.services import audit
 from backend.common import patience
 from backend.common.errors import Unavailable
+from backend.common.parsers import JSONParser, MultiPartParser
 from backend.recognition import calls, events, serializers, services
 from backend.recognition.acceptance import Call
 from backend.recognition.models import Contact, Kind, Operation, User

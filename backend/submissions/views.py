@@ -5,7 +5,6 @@ from uuid import UUID
 from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
-from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -15,6 +14,7 @@ from backend.clients.authentication import LinkAuthentication
 from backend.clients.models import Scope
 from backend.clients.services import audit
 from backend.common import files, logs
+from backend.common.parsers import MultiPartParser
 from backend.submissions import services
 from backend.submissions.models import Submission
 from backend.submissions.serializers import UploadSerializer, as_resource
