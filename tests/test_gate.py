@@ -20,13 +20,29 @@ _STRANGERS_BYTES = 50_000_000
 _PIECE = bytes(50_000)
 _PASSWORD = "correct horse battery"
 
-_MAKE_ZOE = (
-    "from django.contrib.auth.models import User;"
-    "from backend.photos.models import Album;"
-    f"User.objects.create_superuser('zoe', password='{_PASSWORD}');"
-    f"User.objects.create_user('alice', password='{_PASSWORD}');"
-    "print(Album.objects.create(title='Summer', date='2026-07-01').pk)"
-)
+# One call, for each starts an interpreter: people, an album, and keys, as JSON.
+_MAKE_CAST = f"""
+import json
+from django.contrib.auth.models import User
+from backend.clients import services
+from backend.clients.models import Client
+from backend.photos.models import Album
+
+def key(name, scopes):
+    client = Client.objects.create(name=name)
+    return services.create_key(client, name=name, scopes=scopes, actor="test")
+
+User.objects.create_superuser("zoe", password="{_PASSWORD}")
+User.objects.create_user("alice", password="{_PASSWORD}")
+revoked, text = key("carol", ["upload"])
+services.revoke_key(revoked, actor="test")
+print(json.dumps({{
+    "album": Album.objects.create(title="Summer", date="2026-07-01").pk,
+    "good": key("alice", ["upload", "read"])[1],
+    "revoked": text,
+    "reader": key("dave", ["read"])[1],
+}}))
+"""
 
 
 class GateTests(StackCase):
@@ -40,20 +56,14 @@ class GateTests(StackCase):
             "FACES_MAX_ARCHIVE_BYTES": str(_ARCHIVE_BYTES),
         },
     }
-    key: ClassVar[str]
+    made: ClassVar[dict[str, str]]
     archives: ClassVar[str]
 
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.key = cls.make_key("alice")
-        album = cls.stack.manage("shell", "-c", _MAKE_ZOE).stdout.split()[-1]
-        cls.archives = f"/api/v2/photos/albums/{album}/archives/"
-
-    @classmethod
-    def make_key(cls, name: str) -> str:
-        made = cls.stack.manage("create_api_key", name, "--scopes", "upload,read")
-        return made.stdout.strip().splitlines()[-1]
+        cls.made = json.loads(cls.stack.manage("shell", "-c", _MAKE_CAST).stdout.splitlines()[-1])
+        cls.archives = f"/api/v2/photos/albums/{cls.made['album']}/archives/"
 
     def slowly(self, path: str, **headers: str) -> tuple[int, int, dict[str, str], Any]:
         """Send until there is an answer: bytes of the body sent, status, headers, what it says."""
@@ -93,14 +103,8 @@ class GateTests(StackCase):
                 self.assertEqual(self.assert_stopped(401, **headers)["www-authenticate"], "bearer")
 
     def test_so_is_a_revoked_key_and_one_for_something_else(self) -> None:
-        key = self.make_key("carol")
-        self.stack.manage("revoke_api_key", key.partition(".")[0])
-        self.assert_stopped(401, x_api_key=key)
-        self.assert_stopped(403, "/face_encodings/batch", x_api_key=self.make_reader())
-
-    def make_reader(self) -> str:
-        made = self.stack.manage("create_api_key", "dave", "--scopes", "read")
-        return made.stdout.strip().splitlines()[-1]
+        self.assert_stopped(401, x_api_key=self.made["revoked"])
+        self.assert_stopped(403, "/face_encodings/batch", x_api_key=self.made["reader"])
 
     def test_elsewhere_too(self) -> None:
         self.assert_stopped(404, "/nothing/")
@@ -119,14 +123,16 @@ class GateTests(StackCase):
         image = samples.no_face().ljust(3_000_000, b"\0")
         body = form(part(b"image", image))
         for data, extra in ((body, {}), (iter([body]), {}), (body, {"Expect": "100-continue"})):
-            headers = {"Content-Type": MULTIPART, "X-Api-Key": self.key, **extra}
+            headers = {"Content-Type": MULTIPART, "X-Api-Key": self.made["good"], **extra}
             answer = self.stack.request("POST", "/image/", data=data, headers=headers)
             self.assertEqual(answer.status_code, 202, answer.text)
 
     def test_nobody_asks_in_nginxs_place(self) -> None:
         for path in ("/_may_send", "//_may_send", "/%5fmay_send", "/x/../_may_send", "/.may_send"):
             with self.subTest(path):
-                head = raw_http.head("GET", path, x_asked_uri="/image/", x_api_key=self.key)
+                head = raw_http.head(
+                    "GET", path, x_asked_uri="/image/", x_api_key=self.made["good"]
+                )
                 answer = raw_http.send(self.stack.nginx_port, [head])
                 self.assertEqual(answer.status, 404, answer.body)
 
@@ -153,7 +159,7 @@ class GateTests(StackCase):
         self.addCleanup(self.stack.wait_ready)
         self.addCleanup(self.stack.web.start)
         self.stack.web.stop()
-        named = self.assert_stopped(502, x_api_key=self.key)
+        named = self.assert_stopped(502, x_api_key=self.made["good"])
         self.assertEqual(named["retry-after"], "5")
 
 

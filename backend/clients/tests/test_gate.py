@@ -1,5 +1,6 @@
 """What nginx is told when it asks who may send a body."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -17,8 +18,14 @@ class GateTests(TestCase):
     def setUp(self) -> None:
         cache.clear()
 
-    def ask(self, path: str, length: int | None = _MANY_BYTES, **headers: str) -> Any:
-        asked = {"x_asked_uri": path, "x_asked_method": "POST", **headers}
+    def ask(
+        self,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        length: int | None = _MANY_BYTES,
+    ) -> Any:
+        asked = {"x_asked_uri": path, "x_asked_method": "POST", **(headers or {})}
         if length is not None:
             asked["x_asked_length"] = str(length)
         return self.client.get("/_may_send", headers=asked)
@@ -32,7 +39,7 @@ class GateTests(TestCase):
 @override_settings(FACES_REQUIRE_API_KEY=True)
 class KeyTests(GateTests):
     def test_who_has_a_key_for_it_may_send(self) -> None:
-        self.assertEqual(self.ask("/image/", **cast.headers("alice")).status_code, 204)
+        self.assertEqual(self.ask("/image/", cast.headers("alice")).status_code, 204)
 
     def test_without_a_key_the_answer_is_the_views_own(self) -> None:
         answer = self.assert_refused(self.ask("/image/"), 401)
@@ -44,9 +51,9 @@ class KeyTests(GateTests):
         row, key = cast.key_of("alice")
         row.revoked = True
         row.save()
-        self.assert_refused(self.ask("/image/", x_api_key=key), 401)
-        self.assert_refused(self.ask("/image/", x_api_key="wrong"), 401)
-        self.assert_refused(self.ask("/image/", **cast.headers("bob", (Scope.READ,))), 403)
+        self.assert_refused(self.ask("/image/", {"x_api_key": key}), 401)
+        self.assert_refused(self.ask("/image/", {"x_api_key": "wrong"}), 401)
+        self.assert_refused(self.ask("/image/", cast.headers("bob", (Scope.READ,))), 403)
 
     def test_where_nothing_is_nobody_sends_anything(self) -> None:
         self.assert_refused(self.ask("/nothing/"), 404)
@@ -55,16 +62,16 @@ class KeyTests(GateTests):
     def test_a_limit_is_looked_at_and_not_counted(self) -> None:
         headers = cast.headers("alice")
         for _ in range(3):
-            self.assertEqual(self.ask("/image/", **headers).status_code, 204)
+            self.assertEqual(self.ask("/image/", headers).status_code, 204)
         self.client.post("/image/", headers=headers)
-        answer = self.assert_refused(self.ask("/image/", **headers), 429)
+        answer = self.assert_refused(self.ask("/image/", headers), 429)
         self.assertTrue(0 < int(answer["Retry-After"]) <= 3600)
 
     @override_settings(FACES_UPLOAD_BYTES_RATE=(_MANY_BYTES, 3600))
     def test_bytes_are_those_of_the_body_asked_about(self) -> None:
         headers = cast.headers("alice")
-        self.assertEqual(self.ask("/image/", **headers).status_code, 204)
-        self.assert_refused(self.ask("/image/", _MANY_BYTES + 1, **headers), 429)
+        self.assertEqual(self.ask("/image/", headers).status_code, 204)
+        self.assert_refused(self.ask("/image/", headers, length=_MANY_BYTES + 1), 429)
 
     @override_settings(FACES_REQUEST_RATE=(2, 3600))
     def test_who_is_refused_is_counted_once(self) -> None:
@@ -73,13 +80,15 @@ class KeyTests(GateTests):
     def test_while_a_client_is_erased_nothing_is_taken_for_it(self) -> None:
         row, key = cast.key_of("alice")
         erasure.ask(row.client_id, actor="test")
-        self.assertIn("Retry-After", self.assert_refused(self.ask("/image/", x_api_key=key), 503))
+        self.assertIn(
+            "Retry-After", self.assert_refused(self.ask("/image/", {"x_api_key": key}), 503)
+        )
 
 
 class PathTests(GateTests):
     def test_where_no_key_is_needed_everybody_may_send_images(self) -> None:
         self.assertEqual(self.ask("/image/").status_code, 204)
-        self.assertEqual(self.ask("/image/", None).status_code, 204)
+        self.assertEqual(self.ask("/image/", length=None).status_code, 204)
 
     def test_a_page_takes_files_of_who_is_logged_in(self) -> None:
         self.assert_refused(self.ask("/members/photos/facedetection/upload/"), 403)
@@ -89,9 +98,9 @@ class PathTests(GateTests):
 
     def test_anybody_may_call_back_with_as_much_as_a_callback_can_be(self) -> None:
         path = "/api/facedetection/encodings/photo/1/"
-        self.assertEqual(self.ask(path, 4 << 20).status_code, 204)
-        self.assert_refused(self.ask(path, (4 << 20) + 1), 413)
-        self.assert_refused(self.ask(path, None), 411)
+        self.assertEqual(self.ask(path, length=4 << 20).status_code, 204)
+        self.assert_refused(self.ask(path, length=(4 << 20) + 1), 413)
+        self.assert_refused(self.ask(path, length=None), 411)
 
 
 @override_settings(FACES_MAX_UPLOAD_BYTES=1000, FACES_MAX_ARCHIVE_BYTES=_MANY_BYTES)
@@ -106,17 +115,17 @@ class ArchiveTests(GateTests):
     def test_also_by_name_and_password(self) -> None:
         User.objects.create_superuser("zoe", password="sesame")
         basic = "Basic em9lOnNlc2FtZQ=="
-        self.assertEqual(self.ask(self.path, authorization=basic).status_code, 204)
-        wrong = self.assert_refused(self.ask(self.path, authorization="Basic em9lOm5v"), 401)
+        self.assertEqual(self.ask(self.path, {"authorization": basic}).status_code, 204)
+        wrong = self.assert_refused(self.ask(self.path, {"authorization": "Basic em9lOm5v"}), 401)
         self.assertIn("Basic", wrong["WWW-Authenticate"])
 
     def test_one_too_large_or_of_unknown_length_is_refused(self) -> None:
         self.client.force_login(User.objects.create_superuser("zoe"))
-        self.assert_refused(self.ask(self.path, 2 * _MANY_BYTES), 413)
-        self.assert_refused(self.ask(self.path, None), 411)
+        self.assert_refused(self.ask(self.path, length=2 * _MANY_BYTES), 413)
+        self.assert_refused(self.ask(self.path, length=None), 411)
 
     def test_nobody_else_may(self) -> None:
         self.assert_refused(self.ask(self.path), 401)
-        self.assert_refused(self.ask(self.path, **cast.headers("alice")), 401)
+        self.assert_refused(self.ask(self.path, cast.headers("alice")), 401)
         self.client.force_login(User.objects.create(username="alice"))
         self.assert_refused(self.ask(self.path), 403)
