@@ -3,11 +3,12 @@
 import re
 from typing import Any, ClassVar, Final
 
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import FilePayload, Page, WebSocket, expect
 
 from backend.photos.tests import cast
 from tests import pictures, samples
 from tests.browser import CALM, DARK, PHONE, BrowserCase
+from tests.page_actions import drop, jpeg
 
 _PASSWORD: Final = "correct horse battery"
 _MAKE: Final = (
@@ -17,10 +18,6 @@ _MAKE: Final = (
 )
 _NOT_PROCESSED: Final = "Your reference has not been processed yet"
 _FACES: Final = "/members/photos/facedetection"
-
-
-def jpeg(data: bytes, name: str) -> FilePayload:
-    return {"name": name, "mimeType": "image/jpeg", "buffer": data}
 
 
 def portrait(name: str) -> FilePayload:
@@ -93,8 +90,9 @@ class PhotosPageTests(BrowserCase):
             "mimeType": "application/zip",
             "buffer": zipped,
         }
-        zoe.set_input_files("#file", [*files, archive])
+        zoe.set_input_files("#file", files)
         zoe.get_by_role("button", name="Upload", exact=True).click()
+        drop(zoe.locator("#upload"), archive)
         expect(zoe.locator("[data-skipped-list]")).to_contain_text("broken.jpg")
         unpacked = zoe.locator("[data-archive=done]")
         expect(unpacked).to_contain_text("2 photos added, 2 files skipped")
@@ -120,9 +118,14 @@ class PhotosPageTests(BrowserCase):
         expect(alice.locator("[data-state=processing]")).to_have_count(4)
         expect(alice.locator(".notice", has_text=_NOT_PROCESSED)).to_be_visible()
         self.look_at(alice, "references-processing")
+        self.frames: list[str] = []
+        alice.on("websocket", self.listen_to)
         alice.goto(f"{_FACES}/you/")
         expect(alice.locator(".notice", has_text=_NOT_PROCESSED)).to_be_visible()
         self.look_at(alice, "you-processing")
+
+    def listen_to(self, socket: WebSocket) -> None:
+        socket.on("framereceived", lambda frame: self.frames.append(str(frame)))
 
     def see_photos(self, alice: Page, zoe: Page) -> None:
         alice.evaluate("window.same = true")
@@ -132,6 +135,7 @@ class PhotosPageTests(BrowserCase):
         first = alice.get_by_alt_text("Photo 1 of Summer, 1 July 2026")
         expect(first).to_be_visible()
         self.assertTrue(alice.evaluate("window.same"), "they appeared without a reload")
+        self.assertIn("Photos changed", " ".join(self.frames))
         self.look_at(alice, "you")
         alice.goto(f"{_FACES}/reference-faces/")
         expect(alice.locator("[data-state=done]")).to_have_count(3)
