@@ -89,8 +89,16 @@ def known(face_ids: Collection[int]) -> None:
 
 
 def release(member: Member) -> None:
-    """No group is `member`'s any more."""
+    """No group is `member`'s any more; one that counted as them goes: it tells where they are.
+
+    One that was only claimed or offered stays, as it may well be somebody else. In a transaction:
+    until its end no worker puts another face into a group that goes.
+    """
     theirs = Person.objects.filter(member=member)
+    claimed = Person.objects.claimed().filter(member=member).select_for_update()
+    ids = list(claimed.values_list("pk", flat=True))
+    UnknownFace.objects.filter(person__in=ids).delete()
+    Person.objects.filter(pk__in=ids).delete()
     theirs.update(member=None, agreed_at=None, confirmed_at=None)
 
 

@@ -1,0 +1,87 @@
+"""Opted out means gone: every table, file and key is searched for what was known of a member."""
+
+from unittest.mock import patch
+
+from django.test import TestCase, override_settings
+
+from backend.photos import blocks, groups, matches, people, services
+from backend.photos.models import Photo, PhotoFace, Reference
+from backend.photos.people_models import Person, UnknownFace
+from backend.photos.tests import cast, faces
+from tests import traces
+
+
+@override_settings(FACES_PHOTOS_EXTRACTION="off", FACES_GROUP_UNKNOWN=True)
+class TracesTests(TestCase):
+    def setUp(self) -> None:
+        self.alice, self.album = cast.member("alice"), cast.album()
+        self.photos = [faces.photo(self.album, faces.encoding(who)) for who in (1, 2, 2)]
+        self.encoding = faces.encoding(1, 9)
+        self.pictured = cast.processed(cast.reference(self.alice, cast.jpeg("Alice")))
+        self.marked = faces.reference(self.alice, faces.encoding(1, 8))
+        self.reference = faces.reference(self.alice, self.encoding)
+        services.mark_for_deletion(self.marked)
+        faces.match_all()
+        self.traces = {
+            "picture": str(self.pictured.key).encode(),
+            "its bytes": self.pictured.sha256.encode(),
+            "encoding": traces.of(self.encoding),
+            "deleted encoding": traces.of(faces.encoding(1, 8)),
+            "group": b"Secret Alice",
+        }
+
+    def group(self) -> Person:
+        """Two faces that match no reference, which Alice says are hers, and staff confirms."""
+        person = Person.objects.create()
+        some = PhotoFace.objects.filter(photo__in=self.photos[1:])
+        UnknownFace.objects.all().delete()
+        UnknownFace.objects.bulk_create(
+            UnknownFace(face=face, person=person, placed=True) for face in some
+        )
+        groups.name(person, "Secret Alice")
+        groups.claim(person, self.alice)
+        groups.confirm(person)
+        return person
+
+    def test_nothing_is_left_of_a_member_who_opted_out(self) -> None:
+        self.group()
+        services.say_not_me(self.alice, self.photos[0])
+        services.add_by_hand(self.alice, self.photos[2])
+        with patch.object(blocks, "_WORTH_PACKING", 1):
+            blocks.pack()
+        self.assertEqual(set(traces.found(self.traces)), set(self.traces))
+        services.opt_out(self.alice)
+        self.assertEqual(traces.found(self.traces), {})
+        self.assertFalse(matches.photos_of(self.alice).exists())
+        self.assertEqual([matches.members_on(photo) for photo in self.photos], [[], [], []])
+
+    def test_a_group_goes_that_counted_as_them(self) -> None:
+        person = self.group()
+        services.opt_out(self.alice)
+        self.assertFalse(Person.objects.filter(pk=person.pk).exists())
+        self.assertFalse(UnknownFace.objects.exists())
+
+    def test_a_group_stays_that_was_only_claimed_or_offered(self) -> None:
+        person = self.group()
+        for give in (groups.claim, groups.offer):
+            groups.disclaim(person)
+            give(person, self.alice)
+            services.opt_out(self.alice)
+            person.refresh_from_db()
+            found = (person.member_id, person.agreed_at, person.confirmed_at, person.name)
+            self.assertEqual(found, (None, None, None, "Secret Alice"))
+            self.assertEqual(person.faces.count(), 2)
+
+    def test_nothing_is_left_of_an_erased_photo(self) -> None:
+        photo = cast.processed(cast.photo(self.album, cast.jpeg("a photo")))
+        known = {"key": str(photo.key).encode(), "bytes": photo.sha256.encode()}
+        with patch.object(blocks, "_WORTH_PACKING", 1):
+            blocks.pack()
+        face = traces.of(faces.encoding(1))
+        self.assertEqual(set(traces.found({**known, "face": face})), {*known, "face"})
+        services.erase_photo(photo)
+        services.erase_photo(self.photos[0])
+        self.assertEqual(traces.found({**known, "face": face}), {})
+        self.assertEqual(Photo.objects.count(), 2)
+        self.assertTrue(Reference.objects.filter(pk=self.reference.pk).exists())
+        self.assertEqual(people.remove_matched(), 0)
