@@ -218,6 +218,9 @@ STATIC_ROOT = STORAGE_DIR / "staticfiles"
 STATIC_URL = "/assets/"
 # Most photos are smaller and need no temporary file; nginx has the whole body before we see it.
 FILE_UPLOAD_MAX_MEMORY_SIZE = 8 << 20
+# Beside the media, so that an archive is stored by renaming it, and not in a /tmp that is memory.
+_UPLOADS = STORAGE_DIR / "run" / "uploads"
+FILE_UPLOAD_TEMP_DIR = str(_UPLOADS) if _UPLOADS.is_dir() else None  # made by tools/prepare.py
 FILE_UPLOAD_PERMISSIONS = 0o640
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o750
 

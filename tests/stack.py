@@ -284,7 +284,8 @@ class Stack:
 
     def temporary_files(self) -> set[str]:
         """What lies where the processes put bodies of requests while they read them."""
-        folders = (self.temporary, self.storage / "run" / "nginx")
+        run = self.storage / "run"
+        folders = (self.temporary, run / "nginx", run / "uploads")
         every = [file for folder in folders for file in folder.rglob("*")]
         # Not of requests: nginx's own, and a note that the runtime of the models leaves behind.
         known = ("nginx.pid", ".ses")

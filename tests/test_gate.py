@@ -23,6 +23,7 @@ _PASSWORD = "correct horse battery"
 # One call, for each starts an interpreter: people, an album, and keys, as JSON.
 _MAKE_CAST = f"""
 import json
+from django.conf import settings
 from django.contrib.auth.models import User
 from backend.clients import services
 from backend.clients.models import Client
@@ -40,6 +41,7 @@ print(json.dumps({{
     "album": Album.objects.create(title="Summer", date="2026-07-01").pk,
     "good": key("alice", ["upload", "read"])[1],
     "revoked": text,
+    "uploads": settings.FILE_UPLOAD_TEMP_DIR,
     "reader": key("dave", ["read"])[1],
 }}))
 """
@@ -150,6 +152,9 @@ class GateTests(StackCase):
         too_large = self.send(bytes(_ARCHIVE_BYTES + 200_000), "zoe")
         self.assertEqual((too_large.status_code, list(too_large.json())), (413, ["detail"]))
         wait_until(lambda: not self.stack.temporary_files(), "temporary files are gone", 5)
+
+    def test_uploads_are_read_beside_the_media(self) -> None:
+        self.assertEqual(self.made["uploads"], str(self.stack.storage / "run" / "uploads"))
 
     def send(self, archive: bytes, name: str) -> requests.Response:
         url, login = self.stack.url + self.archives, (name, _PASSWORD)

@@ -6,6 +6,8 @@ database at once would both create the same tables, and one of them would fail.
 
 import fcntl
 import os
+import time
+from pathlib import Path
 from typing import Final
 
 import django
@@ -16,6 +18,9 @@ from django.db import connection
 
 _LOCK: Final = 0x66616365
 """Any number that nobody else locks in this database."""
+
+_FORGOTTEN_S: Final = 24 * 3600
+"""No upload takes so long: its process is gone, and left the file behind."""
 
 
 def main() -> None:
@@ -28,10 +33,19 @@ def main() -> None:
     run.mkdir(parents=True, exist_ok=True)
     with open(run / "prepare.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        make_room_for_uploads(run / "uploads")
         _migrate()
         settings.STATIC_ROOT.mkdir(exist_ok=True)
         if apps.is_installed("django.contrib.staticfiles"):
             call_command("collectstatic", interactive=False, verbosity=0)
+
+
+def make_room_for_uploads(folder: Path) -> None:
+    """The folder for uploads while they are read; what was forgotten in it goes."""
+    folder.mkdir(exist_ok=True)
+    for file in folder.iterdir():
+        if file.stat().st_mtime < time.time() - _FORGOTTEN_S:
+            file.unlink(missing_ok=True)
 
 
 def _migrate() -> None:
