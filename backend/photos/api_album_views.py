@@ -174,6 +174,14 @@ def photos_in(album: Album, user: Any) -> Any:
     return photos_for(user).filter(album=album)
 
 
+def _plain(value: Any) -> str | bool:
+    """As a form would send it: its fields know nothing else."""
+    if isinstance(value, bool):
+        return value
+    # A lone surrogate, which JSON can write, is no text that a database takes.
+    return "" if value is None else str(value).encode(errors="replace").decode()
+
+
 def cleaned(form: type[forms.Form], request: Request, *, now: Any = None) -> dict[str, Any]:
     """What was sent, over what is so `now`. Raises `ValidationError`."""
     if not isinstance(request.data, dict):
@@ -182,7 +190,7 @@ def cleaned(form: type[forms.Form], request: Request, *, now: Any = None) -> dic
         # Forms are made for texts, and fall over lists.
         if not isinstance(request.data.get(name, ""), str | bool):
             raise ValidationError({name: ["Send a text, or true or false."]})
-    filled = form({**(now or {}), **request.data})
+    filled = form({**(now or {}), **{name: _plain(value) for name, value in request.data.items()}})
     if not filled.is_valid():
         raise ValidationError(
             {name: [str(each) for each in some] for name, some in filled.errors.items()}

@@ -104,7 +104,7 @@ def _object(request: Request) -> dict[str, Any]:
 def _text(sent: dict[str, Any], name: str) -> str:
     if not isinstance(sent[name], str) or len(sent[name]) > 100 or "\0" in sent[name]:
         raise ValidationError({name: ["Must be a text of at most 100 characters."]})
-    return str(sent[name])
+    return str(sent[name]).encode(errors="replace").decode()
 
 
 def _number(sent: dict[str, Any], name: str) -> int:

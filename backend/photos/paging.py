@@ -71,7 +71,7 @@ def _leads_on(
     if not row:
         return ""
     values = [_plain(attrgetter(name.lstrip("-").replace("__", "."))(row[0])) for name in order]
-    cursor = signing.dumps([int(backwards), *values], salt=_SALT, compress=True)
+    cursor = signing.dumps([int(backwards), *values], salt=_salt(order), compress=True)
     made = QueryDict(mutable=True)
     made["cursor"] = cursor
     made["limit"] = str(limit)
@@ -80,12 +80,17 @@ def _leads_on(
 
 def _opened(cursor: str, order: Sequence[str]) -> tuple[list[Any], bool]:
     try:
-        backwards, *values = signing.loads(cursor, salt=_SALT)
+        backwards, *values = signing.loads(cursor, salt=_salt(order))
     except (signing.BadSignature, ValueError):
         backwards, values = 0, []
     if len(values) != len(order):
         raise ValidationError({"cursor": ["Take it from `next` or `previous`."]})
     return values, bool(backwards)
+
+
+def _salt(order: Sequence[str]) -> str:
+    """A cursor of another list, whose values are others, is as good as none."""
+    return f"{_SALT}:{','.join(order)}"
 
 
 def _after(order: Sequence[str], values: Sequence[Any]) -> Q:

@@ -107,6 +107,12 @@ class MatchesTests(ApiCase):
         page = self.get(MATCHES, limit=2, offset=2)
         self.assertEqual([each["pk"] for each in page["results"]], self.mine()[2:4])
 
+    def test_a_cursor_of_another_list_is_none_of_this(self) -> None:
+        self.matched(2)
+        other = self.get(MATCHES, limit=1)["next"].partition("?")[2]
+        for path in (f"{API}/albums/", REFERENCES):
+            self.assertEqual(self.client.get(f"{path}?{other}").status_code, 400)
+
     def test_what_is_no_page_is_refused(self) -> None:
         for query in ({"limit": "0"}, {"limit": "x"}, {"offset": "-1"}, {"cursor": "changed"}):
             with self.subTest(query):
@@ -245,10 +251,11 @@ class AlbumTests(ApiCase):
         changed = self.zoe.patch(path, {"hidden": True}, content_type="application/json").json()
         self.assertEqual((changed["title"], changed["hidden"]), ("Summer", True))
         self.assertEqual(self.client.get(path).status_code, 404)
-        for wrong in ({"title": ""}, {"date": "never"}, {"title": "x" * 201}):
+        for wrong in ({"title": ""}, {"date": "never"}, {"date": 5}, {"title": "x" * 201}):
             with self.subTest(wrong):
                 answer = self.make(**wrong)
                 self.assertEqual((answer.status_code, list(answer.json())), (400, list(wrong)))
+        self.assertEqual(self.make(title="\ud800").json()["title"], "?")
         odd = self.zoe.post(f"{API}/albums/", "[1]", content_type="application/json")
         self.assertEqual(odd.status_code, 400)
 
