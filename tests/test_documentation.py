@@ -9,7 +9,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import unquote, urlsplit
 
 import yaml
@@ -110,7 +110,8 @@ class CommandsPageTests(unittest.TestCase):
 class SiteTests(unittest.TestCase):
     """`make docs`."""
 
-    folder: Path
+    folder: ClassVar[Path]
+    built: ClassVar[subprocess.CompletedProcess[str]]
 
     @classmethod
     def setUpClass(cls) -> None:
