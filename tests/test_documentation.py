@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Final
 from urllib.parse import unquote, urlsplit
@@ -39,9 +40,10 @@ class PageTests(unittest.TestCase):
         self.assertEqual(wrong, [])
 
     def test_every_answer_that_is_shown_can_be_read(self) -> None:
-        for block in (each for page in pages() for each in blocks(page, "json", "yaml", "python")):
+        read: dict[str, Callable[[str], object]]
+        read = {"json": json.loads, "yaml": yaml.safe_load, "python": ast.parse}
+        for block in (each for page in pages() for each in blocks(page, *read)):
             with self.subTest(str(block)):
-                read = {"json": json.loads, "yaml": yaml.safe_load, "python": ast.parse}
                 read[block.language](block.text)
 
     def test_whatever_is_to_be_run_is_marked_as_such(self) -> None:

@@ -35,7 +35,7 @@ NOT_RUN: Final = {
     "docs/clients.md": "run by tests/test_clients_page.py, with what must come of it",
     "docs/lambda.md": "tests/test_lambda_flow.py has the function run by the same emulator",
     "docs/lambda-deployment.md": _ACCOUNT,
-    "docs/photos.md": "needs members and an album; backend/photos/tests/test_api.py makes the calls",
+    "docs/photos.md": "needs members and an album; backend/photos/tests/test_api.py calls all",
     "docs/scaling.md": _CONTAINERS,
     "docker compose": _CONTAINERS,
     "aws s3api": "needs an account at AWS; tests/test_s3_flow.py has a server that speaks S3",

@@ -16,6 +16,8 @@ SERVERS: Final = {"redis-server": "redis-server", "nginx": "nginx-light"}
 BROWSER: Final = {"chromium": "chromium"}
 """What the tests of the pages need besides."""
 
+_NO_NETWORK: Final = ("Temporary failure resolving", "Could not resolve", "Could not connect")
+
 _POLICY: Final = Path("/usr/sbin/policy-rc.d")
 _SYSTEM_PATHS: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
@@ -43,10 +45,16 @@ def install(packages: Sequence[str], *, reason: str) -> None:
         try:
             _apt_get(packages, step)
         except CommandFailed as error:
-            raise Problem(
-                f"{reason}; apt-get could not install that (is there a network?):\n\n"
-                f"{error.tail()}\n\nTo see for yourself:\n\n    {command}\n"
-            ) from error
+            raise Problem(f"{reason}; {_why_apt_failed(error)}\n\n    {command}\n") from error
+
+
+def _why_apt_failed(error: CommandFailed) -> str:
+    if any(sign in error.output for sign in _NO_NETWORK):
+        return (
+            "Debian's server of packages does not answer. Check the network (or apt's proxy "
+            "settings), then try again. To see for yourself:"
+        )
+    return f"apt-get could not install that:\n\n{error.tail()}\n\nTo see for yourself:"
 
 
 def install_compiler() -> None:

@@ -134,15 +134,18 @@ def make_environment() -> None:
     """`.venv`, unless it is there and works."""
     if _environment_works():
         return
-    if importlib.util.find_spec("ensurepip") is None:
-        package = "python{}.{}-venv".format(*sys.version_info)
-        debian.install([package], reason="Python cannot make virtual environments here")
-        importlib.invalidate_caches()
     with Step("Making the virtual environment .venv"):
         try:
             run([sys.executable, "-m", "venv", "--clear", str(VENV)])
         except CommandFailed as error:
             raise Problem(f"the virtual environment cannot be made:\n\n{error.tail()}") from error
+
+
+def _missing_for_the_environment() -> list[str]:
+    """Debian keeps what makes virtual environments in a package of its own."""
+    if importlib.util.find_spec("ensurepip") is not None or _environment_works():
+        return []
+    return ["python{}.{}-venv".format(*sys.version_info)]
 
 
 def _environment_works() -> bool:
@@ -176,7 +179,7 @@ def set_up(*, test: bool) -> None:
     """Make what is missing or made from something older."""
     if sys.version_info < NEEDED:
         raise Problem("Python {}.{} or newer is needed.".format(*NEEDED))
-    missing = debian.missing(test=test)
+    missing = [*debian.missing(test=test), *_missing_for_the_environment()]
     if not missing and all(part.is_done() for part in parts(test=test)):
         return
     with _alone():

@@ -67,6 +67,28 @@ class SentenceTests(unittest.TestCase):
         self.assertIn("Redis is missing", str(caught.exception))
         self.assertIn("install -y --no-install-recommends redis-server", str(caught.exception))
 
+    def test_without_a_network_apt_get_is_not_quoted(self) -> None:
+        error = CommandFailed(["apt-get"], 100, "E: … Temporary failure resolving 'deb.debian.org'")
+        self.assertIn("Check the network", debian._why_apt_failed(error))
+        self.assertNotIn("E: …", debian._why_apt_failed(error))
+        self.assertIn("held back", debian._why_apt_failed(CommandFailed([], 100, "E: held back")))
+
+    def test_who_is_not_root_is_told_of_all_packages_at_once(self) -> None:
+        with (
+            mock.patch.object(setup, "_environment_works", return_value=False),
+            mock.patch("importlib.util.find_spec", return_value=None),
+            mock.patch.object(debian, "find", return_value=None),
+            mock.patch.object(os, "geteuid", return_value=1000),
+            mock.patch("shutil.which", return_value="/usr/bin/apt-get"),
+            mock.patch.object(setup, "_alone"),
+            self.assertRaises(Problem) as caught,
+        ):
+            setup.set_up(test=False)
+        version = "{}.{}".format(*sys.version_info)
+        self.assertIn(
+            f"recommends redis-server nginx-light python{version}-venv", str(caught.exception)
+        )
+
     def test_only_the_tests_need_a_browser(self) -> None:
         with mock.patch.object(debian, "find", return_value=None):
             run, test = debian.missing(test=False), debian.missing(test=True)
