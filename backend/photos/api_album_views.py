@@ -174,10 +174,11 @@ def photos_in(album: Album, user: Any) -> Any:
     return photos_for(user).filter(album=album)
 
 
-def _plain(value: Any) -> str | bool:
-    """As a form would send it: its fields know nothing else."""
-    if isinstance(value, bool):
-        return value
+def _plain(value: Any) -> str:
+    """As a form would send it: its fields know nothing else, and one for dates falls over `true`.
+
+    Those for true and false know them by these names.
+    """
     # A lone surrogate, which JSON can write, is no text that a database takes.
     return "" if value is None else str(value).encode(errors="replace").decode()
 

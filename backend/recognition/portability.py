@@ -150,7 +150,7 @@ def read(file: IO[bytes], *, owner_id: int, user_id: int) -> Imported:
         user.contacts.all().delete()
         user.feedback.all().delete()
         imported = _store(file, user, survey)
-        user.exists = bool(imported.faces)
+        user.exists = bool(imported.contacts)
         turns.changed(user)
     return imported
 

@@ -1,5 +1,8 @@
 """What Django is told of the database."""
 
+import sqlite3
+import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from django.test import SimpleTestCase
@@ -14,6 +17,20 @@ class DatabaseTests(SimpleTestCase):
         found = databases.configuration("", sqlite=FILE)
         self.assertEqual((found["ENGINE"], found["NAME"]), ("django.db.backends.sqlite3", FILE))
         self.assertEqual(found["OPTIONS"]["transaction_mode"], "IMMEDIATE")
+
+    def test_what_is_deleted_in_sqlite_is_written_over(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "db.sqlite3"
+            command = databases.configuration("", sqlite=file)["OPTIONS"]["init_command"]
+            with closing(sqlite3.connect(file)) as database:
+                database.executescript(command)
+                database.execute("CREATE TABLE face (encoding BLOB)")
+                database.executemany("INSERT INTO face VALUES (?)", [(b"secret" * 99,)] * 99)
+                database.commit()
+                database.execute("DELETE FROM face")
+                database.commit()
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.assertNotIn(b"secret", file.read_bytes())
 
     def test_an_address_is_taken_apart_and_its_options_count(self) -> None:
         url = "postgres://ann:p%40ss@db.example:5433/faces?sslmode=require&connect_timeout=9"

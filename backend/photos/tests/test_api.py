@@ -259,6 +259,13 @@ class AlbumTests(ApiCase):
         odd = self.zoe.post(f"{API}/albums/", "[1]", content_type="application/json")
         self.assertEqual(odd.status_code, 400)
 
+    def test_what_is_no_album_is_refused_by_field(self) -> None:
+        good = {"title": "Autumn", "date": "2026-10-01"}
+        for name, value in (("date", True), ("date", 5), ("date", "0000-00-00"), ("title", "a\0")):
+            sent = {**good, name: value}
+            answer = self.zoe.post(f"{API}/albums/", sent, content_type="application/json")
+            self.assertEqual((answer.status_code, [*answer.json()]), (400, [name]), value)
+
     def test_many_files_at_once_with_a_report(self) -> None:
         album = cast.album()
         path = f"{API}/albums/{album.pk}/photos/"

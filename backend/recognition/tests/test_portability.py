@@ -11,7 +11,7 @@ from unittest import mock
 from django.test import TestCase, override_settings
 
 from backend.clients.models import ANONYMOUS_ID
-from backend.recognition import gallery, portability
+from backend.recognition import gallery, leaving, portability
 from backend.recognition.gallery_file import Unreadable
 from backend.recognition.models import Contact, Face, Feedback, User
 from backend.recognition.tests import galleries
@@ -95,6 +95,12 @@ class PortabilityTests(TestCase):
         result = imported(joined(exported(galleries.user(9))))
         self.assertEqual((result.contacts, result.faces), (0, 0))
         self.assertFalse(galleries.user(2).exists)
+
+    def test_contacts_without_faces_stay_when_the_sweep_has_passed(self) -> None:
+        self.user.faces.all().delete()
+        imported(joined(exported(self.user)))
+        leaving.delete_old()
+        self.assertEqual(galleries.user(2).contacts.count(), 2)
 
     def test_a_user_with_faces_is_not_imported_into(self) -> None:
         data = joined(exported(self.user))
