@@ -1,4 +1,4 @@
-"""docs/clients.md, run as it stands there, against a real service."""
+"""docs/clients.md, and the JavaScript of docs/events.md, run as they stand there."""
 
 import base64
 import json
@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from tests import samples
 from tests.browser import BrowserCase
 from tests.documents import DOCS, Block, blocks
 from tests.sources import ROOT
@@ -79,6 +80,23 @@ class ClientsPageTests(BrowserCase):
         told: dict[str, Any] = page.evaluate(script, _base64(_PEOPLE))
         self.assertEqual((told["outcome"], told["count"]), ("faces", _FACES))
         self.assertEqual(self.stack.get(told["image_url"]).headers["Content-Type"], "image/jpeg")
+
+    def test_the_javascript_of_the_events_page_hears_of_uploads(self) -> None:
+        (block,) = blocks(DOCS / "events.md", "js")
+        page, numbers, heard = self.open("/"), iter(range(100)), list[str]()
+        page.on("console", lambda message: heard.append(message.text))
+        page.evaluate(f"() => {{ {block.text.replace(*self.addresses)} }}")
+        # Until it is connected it hears of nothing, so there is always another upload.
+        while "face(s)" not in "".join(heard):
+            upload = samples.another(samples.face(), next(numbers))
+            self.stack.wait_until_ended([self.stack.upload(upload)])
+            page.wait_for_timeout(100)
+        self.assertRegex(heard[-1], r"1 face\(s\): http://\S+\.jpg")
+
+    @property
+    def addresses(self) -> tuple[str, str]:
+        """On the page, and of the service that runs; without the scheme."""
+        return _SERVICE.partition("//")[2], self.stack.url.partition("//")[2]
 
     def under(self, heading: str, language: str) -> list[Block]:
         found = blocks(DOCS / "clients.md", language)
