@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from wire.events import MESSAGES, Outcome
+from wire.events import MESSAGES, OF_SUBMISSIONS, Outcome
 
 Schema = dict[str, Any]
 
@@ -24,13 +24,16 @@ _BOX: Final[Schema] = {
 _FACE: Final[Schema] = {"type": "object", "properties": {"box": _BOX}, "required": ["box"]}
 
 _PROPERTIES: Final[dict[str, Schema]] = {
-    "message": {"enum": list(MESSAGES.values()), "description": "The outcome in words."},
+    "message": {
+        "enum": sorted(MESSAGES[each] for each in OF_SUBMISSIONS),
+        "description": "The outcome in words.",
+    },
     "created_at": _MOMENT,
     "processed_at": _MOMENT,
     "faces_count": {"type": "integer", "minimum": 0},
     "image_url": {"type": ["string", "null"], "format": "uri"},
     "submission_id": {"type": "string", "format": "uuid"},
-    "outcome": {"enum": list(Outcome)},
+    "outcome": {"enum": sorted(OF_SUBMISSIONS)},
     "faces": {"type": "array", "items": _FACE},
     "reason": {"type": ["string", "null"], "description": "Why it failed, in words."},
     "event_id": {**_EVENT_ID, "description": "What `since` takes."},
@@ -74,7 +77,21 @@ OPERATION: Final[Schema] = {
     "not": {"required": ["submission_id"]},
 }
 
-FRAME: Final[Schema] = {"oneOf": [EVENT, OPERATION, NOTICE]}
+HINT: Final[Schema] = {
+    "type": "object",
+    "title": "Hint",
+    "description": "What one sees of photos has changed; only with `outcomes=photos`.",
+    "properties": {
+        "message": {"const": MESSAGES[Outcome.PHOTOS]},
+        "processed_at": _MOMENT,
+        "outcome": {"const": Outcome.PHOTOS},
+        "event_id": _PROPERTIES["event_id"],
+    },
+    "required": ["message", "processed_at", "outcome", "event_id"],
+    "not": {"required": ["submission_id"]},
+}
+
+FRAME: Final[Schema] = {"oneOf": [EVENT, OPERATION, HINT, NOTICE]}
 """Any text frame that the server sends."""
 
 

@@ -36,6 +36,13 @@ _OPERATION: Final = {
     "event_id": "1767323046012-0",
 }
 
+_HINT: Final = {
+    "message": "Photos changed",
+    "processed_at": "2026-01-02T03:04:06.012345+00:00",
+    "outcome": "photos",
+    "event_id": "1767323046012-0",
+}
+
 _OPTIONS: Final = {
     "outcomes": {
         "type": "string",
@@ -48,7 +55,7 @@ _OPTIONS: Final = {
 
 
 def document() -> dict[str, Any]:
-    """AsyncAPI 3.0: one channel, two kinds of frames, and how a connection ends."""
+    """AsyncAPI 3.0: one channel, its kinds of frames, and how a connection ends."""
     address = urlsplit(settings.SERVICE_URL)
     server = {"host": address.netloc, "protocol": address.scheme.replace("http", "ws")}
     return {
@@ -72,6 +79,7 @@ def document() -> dict[str, Any]:
             "messages": {
                 "event": _message(frames.EVENT, example=_EXAMPLE),
                 "operation": _message(frames.OPERATION, example=_OPERATION),
+                "hint": _message(frames.HINT, example=_HINT),
                 "notice": _message(
                     frames.NOTICE,
                     example={
@@ -89,7 +97,7 @@ def _channel() -> dict[str, Any]:
         "address": "/faces",
         "messages": {
             name: {"$ref": f"#/components/messages/{name}"}
-            for name in ("event", "operation", "notice")
+            for name in ("event", "operation", "hint", "notice")
         },
         "bindings": {
             "ws": {

@@ -39,7 +39,7 @@ class FrameTests(unittest.TestCase):
         jsonschema.Draft202012Validator.check_schema(frames.FRAME)
 
     def test_every_outcome_makes_a_frame_that_fits(self) -> None:
-        for outcome in Outcome:
+        for outcome in events.OF_SUBMISSIONS:
             with self.subTest(outcome):
                 _CHECK.validate(frame(outcome))
                 self.assertEqual(set(frame(outcome)), set(frames.EVENT["properties"]))
@@ -58,6 +58,12 @@ class FrameTests(unittest.TestCase):
         sent = json.loads(events.from_entry("1767323046012-0", entry)["frame"])
         _CHECK.validate(sent)
         self.assertEqual(set(sent), set(frames.OPERATION["properties"]))
+
+    def test_a_hint_to_look_at_the_photos_again_fits(self) -> None:
+        entry = events.photos_to_entry("hint", datetime.now(UTC), owner="member:3")
+        sent = json.loads(events.from_entry("1767323046012-0", entry)["frame"])
+        _CHECK.validate(sent)
+        self.assertEqual(set(sent), set(frames.HINT["properties"]))
 
     def test_a_notice_of_a_gap_fits(self) -> None:
         for oldest in (None, (1767323046012, 0)):
