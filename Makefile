@@ -28,7 +28,7 @@ bench: setup-test
 	$(VENV) -m benchmarks $(ARGS)
 
 docs: setup-test
-	@$(VENV) -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(VENV) -m mkdocs build --strict --quiet
 	@echo "The documentation is at .cache/site/index.html"
 
 lambda: setup-test
