@@ -26,7 +26,7 @@ class MatchesView(MemberView):
 
     def get(self, request: Request) -> Response:
         photos = shapes.with_likes(matches.photos_of(self.member), request.user)
-        page = paging.page(photos, request.GET, order=paging.NEWEST_PHOTOS)
+        page = paging.page(photos, request.GET, order=paging.NEWEST_PHOTOS, count_with=True)
         return Response(shapes.paged(page, shapes.photo, request))
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from django.db import transaction
-from django.db.models import Min, Q, QuerySet
+from django.db.models import Min, Q, QuerySet, Value
 
 from backend.photos import matching, people
 from backend.photos.match_models import ByHand, Match, NotMe
@@ -19,6 +19,12 @@ from backend.photos.models import Extraction, Member, Photo, Reference
 from backend.photos.people_models import Person, UnknownFace
 
 How = Literal["matched", "grouped", "by hand"]
+
+_SHOWN: Final = (
+    *("key", "name", "width", "height", "hidden", "taken_at", "album"),
+    *("album__title", "album__date"),
+)
+"""What pages show of a photo and its album: a quarter of their columns."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ def photos_of(member: Member) -> QuerySet[Photo]:
     if member.left_on:
         photos = photos.filter(album__date__lte=member.left_on)
     newest_first = photos.order_by("-album__date", "-album_id", "taken_at", "pk")
-    return newest_first.select_related("album")
+    return newest_first.select_related("album").only(*_SHOWN)
 
 
 def is_on(member: Member, photo: Photo) -> bool:
@@ -120,10 +126,7 @@ def _photo_ids(member: Member) -> QuerySet[Any]:
     whole = said.filter(face=None).values("photo_id")
     faces = said.filter(face__isnull=False).values("face_id")
     # Few, and so looked up first: a database that joined them might begin with all matches.
-    references = list(
-        Reference.objects.matching().filter(member=member).values_list("pk", flat=True)
-    )
-    people = list(Person.objects.claimed().filter(member=member).values_list("pk", flat=True))
+    references, people = _found_by(member)
     matched = Match.objects.filter(reference_id__in=references)
     parts: list[QuerySet[Any]] = [
         matched.exclude(face_id__in=faces).exclude(photo_id__in=whole).values("photo_id"),
@@ -133,6 +136,15 @@ def _photo_ids(member: Member) -> QuerySet[Any]:
         grouped = UnknownFace.objects.filter(person_id__in=people).exclude(face_id__in=faces)
         parts.append(grouped.exclude(face__photo_id__in=whole).values("face__photo_id"))
     return parts[0].union(*parts[1:])
+
+
+def _found_by(member: Member) -> tuple[list[int], list[int]]:
+    """The references and groups by which a member is found, in one statement."""
+    references = Reference.objects.matching().filter(member=member).order_by()
+    people = Person.objects.claimed().filter(member=member).order_by()
+    kinds = [rows.values_list(Value(kind), "pk") for kind, rows in enumerate((references, people))]
+    found: list[tuple[int, int]] = list(kinds[0].union(kinds[1], all=True))
+    return [pk for kind, pk in found if kind == 0], [pk for kind, pk in found if kind == 1]
 
 
 def _faces_of(member: Member, photo: Photo) -> list[int]:

@@ -22,8 +22,9 @@ from backend.photos.references import MAX_REFERENCES
 @for_members("GET", "HEAD")
 def you(request: HttpRequest) -> HttpResponseBase:
     member = services.member_of(request.user)
+    photos = matches.photos_of(member)
     try:
-        page = paging.page(matches.photos_of(member), request.GET, order=paging.NEWEST_PHOTOS)
+        page = paging.page(photos, request.GET, order=paging.NEWEST_PHOTOS, count_with=True)
     except ValidationError:
         return redirect("you-page")
     context = {

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import reduce
 from operator import attrgetter
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 from django.core import signing
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Count, Model, Q, QuerySet, Window
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 
@@ -40,22 +40,32 @@ class Page(Generic[M]):
     previous: str
 
 
-def page(rows: QuerySet[M], query: QueryDict, *, order: Sequence[str]) -> Page[M]:
-    """The page of `rows` that `query` asks for. Raises `ValidationError`."""
+def page(
+    rows: QuerySet[M], query: QueryDict, *, order: Sequence[str], count_with: bool = False
+) -> Page[M]:
+    """The page of `rows` that `query` asks for. Raises `ValidationError`.
+
+    With `count_with` the rows of the first page are counted by the statement that reads it: for
+    lists of which the database has to find all rows before it knows the first.
+    """
     limit = _number(query, "limit", default=_DEFAULT, at_least=1, at_most=_MOST)
     offset = _number(query, "offset", default=0, at_least=0, at_most=_MOST_OFFSET)
     cursor = query.get("cursor", "")
-    counted = rows.count()
     values, backwards = _opened(cursor, order) if cursor else ([], False)
     directed = [_turned(name) for name in order] if backwards else list(order)
     wanted = rows.order_by(*directed)
     if values:
         wanted = wanted.filter(_after(directed, values))
+    if count_with and not values:
+        wanted = cast("QuerySet[M]", wanted.annotate(counted_with=Window(Count("*"))))
     found = list(wanted[offset : offset + limit + 1])
+    is_first = not values and not offset
+    counted: int | None = getattr(found[0], "counted_with", None) if found else None
+    if counted is None:  # an empty page has no row that could tell
+        counted = 0 if is_first and not found else rows.count()
     more, found = len(found) > limit, found[:limit]
     if backwards:
         found.reverse()
-    is_first = not values and not offset
     ends = (more or backwards, more if backwards else not is_first)
     return Page(
         rows=found,
