@@ -43,6 +43,9 @@ _GATHER: Final = timedelta(seconds=2)
 
 _ROWS: Final = 500
 
+_NEWEST: Final = 2000
+"""Faces at which the sweep looks again: some milliseconds, however many are known."""
+
 
 @dataclass
 class Graph:
@@ -120,6 +123,7 @@ def sweep() -> None:
     """Ask for what waits, release what a dead worker holds, tell the queue."""
     if not settings.FACES_GROUP_UNKNOWN:
         return
+    _remove_newest_matched()
     if waiting().exists():
         ask()
     work.release_lost(Grouping, on_failed=lambda _: None)
@@ -205,6 +209,19 @@ def tidy() -> None:
 def remove_matched() -> int:
     """Take out of the groups what matches a member by now; returns how many."""
     return int(UnknownFace.objects.filter(_match_of(OuterRef("pk"))).delete()[0])
+
+
+def _remove_newest_matched() -> None:
+    """Of a photo and a reference that come at once, each may be written before it sees the other.
+
+    The face is then matched and unknown, where the reference took until it was placed.
+    """
+    newest = UnknownFace.objects.order_by("-pk").values_list("pk", flat=True)
+    behind = newest[_NEWEST:].first() or 0
+    matched = UnknownFace.objects.filter(_match_of(OuterRef("pk")), pk__gt=behind)
+    if matched.exists():  # to delete none would still keep writers waiting on SQLite
+        matched.delete()
+        tidy()
 
 
 def _match_of(face: OuterRef) -> Exists:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from backend.common.work import Status
 from backend.photos import groups, matches, matching, people
+from backend.photos.match_models import Match, NotMe
 from backend.photos.models import Photo, PhotoFace
 from backend.photos.people_models import GROUPING_ID, Grouping, Person, UnknownFace
 from backend.photos.reclustering import Busy, recluster
@@ -100,6 +101,26 @@ class PlacingTests(PeopleTestCase):
         self.place()
         self.assertEqual([len(each) for each in self.grouped()], [2])
         self.assertEqual(matches.photos_of(self.alice).count(), 3)
+
+    def test_what_a_photo_and_a_reference_of_one_moment_leave_matched_and_grouped_is_mended(
+        self,
+    ) -> None:
+        photos = self.show((1,), (1,))
+        (face, other) = self.faces_of(*photos)
+        reference = faces.reference(self.alice, encoding(9))
+        matched = Match.objects.create(
+            reference=reference, face_id=face, photo=photos[0], distance=0.3
+        )
+        NotMe.objects.create(member=self.alice, photo=photos[0], face_id=face)
+        people.sweep()
+        self.assertEqual(self.grouped(), {frozenset([face, other])})
+        NotMe.objects.all().delete()
+        people.sweep()
+        self.assertEqual(self.grouped(), {frozenset([other])})
+        Match.objects.create(reference=reference, face_id=other, photo=photos[1], distance=0.3)
+        people.sweep()
+        self.assertEqual((UnknownFace.objects.count(), Person.objects.count()), (0, 0))
+        self.assertTrue(Match.objects.filter(pk=matched.pk).exists())
 
     def test_a_face_of_which_a_member_says_not_me_is_unknown_again(self) -> None:
         faces.reference(self.alice, encoding(1, 99))
