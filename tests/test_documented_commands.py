@@ -246,6 +246,8 @@ class DocumentedCommandsTests(StackCase):
         )
         words = {
             "docs/confidence.md": {" [--client ID] [--user N]": ""},
+            # One is enough, the CNN takes its time.
+            "docs/detector.md": {"*.jpg": "ann.jpg"},
             "docs/encodings.md": {"9300…": _sha256(_photo("photo.jpg")), "[0.1, …]": _NUMBERS},
             "docs/galleries.md": {
                 "…/recognition": f"{self.stack.url}/recognition",
