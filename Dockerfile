@@ -89,7 +89,7 @@ CMD ["gunicorn", "-c", "tools/gunicorn_conf.py", "backend.wsgi"]
 FROM app AS test
 USER root
 RUN apt-get update \
- && apt-get install -y --no-install-recommends chromium g++ nginx-light redis-server \
+ && apt-get install -y --no-install-recommends chromium curl g++ nginx-light redis-server \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=test-build /app/.venv .venv
 COPY --from=test-build /app/.cache .cache

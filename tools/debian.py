@@ -13,8 +13,8 @@ from tools.say import Problem, Step, say
 SERVERS: Final = {"redis-server": "redis-server", "nginx": "nginx-light"}
 """Program: the package that brings it."""
 
-BROWSER: Final = {"chromium": "chromium"}
-"""What the tests of the pages need besides."""
+FOR_TESTS: Final = {"chromium": "chromium", "curl": "curl"}
+"""What the tests of the pages and of the documentation need besides."""
 
 _NO_NETWORK: Final = ("Temporary failure resolving", "Could not resolve", "Could not connect")
 
@@ -29,8 +29,8 @@ def find(program: str) -> str | None:
 
 
 def missing(*, test: bool) -> list[str]:
-    """The packages of the servers that are not on this machine; for tests, of the browser too."""
-    needed = SERVERS | BROWSER if test else SERVERS
+    """The packages of the servers that are not on this machine; for tests, of what these need too."""
+    needed = SERVERS | FOR_TESTS if test else SERVERS
     return [package for program, package in needed.items() if find(program) is None]
 
 

@@ -89,10 +89,10 @@ class SentenceTests(unittest.TestCase):
             f"recommends redis-server nginx-light python{version}-venv", str(caught.exception)
         )
 
-    def test_only_the_tests_need_a_browser(self) -> None:
+    def test_only_the_tests_need_a_browser_and_curl(self) -> None:
         with mock.patch.object(debian, "find", return_value=None):
             run, test = debian.missing(test=False), debian.missing(test=True)
-        self.assertEqual(set(test) - set(run), {"chromium"})
+        self.assertEqual(set(test) - set(run), {"chromium", "curl"})
         self.assertEqual(set(run), {"redis-server", "nginx-light"})
 
     def test_where_there_is_no_apt_get_it_names_what_to_install(self) -> None:
