@@ -29,7 +29,7 @@ def find(program: str) -> str | None:
 
 
 def missing(*, test: bool) -> list[str]:
-    """The packages of the servers that are not on this machine; for tests, of what these need too."""
+    """The packages of what is needed and not on this machine, by the service or by its tests."""
     needed = SERVERS | FOR_TESTS if test else SERVERS
     return [package for program, package in needed.items() if find(program) is None]
 
