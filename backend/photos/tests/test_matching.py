@@ -5,6 +5,7 @@ import random
 from datetime import timedelta
 from io import StringIO
 from unittest import skipUnless
+from unittest.mock import patch
 
 import numpy
 from django.core.management import call_command
@@ -190,6 +191,23 @@ class ConcurrencyTests(TransactionTestCase):
         self.assertEqual(faces.pairs(), faces.near_pairs())
         self.assertGreater(len(faces.pairs()), 30)
 
+    def test_a_reference_that_another_process_deletes_matches_nothing_any_more(self) -> None:
+        alice, photo = cast.member("alice"), faces.photo(cast.album(), encoding(1, 1))
+        kept, gone = (faces.reference(alice, encoding(1, n)) for n in (2, 3))
+        with patch.object(blocks, "_WORTH_PACKING", 2):
+            self.assertEqual(blocks.pack(), 1 if blocks.are_kept() else 0)
+        self.assertEqual(self.matched(photo), {kept.pk, gone.pk})
+        connections.close_all()
+        other = multiprocessing.get_context("fork").Process(target=_delete, args=(gone.pk,))
+        other.start()
+        other.join(30)
+        self.assertEqual(other.exitcode, 0)
+        self.assertEqual(self.matched(photo), {kept.pk})
+
+    def matched(self, photo: Photo) -> set[int]:
+        """The references that the photo, compared in this process, is near to."""
+        return {match.reference_id for match in matching.of_photo(photo.pk)}
+
     def test_a_face_that_goes_while_it_is_compared_is_left_out(self) -> None:
         alice, album = cast.member("alice"), cast.album()
         kept, gone = (faces.photo(album, encoding(1, n)) for n in (1, 2))
@@ -206,6 +224,11 @@ class ConcurrencyTests(TransactionTestCase):
         matching.keep(asked, matching.of_reference(reference.pk))
         self.assertEqual(Match.objects.get().photo_id, kept.pk)
         self.assertEqual(Matching.objects.count(), 0)
+
+
+def _delete(reference: int) -> None:
+    Reference.objects.filter(pk=reference).delete()
+    connections.close_all()
 
 
 def _record_and_match(seed: int, album: int, members: list[int], start: object) -> None:
