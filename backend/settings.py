@@ -273,8 +273,8 @@ METRICS_SOURCES = [
 ]
 
 # What the dashboard tells of and tries again: the model's name, and what tries a failed row of it
-# again, a function `(row) -> whether it does`. Its table needs an index of `processed_at`, and one of
-# what failed.
+# again, a function `(row) -> whether it does`. Its table needs an index of `processed_at`, and one
+# of what failed.
 RETRIES = {"submission": "backend.submissions.services.retry"}
 
 # Dotted names of modules: each says of its endpoints, in `PATHS` and `SCHEMAS`, what

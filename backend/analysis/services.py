@@ -205,7 +205,7 @@ def draw(image: BinaryIO, boxes: Sequence[BoxShape]) -> bytes:
 
 
 def upright(image: BinaryIO) -> Image:
-    """Pillow's picture of `image`: RGB, upright, its metadata left behind. Raises `AnalysisError`."""
+    """Pillow's picture of `image`: RGB, upright, without metadata. Raises `AnalysisError`."""
     try:
         return faceengine.load_image(image, max_pixels=settings.FACES_MAX_IMAGE_PIXELS)
     except faceengine.ImageError as error:

@@ -4,16 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('analysis', '0002_nearest_faces'),
-        ('clients', '0001_initial'),
-        ('submissions', '0001_initial'),
+        ("analysis", "0002_nearest_faces"),
+        ("clients", "0001_initial"),
+        ("submissions", "0001_initial"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='submission',
-            index=models.Index(condition=models.Q(('status', 'failed')), fields=['processed_at'], name='submission_failed'),
+            model_name="submission",
+            index=models.Index(
+                condition=models.Q(("status", "failed")),
+                fields=["processed_at"],
+                name="submission_failed",
+            ),
         ),
     ]
