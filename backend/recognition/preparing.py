@@ -55,8 +55,10 @@ def prepare(operation: Operation) -> None:
         if image.position not in urls:  # its bytes were sent, and went with their analysis
             _note(image, reason=DELETED)
     to_fetch = [image for image in missing if image.position in urls]
+    # Half of what a job may take: the other half is for the faces.
+    end = time.monotonic() + settings.FACES_JOB_TIMEOUT_S / 2
     for start in range(0, len(to_fetch), _AT_A_TIME):
-        _fetch(to_fetch[start : start + _AT_A_TIME], urls)
+        _fetch(to_fetch[start : start + _AT_A_TIME], urls, in_all_s=end - time.monotonic())
     _analyse([image for image in images if image.analysis_id is not None], operation)
     operation.prepared_at = timezone.now()
     Operation.objects.filter(pk=operation.pk).update(prepared_at=operation.prepared_at)
@@ -82,9 +84,10 @@ def _seen(image: OperationImage, finished: Finished | None) -> Seen:
     return Seen(image.sha256, best, model, note)
 
 
-def _fetch(images: Sequence[OperationImage], urls: Mapping[int, str]) -> None:
+def _fetch(images: Sequence[OperationImage], urls: Mapping[int, str], *, in_all_s: float) -> None:
     """Download in parallel, and ask for the faces of all that came."""
-    outcomes = download.fetch_many([urls[image.position] for image in images])
+    wanted = [urls[image.position] for image in images]
+    outcomes = download.fetch_many(wanted, in_all_s=in_all_s)
     with ExitStack() as downloads:
         for outcome in outcomes:
             if isinstance(outcome, Download):

@@ -2,7 +2,9 @@
 
 import hashlib
 import logging
+import math
 import ssl
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -30,6 +32,8 @@ _TRY_AGAIN: Final = frozenset((408, 425, 429))
 
 # Stores of files often know no better than octet-stream; S3 says it in its own way.
 _OCTETS: Final = frozenset(("application/octet-stream", "binary/octet-stream"))
+
+_TOO_LATE: Final = "The other downloads took too long, and this one was not begun."
 
 _HEADERS: Final = (
     ("User-Agent", "Faces"),
@@ -91,16 +95,26 @@ def fetch(url: str, *, max_bytes: int | None = None, timeout_s: float | None = N
 
 
 def fetch_many(
-    urls: Iterable[str], *, max_bytes: int | None = None, timeout_s: float | None = None
+    urls: Iterable[str],
+    *,
+    max_bytes: int | None = None,
+    timeout_s: float | None = None,
+    in_all_s: float = math.inf,
 ) -> list[Download | DownloadError]:
     """`fetch` for each, FACES_DOWNLOAD_PARALLEL at a time, in the order given; limits are each's.
 
-    Every Download in the answer is the caller's to close.
+    Only `in_all_s` is for all together: servers that keep silent must not hold a worker for as
+    long as there are URLs. Every Download in the answer is the caller's to close.
     """
+    each_s = settings.FACES_DOWNLOAD_TIMEOUT_S if timeout_s is None else timeout_s
+    end = time.monotonic() + in_all_s
 
     def outcome(url: str) -> Download | DownloadError:
+        left_s = end - time.monotonic()
+        if left_s <= 0:
+            return DownloadError(_TOO_LATE, permanent=False)
         try:
-            return fetch(url, max_bytes=max_bytes, timeout_s=timeout_s)
+            return fetch(url, max_bytes=max_bytes, timeout_s=min(each_s, left_s))
         except DownloadError as error:
             return error
 

@@ -451,3 +451,11 @@ class AnswerTests(SimpleTestCase):
 
     def test_none_is_none(self) -> None:
         self.assertEqual(download.fetch_many([]), [])
+
+    def test_silent_servers_hold_many_downloads_no_longer_than_all_may_take(self) -> None:
+        self.server.replies["/x"] = endless(b"", b"", self.server.ended, 0.05)
+        with override_settings(FACES_DOWNLOAD_PARALLEL=2):
+            outcomes = download.fetch_many([self.server.url("/x")] * 6, in_all_s=0.3)
+        self.assertEqual([type(each) for each in outcomes], [DownloadError] * 6)
+        self.assertEqual(self.server.connections, 2)
+        self.assertIn("not begun", str(outcomes[-1]))
