@@ -122,6 +122,8 @@ def _pass_on(stream: IO[bytes] | None, lock: threading.Lock) -> None:
 
 
 def _write(text: bytes, lock: threading.Lock) -> None:
+    if not text:
+        return
     with lock:
         sys.stdout.buffer.write(text)
         sys.stdout.flush()

@@ -4,6 +4,8 @@ import sys
 import tempfile
 import unittest
 from collections import Counter
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from unittest import mock
 
@@ -51,5 +53,7 @@ class SharingTests(unittest.TestCase):
         self.assertEqual(_set_up, {_Example: 1, _Another: 1})
 
     def test_a_process_that_dies_makes_the_run_fail(self) -> None:
-        with mock.patch.object(sys, "argv", ["-c", "raise SystemExit(3)"]):
+        argv = mock.patch.object(sys, "argv", ["-c", "raise SystemExit(3)"])
+        with argv, redirect_stdout(StringIO()) as told:
             self.assertEqual(sharing.run(2), 2)
+        self.assertIn("0 passed, 0 failed", told.getvalue())
