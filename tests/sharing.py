@@ -50,6 +50,8 @@ class SharedSuite(unittest.TestSuite):
         classes = list(_classes(flat(self)))
         while (index := self._take()) < len(classes) and not result.shouldStop:
             unittest.TestSuite(classes[index]).run(result, debug)
+            # A suite ends with its last class torn down, but leaves its name for the next suite.
+            result._previousTestClass = None  # type: ignore[attr-defined]
         return result
 
     def _take(self) -> int:

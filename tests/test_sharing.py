@@ -13,12 +13,17 @@ from tests import sharing
 
 _ran: Counter[str] = Counter()
 _set_up: Counter[type] = Counter()
+_torn_down: Counter[type] = Counter()
 
 
 class _Example(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         _set_up[cls] += 1
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        _torn_down[cls] += 1
 
     def test_one(self) -> None:
         _ran[self.id()] += 1
@@ -42,6 +47,7 @@ class SharingTests(unittest.TestCase):
     def test_each_test_is_run_by_one_of_those_that_share_it(self) -> None:
         _ran.clear()
         _set_up.clear()
+        _torn_down.clear()
         load = unittest.defaultTestLoader.loadTestsFromTestCase
         tests = list(sharing.flat([load(_Example), load(_Another)]))
         with tempfile.TemporaryDirectory() as folder:
@@ -51,6 +57,7 @@ class SharingTests(unittest.TestCase):
         self.assertEqual(set(_ran.values()), {1})
         self.assertEqual(len(_ran), 4)
         self.assertEqual(_set_up, {_Example: 1, _Another: 1})
+        self.assertEqual(_torn_down, _set_up)
 
     def test_a_process_that_dies_makes_the_run_fail(self) -> None:
         argv = mock.patch.object(sys, "argv", ["-c", "raise SystemExit(3)"])
