@@ -16,10 +16,10 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 import faceengine
-from backend.analysis import answers, leaving
+from backend.analysis import leaving
 from backend.analysis.metrics import ENGINE, FACES
 from backend.analysis.models import Analysis, Face
-from backend.common import metrics, processes, work
+from backend.common import metrics, processes, wakeups, work
 from backend.common.work import Status, WorkError
 
 logger = logging.getLogger(__name__)
@@ -199,7 +199,7 @@ def _row(analysis: Analysis, index: int, face: faceengine.Face) -> Face:
 
 def ended(analysis: Analysis) -> None:
     """Who waits may look; the bytes are needed no more. `analysis` is the row as it ended."""
-    answers.tell(analysis.pk)
+    wakeups.tell("analysis", analysis.pk)
     if name := analysis.source.name:
         # In this order: where the file cannot be deleted now, it belongs to nothing, and goes with
         # what belongs to nothing; a row that named it would keep it.

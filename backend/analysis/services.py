@@ -17,7 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 
 import faceengine
-from backend.analysis import answers, batches, computing, leaving
+from backend.analysis import batches, computing, leaving
 from backend.analysis.computing import AnalysisError as AnalysisError  # part of this door
 from backend.analysis.computing import key
 from backend.analysis.found import Finished as Finished
@@ -36,7 +36,7 @@ from backend.analysis.leaving import unreferenced as unreferenced
 from backend.analysis.leaving import withdraw as withdraw
 from backend.analysis.metrics import ENGINE
 from backend.analysis.models import Analysis, Face, source_path
-from backend.common import metrics, work
+from backend.common import metrics, wakeups, work
 from backend.common.work import Status
 from wire.events import BoxShape
 
@@ -164,7 +164,7 @@ def wait(analysis_id: int, *, timeout_s: float) -> Result | None:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             return None
-        seen = answers.wait(analysis_id, seen=seen, timeout_s=left_s)
+        seen = wakeups.wait("analysis", analysis_id, seen=seen, timeout_s=left_s)
 
 
 def known(sha256: str) -> Result | None:

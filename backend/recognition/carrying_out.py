@@ -16,9 +16,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from backend.analysis import services as analysis
-from backend.common import work
+from backend.common import wakeups, work
 from backend.common.work import WorkError
-from backend.recognition import effects, events, gallery, preparing, turns, wakeups
+from backend.recognition import effects, events, gallery, preparing, turns
 from backend.recognition.models import READING, Operation, OperationImage
 from backend.recognition.preparing import Seen
 
@@ -45,7 +45,7 @@ def carry_out(id: uuid.UUID, *, here: bool = False) -> None:
 
 def ended(operation: Operation) -> None:
     """The call has ended: whoever waits may look, and nothing is left of its images."""
-    wakeups.tell(operation.pk)
+    wakeups.tell("operation", operation.pk)
     clean_up(operation)
     if operation.followed:
         events.publish(operation)
@@ -59,7 +59,7 @@ def failed(operation: Operation) -> None:
     for each in Operation.objects.filter(pk__in=ids):
         each.enqueue()
     for id in awaited:
-        wakeups.tell(id)
+        wakeups.tell("operation", id)
 
 
 def clean_up(operation: Operation) -> None:
@@ -85,7 +85,7 @@ def _go_on(user_pk: int) -> None:
     while True:
         ids, awaited = turns.ready(user_pk)
         for id in awaited:
-            wakeups.tell(id)
+            wakeups.tell("operation", id)
         if not ids or ids == before:  # the same again: another process has them in hand
             return
         turns.call(ids)
@@ -100,7 +100,7 @@ def _do(operation: Operation, *, here: bool) -> None:
     if not here and _is_awaited(operation):
         assert operation.awaited_until is not None
         operation.wait_until(operation.awaited_until)
-        wakeups.tell(operation.pk)
+        wakeups.tell("operation", operation.pk)
     elif turns.must_wait(operation) or not _took_effect(operation):
         operation.wait_until(timezone.now() + _LOOK_AGAIN)
     else:

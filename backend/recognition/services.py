@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from django.utils import timezone
 
+from backend.common import wakeups
 from backend.common.work import Status
-from backend.recognition import carrying_out, entries, turns, wakeups
+from backend.recognition import carrying_out, entries, turns
 from backend.recognition.acceptance import Call, accept
 from backend.recognition.models import READING, Contact, Face, Operation, User
 from backend.recognition.structures import ChangesShape, FaceShape
@@ -54,7 +55,9 @@ def wait(operation: Operation, *, timeout_s: float | None) -> bool:
         left_s = _LOOK_AGAIN_S if deadline is None else deadline - time.monotonic()
         if left_s <= 0:
             return False
-        seen = wakeups.wait(operation.pk, seen=seen, timeout_s=min(_LOOK_AGAIN_S, left_s))
+        seen = wakeups.wait(
+            "operation", operation.pk, seen=seen, timeout_s=min(_LOOK_AGAIN_S, left_s)
+        )
 
 
 def follow(operation: Operation) -> bool:

@@ -13,9 +13,9 @@ from django.test import TransactionTestCase
 from django.utils import timezone
 
 import faceengine
-from backend.analysis import answers, services, tasks
+from backend.analysis import services, tasks
 from backend.analysis.models import Analysis
-from backend.common import connections, queues
+from backend.common import connections, queues, wakeups
 from backend.common.work import Status
 from tests import photos, pictures
 
@@ -110,26 +110,26 @@ class WaitingTests(TransactionTestCase):
     def test_it_sleeps_until_it_is_woken_and_does_not_poll(self) -> None:
         looks = []
 
-        def wait(id: int, *, seen: str, timeout_s: float) -> str:
+        def wait(kind: str, id: int, *, seen: str, timeout_s: float) -> str:
             looks.append(seen)
-            return wake(id, seen=seen, timeout_s=timeout_s)
+            return wake(kind, id, seen=seen, timeout_s=timeout_s)
 
-        wake = answers.wait
+        wake = wakeups.wait
 
         def finish() -> None:
             Analysis.objects.update(status=Status.DONE, processed_at=timezone.now())
-            answers.tell(self.analysis_id)
+            wakeups.tell("analysis", self.analysis_id)
             connection.close()
 
         timer = threading.Timer(0.3, finish)
         timer.start()
-        with mock.patch.object(answers, "wait", wait):
+        with mock.patch.object(wakeups, "wait", wait):
             self.assertIsNotNone(services.wait(self.analysis_id, timeout_s=10))
         timer.join()
         self.assertEqual(len(looks), 1)
 
     def test_an_old_answer_wakes_only_once(self) -> None:
-        answers.tell(self.analysis_id)
+        wakeups.tell("analysis", self.analysis_id)
         started = time.monotonic()
         self.assertIsNone(services.wait(self.analysis_id, timeout_s=0.2))
         self.assertGreaterEqual(time.monotonic() - started, 0.2)

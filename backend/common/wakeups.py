@@ -1,7 +1,7 @@
-"""Waking who waits for an operation, through Redis; without Redis they look again after a while.
+"""Waking who waits for a row, through Redis; without Redis they look again after a while.
 
-As `analysis.answers` does it for analyses: a stream of the newest hint reaches everyone who waits,
-also who comes a moment late.
+A wake-up is a stream of one entry: it reaches everyone who waits, also who comes a moment late. It
+is only a hint: look at the row.
 """
 
 import logging
@@ -15,31 +15,32 @@ from backend.common import connections
 
 logger = logging.getLogger(__name__)
 
-_KEY: Final = "faces:operation:{id}"
+_KEY: Final = "faces:wake-up:{kind}:{id}"
 _REMEMBERED_S: Final = 60
 _LOOK_AGAIN_S: Final = 0.1
 
 
-def tell(id: uuid.UUID) -> None:
-    """Something happened to the operation: wake everyone who waits for it."""
-    key = _KEY.format(id=id)
+def tell(kind: str, id: int | uuid.UUID) -> None:
+    """Something happened to the row: wake everyone who waits for it."""
+    key = _KEY.format(kind=kind, id=id)
     try:
         pipeline = connections.short().pipeline()
         pipeline.xadd(key, {"look": "1"}, maxlen=1)
         pipeline.expire(key, _REMEMBERED_S)
         pipeline.execute()
     except redis.RedisError as error:
-        logger.warning("who waits for operation=%s has to look for it: %s", id, error)
+        logger.warning("who waits for %s=%s has to look for it: %s", kind, id, error)
 
 
-def wait(id: uuid.UUID, *, seen: str, timeout_s: float) -> str:
+def wait(kind: str, id: int | uuid.UUID, *, seen: str, timeout_s: float) -> str:
     """Sleep until a hint newer than `seen` is there, or for `timeout_s`; returns what is seen."""
     if timeout_s <= 0:
         return seen
+    key = _KEY.format(kind=kind, id=id)
     try:
         with connections.blocking(timeout_s) as client:
             milliseconds = max(1, int(timeout_s * 1000))
-            read: Any = client.xread({_KEY.format(id=id): seen}, block=milliseconds)
+            read: Any = client.xread({key: seen}, block=milliseconds)
     except redis.RedisError:
         time.sleep(min(_LOOK_AGAIN_S, timeout_s))
         return seen
