@@ -222,6 +222,8 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 8 << 20
 _UPLOADS = STORAGE_DIR / "run" / "uploads"
 FILE_UPLOAD_TEMP_DIR = str(_UPLOADS) if _UPLOADS.is_dir() else None  # made by tools/prepare.py
 FILE_UPLOAD_PERMISSIONS = 0o640
+# What is no file is held in memory: JSON with a hundred faces in base64.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 32 << 20
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o750
 
 REST_FRAMEWORK = {

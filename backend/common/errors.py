@@ -4,8 +4,10 @@ import errno
 import logging
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
@@ -18,6 +20,8 @@ from rest_framework.views import exception_handler
 from backend.common.storage import StorageError
 
 logger = logging.getLogger(__name__)
+
+_NO_FILES: Final = "Without files a body has at most {mib} MiB: send images as a form (multipart)."
 
 
 class TooLarge(exceptions.APIException):
@@ -42,6 +46,8 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
     """REST framework's handler, with the faults of our own machine as 503 instead of 500."""
     if isinstance(error, UnreadablePostError):
         error = exceptions.ParseError("The upload ended before it was complete.")
+    elif isinstance(error, RequestDataTooBig):
+        error = TooLarge(_NO_FILES.format(mib=settings.DATA_UPLOAD_MAX_MEMORY_SIZE >> 20))
     elif isinstance(error, OperationalError | StorageError) or _disk_is_full(error):
         logger.error("cannot store anything: %s", error)
         error = Unavailable()

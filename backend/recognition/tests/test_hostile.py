@@ -75,6 +75,16 @@ class HostileTests(HttpCase):
         self.assertEqual(answer.status_code, 413)
         self.assertEqual(list(answer.json()), ["detail"])
 
+    def test_a_large_body_without_files_is_taken_and_a_larger_one_told_why_not(self) -> None:
+        large = {"faces": [{"face_id": 1, "score": 1.0, "image": "A" * (4 << 20)}]}
+        path = "/recognition/users/1/contacts/1/faces/"
+        answer = self.client.post(path, large, content_type="application/json")
+        self.assertNotIn(answer.status_code, (400, 413), answer.content)
+        with self.settings(DATA_UPLOAD_MAX_MEMORY_SIZE=1 << 20):
+            answer = self.client.post(path, large, content_type="application/json")
+        self.assertEqual(answer.status_code, 413)
+        self.assertIn("at most 1 MiB", answer.json()["detail"])
+
     def test_no_codec_is_used_because_a_caller_names_it(self) -> None:
         form = b'--x\r\nContent-Disposition: form-data; name="face_id"\r\n\r\n1\r\n--x--\r\n'
         for codec in ("idna", "punycode", "utf-7", "unicode_escape"):
