@@ -17,7 +17,8 @@ _HEAD: Final = """\
 Every process reads `default.env`, then `.env` beside it, then its environment; the later wins, also
 when it is empty. With Docker, `.env` beside `docker-compose.yml` and the shell's environment count.
 Restart the service after a change. A value that makes no sense stops the process that reads it,
-with a message that names the setting.
+with a message that names the setting. So does a setting that was renamed or removed; the message
+says which name replaced it.
 
 This page is made from `default.env` by `python -m tests.settings_page`; a test keeps both in step.
 With `ENVIRONMENT=production` the findings marked **refused** stop the service at its start.

@@ -2,6 +2,9 @@
 
 `default.env` holds every setting with its default; `.env`, if there is one, overrides it; a
 variable in the environment of the process overrides both, also when it is empty.
+
+A renamed or removed setting is refused (`wire.obsolete_settings`), because ignoring it would
+silently apply the default.
 """
 
 import os
@@ -10,6 +13,8 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Final
 
+from wire import obsolete_settings
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 """The checkout: where `default.env` lies."""
 
@@ -17,11 +22,12 @@ _LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 
 
 class SettingsFileError(Exception):
-    """A line of a settings file that cannot be read, named with its file and number."""
+    """A line of a settings file cannot be read, or a setting is obsolete. Names the place."""
 
 
 def load(root: Path = ROOT, environ: MutableMapping[str, str] = os.environ) -> None:
     """Fill `environ` with the settings it does not name itself."""
+    _refuse_obsolete(environ, "the environment")
     for name, value in read(root).items():
         environ.setdefault(name, value)
 
@@ -30,13 +36,20 @@ def read(root: Path = ROOT) -> Mapping[str, str]:
     """The settings of `default.env` and `.env` in `root`, the second over the first."""
     settings = dict(defaults(root))
     if (root / ".env").exists():
-        settings.update(_parse(root / ".env"))
+        own = dict(_parse(root / ".env"))
+        _refuse_obsolete(own, str(root / ".env"))
+        settings.update(own)
     return settings
 
 
 def defaults(root: Path = ROOT) -> Mapping[str, str]:
     """The settings of `default.env` alone."""
     return dict(_parse(root / "default.env"))
+
+
+def _refuse_obsolete(settings: Mapping[str, str], place: str) -> None:
+    if found := obsolete_settings.complaints(settings):
+        raise SettingsFileError(f"{place} has settings of an older version. {' '.join(found)}")
 
 
 def _parse(path: Path) -> Iterator[tuple[str, str]]:

@@ -68,7 +68,9 @@ class SentenceTests(unittest.TestCase):
         self.assertIn("install -y --no-install-recommends redis-server", str(caught.exception))
 
     def test_without_a_network_apt_get_is_not_quoted(self) -> None:
-        error = CommandFailed(["apt-get"], 100, "E: … Temporary failure resolving 'packages.example'")
+        error = CommandFailed(
+            ["apt-get"], 100, "E: … Temporary failure resolving 'packages.example'"
+        )
         self.assertIn("Check the network", debian._why_apt_failed(error))
         self.assertNotIn("E: …", debian._why_apt_failed(error))
         self.assertIn("held back", debian._why_apt_failed(CommandFailed([], 100, "E: held back")))

@@ -3,8 +3,9 @@
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
-from wire import environment
+from wire import environment, obsolete_settings
 from wire.environment import SettingsFileError
 
 
@@ -103,3 +104,41 @@ class SettingsFiles(unittest.TestCase):
 
     def test_the_projects_own_file_can_be_read(self) -> None:
         self.assertIn("CACHE_BACKEND_URL", environment.defaults())
+
+
+class ObsoleteSettings(unittest.TestCase):
+    def setUp(self) -> None:
+        self.root = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (self.root / "default.env").write_text("NEW=1\n")
+        self.enterContext(mock.patch.dict(obsolete_settings.RENAMED, {"OLD": "NEW"}))
+        self.enterContext(mock.patch.dict(obsolete_settings.REMOVED, {"GONE": "It is always on."}))
+
+    def test_a_renamed_setting_is_refused_with_its_new_name_and_place(self) -> None:
+        (self.root / ".env").write_text("OLD=5\n")
+        with self.assertRaisesRegex(SettingsFileError, r"\.env .*OLD was renamed: set NEW instead"):
+            environment.load(self.root, {})
+        (self.root / ".env").unlink()
+        with self.assertRaisesRegex(SettingsFileError, "the environment .*set NEW instead"):
+            environment.load(self.root, {"OLD": ""})
+
+    def test_a_removed_setting_is_refused_with_the_reason(self) -> None:
+        with self.assertRaisesRegex(SettingsFileError, "GONE was removed: It is always on."):
+            environment.load(self.root, {"GONE": "true"})
+
+    def test_all_of_them_are_named_at_once(self) -> None:
+        with self.assertRaisesRegex(SettingsFileError, "OLD .*GONE"):
+            environment.load(self.root, {"OLD": "1", "GONE": "1"})
+
+
+class TheProjectsObsoleteSettings(unittest.TestCase):
+    def test_none_is_in_default_env_and_each_new_name_is(self) -> None:
+        current = set(environment.defaults())
+        self.assertLessEqual(set(obsolete_settings.RENAMED.values()), current)
+        old = {*obsolete_settings.RENAMED, *obsolete_settings.REMOVED}
+        self.assertEqual(old & current, set())
+
+    def test_each_removal_has_a_sentence_and_the_rows_are_sorted(self) -> None:
+        for sentence in obsolete_settings.REMOVED.values():
+            self.assertRegex(sentence, r"^[A-Z`].*\.$")
+        for rows in (obsolete_settings.RENAMED, obsolete_settings.REMOVED):
+            self.assertEqual(list(rows), sorted(rows))

@@ -1,0 +1,29 @@
+"""Settings that were renamed or removed: a process that still finds one refuses to start.
+
+To rename a setting, add a row to `RENAMED`; to remove one, a row to `REMOVED` with the reason or
+the replacement. Both are sorted. A test checks that no row's setting is still in `default.env`,
+and that each new name is. `wire.environment.load` does the check for every process; no other code
+is needed. Name the change in CHANGELOG.md too.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+RENAMED: Final[dict[str, str]] = {}
+"""Old name → new name."""
+
+REMOVED: Final[dict[str, str]] = {}
+"""Old name → a sentence: the reason, and what to do instead if anything."""
+
+
+def complaints(names: Iterable[str]) -> list[str]:
+    """One sentence for each of `names` that is obsolete, in their order."""
+    return [sentence for name in names if (sentence := _complaint(name))]
+
+
+def _complaint(name: str) -> str:
+    if name in RENAMED:
+        return f"{name} was renamed: set {RENAMED[name]} instead."
+    if name in REMOVED:
+        return f"{name} was removed: {REMOVED[name]}"
+    return ""
