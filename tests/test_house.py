@@ -68,7 +68,7 @@ _READS_ENVIRONMENT: Final = {
     "backend/wsgi.py",
     "manage.py",
     "wire/environment.py",
-    "wsserver/server.py",
+    "wsserver/main.py",
     "lambdaworker/handler.py",
 }
 
@@ -206,7 +206,7 @@ class SettingTests(unittest.TestCase):
         self.assertEqual(self.of_django, shared)
 
     def test_each_setting_is_read_somewhere_and_each_that_is_read_is_there(self) -> None:
-        server = sources.names_in(ROOT / "wsserver" / "server.py", r'environ, "([A-Z][A-Z0-9_]+)"')
+        server = sources.names_in(ROOT / "wsserver" / "main.py", r'environ, "([A-Z][A-Z0-9_]+)"')
         tools = [
             name
             for path in sources.python_files("tools")

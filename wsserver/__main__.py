@@ -2,6 +2,6 @@
 
 import sys
 
-from wsserver.server import main
+from wsserver.main import main
 
 sys.exit(main())

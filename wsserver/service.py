@@ -14,19 +14,19 @@ from websockets.frames import CloseCode
 
 from wire import metrics
 from wire.events import Outcome
-from wsserver.catch_up import CatchUp
-from wsserver.closing import GRACE_S, REFUSED, Closer
-from wsserver.door import Door, Network
-from wsserver.feed import Feed
-from wsserver.filters import Filter, all_of, of_owner, of_submission, outcome_in
-from wsserver.listeners import Audience, Listener
-from wsserver.memory import Remembered
-from wsserver.numbers import Figures, Numbers
-from wsserver.options import Options, Since
-from wsserver.reception import Reception, in_our_shape
-from wsserver.stream import Stream
-from wsserver.tokens import EXPIRED, Gate, Refused, Ticket
-from wsserver.visitor import Allowance, Visitor
+from wsserver.delivery.broadcaster import Audience, Listener
+from wsserver.delivery.closing import GRACE_S, REFUSED, Closer
+from wsserver.delivery.connection import Allowance, Visitor
+from wsserver.delivery.replay import CatchUp
+from wsserver.handshake.connection_limits import Door, Network
+from wsserver.handshake.handler import Reception, in_our_shape
+from wsserver.metrics import Figures, Numbers
+from wsserver.request.auth import EXPIRED, Gate, Refused, Ticket
+from wsserver.request.filters import Filter, all_of, of_owner, of_submission, outcome_in
+from wsserver.request.query import Options, Since
+from wsserver.stream.deduplication import Remembered
+from wsserver.stream.reader import Feed
+from wsserver.stream.redis_stream import Stream
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ _LAST_NUMBERS_S: Final = 1.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What `wsserver/server.py` reads from the environment; `default.env` explains each.
+    """What `wsserver/main.py` reads from the environment; `default.env` explains each.
 
     The last three are no settings, only shorter in tests: how long a client may take to answer a
     close frame, how long a reading waits before it looks at the state of the stream, and how often

@@ -10,8 +10,10 @@ import jsonschema
 from wire import events, frames
 from wire.environment import ROOT
 from wire.events import Outcome
-from wsserver import catch_up, closing, tokens
-from wsserver.stream import State
+from wsserver.delivery import closing
+from wsserver.delivery import replay as catch_up
+from wsserver.request import auth as tokens
+from wsserver.stream.redis_stream import State
 
 _CHECK = jsonschema.Draft202012Validator(
     frames.FRAME, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER

@@ -20,8 +20,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.redis_server import RedisServer
 from wire.events import EVENT_OF_SUBMISSION, STREAM, Outcome, build_event, to_entry
 from wire.feeds import ANONYMOUS_OWNER, signing_key
+from wsserver.request.auth import Gate
 from wsserver.service import Settings, running
-from wsserver.tokens import Gate
 
 ENDED_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 

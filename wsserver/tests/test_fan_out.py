@@ -99,7 +99,7 @@ class FanOut(ServerTestCase):
             self.assertEqual(await received_ids(bob, 1200), sent)
 
     async def test_the_log_names_the_submission_that_was_sent(self) -> None:
-        with self.assertLogs("wsserver.listeners", logging.INFO) as log:
+        with self.assertLogs("wsserver.delivery.broadcaster", logging.INFO) as log:
             async with self.serving() as address, listening(address) as alice:
                 submission_id = self.publish()
                 await received(alice)

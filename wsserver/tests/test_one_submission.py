@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 from wire.events import STREAM, Outcome
-from wsserver.catch_up import GAP_MESSAGE
+from wsserver.delivery.replay import GAP_MESSAGE
 from wsserver.tests.support import ServerTestCase, eventually, listening, received
 
 FINISHED = (1000, "submission finished")

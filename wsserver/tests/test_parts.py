@@ -7,12 +7,12 @@ from uuid import UUID, uuid4
 from websockets.datastructures import Headers
 
 from wire.events import OF_SUBMISSIONS, Outcome
-from wsserver.catch_up import reaches_back
-from wsserver.door import Door
-from wsserver.memory import Remembered
-from wsserver.options import OptionError, Options, Since, parse_options
-from wsserver.stream import State
-from wsserver.visitor import Allowance
+from wsserver.delivery.connection import Allowance
+from wsserver.delivery.replay import reaches_back
+from wsserver.handshake.connection_limits import Door
+from wsserver.request.query import OptionError, Options, Since, parse_options
+from wsserver.stream.deduplication import Remembered
+from wsserver.stream.redis_stream import State
 
 
 class ParseOptions(unittest.TestCase):

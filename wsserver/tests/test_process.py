@@ -91,7 +91,9 @@ class Started(ServerTestCase):
             submission_id = self.publish()
             await received(alice)
         await eventually(lambda: f"submission={submission_id}" in process.log)
-        pattern = rf"^[-\d]+ [\d:,]+ INFO wsserver\.listeners .*submission={submission_id}"
+        pattern = (
+            rf"^[-\d]+ [\d:,]+ INFO wsserver\.delivery\.broadcaster .*submission={submission_id}"
+        )
         self.assertRegex(process.log, re.compile(pattern, re.MULTILINE))
 
     async def test_it_serves_more_clients_than_the_usual_limit_of_files(self) -> None:
@@ -118,7 +120,7 @@ class Settings(ServerTestCase):
             process = Process({name: value})
             self.addCleanup(process.close)
             self.assertEqual(process.exit_code(), 2)
-            self.assertRegex(process.log, rf"^\S+ \S+ CRITICAL wsserver\.server {name} must be ")
+            self.assertRegex(process.log, rf"^\S+ \S+ CRITICAL wsserver\.main {name} must be ")
             self.assertEqual(process.log.count("\n"), 1, process.log)
 
     def test_an_address_that_is_taken_is_said_in_a_sentence(self) -> None:

@@ -3,7 +3,7 @@
 import unittest
 
 from wire import environment
-from wsserver.server import SettingError, read_settings
+from wsserver.main import SettingError, read_settings
 
 
 class ReadSettings(unittest.TestCase):

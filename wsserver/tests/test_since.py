@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 from wire.events import STREAM, Outcome
-from wsserver.catch_up import GAP_MESSAGE
+from wsserver.delivery.replay import GAP_MESSAGE
 from wsserver.tests.support import (
     ServerTestCase,
     deaf_client,

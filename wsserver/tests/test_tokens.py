@@ -10,10 +10,10 @@ import jwt
 
 from wire import feeds
 from wire.events import STREAM, Outcome, from_entry
-from wsserver import catch_up
-from wsserver.closing import REFUSED
+from wsserver.delivery import replay as catch_up
+from wsserver.delivery.closing import REFUSED
+from wsserver.request.auth import Gate
 from wsserver.tests.support import SETTINGS, ServerTestCase, listening, received, received_ids
-from wsserver.tokens import Gate
 
 KEY = SETTINGS.gate.signing_key
 ALICE, BOB = "7", "8"

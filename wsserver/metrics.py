@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wire import metrics
-from wsserver.stream import RedisErrors, Stream
+from wsserver.stream.redis_stream import RedisErrors, Stream
 
 logger = logging.getLogger(__name__)
 

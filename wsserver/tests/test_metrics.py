@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 from wire import metrics
-from wsserver.numbers import Figures, Numbers
-from wsserver.stream import Stream
+from wsserver.metrics import Figures, Numbers
+from wsserver.stream.redis_stream import Stream
 from wsserver.tests.support import PATIENCE_S, ServerTestCase, listening, received
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.protocol import State
 
-from wsserver.closing import FINISHED, REFUSED, SLOW, Closer
-from wsserver.event_ids import EventId
-from wsserver.feed import News
-from wsserver.filters import Filter
-from wsserver.tokens import Ticket
+from wsserver.delivery.closing import FINISHED, REFUSED, SLOW, Closer
+from wsserver.request.auth import Ticket
+from wsserver.request.event_ids import EventId
+from wsserver.request.filters import Filter
+from wsserver.stream.reader import News
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from wire.events import OF_SUBMISSIONS, Outcome, parse_event_id
-from wsserver.event_ids import BEGINNING, EventId
+from wsserver.request.event_ids import BEGINNING, EventId
 
 OPTIONS: Final = ("outcomes", "submission", "since", "token")
 """Every option there is."""

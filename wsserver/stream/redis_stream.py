@@ -10,7 +10,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from wire import events, feeds, metrics
-from wsserver.event_ids import BEGINNING, EventId, to_text
+from wsserver.request.event_ids import BEGINNING, EventId, to_text
 
 RedisErrors: Final = (RedisError, OSError)
 """What a command raises while Redis is away, loading, or not what we think it is."""

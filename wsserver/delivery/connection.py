@@ -10,8 +10,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 from websockets.server import ServerProtocol
 
-from wsserver.closing import MISBEHAVED, Closer
-from wsserver.options import Options
+from wsserver.delivery.closing import MISBEHAVED, Closer
+from wsserver.request.query import Options
 
 
 class Allowance:

@@ -8,10 +8,10 @@ from typing import Final, cast
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from wsserver import answers
-from wsserver.door import Door
-from wsserver.options import OptionError, parse_options
-from wsserver.visitor import Visitor
+from wsserver.delivery.connection import Visitor
+from wsserver.handshake import responses as answers
+from wsserver.handshake.connection_limits import Door
+from wsserver.request.query import OptionError, parse_options
 
 logger = logging.getLogger(__name__)
 

@@ -13,13 +13,13 @@ from websockets.asyncio.server import broadcast
 from websockets.exceptions import ConnectionClosed
 
 from wire.events import Entry, from_entry, parse_event_id
-from wsserver.closing import SLOW, Closer
-from wsserver.event_ids import BEGINNING, EventId, to_text
-from wsserver.feed import Feed
-from wsserver.listeners import Audience, Listener
-from wsserver.memory import Remembered
-from wsserver.options import Since
-from wsserver.stream import RawEntry, RedisErrors, State, Stream
+from wsserver.delivery.broadcaster import Audience, Listener
+from wsserver.delivery.closing import SLOW, Closer
+from wsserver.request.event_ids import BEGINNING, EventId, to_text
+from wsserver.request.query import Since
+from wsserver.stream.deduplication import Remembered
+from wsserver.stream.reader import Feed
+from wsserver.stream.redis_stream import RawEntry, RedisErrors, State, Stream
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from typing import Final
 
 from wire import feeds
 from wire.events import Entry, from_entry
-from wsserver.event_ids import BEGINNING, EventId, to_text
-from wsserver.memory import Remembered
-from wsserver.stream import Page, RawEntry, RedisErrors, State, Stream
+from wsserver.request.event_ids import BEGINNING, EventId, to_text
+from wsserver.stream.deduplication import Remembered
+from wsserver.stream.redis_stream import Page, RawEntry, RedisErrors, State, Stream
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from typing import Final
 from redis.asyncio import ConnectionPool
 
 from wire import environment, feeds, logs
-from wsserver.door import Network
+from wsserver.handshake.connection_limits import Network
+from wsserver.request.auth import Gate
 from wsserver.service import Settings, running
-from wsserver.tokens import Gate
 
 logger = logging.getLogger(__name__)
 

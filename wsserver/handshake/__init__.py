@@ -1,0 +1,1 @@
+"""Before the websocket opens: routing, limits, HTTP responses."""

@@ -1,0 +1,1 @@
+"""The Redis stream of events, and its one reader."""
