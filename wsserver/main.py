@@ -15,7 +15,7 @@ from redis.asyncio import ConnectionPool
 
 from wire import environment, feeds, logs
 from wsserver.handshake.connection_limits import Network
-from wsserver.request.auth import Gate
+from wsserver.request.auth import TokenVerifier
 from wsserver.service import Settings, running
 
 logger = logging.getLogger(__name__)
@@ -66,10 +66,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         send_buffer_bytes=_integer(environ, "FACES_WS_SEND_BUFFER_BYTES", at_least=4096),
         max_message_bytes=_integer(environ, "FACES_WS_MAX_MESSAGE_BYTES", at_least=1),
         max_messages_per_minute=_integer(environ, "FACES_WS_MAX_MESSAGES_PER_MINUTE", at_least=1),
-        remembered_events=_integer(environ, "FACES_WS_REMEMBERED_EVENTS", at_least=1),
-        gate=Gate(
+        dedup_window=_integer(environ, "FACES_WS_REMEMBERED_EVENTS", at_least=1),
+        verifier=TokenVerifier(
             signing_key=feeds.signing_key(_value(environ, "DJANGO_SECRET_KEY")),
-            token_needed=_flag(environ, "FACES_REQUIRE_API_KEY"),
+            token_required=_flag(environ, "FACES_REQUIRE_API_KEY"),
         ),
     )
 

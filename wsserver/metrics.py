@@ -13,48 +13,48 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Figures:
-    """The numbers at one moment; all but the first only grow."""
+class Counters:
+    """The reporter at one moment; all but the first only grow."""
 
-    listeners: int = 0
+    connections: int = 0
     frames_sent: int = 0
-    slow_dropped: int = 0
+    slow_consumers: int = 0
 
 
-class Numbers:
+class MetricsReporter:
     """Publishes what `read` gives. Redis being away changes nothing here: it is told later."""
 
-    def __init__(self, stream: Stream, read: Callable[[], Figures], *, every_s: float) -> None:
+    def __init__(self, stream: Stream, read: Callable[[], Counters], *, every_s: float) -> None:
         self._stream = stream
         self._read = read
         self._every_s = every_s
-        self._told = Figures()
+        self._reported = Counters()
         # Two servers may have the same address, in two containers, and one may be started again.
         self._instance = secrets.token_hex(8)
 
     async def run(self) -> None:
         """Publish until cancelled."""
         while True:
-            await self.tell()
+            await self.report()
             await asyncio.sleep(self._every_s)
 
-    async def tell(self) -> None:
+    async def report(self) -> None:
         """Publish once: the listeners as they are, of the others what has come since last time."""
         now = self._read()
         since = {
-            metrics.FRAMES_SENT: now.frames_sent - self._told.frames_sent,
-            metrics.SLOW_DROPPED: now.slow_dropped - self._told.slow_dropped,
+            metrics.FRAMES_SENT: now.frames_sent - self._reported.frames_sent,
+            metrics.SLOW_DROPPED: now.slow_consumers - self._reported.slow_consumers,
         }
         try:
-            await self._stream.note_server(self._instance, now.listeners, since)
-            self._told = now
+            await self._stream.report_server(self._instance, now.connections, since)
+            self._reported = now
         except RedisErrors as error:
-            logger.debug("the numbers are told later: %s", error)
+            logger.debug("the reporter are told later: %s", error)
 
     async def end(self) -> None:
-        """The last numbers, and no more of this server."""
-        await self.tell()
+        """The last reporter, and no more of this server."""
+        await self.report()
         try:
-            await self._stream.forget_server(self._instance)
+            await self._stream.remove_server(self._instance)
         except RedisErrors as error:
             logger.debug("Redis forgets this server by itself: %s", error)

@@ -14,18 +14,18 @@ from websockets.frames import CloseCode
 
 from wire import metrics
 from wire.events import Outcome
-from wsserver.delivery.broadcaster import Audience, Listener
+from wsserver.delivery.broadcaster import Broadcaster, Subscriber
 from wsserver.delivery.closing import GRACE_S, REFUSED, Closer
-from wsserver.delivery.connection import Allowance, Visitor
-from wsserver.delivery.replay import CatchUp
-from wsserver.handshake.connection_limits import Door, Network
-from wsserver.handshake.handler import Reception, in_our_shape
-from wsserver.metrics import Figures, Numbers
-from wsserver.request.auth import EXPIRED, Gate, Refused, Ticket
+from wsserver.delivery.connection import ClientConnection, MessageRateLimit
+from wsserver.delivery.replay import Replay
+from wsserver.handshake.connection_limits import ConnectionLimiter, Network
+from wsserver.handshake.handler import HandshakeHandler, as_json_error
+from wsserver.metrics import Counters, MetricsReporter
+from wsserver.request.auth import EXPIRED, Claims, Refused, TokenVerifier
 from wsserver.request.filters import Filter, all_of, of_owner, of_submission, outcome_in
 from wsserver.request.query import Options, Since
-from wsserver.stream.deduplication import Remembered
-from wsserver.stream.reader import Feed
+from wsserver.stream.deduplication import DeduplicationWindow
+from wsserver.stream.reader import StreamReader
 from wsserver.stream.redis_stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -59,20 +59,20 @@ class Settings:
     send_buffer_bytes: int
     max_message_bytes: int
     max_messages_per_minute: int
-    remembered_events: int
-    gate: Gate
+    dedup_window: int
+    verifier: TokenVerifier
     close_grace_s: float = GRACE_S
     look_again_s: float = 2.0
     publish_s: float = metrics.PUBLISH_S
 
 
-def wanted(options: Options, ticket: Ticket) -> Filter:
-    """The events that a client with these options and this ticket gets."""
+def wanted(options: Options, claims: Claims) -> Filter:
+    """The events that a client with these options and this claims gets."""
     if options.submission_id is not None:
         outcomes = options.outcomes or frozenset(Outcome)
         submission = of_submission(options.submission_id)
-        return all_of(of_owner(ticket.owner), submission, outcome_in(outcomes))
-    return all_of(of_owner(ticket.owner), outcome_in(options.outcomes or {Outcome.FACES}))
+        return all_of(of_owner(claims.owner), submission, outcome_in(outcomes))
+    return all_of(of_owner(claims.owner), outcome_in(options.outcomes or {Outcome.FACES}))
 
 
 class Service:
@@ -81,28 +81,28 @@ class Service:
     def __init__(self, settings: Settings, feed_stream: Stream, replay_stream: Stream) -> None:
         self._settings = settings
         self._closer = Closer(settings.close_grace_s)
-        self._sockets: set[Visitor] = set()
-        self._present: set[Listener] = set()
+        self._sockets: set[ClientConnection] = set()
+        self._present: set[Subscriber] = set()
         self._revoked: set[str] = set()
-        self._audience = Audience(self._closer, send_buffer_bytes=settings.send_buffer_bytes)
-        self._remembered = Remembered(settings.remembered_events)
-        self._door = Door(
+        self._broadcaster = Broadcaster(self._closer, send_buffer_bytes=settings.send_buffer_bytes)
+        self._remembered = DeduplicationWindow(settings.dedup_window)
+        self._limiter = ConnectionLimiter(
             in_all=settings.max_connections,
             per_address=settings.max_connections_per_address,
             proxies=settings.trusted_proxies,
         )
-        self.feed = Feed(
+        self.feed = StreamReader(
             feed_stream,
             remembered=self._remembered,
             started_ms=time.time_ns() // 1_000_000,
-            on_news=self._audience.fan_out,
-            on_new_stream=self._audience.forget_ids,
+            on_event=self._broadcaster.fan_out,
+            on_new_stream=self._broadcaster.forget_ids,
             on_revoked=self._revoke,
         )
-        self._catch_up = CatchUp(
+        self._replay = Replay(
             stream=replay_stream,
             feed=self.feed,
-            audience=self._audience,
+            broadcaster=self._broadcaster,
             remembered=self._remembered,
             closer=self._closer,
             unread_bytes=settings.send_buffer_bytes // 2,
@@ -111,16 +111,19 @@ class Service:
 
     def listen(self, sock: socket.socket) -> Server:
         """Serve on `sock`, with every limit set; enter the result."""
-        settings, reception = self._settings, Reception(self._door, self.feed.current.is_set)
+        settings, handshake = (
+            self._settings,
+            HandshakeHandler(self._limiter, self.feed.current.is_set),
+        )
         return serve(
             self._attend,
             sock=sock,
             backlog=_BACKLOG,
             create_connection=cast("type[ServerConnection]", self._visitor),
-            process_request=reception.receive,
-            process_response=in_our_shape,
+            process_request=handshake.receive,
+            process_response=as_json_error,
             server_header=None,
-            # A frame is compressed for each listener anew, with 64 KiB or more of state for each.
+            # A frame is compressed for each subscriber anew, with 64 KiB or more of state for each.
             compression=None,
             open_timeout=settings.handshake_timeout_s,
             ping_interval=settings.ping_interval_s,
@@ -131,100 +134,100 @@ class Service:
             write_limit=settings.send_buffer_bytes,
         )
 
-    def figures(self) -> Figures:
+    def counters(self) -> Counters:
         """How it is doing."""
-        return Figures(
-            listeners=self._door.inside,
-            frames_sent=self._audience.frames_sent,
-            slow_dropped=self._closer.slow_dropped,
+        return Counters(
+            connections=self._limiter.inside,
+            frames_sent=self._broadcaster.frames_sent,
+            slow_consumers=self._closer.slow_consumers,
         )
 
     def cut_off(self) -> None:
         """End at once what is still connected."""
-        for visitor in list(self._sockets):
-            visitor.transport.abort()
+        for connection in list(self._sockets):
+            connection.transport.abort()
 
-    def _visitor(self, *arguments: Any, **options: Any) -> Visitor:
-        return Visitor(
+    def _visitor(self, *arguments: Any, **options: Any) -> ClientConnection:
+        return ClientConnection(
             *arguments,
-            allowance=Allowance(self._settings.max_messages_per_minute),
+            allowance=MessageRateLimit(self._settings.max_messages_per_minute),
             closer=self._closer,
             on_made=self._opened,
             on_lost=self._lost,
             **options,
         )
 
-    def _opened(self, visitor: Visitor) -> bool:
-        self._sockets.add(visitor)
+    def _opened(self, connection: ClientConnection) -> bool:
+        self._sockets.add(connection)
         return len(self._sockets) <= self._settings.max_connections + _SOCKETS_IN_HANDSHAKE
 
-    def _lost(self, visitor: Visitor) -> None:
-        self._sockets.discard(visitor)
-        self._door.let_out(visitor)
+    def _lost(self, connection: ClientConnection) -> None:
+        self._sockets.discard(connection)
+        self._limiter.release(connection)
 
     async def _attend(self, connection: ServerConnection) -> None:
-        options = cast(Visitor, connection).options
+        options = cast(ClientConnection, connection).options
         try:
-            ticket = self._settings.gate.admit(options.token)
+            claims = self._settings.verifier.verify(options.token)
         except Refused as refused:
             # After the handshake: a browser tells a page nothing of an answer before it.
             self._closer.close(connection, REFUSED, str(refused))
             return await connection.wait_closed()
         await self._entertain(
-            Listener(connection, wanted(options, ticket), ticket, only=options.submission_id),
+            Subscriber(connection, wanted(options, claims), claims, only=options.submission_id),
             options.since,
         )
 
-    async def _entertain(self, listener: Listener, since: Since | None) -> None:
+    async def _entertain(self, subscriber: Subscriber, since: Since | None) -> None:
         """Until it has gone."""
         # No await since the handshake was answered: a client that is in misses nothing.
-        self._present.add(listener)
-        ending = self._end_in_time(listener)
-        bringing = self._bring(listener, since)
+        self._present.add(subscriber)
+        ending = self._end_in_time(subscriber)
+        bringing = self._bring(subscriber, since)
         try:
-            await listener.connection.wait_closed()
+            await subscriber.connection.wait_closed()
         finally:
             for later in (bringing, ending):
                 if later is not None:
                     later.cancel()
-            self._audience.leave(listener)
-            self._present.discard(listener)
+            self._broadcaster.leave(subscriber)
+            self._present.discard(subscriber)
 
-    def _end_in_time(self, listener: Listener) -> asyncio.TimerHandle | None:
+    def _end_in_time(self, subscriber: Subscriber) -> asyncio.TimerHandle | None:
         """Who listens by a token does so while it lasts, and comes back with a new one."""
-        if listener.ticket.ends_at is None:
+        if subscriber.claims.ends_at is None:
             return None
-        left_s = listener.ticket.ends_at - time.time()
+        left_s = subscriber.claims.ends_at - time.time()
         loop = asyncio.get_running_loop()
-        return loop.call_later(left_s, self._audience.refuse, listener, EXPIRED)
+        return loop.call_later(left_s, self._broadcaster.refuse, subscriber, EXPIRED)
 
-    def _bring(self, listener: Listener, since: Since | None) -> asyncio.Task[None] | None:
-        if listener.ticket.key_prefix:
+    def _bring(self, subscriber: Subscriber, since: Since | None) -> asyncio.Task[None] | None:
+        if subscriber.claims.key_prefix:
             # What comes while Redis is asked about the key is caught up with.
-            if since is None and listener.only is None:
+            if since is None and subscriber.only is None:
                 since = Since(self.feed.position, is_moment=True)
-            task = asyncio.create_task(self._bring_if_not_revoked(listener, since))
-        elif since is None and listener.only is None:
-            self._audience.join(listener)
+            task = asyncio.create_task(self._bring_if_not_revoked(subscriber, since))
+        elif since is None and subscriber.only is None:
+            self._broadcaster.join(subscriber)
             return None
         else:
-            task = asyncio.create_task(self._catch_up.bring(listener, since))
+            task = asyncio.create_task(self._replay.bring(subscriber, since))
         task.add_done_callback(_log_failure)
         return task
 
-    async def _bring_if_not_revoked(self, listener: Listener, since: Since | None) -> None:
-        prefix = listener.ticket.key_prefix
+    async def _bring_if_not_revoked(self, subscriber: Subscriber, since: Since | None) -> None:
+        prefix = subscriber.claims.key_prefix
         # The feed tells of revocations from now on, Redis of those before it began to read.
-        if await self._catch_up.is_revoked(prefix) or prefix in self._revoked:
-            self._audience.refuse(listener, KEY_REVOKED)
+        if await self._replay.is_revoked(prefix) or prefix in self._revoked:
+            self._broadcaster.refuse(subscriber, KEY_REVOKED)
         else:
-            await self._catch_up.bring(listener, since)
+            await self._replay.bring(subscriber, since)
 
     def _revoke(self, key_prefix: str) -> None:
         self._revoked.add(key_prefix)
-        for listener in list(self._present):
-            if listener.ticket.key_prefix == key_prefix:
-                self._audience.refuse(listener, KEY_REVOKED)
+        for subscriber in list(self._present):
+            if subscriber.claims.key_prefix == key_prefix:
+                self._broadcaster.refuse(subscriber, KEY_REVOKED)
 
 
 @dataclass(frozen=True)
@@ -247,15 +250,15 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             await stack.enter_async_context(feed_stream),
             await stack.enter_async_context(replay_stream),
         )
-        numbers = Numbers(replay_stream, service.figures, every_s=settings.publish_s)
+        reporter = MetricsReporter(replay_stream, service.counters, every_s=settings.publish_s)
         following = await stack.enter_async_context(_followed(service.feed))
-        await stack.enter_async_context(_telling(numbers))
+        await stack.enter_async_context(_telling(reporter))
         await stack.enter_async_context(_open(service, sock, grace_s=settings.close_grace_s))
         yield Running(_address(sock), following)
 
 
 @asynccontextmanager
-async def _followed(feed: Feed) -> AsyncIterator[asyncio.Task[None]]:
+async def _followed(feed: StreamReader) -> AsyncIterator[asyncio.Task[None]]:
     following = asyncio.create_task(feed.run())
     try:
         # Who connects before the first reading could miss what comes during it.
@@ -268,8 +271,8 @@ async def _followed(feed: Feed) -> AsyncIterator[asyncio.Task[None]]:
 
 
 @asynccontextmanager
-async def _telling(numbers: Numbers) -> AsyncIterator[None]:
-    telling = asyncio.create_task(numbers.run())
+async def _telling(reporter: MetricsReporter) -> AsyncIterator[None]:
+    telling = asyncio.create_task(reporter.run())
     try:
         yield
     finally:
@@ -277,7 +280,7 @@ async def _telling(numbers: Numbers) -> AsyncIterator[None]:
         # The end must not wait for a Redis that hangs.
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_NUMBERS_S):
-                await numbers.end()
+                await reporter.end()
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
@@ -320,4 +323,4 @@ def _address(sock: socket.socket) -> str:
 
 def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("a listener could not be brought up to date", exc_info=error)
+        logger.error("a subscriber could not be brought up to date", exc_info=error)

@@ -7,16 +7,16 @@ from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.protocol import State
 
 from wsserver.delivery.closing import FINISHED, REFUSED, SLOW, Closer
-from wsserver.request.auth import Ticket
+from wsserver.request.auth import Claims
 from wsserver.request.event_ids import EventId
 from wsserver.request.filters import Filter
-from wsserver.stream.reader import News
+from wsserver.stream.reader import StreamEvent
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
-class Listener:
+class Subscriber:
     """One client and what it wants.
 
     `last_sent`: up to this id it has everything already; None as soon as that lies in the past.
@@ -27,21 +27,21 @@ class Listener:
 
     connection: ServerConnection
     wants: Filter
-    ticket: Ticket
+    claims: Claims
     last_sent: EventId | None = None
     only: str | None = None
     lacks_before: int = 0
 
-    def awaits(self, news: News) -> bool:
+    def awaits(self, event: StreamEvent) -> bool:
         """Whether this is for it, and new to it."""
-        if news.first_place is not None and news.first_place >= self.lacks_before:
+        if event.first_place is not None and event.first_place >= self.lacks_before:
             return False
-        return self.wants(news.entry) and not self._has(news.event_id)
+        return self.wants(event.entry) and not self._has(event.event_id)
 
-    def is_finished_by(self, news: News) -> bool:
+    def is_finished_by(self, event: StreamEvent) -> bool:
         """Whether there is nothing more to wait for after this."""
-        entry = news.entry
-        return self.only == entry["submission_id"] and self.ticket.owner == entry["owner"]
+        entry = event.entry
+        return self.only == entry["submission_id"] and self.claims.owner == entry["owner"]
 
     def _has(self, event_id: EventId) -> bool:
         if self.last_sent is None:
@@ -52,67 +52,67 @@ class Listener:
         return False
 
 
-class Audience:
+class Broadcaster:
     """All who listen live."""
 
     def __init__(self, closer: Closer, *, send_buffer_bytes: int) -> None:
         self._closer = closer
         self._send_buffer_bytes = send_buffer_bytes
-        self._listeners: set[Listener] = set()
+        self._subscribers: set[Subscriber] = set()
         self.frames_sent = 0
-        """Events sent, live or from the past, one for each listener."""
+        """Events sent, live or from the past, one for each subscriber."""
 
-    def join(self, listener: Listener) -> None:
+    def join(self, subscriber: Subscriber) -> None:
         """From now on it gets what it wants; nothing happens if it is gone already."""
-        if listener.connection.state is State.OPEN:
-            self._listeners.add(listener)
+        if subscriber.connection.state is State.OPEN:
+            self._subscribers.add(subscriber)
 
-    def leave(self, listener: Listener) -> None:
+    def leave(self, subscriber: Subscriber) -> None:
         """No more."""
-        self._listeners.discard(listener)
+        self._subscribers.discard(subscriber)
 
-    def has(self, listener: Listener) -> bool:
+    def has(self, subscriber: Subscriber) -> bool:
         """Whether it is still waiting for more."""
-        return listener in self._listeners
+        return subscriber in self._subscribers
 
-    def refuse(self, listener: Listener, reason: str) -> None:
+    def refuse(self, subscriber: Subscriber, reason: str) -> None:
         """It hears nothing, or nothing more."""
-        self.leave(listener)
-        self._closer.close(listener.connection, REFUSED, reason)
+        self.leave(subscriber)
+        self._closer.close(subscriber.connection, REFUSED, reason)
 
-    def fan_out(self, news: News) -> None:
+    def fan_out(self, event: StreamEvent) -> None:
         """Send an event to all who want it. Waits for nobody: who reads too slowly is dropped."""
-        chosen = [listener for listener in self._listeners if listener.awaits(news)]
-        broadcast((listener.connection for listener in chosen), news.entry["frame"])
+        chosen = [subscriber for subscriber in self._subscribers if subscriber.awaits(event)]
+        broadcast((subscriber.connection for subscriber in chosen), event.entry["frame"])
         self.frames_sent += len(chosen)
         logger.info(
             "event sent submission=%s outcome=%s event=%s listeners=%d",
-            news.entry["submission_id"],
-            news.entry["outcome"],
-            news.entry["event_id"],
+            event.entry["submission_id"],
+            event.entry["outcome"],
+            event.entry["event_id"],
             len(chosen),
         )
         self._drop_slow(chosen)
-        self._release(news)
+        self._release(event)
 
     def forget_ids(self) -> None:
         """The ids begin anew: what was sent under the old ones says nothing about the new."""
-        for listener in self._listeners:
-            listener.last_sent = None
+        for subscriber in self._subscribers:
+            subscriber.last_sent = None
 
-    def finish(self, listener: Listener) -> None:
+    def finish(self, subscriber: Subscriber) -> None:
         """It has what it came for."""
-        self.leave(listener)
-        self._closer.close(listener.connection, FINISHED, "submission finished")
+        self.leave(subscriber)
+        self._closer.close(subscriber.connection, FINISHED, "submission finished")
 
-    def _drop_slow(self, chosen: list[Listener]) -> None:
-        for listener in chosen:
-            transport = listener.connection.transport
+    def _drop_slow(self, chosen: list[Subscriber]) -> None:
+        for subscriber in chosen:
+            transport = subscriber.connection.transport
             if transport.get_write_buffer_size() > self._send_buffer_bytes:
-                self.leave(listener)
-                logger.info("dropped a listener that reads too slowly")
-                self._closer.close(listener.connection, SLOW, "too slow")
+                self.leave(subscriber)
+                logger.info("dropped a subscriber that reads too slowly")
+                self._closer.close(subscriber.connection, SLOW, "too slow")
 
-    def _release(self, news: News) -> None:
-        for listener in [one for one in self._listeners if one.is_finished_by(news)]:
-            self.finish(listener)
+    def _release(self, event: StreamEvent) -> None:
+        for subscriber in [one for one in self._subscribers if one.is_finished_by(event)]:
+            self.finish(subscriber)

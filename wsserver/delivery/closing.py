@@ -10,12 +10,12 @@ logger = logging.getLogger(__name__)
 
 SLOW: Final = 1013
 """Try again later: the client does not read as fast as events come."""
-MISBEHAVED: Final = 1008
+POLICY_VIOLATION: Final = 1008
 """Policy violation: the client sent more than it may."""
 REFUSED: Final = 4401
 """The token is missing, forged or has expired, or its API key was revoked: get a new address."""
 FINISHED: Final = 1000
-"""There is nothing more to tell."""
+"""There is nothing more to report."""
 
 GRACE_S: Final = 3.0
 """A client that does not answer the close frame is cut off after this."""
@@ -27,12 +27,12 @@ class Closer:
     def __init__(self, grace_s: float = GRACE_S) -> None:
         self._grace_s = grace_s
         self._tasks: set[asyncio.Task[None]] = set()
-        self.slow_dropped = 0
+        self.slow_consumers = 0
         """How many were closed because they read too slowly."""
 
     def close(self, connection: ServerConnection, code: int, reason: str) -> None:
         """Send a close frame with `code` and `reason`; cut the connection if that does not do."""
-        self.slow_dropped += code == SLOW
+        self.slow_consumers += code == SLOW
         task = asyncio.create_task(self._close(connection, code, reason))
         # The loop keeps only weak references to tasks.
         self._tasks.add(task)

@@ -10,11 +10,11 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 from websockets.server import ServerProtocol
 
-from wsserver.delivery.closing import MISBEHAVED, Closer
+from wsserver.delivery.closing import POLICY_VIOLATION, Closer
 from wsserver.request.query import Options
 
 
-class Allowance:
+class MessageRateLimit:
     """So many a minute, saved up to one minute's worth."""
 
     def __init__(self, per_minute: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,7 +35,7 @@ class Allowance:
         return True
 
 
-class Visitor(ServerConnection):
+class ClientConnection(ServerConnection):
     """A connection that ignores what the client sends, up to a rate.
 
     Pings count as well: each is answered, and a client that sends many and reads none would make
@@ -47,10 +47,10 @@ class Visitor(ServerConnection):
         protocol: ServerProtocol,
         server: Server,
         *,
-        allowance: Allowance,
+        allowance: MessageRateLimit,
         closer: Closer,
-        on_made: Callable[["Visitor"], bool],
-        on_lost: Callable[["Visitor"], None],
+        on_made: Callable[["ClientConnection"], bool],
+        on_lost: Callable[["ClientConnection"], None],
         **limits: Any,
     ) -> None:
         super().__init__(protocol, server, **limits)
@@ -84,4 +84,4 @@ class Visitor(ServerConnection):
     def _turn_out(self) -> None:
         if not self._misbehaved:
             self._misbehaved = True
-            self._closer.close(self, MISBEHAVED, "too many messages")
+            self._closer.close(self, POLICY_VIOLATION, "too many messages")

@@ -1,4 +1,4 @@
-"""Brings a listener up to the present: what it missed, or the one event it asks for."""
+"""Brings a subscriber up to the present: what it missed, or the one event it asks for."""
 
 import asyncio
 import json
@@ -13,12 +13,12 @@ from websockets.asyncio.server import broadcast
 from websockets.exceptions import ConnectionClosed
 
 from wire.events import Entry, from_entry, parse_event_id
-from wsserver.delivery.broadcaster import Audience, Listener
+from wsserver.delivery.broadcaster import Broadcaster, Subscriber
 from wsserver.delivery.closing import SLOW, Closer
 from wsserver.request.event_ids import BEGINNING, EventId, to_text
 from wsserver.request.query import Since
-from wsserver.stream.deduplication import Remembered
-from wsserver.stream.reader import Feed
+from wsserver.stream.deduplication import DeduplicationWindow
+from wsserver.stream.reader import StreamReader
 from wsserver.stream.redis_stream import RawEntry, RedisErrors, State, Stream
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _PAUSE_S: Final = 0.2
 
 
 def gap_frame(state: State) -> str:
-    """What a listener is told when the stream no longer holds all that it asks for."""
+    """What a subscriber is told when the stream no longer holds all that it asks for."""
     oldest = to_text(state.oldest) if state.oldest else None
     return json.dumps({"message": GAP_MESSAGE, "oldest_event_id": oldest})
 
@@ -56,39 +56,39 @@ class TooSlow(Exception):
 
 @dataclass
 class Progress:
-    """How far one listener has been brought, kept over interruptions."""
+    """How far one subscriber has been brought, kept over interruptions."""
 
     since: Since
     told_of_gap: bool = False
 
 
 @dataclass(frozen=True)
-class CatchUp:
-    """Sends listeners what the stream already holds, then lets them into the audience.
+class Replay:
+    """Sends listeners what the stream already holds, then lets them into the broadcaster.
 
     Redis being away only delays it: the client stays connected.
     """
 
     stream: Stream
-    feed: Feed
-    audience: Audience
-    remembered: Remembered
+    feed: StreamReader
+    broadcaster: Broadcaster
+    remembered: DeduplicationWindow
     closer: Closer
     unread_bytes: int
     answer_timeout_s: float
 
-    async def bring(self, listener: Listener, since: Since | None) -> None:
+    async def bring(self, subscriber: Subscriber, since: Since | None) -> None:
         """Bring one that asks for the past up to the present: live, finished or gone."""
         try:
-            if listener.only is not None:
-                await self._bring_one(listener, listener.only, since)
+            if subscriber.only is not None:
+                await self._bring_one(subscriber, subscriber.only, since)
             elif since is not None:
                 progress = Progress(since)
-                await self._retry(lambda: self._replay(listener, progress))
+                await self._retry(lambda: self._replay(subscriber, progress))
         except ConnectionClosed:
             pass
         except TooSlow:
-            self.closer.close(listener.connection, SLOW, "too slow")
+            self.closer.close(subscriber.connection, SLOW, "too slow")
 
     async def is_revoked(self, key_prefix: str) -> bool:
         """Whether an API key was revoked, as soon as Redis can be asked."""
@@ -106,82 +106,84 @@ class CatchUp:
             except RedisErrors:
                 await asyncio.sleep(_PAUSE_S * random.uniform(0.5, 1.0))
 
-    async def _bring_one(self, listener: Listener, submission_id: str, since: Since | None) -> None:
+    async def _bring_one(
+        self, subscriber: Subscriber, submission_id: str, since: Since | None
+    ) -> None:
         # Live first and looked up second: an event that comes in between is met by one of both.
-        listener.lacks_before = self.remembered.count
-        self.audience.join(listener)
-        await self._retry(lambda: self._tell_if_ended(listener, submission_id, since))
+        subscriber.lacks_before = self.remembered.count
+        self.broadcaster.join(subscriber)
+        await self._retry(lambda: self._tell_if_ended(subscriber, submission_id, since))
 
     async def _tell_if_ended(
-        self, listener: Listener, submission_id: str, since: Since | None
+        self, subscriber: Subscriber, submission_id: str, since: Since | None
     ) -> None:
         event_id = _parsed(
-            await self.stream.event_id_of(submission_id, owner=listener.ticket.owner)
+            await self.stream.event_id_of(submission_id, owner=subscriber.claims.owner)
         )
         if event_id is None:
             return
-        frame = await self._frame_of_ended(listener, await self.stream.entry(event_id))
+        frame = await self._frame_of_ended(subscriber, await self.stream.entry(event_id))
         already_has = since is not None and event_id <= since.after
         # Meanwhile it may have come live.
-        if self.audience.has(listener):
+        if self.broadcaster.has(subscriber):
             if frame is not None and not already_has:
-                broadcast([listener.connection], frame)
-                self.audience.frames_sent += 1
-            self.audience.finish(listener)
+                broadcast([subscriber.connection], frame)
+                self.broadcaster.frames_sent += 1
+            self.broadcaster.finish(subscriber)
 
-    async def _frame_of_ended(self, listener: Listener, raw: RawEntry | None) -> str | None:
+    async def _frame_of_ended(self, subscriber: Subscriber, raw: RawEntry | None) -> str | None:
         if raw is None:
             return gap_frame((await self.stream.page_after(BEGINNING, 1)).state)
         entry = _read(raw)
-        return entry["frame"] if entry is not None and listener.wants(entry) else None
+        return entry["frame"] if entry is not None and subscriber.wants(entry) else None
 
-    async def _replay(self, listener: Listener, progress: Progress) -> None:
+    async def _replay(self, subscriber: Subscriber, progress: Progress) -> None:
         """Page through the stream until nothing more follows, and go live in that same instant."""
         if progress.since.is_moment and progress.since.after > self.feed.position:
-            return self.audience.join(listener)
+            return self.broadcaster.join(subscriber)
         while True:
             mark = (self.feed.epoch, self.feed.position)
             page = await self.stream.page_after(progress.since.after, _PAGE)
-            self._tell_of_gap(listener, progress, page.state)
+            self._tell_of_gap(subscriber, progress, page.state)
             if progress.since.after > page.state.newest:
                 # Ids began anew: all there is came after it.
                 progress.since = Since(BEGINNING, is_moment=True)
                 continue
             for raw in page.entries:
-                await self._send(listener, raw)
+                await self._send(subscriber, raw)
                 progress.since = Since(raw.event_id, is_moment=False)
-            # Whatever the feed read meanwhile went out live, and this listener was not there.
+            # Whatever the feed read meanwhile went out live, and this subscriber was not there.
             if not page.full and mark == (self.feed.epoch, self.feed.position):
-                return self._go_live(listener, progress)
+                return self._go_live(subscriber, progress)
 
-    def _tell_of_gap(self, listener: Listener, progress: Progress, state: State) -> None:
+    def _tell_of_gap(self, subscriber: Subscriber, progress: Progress, state: State) -> None:
         if not progress.told_of_gap and not reaches_back(state, progress.since):
             progress.told_of_gap = True
-            broadcast([listener.connection], gap_frame(state))
+            broadcast([subscriber.connection], gap_frame(state))
 
-    def _go_live(self, listener: Listener, progress: Progress) -> None:
-        listener.last_sent = progress.since.after
+    def _go_live(self, subscriber: Subscriber, progress: Progress) -> None:
+        subscriber.last_sent = progress.since.after
         # What it lacks may be added to the stream again; what it has, it does not get twice.
-        listener.lacks_before = self.remembered.count if progress.told_of_gap else 0
-        self.audience.join(listener)
+        subscriber.lacks_before = self.remembered.count if progress.told_of_gap else 0
+        self.broadcaster.join(subscriber)
 
-    async def _send(self, listener: Listener, raw: RawEntry) -> None:
+    async def _send(self, subscriber: Subscriber, raw: RawEntry) -> None:
         # Said beside the document: what is not theirs is not worth reading for everyone who asks.
-        if raw.fields.get("owner") != listener.ticket.owner:
+        if raw.fields.get("owner") != subscriber.claims.owner:
             return
         entry = _read(raw)
-        if entry is None or not listener.wants(entry):
+        if entry is None or not subscriber.wants(entry):
             return
-        broadcast([listener.connection], entry["frame"])
-        self.audience.frames_sent += 1
-        if listener.connection.transport.get_write_buffer_size() > self.unread_bytes:
-            await self._until_read(listener)
+        broadcast([subscriber.connection], entry["frame"])
+        self.broadcaster.frames_sent += 1
+        if subscriber.connection.transport.get_write_buffer_size() > self.unread_bytes:
+            await self._until_read(subscriber)
 
-    async def _until_read(self, listener: Listener) -> None:
+    async def _until_read(self, subscriber: Subscriber) -> None:
         """Wait until the client has read all of it: a pong comes after what was sent before."""
         try:
             async with asyncio.timeout(self.answer_timeout_s):
-                await (await listener.connection.ping())
+                await (await subscriber.connection.ping())
         except TimeoutError as error:
             # Not let through as it is: a TimeoutError is an OSError, as if Redis were away.
             raise TooSlow from error

@@ -16,14 +16,14 @@ _PROVIDERS_PREFIX: Final = 64
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Rejection:
     """Why a client may not come in now, and when to try again."""
 
     reason: str
     retry_after_s: int
 
 
-class Door:
+class ConnectionLimiter:
     """Counts the clients inside. `per_address` 0 means no such limit."""
 
     def __init__(self, *, in_all: int, per_address: int, proxies: Sequence[Network]) -> None:
@@ -38,21 +38,21 @@ class Door:
         """How many are in."""
         return len(self._inside)
 
-    def let_in(self, visitor: object, peer: str, headers: Headers) -> Refusal | None:
-        """Count `visitor` in, or say why not."""
+    def acquire(self, connection: object, peer: str, headers: Headers) -> Rejection | None:
+        """Count `connection` in, or say why not."""
         if len(self._inside) >= self._in_all:
-            return Refusal("Too many clients are connected.", retry_after_s=10)
+            return Rejection("Too many clients are connected.", retry_after_s=10)
         address = self._counted_address(peer, headers)
         if address is not None and 0 < self._per_address <= self._of_address[address]:
-            return Refusal("Too many clients are connected from your address.", retry_after_s=30)
-        self._inside[visitor] = address
+            return Rejection("Too many clients are connected from your address.", retry_after_s=30)
+        self._inside[connection] = address
         if address is not None:
             self._of_address[address] += 1
         return None
 
-    def let_out(self, visitor: object) -> None:
-        """Count `visitor` out, if it was in."""
-        address = self._inside.pop(visitor, None)
+    def release(self, connection: object) -> None:
+        """Count `connection` out, if it was in."""
+        address = self._inside.pop(connection, None)
         if address is not None:
             self._of_address[address] -= 1
             if not self._of_address[address]:

@@ -20,7 +20,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Ticket:
+class Claims:
     """What a client may hear: the events of `owner`; dropped with the API key `key_prefix`.
 
     `ends_at`: when its token ends, in seconds since 1970; None for who needs none.
@@ -32,23 +32,23 @@ class Ticket:
 
 
 @dataclass(frozen=True)
-class Gate:
-    """Reads tokens. `token_needed`: who has none hears nothing, else what is everybody's."""
+class TokenVerifier:
+    """Reads tokens. `token_required`: who has none hears nothing, else what is everybody's."""
 
     signing_key: bytes
-    token_needed: bool
+    token_required: bool
 
-    def admit(self, token: str | None) -> Ticket:
-        """The ticket of a client with this token; raises `Refused`."""
+    def verify(self, token: str | None) -> Claims:
+        """The claims of a client with this token; raises `Refused`."""
         if token is None:
-            if self.token_needed:
+            if self.token_required:
                 raise Refused("a token is needed")
-            return Ticket()
+            return Claims()
         claims = self._claims(token)
         owner, key_prefix = claims.get(feeds.OWNER_CLAIM), claims.get(feeds.KEY_CLAIM)
         if not isinstance(owner, str) or not isinstance(key_prefix, str) or not key_prefix:
             raise Refused("the token is not valid")
-        return Ticket(owner, key_prefix, ends_at=float(claims["exp"]))
+        return Claims(owner, key_prefix, ends_at=float(claims["exp"]))
 
     def _claims(self, token: str) -> dict[str, Any]:
         """Signature, audience, expiry (RFC 7519); the algorithm is ours, not the token's choice."""

@@ -1,4 +1,4 @@
-"""Event ids as numbers, so that they compare by age."""
+"""Event ids as reporter, so that they compare by age."""
 
 from typing import Final, TypeAlias
 

@@ -1,4 +1,4 @@
-"""Which events a listener gets: small predicates that combine."""
+"""Which events a subscriber gets: small predicates that combine."""
 
 from collections.abc import Callable, Collection
 from typing import TypeAlias
@@ -6,7 +6,7 @@ from typing import TypeAlias
 from wire.events import Entry, Outcome
 
 Filter: TypeAlias = Callable[[Entry], bool]
-"""Whether a listener gets this event."""
+"""Whether a subscriber gets this event."""
 
 
 def outcome_in(outcomes: Collection[Outcome]) -> Filter:

@@ -3,11 +3,11 @@
 from collections import OrderedDict
 
 
-class Remembered:
+class DeduplicationWindow:
     """The newest endings whose event was fanned out, each with its place in the order.
 
     After Redis was emptied the workers add recent events again, with new ids: only the submission
-    and the time at which it ended tell that they are the same.
+    and the time at which it ended report that they are the same.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -19,7 +19,7 @@ class Remembered:
         """Grow to hold at least that many: what is read again as a whole must fit as a whole."""
         self._capacity = max(self._capacity, capacity)
 
-    def place_of(self, ending: str) -> int | None:
+    def sequence_of(self, ending: str) -> int | None:
         """Where in the order it came, counted from 0; None the first time."""
         place = self._places.get(ending)
         if place is not None:

@@ -10,7 +10,7 @@ from typing import Final
 from wire import feeds
 from wire.events import Entry, from_entry
 from wsserver.request.event_ids import BEGINNING, EventId, to_text
-from wsserver.stream.deduplication import Remembered
+from wsserver.stream.deduplication import DeduplicationWindow
 from wsserver.stream.redis_stream import Page, RawEntry, RedisErrors, State, Stream
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ _LONGEST_PAUSE_S: Final = 3.0
 
 
 @dataclass(frozen=True)
-class News:
+class StreamEvent:
     """One event read from the stream.
 
     `first_place` is the submission's place in the order when it had been told about already: the
@@ -33,7 +33,7 @@ class News:
     first_place: int | None
 
 
-class Feed:
+class StreamReader:
     """One reader of the stream.
 
     It goes on from the last id it read. Ids alone do not show that the stream began anew (Redis
@@ -46,9 +46,9 @@ class Feed:
         self,
         stream: Stream,
         *,
-        remembered: Remembered,
+        remembered: DeduplicationWindow,
         started_ms: int,
-        on_news: Callable[[News], None],
+        on_event: Callable[[StreamEvent], None],
         on_new_stream: Callable[[], None],
         on_revoked: Callable[[str], None],
     ) -> None:
@@ -62,11 +62,11 @@ class Feed:
         """How many times the stream turned out to be another one."""
         self._stream = stream
         self._remembered = remembered
-        self._on_news = on_news
+        self._on_news = on_event
         self._on_new_stream = on_new_stream
         self._on_revoked = on_revoked
         # What lies in the stream at the first reading is history, known but told to nobody; if
-        # Redis comes up after this process, what came after our start is news.
+        # Redis comes up after this process, what came after our start is event.
         self._history_before_ms = started_ms
         self._known: int | None = None
         self._oldest = BEGINNING
@@ -152,6 +152,6 @@ class Feed:
             return
         # Tried again by hand, a submission ends once more, at another time.
         ending = f"{entry['submission_id']} {entry['processed_at']}"
-        place = self._remembered.place_of(ending)
+        place = self._remembered.sequence_of(ending)
         if raw.event_id[0] >= self._history_before_ms:
-            self._on_news(News(raw.event_id, entry, first_place=place))
+            self._on_news(StreamEvent(raw.event_id, entry, first_place=place))

@@ -116,7 +116,9 @@ class Stream:
         rows: Any = await self._redis.xrange(events.STREAM, text, text)
         return _entry(*rows[0]) if rows else None
 
-    async def note_server(self, instance: str, listeners: int, counted: Mapping[str, int]) -> None:
+    async def report_server(
+        self, instance: str, listeners: int, counted: Mapping[str, int]
+    ) -> None:
         """Say that a server lives and has so many listeners; add to what all of them counted."""
         async with self._redis.pipeline(transaction=True) as transaction:
             transaction.sadd(metrics.SERVERS, instance)
@@ -126,7 +128,7 @@ class Stream:
                 transaction.hincrby(metrics.HASH, metrics.field(name, {}), by)
             await transaction.execute()
 
-    async def forget_server(self, instance: str) -> None:
+    async def remove_server(self, instance: str) -> None:
         """Say that a server has ended."""
         async with self._redis.pipeline(transaction=True) as transaction:
             transaction.srem(metrics.SERVERS, instance)

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.redis_server import RedisServer
 from wire.events import EVENT_OF_SUBMISSION, STREAM, Outcome, build_event, to_entry
 from wire.feeds import ANONYMOUS_OWNER, signing_key
-from wsserver.request.auth import Gate
+from wsserver.request.auth import TokenVerifier
 from wsserver.service import Settings, running
 
 ENDED_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,8 +41,8 @@ SETTINGS: Final = Settings(
     send_buffer_bytes=262144,
     max_message_bytes=1024,
     max_messages_per_minute=120,
-    remembered_events=20000,
-    gate=Gate(signing_key("a secret of the tests, long enough"), token_needed=False),
+    dedup_window=20000,
+    verifier=TokenVerifier(signing_key("a secret of the tests, long enough"), token_required=False),
     close_grace_s=0.5,
     look_again_s=0.5,
 )

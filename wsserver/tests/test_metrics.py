@@ -4,12 +4,12 @@ import asyncio
 from typing import Any
 
 from wire import metrics
-from wsserver.metrics import Figures, Numbers
+from wsserver.metrics import Counters, MetricsReporter
 from wsserver.stream.redis_stream import Stream
 from wsserver.tests.support import PATIENCE_S, ServerTestCase, listening, received
 
 
-class NumbersTests(ServerTestCase):
+class MetricsTests(ServerTestCase):
     def listeners(self) -> list[str]:
         """What each living server says."""
         return [str(self.redis.get(key)) for key in self.redis.scan_iter("faces:wsserver:*")]
@@ -52,14 +52,14 @@ class NumbersTests(ServerTestCase):
             self.assertGreater(self.redis.ttl(key), 0)
 
     async def test_what_could_not_be_told_is_told_later_and_once(self) -> None:
-        figures = Figures(listeners=1, frames_sent=5, slow_dropped=2)
+        counters = Counters(connections=1, frames_sent=5, slow_consumers=2)
         async with Stream(self.redis_server.url, connections=1) as stream:
-            numbers = Numbers(stream, lambda: figures, every_s=60)
+            reporter = MetricsReporter(stream, lambda: counters, every_s=60)
             self.redis_server.stop()
-            await numbers.tell()
+            await reporter.report()
             self.redis_server.start()
-            await numbers.tell()
-            await numbers.tell()
+            await reporter.report()
+            await reporter.report()
         self.assertEqual(self.counted(metrics.FRAMES_SENT), 5)
         self.assertEqual(self.counted(metrics.SLOW_DROPPED), 2)
 

@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 from websockets.datastructures import Headers
 
 from wire.events import OF_SUBMISSIONS, Outcome
-from wsserver.delivery.connection import Allowance
+from wsserver.delivery.connection import MessageRateLimit
 from wsserver.delivery.replay import reaches_back
-from wsserver.handshake.connection_limits import Door
+from wsserver.handshake.connection_limits import ConnectionLimiter
 from wsserver.request.query import OptionError, Options, Since, parse_options
-from wsserver.stream.deduplication import Remembered
+from wsserver.stream.deduplication import DeduplicationWindow
 from wsserver.stream.redis_stream import State
 
 
@@ -66,11 +66,13 @@ class ParseOptions(unittest.TestCase):
 
 class WhoComesIn(unittest.TestCase):
     def setUp(self) -> None:
-        self.door = Door(in_all=100, per_address=1, proxies=[ip_network("10.0.0.0/8")])
+        self.limiter = ConnectionLimiter(
+            in_all=100, per_address=1, proxies=[ip_network("10.0.0.0/8")]
+        )
 
     def refused(self, peer: str, **headers: str) -> bool:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.door.let_in(object(), peer, Headers(names)) is not None
+        return self.limiter.acquire(object(), peer, Headers(names)) is not None
 
     def test_the_nearest_address_that_is_not_ours_counts(self) -> None:
         self.assertFalse(self.refused("10.0.0.1", X_Forwarded_For="1.1.1.1, 192.0.2.1, 10.0.0.2"))
@@ -97,33 +99,33 @@ class WhoComesIn(unittest.TestCase):
             self.assertFalse(self.refused("10.0.0.1", X_Forwarded_For="unknown"))
 
     def test_who_leaves_makes_room(self) -> None:
-        visitor = object()
-        self.assertIsNone(self.door.let_in(visitor, "192.0.2.1", Headers()))
-        self.door.let_out(visitor)
-        self.door.let_out(visitor)
+        connection = object()
+        self.assertIsNone(self.limiter.acquire(connection, "192.0.2.1", Headers()))
+        self.limiter.release(connection)
+        self.limiter.release(connection)
         self.assertFalse(self.refused("192.0.2.1"))
 
 
 class WhatIsRemembered(unittest.TestCase):
     def test_the_first_time_there_is_no_place_yet(self) -> None:
-        remembered = Remembered(10)
-        places = [remembered.place_of(name) for name in "abab"]
+        remembered = DeduplicationWindow(10)
+        places = [remembered.sequence_of(name) for name in "abab"]
         self.assertEqual(places, [None, None, 0, 1])
 
     def test_the_longest_unmentioned_is_forgotten_first(self) -> None:
-        remembered = Remembered(2)
+        remembered = DeduplicationWindow(2)
         for name in "abac":
-            remembered.place_of(name)
-        self.assertEqual(remembered.place_of("a"), 0)
-        self.assertIsNone(remembered.place_of("b"))
+            remembered.sequence_of(name)
+        self.assertEqual(remembered.sequence_of("a"), 0)
+        self.assertIsNone(remembered.sequence_of("b"))
 
     def test_it_can_grow_and_does_not_shrink(self) -> None:
-        remembered = Remembered(1)
+        remembered = DeduplicationWindow(1)
         remembered.reserve(3)
         remembered.reserve(2)
         for name in "abc":
-            remembered.place_of(name)
-        self.assertEqual(remembered.place_of("a"), 0)
+            remembered.sequence_of(name)
+        self.assertEqual(remembered.sequence_of("a"), 0)
 
 
 class HowFarTheStreamReaches(unittest.TestCase):
@@ -152,7 +154,7 @@ class HowFarTheStreamReaches(unittest.TestCase):
 class HowMuchMayBeSent(unittest.TestCase):
     def test_a_minutes_worth_at_once_and_then_as_time_passes(self) -> None:
         now = 0.0
-        allowance = Allowance(60, clock=lambda: now)
+        allowance = MessageRateLimit(60, clock=lambda: now)
         self.assertEqual([allowance.take() for _ in range(61)], [True] * 60 + [False])
         now = 2.5
         self.assertEqual([allowance.take() for _ in range(3)], [True, True, False])

@@ -12,10 +12,10 @@ from wire import feeds
 from wire.events import STREAM, Outcome, from_entry
 from wsserver.delivery import replay as catch_up
 from wsserver.delivery.closing import REFUSED
-from wsserver.request.auth import Gate
+from wsserver.request.auth import TokenVerifier
 from wsserver.tests.support import SETTINGS, ServerTestCase, listening, received, received_ids
 
-KEY = SETTINGS.gate.signing_key
+KEY = SETTINGS.verifier.signing_key
 ALICE, BOB = "7", "8"
 
 
@@ -137,8 +137,8 @@ class PrivateFeeds(ServerTestCase):
                         self.assertEqual(await self.assert_closed(client, REFUSED, reason), [])
 
     async def test_where_keys_are_needed_nobody_listens_without_a_token(self) -> None:
-        gate = Gate(KEY, token_needed=True)
-        async with self.serving(gate=gate) as address, listening(address) as client:
+        verifier = TokenVerifier(KEY, token_required=True)
+        async with self.serving(verifier=verifier) as address, listening(address) as client:
             await self.assert_closed(client, REFUSED, "a token is needed")
 
     async def test_the_listeners_of_a_revoked_key_are_dropped_and_no_others(self) -> None:
