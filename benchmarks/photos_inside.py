@@ -25,7 +25,7 @@ django.setup()
 import numpy  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 
-from backend.photos import blocks, matches, matching, paging  # noqa: E402
+from backend.photos import matches, matching, paging  # noqa: E402
 from backend.photos.match_models import Match, Matching  # noqa: E402
 from backend.photos.models import Album, Member, Photo, PhotoFace, Reference  # noqa: E402
 from backend.photos.recording import Recorded, record  # noqa: E402
@@ -47,10 +47,6 @@ def main() -> None:
     began = time.monotonic()
     filled = photos_rows.fill(options.faces, options.references)
     note = f"{Match.objects.count():,} matches; {time.monotonic() - began:.0f} s to fill"
-    began = time.monotonic()
-    packed = blocks.pack()
-    if packed:
-        note += f", {time.monotonic() - began:.0f} s to pack {packed} blocks"
     show(Figure("stored faces", options.faces, "", "", note))
     for part in (pages, new_photos, new_references):
         for figure in part(filled):

@@ -1,8 +1,9 @@
-"""Which stored encodings lie near to some: exactly what comparing each with each would give.
+"""Range search: every stored encoding within a distance of some probes, exactly.
 
-On SQLite all are read, packed (`blocks`), and compared by products of matrices. PostgreSQL compares
-where the rows are, in float32 and up to a bit further, and what it finds is computed again in
-float64. No index of nearest neighbours is asked: those are approximate, and miss some.
+SQLite reads all rows and compares them by matrix products, which is measured up to 10⁵ faces.
+PostgreSQL compares in the database, in float32 and up to a slightly larger distance, and its
+candidates are compared again in float64. No nearest-neighbour index is used, because those are
+approximate and would miss photos.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from django.db import connection, models, transaction
 
 from backend.analysis.fields import EncodingField, read_many
 from backend.analysis.nearest import Floats32, Matrix
-from backend.photos import blocks
 
 _FURTHER: Final = 1 + 1e-5
 """pgvector adds up 128 squared differences in float32: a distance is wrong by up to 4e-6 of it."""
@@ -25,6 +25,9 @@ _FEW: Final = 32
 
 _AT_A_TIME: Final = 500
 """Ids in one statement."""
+
+_BATCH: Final = 16_384
+"""Rows read and compared at a time: 8 MB of encodings."""
 
 
 class Found(NamedTuple):
@@ -38,8 +41,8 @@ class Found(NamedTuple):
 def near(probes: Floats32, model: type[models.Model], *, below: float) -> list[Found]:
     """The rows of `model` whose `encoding` is nearer than `below` to one of the (m, 128) `probes`.
 
-    In the order of the probes, the nearest first. What was committed before the call is found;
-    what is deleted meanwhile may still be in it.
+    Sorted by probe, then by distance. Every row that was committed before the call is seen; rows
+    deleted during the call may still be returned.
     """
     if not len(probes):
         return []
@@ -51,8 +54,16 @@ def near(probes: Floats32, model: type[models.Model], *, below: float) -> list[F
 
 
 def _by_matrices(probes: Floats32, model: type[models.Model], below: float) -> Iterator[Found]:
-    for matrix in blocks.matrices(model):
-        yield from _exactly(probes, matrix, below)
+    """Batches follow the primary key, so no transaction is held and no row is read twice."""
+    last = 0
+    while True:
+        rows = model._default_manager.filter(pk__gt=last, encoding__isnull=False).order_by("pk")
+        integers, encodings = read_many(rows[:_BATCH], "pk")
+        if not len(integers):
+            return
+        ids = integers[:, 0]
+        yield from _exactly(probes, Matrix.of(encodings, ids), below)
+        last = int(ids[-1])
 
 
 def _by_database(probes: Floats32, model: type[models.Model], below: float) -> Iterator[Found]:

@@ -22,7 +22,7 @@ from backend.analysis.fields import read_many
 from backend.analysis.nearest import Floats32, Integers
 from backend.common import work
 from backend.common.work import Status, WorkError
-from backend.photos import blocks, candidates, hints, people
+from backend.photos import candidates, hints, people
 from backend.photos.match_models import ByHand, Match, Matching, NotMe
 from backend.photos.models import Member, Photo, PhotoFace, Reference
 
@@ -93,9 +93,8 @@ def run(id: str) -> None:
 
 
 def sweep() -> None:
-    """Release what dead workers hold, enqueue what no queue knows, pack what lies in many rows."""
+    """Release what dead workers hold, enqueue what no queue knows."""
     work.release_lost(Matching, on_failed=_gave_up)
-    blocks.pack()
     try:
         work.enqueue_lost(Matching)
     except redis.RedisError as error:

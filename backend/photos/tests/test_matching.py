@@ -3,11 +3,13 @@
 import multiprocessing
 import random
 from datetime import timedelta
+from importlib import import_module
 from io import StringIO
 from unittest import skipUnless
 from unittest.mock import patch
 
 import numpy
+from django.apps import apps
 from django.core.management import call_command
 from django.db import IntegrityError, connection, connections, transaction
 from django.test import TestCase, TransactionTestCase, override_settings
@@ -15,7 +17,7 @@ from django.utils import timezone
 
 from backend.common import queues
 from backend.common.work import Status
-from backend.photos import blocks, matching
+from backend.photos import candidates, matching
 from backend.photos.match_models import Match, Matching
 from backend.photos.models import Photo, PhotoFace, Reference
 from backend.photos.recording import Recorded, record
@@ -45,6 +47,15 @@ class MatchingTests(TestCase):
         faces.match_all()
         self.assertEqual(faces.pairs(), faces.near_pairs())
         self.assertGreater(len(faces.pairs()), 20)
+
+    def test_rows_are_compared_in_batches_and_none_is_left_out(self) -> None:
+        for number in range(5):
+            faces.photo(self.album, encoding(1, number), encoding(2, number))
+            faces.reference(self.alice, encoding(1, 10 + number))
+        with patch.object(candidates, "_BATCH", 3):
+            faces.match_all()
+        self.assertEqual(faces.pairs(), faces.near_pairs())
+        self.assertEqual(len(faces.pairs()), 25)
 
     def test_the_distance_is_that_of_float64_and_kept_with_the_pair(self) -> None:
         one, other = encoding(1, 1), encoding(1, 2)
@@ -171,6 +182,22 @@ class CrashTests(TestCase):
         self.assertEqual(Matching.objects.get().status, Status.QUEUED)
 
 
+@skipUnless(connection.vendor == "sqlite", "only SQLite had packed copies")
+class PackedEncodingsTests(TestCase):
+    def test_the_migration_drops_the_copies_and_their_triggers(self) -> None:
+        name, migration = "photos_encodingblock", "0005_drop_packed_encodings"
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, encodings BLOB)")
+            cursor.execute(
+                "CREATE TRIGGER photos_photoface_inserted AFTER INSERT ON photos_photoface BEGIN"
+                f" DELETE FROM {name}; END"
+            )
+        module = import_module(f"backend.photos.migrations.{migration}")
+        module.drop(apps, connection.schema_editor())
+        self.assertNotIn(name, connection.introspection.table_names())
+        faces.photo(cast.album(), encoding(1))
+
+
 class ConcurrencyTests(TransactionTestCase):
     def test_processes_that_record_and_match_at_once_miss_no_pair_and_double_none(self) -> None:
         album, members = cast.album().pk, [cast.member(name).pk for name in ("alice", "bob")]
@@ -194,8 +221,6 @@ class ConcurrencyTests(TransactionTestCase):
     def test_a_reference_that_another_process_deletes_matches_nothing_any_more(self) -> None:
         alice, photo = cast.member("alice"), faces.photo(cast.album(), encoding(1, 1))
         kept, gone = (faces.reference(alice, encoding(1, n)) for n in (2, 3))
-        with patch.object(blocks, "_WORTH_PACKING", 2):
-            self.assertEqual(blocks.pack(), 1 if blocks.are_kept() else 0)
         self.assertEqual(self.matched(photo), {kept.pk, gone.pk})
         connections.close_all()
         other = multiprocessing.get_context("fork").Process(target=_delete, args=(gone.pk,))
@@ -252,72 +277,3 @@ def _record_and_match(seed: int, album: int, members: list[int], start: object) 
         for id in asked:
             matching.run(str(id))
     connections.close_all()
-
-
-@skipUnless(connection.vendor == "sqlite", "PostgreSQL compares where the rows are")
-class BlockTests(TestCase):
-    def setUp(self) -> None:
-        self.album = cast.album()
-        rows = Photo.objects.bulk_create(
-            Photo(album=self.album, sha256=f"{number}") for number in range(300)
-        )
-        found = [
-            PhotoFace(photo=rows[number // 10], index=number % 10, encoding=encoding(number))
-            for number in range(3000)
-        ]
-        PhotoFace.objects.bulk_create(found)
-
-    def test_what_is_packed_and_what_is_not_are_read_together_in_order(self) -> None:
-        self.assertEqual(blocks.pack(), 2)
-        self.assertEqual(blocks.pack(), 0)
-        last = faces.photo(self.album, encoding(7, 7))
-        self.assert_read()
-        matrices = list(blocks.matrices(PhotoFace))
-        self.assertEqual([len(each) for each in matrices], [2048, 952, 1])
-        self.assertEqual(int(matrices[-1].ids[0]), PhotoFace.objects.get(photo=last).pk)
-
-    def test_what_is_deleted_is_gone_from_the_blocks_in_the_same_transaction(self) -> None:
-        blocks.pack()
-        gone = PhotoFace.objects.with_encodings()[1500]
-        self.assertTrue(self.is_packed(gone.encoding))
-        Photo.objects.filter(pk=gone.photo_id).delete()
-        self.assertFalse(self.is_packed(gone.encoding))
-        self.assert_read()
-        self.assertEqual(blocks.pack(), 1)
-        self.assert_read()
-        self.assertFalse(self.is_packed(gone.encoding))
-
-    def test_a_changed_or_late_row_is_never_read_as_it_was(self) -> None:
-        blocks.pack()
-        some = PhotoFace.objects.order_by("pk")[100]
-        some.encoding = encoding(9999)
-        some.save()
-        self.assert_read()
-        blocks.pack()
-        id, photo_id = some.pk, some.photo_id
-        some.delete()
-        blocks.pack()
-        PhotoFace.objects.create(pk=id, photo_id=photo_id, index=77, encoding=encoding(5))
-        self.assert_read()
-
-    def test_triggers_that_a_rebuilt_table_lost_come_back_and_old_blocks_go(self) -> None:
-        blocks.pack()
-        with connection.cursor() as cursor:
-            cursor.execute("DROP TRIGGER photos_photoface_deleted")
-        blocks.set_up()
-        self.assertEqual(blocks.pack(), 2)
-        blocks.set_up()
-        self.assertEqual(blocks.pack(), 0)
-
-    def assert_read(self) -> None:
-        expected = PhotoFace.objects.with_encodings().order_by("pk")
-        read = list(blocks.matrices(PhotoFace))
-        ids = [int(id) for matrix in read for id in matrix.ids]
-        self.assertEqual(ids, [face.pk for face in expected])
-        rows = numpy.concatenate([matrix.rows for matrix in read])
-        numpy.testing.assert_array_equal(rows, [face.encoding for face in expected])
-
-    def is_packed(self, wanted: numpy.ndarray) -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT encodings FROM photos_encodingblock")
-            return any(wanted.tobytes() in row[0] for row in cursor.fetchall())

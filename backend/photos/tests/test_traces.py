@@ -1,10 +1,8 @@
 """Opted out means gone: every table, file and key is searched for what was known of a member."""
 
-from unittest.mock import patch
-
 from django.test import TestCase, override_settings
 
-from backend.photos import blocks, groups, matches, people, services
+from backend.photos import groups, matches, people, services
 from backend.photos.models import Photo, PhotoFace, Reference
 from backend.photos.people_models import Person, UnknownFace
 from backend.photos.tests import cast, faces
@@ -47,8 +45,6 @@ class TracesTests(TestCase):
         self.group()
         services.say_not_me(self.alice, self.photos[0])
         services.add_by_hand(self.alice, self.photos[2])
-        with patch.object(blocks, "_WORTH_PACKING", 1):
-            blocks.pack()
         self.assertEqual(set(traces.found(self.traces)), set(self.traces))
         services.opt_out(self.alice)
         self.assertEqual(traces.found(self.traces), {})
@@ -75,8 +71,6 @@ class TracesTests(TestCase):
     def test_nothing_is_left_of_an_erased_photo(self) -> None:
         photo = cast.processed(cast.photo(self.album, cast.jpeg("a photo")))
         known = {"key": str(photo.key).encode(), "bytes": photo.sha256.encode()}
-        with patch.object(blocks, "_WORTH_PACKING", 1):
-            blocks.pack()
         face = traces.of(faces.encoding(1))
         self.assertEqual(set(traces.found({**known, "face": face})), {*known, "face"})
         services.erase_photo(photo)
