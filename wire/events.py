@@ -25,24 +25,22 @@ _EVENT_ID: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?", re.ASCII)
 
 
 class Outcome(StrEnum):
-    """How a submission ended; or an operation on a gallery; or a hint for the pages of photos."""
+    """How a submission ended; or an operation on a gallery."""
 
     FACES = "faces"
     NO_FACES = "no_faces"
     FAILED = "failed"
     OPERATION = "operation"
-    PHOTOS = "photos"
 
 
-OF_SUBMISSIONS: Final = frozenset(Outcome) - {Outcome.OPERATION, Outcome.PHOTOS}
-"""What is meant by all outcomes: who wants to hear of operations or photos says so."""
+OF_SUBMISSIONS: Final = frozenset(Outcome) - {Outcome.OPERATION}
+"""What is meant by all outcomes: operations are sent on request only."""
 
 MESSAGES: Final[Mapping[Outcome, str]] = {
     Outcome.FACES: "Successful face detection",
     Outcome.NO_FACES: "No faces found",
     Outcome.FAILED: "Face detection failed",
     Outcome.OPERATION: "Operation ended",
-    Outcome.PHOTOS: "Photos changed",
 }
 
 
@@ -143,24 +141,6 @@ def operation_to_entry(event: OperationEvent, *, owner: str) -> dict[str, str]:
         "owner": owner,
         "submission_id": event["operation_id"],
         "outcome": event["outcome"],
-        "event": json.dumps(event),
-    }
-
-
-def photos_to_entry(hint_id: str, at: datetime, *, owner: str) -> dict[str, str]:
-    """The entry of a hint that something changed in what `owner` sees of photos; it tells no more.
-
-    `hint_id` stands where a submission's id would, and is another each time.
-    """
-    event = {
-        "message": MESSAGES[Outcome.PHOTOS],
-        "processed_at": at.isoformat(),
-        "outcome": Outcome.PHOTOS,
-    }
-    return {
-        "owner": owner,
-        "submission_id": hint_id,
-        "outcome": Outcome.PHOTOS,
         "event": json.dumps(event),
     }
 

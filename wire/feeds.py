@@ -16,15 +16,6 @@ STREAM: Final = events.STREAM
 ANONYMOUS_OWNER: Final = "1"
 """Owner of what is uploaded without a key: who has no token hears of nothing else."""
 
-MEMBER_OWNER: Final = "member:{id}"
-"""Owner of the hints for the pages of one member; no client's id looks so."""
-
-ALBUMS_OWNER: Final = "albums"
-"""Owner of the hints for the pages of who keeps albums."""
-
-SESSION_KEY: Final = "session"
-"""Stands in `KEY_CLAIM` for who was logged in and had no API key: it ends with its time alone."""
-
 ALGORITHM: Final = "HS256"
 AUDIENCE: Final = "faces-feed"
 """The `aud` of a feed's token: a token made for anything else opens no feed."""

@@ -77,21 +77,7 @@ OPERATION: Final[Schema] = {
     "not": {"required": ["submission_id"]},
 }
 
-HINT: Final[Schema] = {
-    "type": "object",
-    "title": "Hint",
-    "description": "What one sees of photos has changed; only with `outcomes=photos`.",
-    "properties": {
-        "message": {"const": MESSAGES[Outcome.PHOTOS]},
-        "processed_at": _MOMENT,
-        "outcome": {"const": Outcome.PHOTOS},
-        "event_id": _PROPERTIES["event_id"],
-    },
-    "required": ["message", "processed_at", "outcome", "event_id"],
-    "not": {"required": ["submission_id"]},
-}
-
-FRAME: Final[Schema] = {"oneOf": [EVENT, OPERATION, HINT, NOTICE]}
+FRAME: Final[Schema] = {"oneOf": [EVENT, OPERATION, NOTICE]}
 """Any text frame that the server sends."""
 
 

@@ -18,17 +18,12 @@ def url(caller: Caller) -> str:
 
 def token(caller: Caller) -> str:
     """A JSON Web Token (RFC 7519) that opens the feed of the caller's client."""
-    return token_for(str(caller.client_id), key_prefix=caller.key_prefix)
-
-
-def token_for(owner: str, *, key_prefix: str) -> str:
-    """As `token`, for whoever owns events; it is dropped with the key of that prefix."""
     now = timezone.now()
     claims = {
         "aud": feeds.AUDIENCE,
         "iat": now,
         "exp": now + timedelta(seconds=settings.FACES_FEED_TOKEN_LIFETIME_S),
-        feeds.OWNER_CLAIM: owner,
-        feeds.KEY_CLAIM: key_prefix,
+        feeds.OWNER_CLAIM: str(caller.client_id),
+        feeds.KEY_CLAIM: caller.key_prefix,
     }
     return jwt.encode(claims, feeds.signing_key(settings.SECRET_KEY), algorithm=feeds.ALGORITHM)

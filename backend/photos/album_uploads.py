@@ -20,7 +20,7 @@ from django.db.models import F
 
 from backend.common import work
 from backend.common.work import Status, WorkError
-from backend.photos import albums, archives, hints, sources
+from backend.photos import albums, archives, sources
 from backend.photos.archives import Entry, EntryError
 from backend.photos.models import Album, ArchiveUpload, Photo
 from backend.photos.sources import Refused
@@ -149,7 +149,6 @@ def _count(upload: ArchiveUpload, **changes: Any) -> None:
     """One entry more; within a transaction, which ends with all it did where it is not ours."""
     if not _ours(upload).update(entries_seen=upload.entries_seen + 1, **changes):
         raise WorkError(_TAKEN_OVER, permanent=False)
-    hints.albums_changed()
 
 
 def _ours(upload: ArchiveUpload) -> Any:

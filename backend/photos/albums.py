@@ -15,7 +15,7 @@ from django.db.models import Count, Q
 
 from backend.common.uploads import sha256_of
 from backend.common.work import Status
-from backend.photos import hints, sources
+from backend.photos import sources
 from backend.photos.models import Album, ArchiveUpload, Extraction, Like, Photo
 from backend.photos.sources import Refused
 
@@ -119,7 +119,6 @@ def complete(album_id: int) -> bool:
             return False
         if ArchiveUpload.objects.filter(_UNFINISHED, album=album_id).exists():
             return False
-        hints.albums_changed()
         return bool(Album.objects.filter(pk=album_id).update(is_processing=False))
 
 

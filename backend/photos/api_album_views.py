@@ -14,7 +14,7 @@ from backend.clients.gate import FORM_BYTES
 from backend.common.parsers import JSONParser, MultiPartParser
 from backend.photos import api_serializers as shapes
 from backend.photos import forms, matches, paging, services, status
-from backend.photos.api_views import found, one_file, seen
+from backend.photos.api_views import POLLED, found, one_file, seen
 from backend.photos.member_access import MemberView, UploadView
 from backend.photos.models import Album, ArchiveUpload, Member, Photo
 from backend.photos.roles import keeps_albums, keeps_people, sees_all
@@ -46,7 +46,8 @@ class AlbumView(MemberView):
         album = found(albums_for(request.user), pk)
         if not keeps_albums(request.user):
             return Response(shapes.album(album))
-        return Response({**shapes.album_with_progress(album), "status": status.of_album(album)})
+        shape = {**shapes.album_with_progress(album), "status": status.of_album(album)}
+        return Response(shape, headers=POLLED)
 
     def patch(self, request: Request, pk: str) -> Response:
         album = found(Album.objects.all(), pk)

@@ -1,4 +1,5 @@
 from django.urls import re_path
+from django.views.decorators.http import conditional_page
 
 from backend.photos import api_album_views as albums
 from backend.photos import api_people_views as people
@@ -15,10 +16,12 @@ urlpatterns = [
     re_path(rf"{FACES}/reference-faces/?$", views.ReferencesView.as_view(), name="references"),
     re_path(rf"{FACES}/reference-faces/{PK}/?$", views.ReferenceView.as_view(), name="reference"),
     re_path(rf"{FACES}/consent/?$", views.ConsentView.as_view(), name="consent"),
-    re_path(rf"{FACES}/status/?$", views.StatusView.as_view(), name="photos-status"),
+    re_path(
+        rf"{FACES}/status/?$", conditional_page(views.StatusView.as_view()), name="photos-status"
+    ),
     re_path(rf"{FACES}/people/{PK}/claim/?$", views.ClaimView.as_view(), name="claim"),
     re_path(rf"{API}/albums/?$", albums.AlbumsView.as_view(), name="albums"),
-    re_path(rf"{API}/albums/{PK}/?$", albums.AlbumView.as_view(), name="album"),
+    re_path(rf"{API}/albums/{PK}/?$", conditional_page(albums.AlbumView.as_view()), name="album"),
     re_path(rf"{API}/albums/{PK}/photos/?$", albums.AlbumPhotosView.as_view(), name="album-photos"),
     re_path(
         rf"{API}/albums/{PK}/archives/?$", albums.AlbumArchivesView.as_view(), name="album-archives"

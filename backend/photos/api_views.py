@@ -20,6 +20,9 @@ from backend.photos.roles import sees_all
 
 _NO_FILE = "No file was submitted."
 
+POLLED = {"Cache-Control": "private, no-cache"}
+"""A browser keeps the answer, and asks with its `ETag` whether it has changed."""
+
 
 class MatchesView(MemberView):
     """GET: the photos on which the member is."""
@@ -122,10 +125,10 @@ class ConsentView(MemberView):
 
 
 class StatusView(MemberView):
-    """GET: whether anything of the member's is still being processed, and where to hear more."""
+    """GET: whether anything of the member's is still being processed; pages poll it."""
 
     def get(self, request: Request) -> Response:
-        return Response(status.of_member(self.member))
+        return Response(status.of_member(self.member), headers=POLLED)
 
 
 class ClaimView(MemberView):

@@ -22,7 +22,7 @@ from backend.analysis.fields import read_many
 from backend.analysis.nearest import Floats32, Integers
 from backend.common import work
 from backend.common.work import Status, WorkError
-from backend.photos import candidates, hints, people
+from backend.photos import candidates, people
 from backend.photos.match_models import ByHand, Match, Matching, NotMe
 from backend.photos.models import Member, Photo, PhotoFace, Reference
 
@@ -171,15 +171,6 @@ def of_reference(reference_id: int) -> list[Match]:
     ]
 
 
-def _members_of(matching: Matching, found: Sequence[Match]) -> set[int]:
-    """Whose photos, or state, it changes."""
-    references = {match.reference_id for match in found}
-    if matching.reference_id is not None:
-        references.add(matching.reference_id)
-    rows = Reference.objects.filter(pk__in=references).order_by()
-    return set(rows.values_list("member_id", flat=True))
-
-
 def _read(rows: Any) -> tuple[Integers, Floats32]:
     integers, encodings = read_many(rows, "pk")
     return integers[:, 0], numpy.ascontiguousarray(encodings)
@@ -210,7 +201,6 @@ def keep(matching: Matching, found: Sequence[Match]) -> None:
             _insert(some)
     with transaction.atomic():
         _insert(parts[-1] if parts else [])
-        hints.members_changed(_members_of(matching, found))
         _end(matching)
     sides = (matching.photo_id, matching.reference_id, len(found))
     logger.info("compared photo=%s reference=%s pairs=%d", *sides)

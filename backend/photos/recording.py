@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from backend.analysis.services import FoundFace, QualityShape
 from backend.common.work import Status
-from backend.photos import hints, matching
+from backend.photos import matching
 from backend.photos.models import Extraction, Photo, PhotoFace, Reference
 from wire.events import BoxShape
 
@@ -21,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 NO_FACE: Final = "There is no face in this picture."
 SEVERAL_FACES: Final = "There are several faces in this picture."
-
 
 _AT_A_TIME: Final = 200
 
@@ -50,7 +49,6 @@ def record(source: Photo | Reference, faces: Sequence[Recorded], *, made_by: str
             recorded = _record_photo(source, faces, made_by)
         else:
             recorded = _record_reference(source, faces, made_by)
-        _hint(source)
     if recorded:
         source.refresh_from_db()
         logger.info("recorded %s=%s faces=%d", source._meta.model_name, source.pk, len(faces))
@@ -60,9 +58,7 @@ def record(source: Photo | Reference, faces: Sequence[Recorded], *, made_by: str
 def give_up(source: Photo | Reference, *, reason: str = "") -> bool:
     """PROCESSING → FAILED, or REJECTED of a reference, whose member has to try another picture."""
     failed = Extraction.FAILED if isinstance(source, Photo) else Extraction.REJECTED
-    given_up = _end(source, extraction=failed, rejection=reason[:200])
-    _hint(source)
-    return given_up
+    return _end(source, extraction=failed, rejection=reason[:200])
 
 
 def give_up_failed() -> None:
@@ -102,14 +98,6 @@ def _end(source: Photo | Reference, **results: Any) -> bool:
     processing = rows.filter(pk=source.pk, extraction=Extraction.PROCESSING)
     # A token is used up with it.
     return bool(processing.update(extracted_at=timezone.now(), token_sha256="", **results))
-
-
-def _hint(source: Photo | Reference) -> None:
-    """Whoever has a page open on it may look again."""
-    if isinstance(source, Reference):
-        hints.members_changed([source.member_id])
-    else:
-        hints.albums_changed()
 
 
 def _row(photo: Photo, index: int, face: Recorded) -> PhotoFace:

@@ -103,7 +103,7 @@ _PERSON_KEYS: Final[dict[str, Fragment]] = {
     "member": maybe(_KEY),
     "status": one_of_words("claimed", "unknown", "agreed", "offered"),
 }
-_CHANGES: Final = {"processing": FLAG, "version": TEXT, "feed_url": TEXT}
+_CHANGES: Final = {"processing": FLAG, "version": TEXT}
 
 SCHEMAS: Final[Fragment] = {
     "Photo": record(_PHOTO_KEYS),
@@ -302,7 +302,6 @@ PATHS: Final[Fragment] = {
                         "references": {"done": 2},
                         "photos_count": 12,
                         "version": "0a1b2c",
-                        "feed_url": "ws://localhost:8282/faces?token=…",
                     },
                 )
             },

@@ -1,4 +1,4 @@
-"""How far things are, for pages that wait: what they show is new when `version` is another."""
+"""Progress of a member's or an album's work. Pages poll it, and reload when `version` changes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import hashlib
 from typing import TypedDict
 
 from backend.common.work import Status
-from backend.photos import albums, hints, matches, references
+from backend.photos import albums, matches, references
 from backend.photos.models import Album, Extraction, Member
-from wire.feeds import ALBUMS_OWNER
 
 NOT_PROCESSED = "Your reference has not been processed yet"
 """The contract's sentence."""
@@ -21,13 +20,11 @@ class MemberStatus(TypedDict):
     """How many are in which state."""
     photos_count: int
     version: str
-    feed_url: str
 
 
 class AlbumStatus(TypedDict):
     processing: bool
     version: str
-    feed_url: str
 
 
 def of_member(member: Member, *, photos_count: int | None = None) -> MemberStatus:
@@ -42,7 +39,6 @@ def of_member(member: Member, *, photos_count: int | None = None) -> MemberStatu
         "references": {str(state): states.count(state) for state in Extraction},
         "photos_count": count,
         "version": _version(rows, count, processing),
-        "feed_url": hints.watch(hints.of_member(member.pk)),
     }
 
 
@@ -56,7 +52,6 @@ def of_album(album: Album) -> AlbumStatus:
     return {
         "processing": processing,
         "version": _version(progress, uploads, album.hidden, album.is_processing),
-        "feed_url": hints.watch(ALBUMS_OWNER),
     }
 
 

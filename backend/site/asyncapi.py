@@ -36,13 +36,6 @@ _OPERATION: Final = {
     "event_id": "1767323046012-0",
 }
 
-_HINT: Final = {
-    "message": "Photos changed",
-    "processed_at": "2026-01-02T03:04:06.012345+00:00",
-    "outcome": "photos",
-    "event_id": "1767323046012-0",
-}
-
 _OPTIONS: Final = {
     "outcomes": {
         "type": "string",
@@ -79,7 +72,6 @@ def document() -> dict[str, Any]:
             "messages": {
                 "event": _message(frames.EVENT, example=_EXAMPLE),
                 "operation": _message(frames.OPERATION, example=_OPERATION),
-                "hint": _message(frames.HINT, example=_HINT),
                 "notice": _message(
                     frames.NOTICE,
                     example={
@@ -97,7 +89,7 @@ def _channel() -> dict[str, Any]:
         "address": "/faces",
         "messages": {
             name: {"$ref": f"#/components/messages/{name}"}
-            for name in ("event", "operation", "hint", "notice")
+            for name in ("event", "operation", "notice")
         },
         "bindings": {
             "ws": {

@@ -61,12 +61,6 @@ class FrameTests(unittest.TestCase):
         _CHECK.validate(sent)
         self.assertEqual(set(sent), set(frames.OPERATION["properties"]))
 
-    def test_a_hint_to_look_at_the_photos_again_fits(self) -> None:
-        entry = events.photos_to_entry("hint", datetime.now(UTC), owner="member:3")
-        sent = json.loads(events.from_entry("1767323046012-0", entry)["frame"])
-        _CHECK.validate(sent)
-        self.assertEqual(set(sent), set(frames.HINT["properties"]))
-
     def test_a_notice_of_a_gap_fits(self) -> None:
         for oldest in (None, (1767323046012, 0)):
             state = State(oldest=oldest, newest=(1767323046012, 0), length=1, added=2)

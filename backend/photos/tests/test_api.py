@@ -3,7 +3,6 @@
 import base64
 from datetime import date, timedelta
 from typing import Any
-from unittest.mock import patch
 from urllib.parse import urlsplit
 
 from django.contrib.auth.models import User
@@ -14,14 +13,11 @@ from django.test import Client, TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from backend.common import connections
-from backend.photos import hints, services, status
+from backend.photos import services
 from backend.photos.models import Album, Member, Photo, Reference
 from backend.photos.people_models import Person, UnknownFace
 from backend.photos.tests import cast, faces
 from tests import samples
-from wire.events import STREAM, Outcome, from_entry
-from wire.feeds import ALBUMS_OWNER
 
 API = "/api/v2/photos"
 FACES = f"{API}/facedetection"
@@ -237,6 +233,21 @@ class ReferenceTests(ApiCase):
         services.record(reference, [], made_by="test")
         self.assertEqual(self.get(path)["references"]["rejected"], 1)
 
+    def test_a_status_that_has_not_changed_is_answered_304(self) -> None:
+        album = cast.album()
+        for client, path in (
+            (self.client, f"{FACES}/status/"),
+            (self.zoe, f"{API}/albums/{album.pk}/"),
+        ):
+            with self.subTest(path):
+                first = client.get(path)
+                self.assertIn("no-cache", first["Cache-Control"])
+                known = {"if-none-match": first["ETag"]}
+                self.assertEqual(client.get(path, headers=known).status_code, 304)
+                cast.reference(self.alice, cast.jpeg("a"))
+                cast.photo(album, cast.jpeg(path))
+                self.assertEqual(client.get(path, headers=known).status_code, 200)
+
 
 @without_faces
 class AlbumTests(ApiCase):
@@ -427,51 +438,3 @@ class DoorTests(ApiCase):
     def test_requests_are_counted_for_the_member(self) -> None:
         codes = [self.client.get(MATCHES).status_code for _ in range(3)]
         self.assertEqual(codes, [200, 200, 429])
-
-
-class HintTests(ApiCase):
-    """The feed tells open pages to look again, and tells nobody what there is to see."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        connections.short().flushdb()
-
-    def hints(self) -> list[str]:
-        entries: Any = connections.short().xrange(STREAM)
-        read = [from_entry(id, fields) for id, fields in entries]
-        self.assertTrue(all(each["outcome"] == Outcome.PHOTOS for each in read))
-        return [each["owner"] for each in read]
-
-    def test_a_member_whose_page_is_open_hears_of_their_own_changes_alone(self) -> None:
-        owner = hints.of_member(self.alice.pk)
-        with self.captureOnCommitCallbacks(execute=True):
-            self.matched()
-        self.assertEqual(self.hints(), [])  # no page was open
-        hints.watch(owner)
-        with self.captureOnCommitCallbacks(execute=True):
-            faces.reference(cast.member("bob"), faces.encoding(2))
-        self.assertEqual(self.hints(), [])
-        with self.captureOnCommitCallbacks(execute=True):
-            faces.reference(self.alice, faces.encoding(1, 5))
-            faces.match_all()
-        # Several changes within a second are one hint.
-        self.assertEqual(self.hints(), [owner])
-
-    @without_faces
-    def test_staff_hears_of_albums(self) -> None:
-        album = cast.album()
-        status.of_album(album)
-        with self.captureOnCommitCallbacks(execute=True):
-            faces.photo(album, faces.encoding(1))
-        self.assertEqual(self.hints(), [ALBUMS_OWNER])
-
-    def test_without_redis_pages_ask_and_nothing_fails(self) -> None:
-        from redis import ConnectionError as Gone
-
-        with patch.object(connections.hasty(), "set", side_effect=Gone):
-            self.assertEqual(self.get(f"{FACES}/status/")["processing"], False)
-        with (
-            patch.object(connections.hasty(), "exists", side_effect=Gone),
-            self.captureOnCommitCallbacks(execute=True),
-        ):
-            hints.members_changed([self.alice.pk])

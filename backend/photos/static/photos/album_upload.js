@@ -1,4 +1,5 @@
-// Many files into an album: three at a time, with what was skipped and why; archives go whole.
+// Uploads many files into an album, three at a time; archives go whole. What was skipped is listed, with
+// the reason, until the page is left: a batch dropped when another has just ended adds to its list.
 
 import { takeDrops } from "../site/page/transfer.js";
 import { look } from "./live.js";
@@ -85,11 +86,7 @@ function pump() {
 }
 
 function add(files) {
-  if (!sending && !waiting.length) {
-    [total, ended, added] = [0, 0, 0];
-    skippedList.replaceChildren();
-    skippedList.parentElement.hidden = true;
-  }
+  if (!sending && !waiting.length) [total, ended, added] = [0, 0, 0];
   waiting.push(...files);
   total += files.length;
   form.querySelector("[data-sending]").hidden = false;

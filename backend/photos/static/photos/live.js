@@ -1,43 +1,17 @@
-// Pages that wait for something: told by the feed, or asked again and again, they show what is new.
+// Pages that poll the status resource and show what is new.
 //
-// The status says which version of the page is the newest. When it is another than the one shown,
-// the page is fetched again, and what is in its #live takes the place of what was.
+// The status names the newest version of the page. When it is not the version shown, the page is
+// fetched again, and the new content of #live replaces the old.
 
 const BUSY_MS = 1500;
-const BUSY_WITH_FEED_MS = 5000;
-const IDLE_MS = 60_000;
-const AGAIN_MS = 1200;
-const FIRST_PAUSE_MS = 1000;
-const LONGEST_PAUSE_MS = 30_000;
+const IDLE_MS = 20_000;
 
 const live = () => document.getElementById("live");
-let socket = null;
 let timer = null;
-let pauseMs = FIRST_PAUSE_MS;
-let feed = null;
 let asking = false;
 let stopped = false;
 
-function listen() {
-  if (socket || stopped || !feed) return;
-  const url = new URL(feed, location.href.replace(/^http/, "ws"));
-  socket = new WebSocket(url);
-  socket.onopen = () => { pauseMs = FIRST_PAUSE_MS; };
-  socket.onmessage = () => {
-    look();
-    // Hints come once a second at most: what changed after this one comes with none.
-    setTimeout(look, AGAIN_MS);
-  };
-  socket.onclose = () => {
-    socket = null;
-    pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
-    setTimeout(listen, pauseMs * (0.5 + Math.random() / 2));
-  };
-}
-
-const isLive = () => socket?.readyState === WebSocket.OPEN;
-
-/** Ask how things are; show what is new. */
+/** Poll once, and show what is new. */
 export async function look() {
   if (asking || stopped) return;
   asking = true;
@@ -59,7 +33,6 @@ export async function look() {
 
 async function take(body) {
   const status = body.status ?? body;
-  feed = status.feed_url;
   if (status.version !== live().dataset.version) await renew();
   live().toggleAttribute("data-busy", status.processing);
 }
@@ -91,14 +64,11 @@ function pathOf(element) {
 
 function plan() {
   clearTimeout(timer);
-  if (stopped) return;
-  const busyMs = isLive() ? BUSY_WITH_FEED_MS : BUSY_MS;
-  timer = setTimeout(look, live().hasAttribute("data-busy") ? busyMs : IDLE_MS);
+  if (stopped || document.hidden) return;
+  timer = setTimeout(look, live().hasAttribute("data-busy") ? BUSY_MS : IDLE_MS);
 }
 
 if (live()) {
-  feed = live().dataset.feed;
-  listen();
   plan();
   document.addEventListener("visibilitychange", () => document.hidden || look());
 }
