@@ -244,8 +244,8 @@ class ReferenceTests(ApiCase):
                 self.assertIn("no-cache", first["Cache-Control"])
                 known = {"if-none-match": first["ETag"]}
                 self.assertEqual(client.get(path, headers=known).status_code, 304)
-                cast.reference(self.alice, cast.jpeg("a"))
-                cast.photo(album, cast.jpeg(path))
+                faces.reference(self.alice, faces.encoding(1))
+                faces.photo(album, faces.encoding(1))
                 self.assertEqual(client.get(path, headers=known).status_code, 200)
 
 
