@@ -233,6 +233,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["backend.common.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "backend.common.errors.handle",
+    "DEFAULT_SCHEMA_CLASS": "backend.common.openapi.ApiSchema",
     "UNAUTHENTICATED_USER": None,
 }
 
@@ -279,13 +280,12 @@ METRICS_SOURCES = [
 # of what failed.
 RETRIES = {"submission": "backend.submissions.services.retry"}
 
-# Dotted names of modules: each says of its endpoints, in `PATHS` and `SCHEMAS`, what
-# GET /api/schema/ tells of them.
+# Dotted names of modules with `PATHS` and `SCHEMAS` by hand; all else is derived
+# (`backend.common.openapi`).
 API_DESCRIPTIONS = [
-    "backend.common.openapi",
+    "backend.common.openapi_by_hand",
     "backend.site.schema",
     "backend.clients.schema",
-    "backend.submissions.schema",
     "backend.face_encodings.schema",
     "backend.recognition.schema",
     "backend.photos.schema",
@@ -303,6 +303,10 @@ SPECTACULAR_SETTINGS = {
     "SERVERS": [{"url": SERVICE_URL}],
     "DEFAULT_GENERATOR_CLASS": "backend.site.openapi.Generator",
     "POSTPROCESSING_HOOKS": [],
+    "SORT_OPERATION_PARAMETERS": False,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    # Files: bytes in a body, an address in an answer.
+    "COMPONENT_SPLIT_REQUEST": True,
     "SERVE_AUTHENTICATION": [],
 }
 

@@ -27,13 +27,16 @@ _RULES: Final[dict[str, tuple[set[str], set[str]]]] = {
     "backend/common": (
         {"wire", "backend.databases"},
         _DJANGO
-        | {"httpcore", "idna", "sentry_sdk", "prometheus_client"}
+        | {"httpcore", "idna", "sentry_sdk", "prometheus_client", "drf_spectacular"}
         | {"boto3", "botocore", "storages"},
     ),
-    "backend/clients": ({"backend.common", "wire"}, _DJANGO | {"jwt", "django_rq"}),
+    "backend/clients": (
+        {"backend.common", "wire"},
+        _DJANGO | {"jwt", "django_rq", "drf_spectacular"},
+    ),
     "backend/analysis": (
         {"backend.common", "backend.clients", "faceengine", "wire"},
-        _DJANGO | {"numpy", "pgvector", "psycopg", "PIL"},
+        _DJANGO | {"numpy", "pgvector", "psycopg", "PIL", "drf_spectacular"},
     ),
 }
 _FEATURE: Final = (
@@ -42,6 +45,7 @@ _FEATURE: Final = (
         "backend.clients",
         # The door to what was found; the column that holds an encoding; how the nearest are found.
         "backend.analysis.services",
+        "backend.analysis.serializers",
         "backend.analysis.fields",
         "backend.analysis.nearest",
         "wire",

@@ -196,12 +196,15 @@ def session_of(stack: Stack) -> dict[str, str]:
 
 def strict(document: dict[str, Any]) -> dict[str, Any]:
     """The description as if nothing were ever added: what is answered and not described shows."""
+    schemas = document["components"]["schemas"]
+    bodies = {name: schemas.pop(name) for name in list(schemas) if name.endswith("Request")}
     of_requests = [
         operation.pop("requestBody", None)
         for methods in document["paths"].values()
         for operation in methods.values()
     ]
     closed: dict[str, Any] = _closed(document)
+    closed["components"]["schemas"] |= bodies
     operations = [each for methods in closed["paths"].values() for each in methods.values()]
     for operation, body in zip(operations, of_requests, strict=True):
         operation.update({"requestBody": body} if body else {})

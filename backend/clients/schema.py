@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from backend.common.openapi import (
+from backend.common.openapi_by_hand import (
     COUNT,
     FLAG,
     TEXT,

@@ -1,14 +1,36 @@
-"""Pieces of the OpenAPI document, written as OpenAPI has them: plain dictionaries.
+"""The OpenAPI document: what all endpoints share, for drf-spectacular to derive the rest.
 
-Each app describes its own endpoints in a module `schema.py`: `PATHS` by the template of the path,
-and the `SCHEMAS` of what it answers, as JSON Schema 2020-12. `backend.site.openapi` puts them
-together. Our views answer plain functions' dictionaries, so there is nothing to look into; that
-the descriptions are true is asked of the running service (`tests/test_schema.py`).
+An endpoint stands in the document once its method carries `@extend_schema`. An app that still has
+`PATHS` and `SCHEMAS` by hand, in a module of `API_DESCRIPTIONS`, is described by these instead. How
+an app moves over:
+
+1. Give each answer and body a DRF serializer, and let the view use it: its name without
+   "Serializer" is the component's. `MomentField` is a date and time as the service writes it.
+2. Decorate the method: `@extend_schema(operation_id=…, request=…, responses={200: response(…),
+   400: bad_request(…), **errors(404)})`, and the class with `@extend_schema(tags=[…])`. The first
+   line of the method's docstring is the summary, the rest the description.
+3. What `ApiSchema` adds by itself: security by the view's authentication classes and `scopes`, the
+   errors of every endpoint (401, 403, 405, 406, 429, 503), "Needs the scope …".
+4. `api_path = "/verify"` on the view, where the path is not the pattern's with its last slash.
+   Each parameter of the path is described by `in_path`: the tests ask with its example.
+5. A plain Django view becomes an `APIView`, with `authentication_classes = []`, its permissions and
+   throttles likewise, if it stands in the document.
+6. Delete the app's schema module, and its line in `API_DESCRIPTIONS`.
+
+Examples are needed for every JSON answer. That the document is true is asked of the running service
+(`tests/test_schema.py`); that it is complete, of the URL patterns (`backend/site/tests`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
+
+from drf_spectacular.generators import EndpointEnumerator
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import get_doc
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRequest, OpenApiResponse
+from rest_framework import serializers
 
 Fragment = dict[str, Any]
 
@@ -46,20 +68,14 @@ SECURITY_SCHEMES: Final[Fragment] = {
     },
 }
 
-UUID: Final[Fragment] = {"type": "string", "format": "uuid"}
-MOMENT: Final[Fragment] = {
-    "type": "string",
-    "format": "date-time",
-    "description": "ISO-8601 with an offset.",
+_SECURITY: Final[Mapping[str, tuple[str, ...]]] = {
+    "ApiKeyAuthentication": (*KEYS, ""),
+    "LinkAuthentication": (*KEYS, "link", ""),
+    "BasicLogin": ("basic",),
+    "SessionAuthentication": ("session",),
 }
-URL: Final[Fragment] = {"type": "string", "format": "uri"}
-SHA256: Final[Fragment] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
-TEXT: Final[Fragment] = {"type": "string"}
-NUMBER: Final[Fragment] = {"type": "number"}
-FLAG: Final[Fragment] = {"type": "boolean"}
-COUNT: Final[Fragment] = {"type": "integer", "minimum": 0}
-PIXELS: Final[Fragment] = {"type": "integer"}
-FILE: Final[Fragment] = {"type": "string", "format": "binary"}
+"""The schemes of a view, by its authentication classes; "": none, where the service runs open."""
+
 ENCODING: Final[Fragment] = {
     "type": "array",
     "items": {"type": "number", "minimum": -1000, "maximum": 1000},
@@ -89,8 +105,11 @@ _DETAIL: Final[Mapping[int, tuple[str, str]]] = {
 _COMES_BACK: Final = (429, 503)
 """These say in a header when to try again."""
 
-_ANYWHERE: Final = (405, 406, 429, 503)
-"""Every operation of the API may answer these."""
+ALWAYS: Final = (401, 403, 406, 429, 503)
+"""Errors of every endpoint that asks who calls; 405 is of the others as well."""
+
+_USUAL: Final = object()
+"""Stands for the response that an error of this code has everywhere."""
 
 
 def named(name: str) -> Fragment:
@@ -98,138 +117,153 @@ def named(name: str) -> Fragment:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def maybe(schema: Fragment) -> Fragment:
-    """`schema`, or null."""
-    if isinstance(schema.get("type"), str):
-        return {**schema, "type": [schema["type"], "null"]}
-    return {"anyOf": [schema, {"type": "null"}]}
+class MomentField(serializers.DateTimeField):
+    """A date and time, ISO-8601 with an offset."""
+
+    def to_representation(self, value: datetime) -> str:
+        return value.isoformat()
 
 
-def list_of(schema: Fragment, **more: Any) -> Fragment:
-    return {"type": "array", "items": schema, **more}
+class BoxSerializer(serializers.Serializer[Any]):
+    """Pixels of the upright image; `right` and `bottom` lie just outside the face."""
+
+    top = serializers.IntegerField()
+    right = serializers.IntegerField()
+    bottom = serializers.IntegerField()
+    left = serializers.IntegerField()
 
 
-def one_of_words(*words: str) -> Fragment:
-    return {"type": "string", "enum": list(words)}
+class Endpoints(EndpointEnumerator):
+    """The methods that are decorated with `@extend_schema`, each by the `api_path` of its view."""
+
+    def get_api_endpoints(self, *args: Any) -> Any:
+        found = super().get_api_endpoints(*args)  # type: ignore[no-untyped-call]
+        return [
+            (getattr(callback.cls, "api_path", path), regex, method, callback)
+            for path, regex, method, callback in found
+            if "schema" in getattr(getattr(callback.cls, method.lower()), "kwargs", {})
+        ]
 
 
-def record(
-    properties: Mapping[str, Fragment], *, optional: Iterable[str] = (), **more: Any
-) -> Fragment:
-    """An object with these keys; all are always there, save the `optional` ones."""
-    left_out = set(optional)
-    required = [name for name in properties if name not in left_out]
-    return {"type": "object", "properties": dict(properties), "required": required, **more}
+class ApiSchema(AutoSchema):
+    """What is the same for all endpoints. drf-spectacular's hooks, each named by it."""
+
+    def get_operation(self, *args: Any) -> Any:
+        operation = super().get_operation(*args)
+        return operation and {"parameters": [], "security": [], **operation}
+
+    @property
+    def scope(self) -> str | None:
+        """What a key needs for this method."""
+        scopes: Mapping[str, str] = getattr(self.view, "scopes", {})
+        return scopes.get(self.method.lower())
+
+    def get_auth(self) -> list[dict[str, list[Any]]]:
+        names = [
+            name
+            for each in self.view.get_authenticators()
+            for name in _SECURITY.get(type(each).__name__, ())
+        ]
+        return [{name: [self.scope] if name in KEYS else []} if name else {} for name in names]
+
+    def get_summary(self) -> str:
+        return self._text()[0].strip().removesuffix(".")
+
+    def get_description(self) -> str:  # type: ignore[override]
+        needed = f"Needs the scope `{self.scope}`." if self.scope and self.get_auth() else ""
+        return "\n\n".join(filter(None, [self._text()[2].strip(), needed]))
+
+    def _text(self) -> tuple[str, str, str]:
+        return get_doc(getattr(self.view, self.method.lower())).partition("\n\n")
+
+    def _get_parameters(self) -> list[Fragment]:
+        """One example is an `example`, by which tests and pages fill in the path."""
+        parameters = super()._get_parameters()
+        for each in parameters:
+            for example in each.pop("examples", {}).values():
+                each["example"] = example["value"]
+        return parameters
+
+    def _get_response_bodies(self, direction: Any = "response") -> Fragment:
+        usual = {405, *(ALWAYS if self.get_auth() else ())}
+        bodies = super()._get_response_bodies(direction)
+        refusals = {str(code): refusal(code) for code in usual}
+        return dict(sorted({**refusals, **bodies}.items()))
+
+    def _get_response_for_code(self, serializer: Any, status_code: str, *args: Any) -> Fragment:
+        if serializer is _USUAL:
+            return refusal(int(status_code))
+        usual: Any = super()
+        made: Fragment = usual._get_response_for_code(serializer, status_code, *args)
+        return made
+
+    def _map_serializer_field(self, field: Any, *args: Any, **kwargs: Any) -> Any:
+        usual: Any = super()
+        schema = usual._map_serializer_field(field, *args, **kwargs)
+        if schema:
+            schema.pop("x-spec-enum-id", None)
+        return schema
 
 
-def path(name: str, schema: Fragment, example: str, description: str = "") -> Fragment:
-    """A parameter in the path."""
-    parameter = {"name": name, "in": "path", "required": True, "schema": schema}
-    return {**parameter, "example": example, "description": description}
+def response(
+    schema: Any, description: str, example: Any = None, **examples: Any
+) -> OpenApiResponse:
+    """One answer: `schema` is a serializer, a type or an OpenAPI schema; None for no body."""
+    if example is not None:
+        examples["Example"] = example
+    described = [OpenApiExample(name, value) for name, value in examples.items()]
+    return OpenApiResponse(schema, description, described)
 
 
-def query(name: str, schema: Fragment, description: str, **more: Any) -> Fragment:
-    """A parameter in the query, which may be left out."""
-    return {"name": name, "in": "query", "schema": schema, "description": description, **more}
+def errors(*codes: int) -> dict[int, Any]:
+    """Errors with a `detail`, besides those that every endpoint has."""
+    return dict.fromkeys(codes, _USUAL)
 
 
-def header(name: str, description: str, **more: Any) -> Fragment:
-    """A header of the request, which may be left out."""
-    parameter = {"name": name, "in": "header", "schema": TEXT}
-    return {**parameter, "description": description, **more}
+def bad_request(description: str, example: Any = None, **examples: Any) -> OpenApiResponse:
+    """A 400: by field, or with a `detail`."""
+    return response(named("BadRequest"), description, example, **examples)
 
 
-def headers(**described: str) -> Fragment:
-    """Headers of an answer: `Retry_After="…"` is `Retry-After`."""
-    return {
-        name.replace("_", "-"): {"description": text, "schema": TEXT}
-        for name, text in described.items()
-    }
+def body(serializer: Any, example: Any) -> OpenApiRequest:
+    """A JSON body with its example."""
+    return OpenApiRequest(serializer, examples=[OpenApiExample("Example", example)])
 
 
-def answer(
-    description: str,
-    schema: Fragment | None = None,
-    *,
-    example: Any = None,
-    examples: Mapping[str, Any] | None = None,
-    sent: Fragment | None = None,
-    media_types: Iterable[str] = ("application/json",),
-) -> Fragment:
-    """One response, with `sent` as its headers; without a schema it has no body."""
-    response: Fragment = {"description": description}
-    if sent:
-        response["headers"] = sent
-    if schema is not None:
-        content = {"schema": schema, **_examples(example, examples)}
-        response["content"] = dict.fromkeys(media_types, content)
-    return response
+def in_path(name: str, schema: Any, example: Any, description: str = "") -> OpenApiParameter:
+    return OpenApiParameter(
+        name, schema, "path", description=description, examples=[OpenApiExample("Example", example)]
+    )
 
 
-def form(properties: Mapping[str, Fragment], *, optional: Iterable[str] = ()) -> Fragment:
-    """A multipart body."""
-    schema = record(properties, optional=optional)
-    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+def in_query(name: str, schema: Any, description: str, **more: Any) -> OpenApiParameter:
+    return OpenApiParameter(name, schema, "query", description=description, **more)
 
 
-def json_body(schema: Fragment, *, example: Any) -> Fragment:
-    return {
-        "required": True,
-        "content": {"application/json": {"schema": schema, **_examples(example, None)}},
-    }
+def in_header(name: str, description: str, **more: Any) -> OpenApiParameter:
+    return OpenApiParameter(name, str, "header", description=description, **more)
 
 
-def operation(
-    id: str,
-    summary: str,
-    *,
-    tag: str,
-    answers: Mapping[int, Fragment],
-    description: str = "",
-    scope: str | None = None,
-    by_link: bool = False,
-    by_members: bool = False,
-    parameters: Iterable[Fragment] = (),
-    body: Fragment | None = None,
-    errors: Iterable[int] = (),
-) -> Fragment:
-    """One operation. `scope` is what a key needs; None where nobody is asked for a key, but for
-    a login where it is `by_members`.
+def sent(name: str, description: str, *codes: int) -> OpenApiParameter:
+    """A header of the answers with these codes; it stands among the `parameters`."""
+    return OpenApiParameter(name, str, "header", description=description, response=list(codes))
 
-    `errors` are those with a `detail`, besides the ones that every operation has.
-    """
-    usual = {*errors, *((401, 403, *_ANYWHERE) if scope or by_members else ())}
-    refusals = {code: _refusal(code) for code in usual if code not in answers}
-    made: Fragment = {
-        "operationId": id,
-        "summary": summary,
-        "description": f"{description}\n\nNeeds the scope `{scope}`." if scope else description,
-        "tags": [tag],
-        "parameters": list(parameters),
-        "security": _of_members() if by_members else _security(scope, by_link=by_link),
-        "responses": {str(code): each for code, each in sorted({**refusals, **answers}.items())},
-    }
-    return {**made, "requestBody": body} if body else made
+
+LINK_PARAMETERS: Final = [
+    in_query("expires", str, "Part of a signed link: when it ends, in seconds since 1970."),
+    in_query("signature", str, "Part of a signed link."),
+]
 
 
 def refusals() -> Fragment:
-    """The components that `operation` refers to."""
-    return {_name(code): _described(code) for code in _DETAIL}
+    """The responses that `errors` refers to, by their component's name."""
+    return {
+        _name(code): _described(*described, code in _COMES_BACK)
+        for code, described in _DETAIL.items()
+    }
 
 
-def _security(scope: str | None, *, by_link: bool) -> list[Fragment]:
-    if scope is None:
-        return []
-    link: list[Fragment] = [{"link": []}] if by_link else []
-    # The last one: nothing is needed where the service runs open.
-    return [*({name: [scope]} for name in KEYS), *link, {}]
-
-
-def _of_members() -> list[Fragment]:
-    return [{"basic": []}, {"session": []}]
-
-
-def _refusal(code: int) -> Fragment:
+def refusal(code: int) -> Fragment:
     return {"$ref": f"#/components/responses/{_name(code)}"}
 
 
@@ -237,82 +271,26 @@ def _name(code: int) -> str:
     return HTTPStatus(code).phrase.title().replace(" ", "")
 
 
-def _described(code: int) -> Fragment:
-    meaning, example = _DETAIL[code]
-    sent = headers(Retry_After="Seconds to wait.") if code in _COMES_BACK else None
-    return answer(meaning, named("Detail"), example={"detail": example}, sent=sent)
+def _described(meaning: str, example: str, comes_back: bool) -> Fragment:
+    content = {"schema": named("Detail"), "example": {"detail": example}}
+    seconds = {"description": "Seconds to wait.", "schema": {"type": "string"}}
+    described = {"description": meaning, "content": {"application/json": content}}
+    return {**described, "headers": {"Retry-After": seconds}} if comes_back else described
 
-
-def _examples(example: Any, examples: Mapping[str, Any] | None) -> Fragment:
-    if examples:
-        return {"examples": {name: {"value": value} for name, value in examples.items()}}
-    return {} if example is None else {"example": example}
-
-
-_PARTS: Final = ("database", "redis", "worker", "storage")
 
 SCHEMAS: Final[Fragment] = {
-    "Detail": record(
-        {"detail": TEXT},
-        description="An error, in words.",
-    ),
+    "Detail": {
+        "type": "object",
+        "properties": {"detail": {"type": "string"}},
+        "required": ["detail"],
+        "description": "An error, in words.",
+    },
     "FieldErrors": {
         "type": "object",
         "description": "What is wrong with which field, in words.",
-        "additionalProperties": list_of(TEXT, minItems=1),
+        "additionalProperties": {"type": "array", "items": {"type": "string"}, "minItems": 1},
         "minProperties": 1,
         "not": {"required": ["detail"]},
     },
     "BadRequest": {"anyOf": [named("FieldErrors"), named("Detail")]},
-    "Box": record(
-        dict.fromkeys(("top", "right", "bottom", "left"), PIXELS),
-        description="Pixels of the upright image; `right` and `bottom` lie just outside the face.",
-    ),
-    "Readiness": record(
-        {
-            "ready": FLAG,
-            **{part: one_of_words("ok", "missing") for part in _PARTS},
-        }
-    ),
-}
-
-_READY: Final = {"ready": True, **dict.fromkeys(_PARTS, "ok")}
-
-PATHS: Final[Fragment] = {
-    "/healthcheck": {
-        "get": operation(
-            "healthcheck",
-            "Does the service answer?",
-            tag="Service",
-            description="Asks nobody else: with Redis or the database away it is `OK` as well.",
-            answers={200: answer("It does.", {"const": "OK"}, media_types=["text/plain"])},
-            errors=[405],
-        )
-    },
-    "/readiness/": {
-        "get": operation(
-            "readiness",
-            "Would an upload be processed now?",
-            tag="Service",
-            answers={
-                200: answer("It would.", named("Readiness"), example=_READY),
-                503: answer(
-                    "Something is missing.",
-                    named("Readiness"),
-                    example={**_READY, "ready": False, "redis": "missing"},
-                ),
-            },
-            errors=[405],
-        )
-    },
-    "/metrics": {
-        "get": operation(
-            "metrics",
-            "All numbers, for Prometheus",
-            tag="Service",
-            description="The text format 0.0.4. docs/metrics.md says what each number means.",
-            scope="operate",
-            answers={200: answer("The numbers.", TEXT, media_types=["text/plain"])},
-        )
-    },
 }

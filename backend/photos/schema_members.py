@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from backend.common.openapi import (
+from backend.common.openapi_by_hand import (
     COUNT,
     FILE,
     FLAG,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from backend.common.openapi import Fragment, answer, operation, query
+from backend.common.openapi_by_hand import Fragment, answer, operation, query
 
 SCHEMAS: Final[Fragment] = {}
 

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from backend.analysis import services as analysis
-from backend.common.uploads import ImageUploadField
+from backend.analysis.serializers import FaceSerializer
+from backend.common.openapi import BoxSerializer, MomentField
+from backend.common.uploads import EXTENSIONS, ImageUploadField
 from backend.common.work import Status
 from backend.submissions import events, services
 from backend.submissions.models import Submission
@@ -30,20 +33,62 @@ def _sentence(error: analysis.AnalysisError) -> str:
 class UploadSerializer(serializers.Serializer[Any]):
     """The body of an upload."""
 
-    image = ImageUploadField(check=_check)
+    image = ImageUploadField(check=_check, help_text=f"One of: {', '.join(EXTENSIONS)}.")
 
 
-def as_resource(submission: Submission) -> dict[str, Any]:
+class AcceptedSerializer(serializers.Serializer[Any]):
+    message = serializers.CharField()
+    feed_url = serializers.URLField(help_text="The websocket that publishes how it ended.")
+    id = serializers.UUIDField()
+    status_url = serializers.URLField()
+
+
+class BoxedFaceSerializer(serializers.Serializer[Any]):
+    box = BoxSerializer()
+
+
+class SubmissionSerializer(serializers.ModelSerializer[Submission]):
     """The status resource of a submission."""
-    return {
-        "id": str(submission.pk),
-        "status": submission.status,
-        "created_at": submission.created_at.isoformat(),
-        "processed_at": submission.processed_at and submission.processed_at.isoformat(),
-        "faces_count": submission.faces_count if submission.status == Status.DONE else None,
-        "faces": [{"box": box} for box in services.boxes(submission)],
-        "image_url": events.image_url(submission),
-        "original_url": events.original_url(submission),
-        "reason": submission.reason or None,
-        "attempts": submission.attempts,
-    }
+
+    status = serializers.ChoiceField(Status.values, read_only=True)
+    created_at = MomentField(read_only=True)
+    processed_at = MomentField(read_only=True, allow_null=True)
+    faces_count = serializers.SerializerMethodField(help_text="null until it is done.")
+    faces = serializers.SerializerMethodField()
+    image_url = serializers.SerializerMethodField(
+        help_text="The image with a box round each face; null where there is none."
+    )
+    original_url = serializers.SerializerMethodField()
+    reason = serializers.SerializerMethodField(help_text="Why it failed, in words.")
+
+    class Meta:
+        model = Submission
+        fields = [
+            *("id", "status", "created_at", "processed_at", "faces_count", "faces"),
+            *("image_url", "original_url", "reason", "attempts"),
+        ]
+
+    def get_faces_count(self, submission: Submission) -> int | None:
+        return submission.faces_count if submission.status == Status.DONE else None
+
+    @extend_schema_field(BoxedFaceSerializer(many=True))
+    def get_faces(self, submission: Submission) -> list[dict[str, Any]]:
+        return [{"box": box} for box in services.boxes(submission)]
+
+    @extend_schema_field(serializers.URLField(allow_null=True))
+    def get_image_url(self, submission: Submission) -> str | None:
+        return events.image_url(submission)
+
+    @extend_schema_field(serializers.URLField)
+    def get_original_url(self, submission: Submission) -> str:
+        return events.original_url(submission)
+
+    def get_reason(self, submission: Submission) -> str | None:
+        return submission.reason or None
+
+
+class FacesSerializer(serializers.Serializer[Any]):
+    """The faces of a submission, in full; none before it is done."""
+
+    status = serializers.ChoiceField(Status.values)
+    faces = FaceSerializer(many=True)

@@ -1,31 +1,112 @@
 """Upload an image; ask how it is going."""
 
+from typing import Final
 from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from backend.analysis.serializers import FACE_EXAMPLE
 from backend.clients import caller, feeds, rates
 from backend.clients.authentication import LinkAuthentication
 from backend.clients.models import Scope
 from backend.clients.services import audit
 from backend.common import files, logs
+from backend.common.openapi import (
+    LINK_PARAMETERS,
+    bad_request,
+    errors,
+    in_path,
+    response,
+    sent,
+)
 from backend.common.parsers import MultiPartParser
 from backend.submissions import services
 from backend.submissions.models import Submission
-from backend.submissions.serializers import UploadSerializer, as_resource
+from backend.submissions.serializers import (
+    NOT_AN_IMAGE,
+    AcceptedSerializer,
+    FacesSerializer,
+    SubmissionSerializer,
+    UploadSerializer,
+)
+
+_NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
 
+_ID: Final = "7246f927-3c53-4d2f-9f4e-5f4f4b0d1f6a"
+_HOST: Final = "http://localhost:8282"
+
+_ACCEPTED: Final = {
+    "message": "Request accepted. Starting image processing.",
+    "feed_url": "ws://localhost:8282/faces",
+    "id": _ID,
+    "status_url": f"{_HOST}/image/{_ID}/",
+}
+_DONE: Final = {
+    "id": _ID,
+    "status": "done",
+    "created_at": "2026-01-02T03:04:05.678901+00:00",
+    "processed_at": "2026-01-02T03:04:06.012345+00:00",
+    "faces_count": 1,
+    "faces": [{"box": FACE_EXAMPLE["box"]}],
+    "image_url": f"{_HOST}/static/processed_faces/72/46/{_ID}.jpg",
+    "original_url": f"{_HOST}/image/{_ID}/original",
+    "reason": None,
+    "attempts": 1,
+}
+_QUEUED: Final = {
+    **_DONE,
+    **dict.fromkeys(("processed_at", "faces_count", "image_url")),
+    "status": "queued",
+    "faces": [],
+    "attempts": 0,
+}
+_FAILED: Final = {
+    **_QUEUED,
+    "status": "failed",
+    "processed_at": _DONE["processed_at"],
+    "reason": "The image could not be decoded.",
+}
+
+_id: Final = in_path("id", OpenApiTypes.UUID, _ID, "The submission's id.")
+_HEX: Final = {"type": "string", "pattern": "^[0-9a-f]{2}$"}
+_PICTURES = [f"image/{kind}" for kind in ("avif", "bmp", "gif", "heic", "heif", "jpeg")]
+_PICTURES += ["image/png", "image/tiff", "image/webp"]
+
+
+@extend_schema(tags=["Submissions"])
 class ImageView(APIView):
     parser_classes = [MultiPartParser]
     throttle_classes = [rates.RequestRate, rates.UploadRate, rates.UploadBytesRate]
     scopes = {"post": Scope.UPLOAD}
 
+    @extend_schema(
+        operation_id="image_upload",
+        request=UploadSerializer,
+        parameters=[sent("Location", "As `status_url`.", 202)],
+        responses={
+            202: response(AcceptedSerializer, "It cannot be lost any more.", _ACCEPTED),
+            400: bad_request(
+                "No file, not an image, or one of a kind that is not accepted.",
+                no_file={"image": ["No file was submitted."]},
+                not_an_image={"image": [NOT_AN_IMAGE]},
+            ),
+            **errors(413, 415),
+        },
+    )
     def post(self, request: Request) -> Response:
+        """Upload an image.
+
+        The image is stored and queued. `status_url` says how it goes, and the websocket at
+        `feed_url` publishes the outcome.
+        """
         upload = UploadSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
         submission = services.accept(
@@ -33,59 +114,113 @@ class ImageView(APIView):
             owner_id=caller.of(request).client_id,
             request_id=logs.context()["request"],
         )
-        body = {
-            "message": "Request accepted. Starting image processing.",
-            "feed_url": feeds.url(caller.of(request)),
-            "id": str(submission.pk),
-            "status_url": f"{settings.SERVICE_URL}/image/{submission.pk}/",
-        }
-        return Response(body, status=202, headers={"Location": body["status_url"]})
+        status_url = f"{settings.SERVICE_URL}/image/{submission.pk}/"
+        accepted = AcceptedSerializer(
+            {
+                "message": "Request accepted. Starting image processing.",
+                "feed_url": feeds.url(caller.of(request)),
+                "id": submission.pk,
+                "status_url": status_url,
+            }
+        )
+        return Response(accepted.data, status=202, headers={"Location": status_url})
 
 
+@extend_schema(tags=["Submissions"], parameters=[_id])
 class SubmissionView(APIView):
     scopes = {"get": Scope.READ, "delete": Scope.UPLOAD}
 
+    @extend_schema(
+        operation_id="image_status",
+        responses={
+            200: response(
+                SubmissionSerializer, "The submission.", done=_DONE, queued=_QUEUED, failed=_FAILED
+            ),
+            **errors(404),
+        },
+    )
     def get(self, request: Request, id: UUID) -> Response:
+        """How a submission is going."""
         submission = _own(request, id)
-        return Response(as_resource(submission), headers={"Cache-Control": "no-store"})
+        return Response(SubmissionSerializer(submission).data, headers=_NOT_KEPT)
 
+    @extend_schema(
+        operation_id="image_erase",
+        responses={204: response(None, "Nothing is left of it."), **errors(404)},
+    )
     def delete(self, request: Request, id: UUID) -> Response:
-        """Erase the image from every store; 204 when nothing is left of it."""
+        """Erase a submission.
+
+        From every store: row, files, event, job.
+        """
         submission = _own(request, id)
         services.erase(submission)
         audit(caller.of(request).name, "erase image", str(id))
         return Response(status=204)
 
 
+@extend_schema(tags=["Submissions"], parameters=[_id])
 class FacesView(APIView):
-    """What was found, in full: each face's box, its 128 numbers and its quality."""
-
     scopes = {"get": Scope.READ}
 
+    @extend_schema(
+        operation_id="image_faces",
+        responses={
+            200: response(FacesSerializer, "In order.", {"status": "queued", "faces": []}),
+            **errors(404),
+        },
+    )
     def get(self, request: Request, id: UUID) -> Response:
+        """The faces of a submission, in full.
+
+        Each with its box, its 128 numbers and its quality; none before it is done.
+        """
         submission = _own(request, id)
-        found = [vars(face) for face in services.faces(submission)]
-        body = {"status": submission.status, "faces": found}
-        return Response(body, headers={"Cache-Control": "no-store"})
+        body = {"status": submission.status, "faces": services.faces(submission)}
+        return Response(FacesSerializer(body).data, headers=_NOT_KEPT)
 
 
+@extend_schema(tags=["Submissions"], parameters=[_id, *LINK_PARAMETERS])
 class OriginalView(APIView):
-    """The image as it was uploaded: for its owner, or by a signed link."""
-
     authentication_classes = [LinkAuthentication]
     scopes = {"get": Scope.READ}
+    api_path = "/image/{id}/original"
 
+    @extend_schema(
+        operation_id="image_original",
+        responses={(200, *_PICTURES): response(OpenApiTypes.BINARY, "The image."), **errors(404)},
+    )
     def get(self, request: Request, id: UUID) -> HttpResponse:
+        """The image as it was uploaded.
+
+        For its owner, or by a signed link.
+        """
         return files.send(_reachable(request, id).image)
 
 
+@extend_schema(
+    tags=["Submissions"],
+    parameters=[
+        in_path("first", _HEX, _ID[:2], "The id's first two digits."),
+        in_path("second", _HEX, _ID[2:4], "The id's next two digits."),
+        _id,
+        *LINK_PARAMETERS,
+    ],
+)
 class ResultView(APIView):
-    """The image with its boxes: for its owner, or by a signed link."""
-
     authentication_classes = [LinkAuthentication]
     scopes = {"get": Scope.READ}
+    api_path = "/static/processed_faces/{first}/{second}/{id}.jpg"
 
+    @extend_schema(
+        operation_id="image_result",
+        responses={(200, "image/jpeg"): response(OpenApiTypes.BINARY, "The image."), **errors(404)},
+    )
     def get(self, request: Request, id: UUID) -> HttpResponse:
+        """The image with a box round each face.
+
+        For its owner, or by a signed link. `image_url` holds its address.
+        """
         return files.send(_reachable(request, id).result)
 
 
