@@ -25,7 +25,7 @@ from backend.photos.page_base import back, for_members, refusal_of_upload, show
 from backend.photos.roles import keeps_albums, keeps_people
 
 _SHOWN: Final = 60
-_ARCHIVES: Final = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+_ARCHIVES: Final = (".zip", ".tar", ".tgz", ".tar.gz")
 
 
 @for_members("GET", "HEAD")

@@ -82,7 +82,7 @@ class AlbumPhotosView(UploadView):
 
 
 class AlbumArchivesView(UploadView):
-    """POST, multipart field `file`: a zip or tar of photos, by staff."""
+    """POST, multipart field `file`: a zip, tar or tar.gz of photos, by staff."""
 
     staff = {"post": keeps_albums}
     parser_classes = (MultiPartParser,)

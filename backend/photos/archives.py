@@ -1,13 +1,13 @@
-"""The files in a zip or tar, one after the other, of which nothing is believed.
+"""Reads the files of an untrusted zip, tar or tar.gz, one after the other.
 
-Names are for people alone: what is stored is called otherwise. Nothing is unpacked further than its
-bound, and what an archive is made of besides files (links, devices, archives) is not taken out.
+Names are for display only: files are stored under other names. Each file is unpacked up to a bound.
+Links, devices and nested archives are not unpacked.
 """
 
 from __future__ import annotations
 
+import gzip
 import io
-import lzma
 import re
 import stat
 import struct
@@ -21,7 +21,7 @@ from functools import partial
 from typing import BinaryIO, Final
 
 from backend.common.work import WorkError
-from backend.photos.unpacking import Allowance, Bounded, Reader, unpacker
+from backend.photos.unpacking import Allowance, Bounded, Reader
 
 MAX_ENTRIES: Final = 20_000
 """Of an archive, folders included: an album has hundreds."""
@@ -54,9 +54,16 @@ _UNKNOWN_METHOD: Final = "It is packed in a way that is not supported."
 _DAMAGED: Final = "It is damaged."
 _NESTED: Final = "An archive within the archive is not opened."
 
-_ZIPPED: Final = (b"PK\3\4", b"PK\5\6")
+OTHER_FORMAT: Final = "Only zip, tar and tar.gz are taken: pack the photos as one of these."
+    "Only zip, tar and tar.gz archives are taken: pack the photos as one of these."
+)
 
-_ARCHIVES: Final = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".txz", ".7z", ".rar")
+_ZIPPED: Final = (b"PK\3\4", b"PK\5\6")
+_GZIPPED: Final = b"\x1f\x8b"
+_OTHERS: Final = (b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x28\xb5\x2f\xfd")
+"""bzip2, xz, 7z, RAR, Zstandard."""
+
+_ARCHIVES: Final = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 
 _LEADS_OUT: Final = re.compile(r"^(?:[/\\]|[A-Za-z]:)|(?:^|[/\\])\.\.(?:[/\\]|$)|\x00")
 
@@ -65,7 +72,6 @@ _BROKEN: Final = (
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
-    lzma.LZMAError,
     EOFError,
     ValueError,
     OSError,
@@ -119,8 +125,12 @@ def entries(file: BinaryIO, *, size_bytes: int) -> Iterator[Entry]:
     allowance = Allowance(_SLACK_BYTES + _MAX_RATIO * size_bytes, ArchiveError(BOMB))
     if head.startswith(_ZIPPED):
         yield from _of_zip(file, allowance)
+    elif head.startswith(_OTHERS):
+        raise ArchiveError(OTHER_FORMAT)
+    elif head.startswith(_GZIPPED):
+        yield from _of_tar(gzip.GzipFile(fileobj=file, mode="rb"), allowance)
     else:
-        yield from _of_tar(file, head, allowance)
+        yield from _of_tar(file, allowance)
 
 
 def count(file: BinaryIO) -> int:
@@ -165,8 +175,8 @@ def _refusal_of_zipped(info: zipfile.ZipInfo) -> str:
     return _LOCKED if info.flag_bits & 1 else ""
 
 
-def _of_tar(file: BinaryIO, head: bytes, allowance: Allowance) -> Iterator[Entry]:
-    stream = Bounded(unpacker(file, head), allowance)
+def _of_tar(file: Reader, allowance: Allowance) -> Iterator[Entry]:
+    stream = Bounded(file, allowance)
     with _reading(ArchiveError(NOT_AN_ARCHIVE)), stream.at_most(_of_headers()):
         # Read once, from its beginning to its end, whatever it says about where things are.
         archive = tarfile.open(fileobj=stream, mode="r|")  # type: ignore[call-overload]  # noqa: SIM115

@@ -1,9 +1,7 @@
 """A whole album in one file: what is taken out of it, what is skipped, and what is no archive."""
 
-import bz2
 import gzip
 import io
-import lzma
 import os
 import stat
 import tarfile
@@ -29,7 +27,7 @@ from backend.photos.models import Album, ArchiveUpload, Photo
 from backend.photos.tests import cast
 from tests import bad_files, pictures
 
-_COMPRESSED = ("w", "w:gz", "w:bz2", "w:xz")
+_COMPRESSED = ("w", "w:gz")
 
 
 def taken_out(content: bytes, *, max_bytes: int = 1 << 20) -> dict[str, bytes | str]:
@@ -56,12 +54,15 @@ class ReadingTests(SimpleTestCase):
                 self.assertEqual(taken_out(cast.tarred(self.FILES, mode)), self.FILES)
 
     def test_compressed_streams_one_after_the_other_are_one(self) -> None:
-        """As pigz, pbzip2 and xz with threads write them."""
+        """As pigz writes them."""
         whole = cast.tarred(self.FILES)
         parts = whole[:700], whole[700:]
-        for compress in (gzip.compress, bz2.compress, lzma.compress):
-            with self.subTest(compress.__module__):
-                self.assertEqual(taken_out(b"".join(map(compress, parts))), self.FILES)
+        self.assertEqual(taken_out(b"".join(map(gzip.compress, parts))), self.FILES)
+
+    def test_other_formats_are_refused_with_the_ones_that_are_taken(self) -> None:
+        for mode in ("w:bz2", "w:xz"):
+            with self.assertRaisesMessage(ArchiveError, archives.OTHER_FORMAT):
+                taken_out(cast.tarred(self.FILES, mode))
 
     def test_names_that_lead_out_and_hidden_files_are_not_taken_out(self) -> None:
         unsafe = [
@@ -116,7 +117,7 @@ class ReadingTests(SimpleTestCase):
 
     def test_a_bomb_goes_off_at_a_hundred_times_its_size(self) -> None:
         files = {f"{number}.jpg": bytes(8 << 20) for number in range(4)}
-        for content in (cast.zipped(files), cast.tarred(files, "w:xz")):
+        for content in (cast.zipped(files), cast.tarred(files, "w:gz")):
             with (
                 patch.object(archives, "_SLACK_BYTES", 1 << 20),
                 self.assertRaisesMessage(ArchiveError, archives.BOMB),
@@ -157,7 +158,7 @@ class ReadingTests(SimpleTestCase):
                 try:
                     taken_out(content)
                 except ArchiveError as error:
-                    self.assertRegex(str(error), r"^The archive .*\.$|^This is no zip or tar")
+                    self.assertRegex(str(error), r"^The archive .*\.$|^This is no zip|^Only zip")
 
     def test_a_locked_file_and_one_that_is_broken_are_skipped_alone(self) -> None:
         content = bytearray(cast.zipped({"a.jpg": os.urandom(300), "b.jpg": b"b"}))

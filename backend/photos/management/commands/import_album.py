@@ -20,8 +20,8 @@ _LOOK_S: Final = 0.5
 
 class Command(BaseCommand):
     help = (
-        "Take the photos of a zip or tar (.gz, .bz2, .xz) into an album, and tell how far the"
-        " workers are. Interrupted, the workers go on; started again, nothing comes twice."
+        "Import the photos of a zip, tar or tar.gz into an album, and show the workers' progress."
+        " If interrupted, the workers continue; started again, no photo is imported twice."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
