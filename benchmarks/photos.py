@@ -132,20 +132,20 @@ from datetime import date
 from pathlib import Path
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
-from backend.photos import services
+from backend.photos import albums, members, references
 """
 
 _REFERENCE: Final = f"""{_DJANGO}
 from tests import photos
-member = services.member_of(User.objects.create(username="member"))
+member = members.of(User.objects.create(username="member"))
 image = photos.read("obama.jpg")
-services.add_reference(member, ContentFile(image, "me.jpg"), name="me.jpg")
+references.add(member, ContentFile(image, "me.jpg"), name="me.jpg")
 """
 
 _UPLOAD: Final = f"""{_DJANGO}
-album = services.create_album("an album", date=date(2026, 7, 1))
+album = albums.create_album("an album", date=date(2026, 7, 1))
 files = sorted(Path(sys.argv[1]).glob("*.jpg"))
-report = services.add_photos(album, (ContentFile(file.read_bytes(), file.name) for file in files))
+report = albums.add_photos(album, (ContentFile(file.read_bytes(), file.name) for file in files))
 assert len(report.added) == len(files), report.skipped[:5]
 """
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
 from backend.clients.admin_site import AuditedAdmin, ReadOnlyAdmin
-from backend.photos import services, serving
+from backend.photos import album_uploads, albums, members, serving, sources
 from backend.photos.match_models import Match
 from backend.photos.models import (
     WIDTHS_PX,
@@ -72,27 +72,27 @@ class AlbumAdmin(AuditedAdmin):
     actions = ["hide", "show", "resubmit"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Album]:
-        albums: Any = super().get_queryset(request)
+        rows: Any = super().get_queryset(request)
         processing = Q(photos__extraction=Extraction.PROCESSING)
-        counted = albums.annotate(
+        counted = rows.annotate(
             photos_counted=Count("photos"), processing_counted=Count("photos", filter=processing)
         )
         return cast("QuerySet[Album]", counted)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Counts, and not thousands of names; whoever may delete albums may delete what is in."""
-        albums = list(objs)
-        photos = Photo.objects.filter(album__in=albums).count()
-        names = [str(album) for album in albums]
-        return names, {"albums": len(albums), "photos": photos}, set(), []
+        chosen = list(objs)
+        photos = Photo.objects.filter(album__in=chosen).count()
+        names = [str(album) for album in chosen]
+        return names, {"albums": len(chosen), "photos": photos}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Album) -> None:
         """Files too."""
-        services.erase_album(obj)
+        albums.erase_album(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Album]) -> None:
         for album in queryset:
-            services.erase_album(album)
+            albums.erase_album(album)
 
     @admin.display(description="photos", ordering="photos_counted")
     def photos_count(self, album: Album) -> str:
@@ -105,26 +105,26 @@ class AlbumAdmin(AuditedAdmin):
         return getattr(album, "processing_counted", 0)
 
     @admin.action(description="Hide from members", permissions=["change"])
-    def hide(self, request: HttpRequest, albums: QuerySet[Album]) -> None:
-        self._set_hidden(request, albums, hidden=True)
+    def hide(self, request: HttpRequest, queryset: QuerySet[Album]) -> None:
+        self._set_hidden(request, queryset, hidden=True)
 
     @admin.action(description="Show to members", permissions=["change"])
-    def show(self, request: HttpRequest, albums: QuerySet[Album]) -> None:
-        self._set_hidden(request, albums, hidden=False)
+    def show(self, request: HttpRequest, queryset: QuerySet[Album]) -> None:
+        self._set_hidden(request, queryset, hidden=False)
 
     @admin.action(description="Resubmit photos that are not done", permissions=["change"])
-    def resubmit(self, request: HttpRequest, albums: QuerySet[Album]) -> None:
-        undone = Photo.objects.filter(album__in=albums).exclude(extraction=Extraction.DONE)
-        done = sum(services.resubmit(photo) for photo in undone[:_AT_A_TIME])
-        for album in albums:
+    def resubmit(self, request: HttpRequest, queryset: QuerySet[Album]) -> None:
+        undone = Photo.objects.filter(album__in=queryset).exclude(extraction=Extraction.DONE)
+        done = sum(sources.resubmit(photo) for photo in undone[:_AT_A_TIME])
+        for album in queryset:
             self.note(request, "resubmit", album)
         self.message_user(request, f"{done} photos were resubmitted.")
 
-    def _set_hidden(self, request: HttpRequest, albums: QuerySet[Album], *, hidden: bool) -> None:
-        chosen = list(albums)
+    def _set_hidden(self, request: HttpRequest, queryset: QuerySet[Album], *, hidden: bool) -> None:
+        chosen = list(queryset)
         for album in chosen:
             self.note(request, "hide" if hidden else "show", album)
-        done = services.hide_albums(chosen, hidden=hidden)
+        done = albums.hide_albums(chosen, hidden=hidden)
         self.message_user(request, f"{done} albums are {'hidden' if hidden else 'shown'}.")
 
 
@@ -149,10 +149,10 @@ class SourceAdmin(ReadOnlyAdmin):
         return getattr(source, "matches_counted", 0)
 
     @admin.action(description="Resubmit: find the faces anew", permissions=["act"])
-    def resubmit(self, request: HttpRequest, sources: QuerySet[Any]) -> None:
+    def resubmit(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         done = 0
-        for source in sources[:_AT_A_TIME]:
-            if services.resubmit(source):
+        for source in queryset[:_AT_A_TIME]:
+            if sources.resubmit(source):
                 self.note(request, "resubmit", source)
                 done += 1
         self.message_user(request, f"{done} were resubmitted; those in work or good were not.")
@@ -235,14 +235,14 @@ class PhotoAdmin(SourceAdmin):
         chosen = list(photos[:_AT_A_TIME])
         for photo in chosen:
             self.note(request, "erase", photo)
-            services.erase_photo(photo)
+            albums.erase_photo(photo)
         self.message_user(request, f"{len(chosen)} photos were erased.")
 
     def _set_hidden(self, request: HttpRequest, photos: QuerySet[Photo], *, hidden: bool) -> None:
         chosen = list(photos[:_AT_A_TIME])
         for photo in chosen:
             self.note(request, "hide" if hidden else "show", photo)
-        done = services.hide_photos(chosen, hidden=hidden)
+        done = albums.hide_photos(chosen, hidden=hidden)
         self.message_user(request, f"{done} photos are {'hidden' if hidden else 'shown'}.")
 
 
@@ -310,8 +310,8 @@ class MemberAdmin(ReadOnlyAdmin):
     actions = ["opt_out"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Member]:
-        members: Any = super().get_queryset(request)
-        return cast("QuerySet[Member]", members.annotate(counted=Count("references")))
+        rows: Any = super().get_queryset(request)
+        return cast("QuerySet[Member]", rows.annotate(counted=Count("references")))
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("photos.change_member"))
@@ -324,11 +324,11 @@ class MemberAdmin(ReadOnlyAdmin):
         return getattr(member, "counted", 0)
 
     @admin.action(description="Opt out: erase references and matches", permissions=["erase"])
-    def opt_out(self, request: HttpRequest, members: QuerySet[Member]) -> None:
-        chosen = list(members[:_AT_A_TIME])
+    def opt_out(self, request: HttpRequest, queryset: QuerySet[Member]) -> None:
+        chosen = list(queryset[:_AT_A_TIME])
         for member in chosen:
             self.note(request, "opt out", member)
-            services.opt_out(member)
+            members.opt_out(member)
         self.message_user(request, f"{len(chosen)} members were opted out.")
 
 
@@ -371,8 +371,8 @@ class ArchiveUploadAdmin(AuditedAdmin):
         """Taken in as from anywhere else; `obj` becomes the row that was made."""
         upload = form.cleaned_data["file"]
         try:
-            taken = services.add_archive(obj.album, upload, by=cast(Any, request.user))
-        except services.Refused as reason:
+            taken = album_uploads.accept(obj.album, upload, by=cast(Any, request.user))
+        except sources.Refused as reason:
             self.message_user(request, str(reason), messages.ERROR)
             return
         obj.__dict__.update(taken.__dict__)

@@ -15,8 +15,18 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from rest_framework.exceptions import ValidationError
 
-from backend.photos import albums as stored
-from backend.photos import api_serializers, matches, paging, services, status, tiles
+from backend.photos import (
+    album_uploads,
+    albums,
+    api_serializers,
+    groups,
+    matches,
+    members,
+    paging,
+    sources,
+    status,
+    tiles,
+)
 from backend.photos.api_album_views import albums_for, photos_for, photos_in
 from backend.photos.api_views import found, seen
 from backend.photos.forms import AlbumForm
@@ -34,7 +44,7 @@ def start(request: HttpRequest) -> HttpResponseBase:
 
 
 @for_members("GET", "HEAD")
-def albums(request: HttpRequest) -> HttpResponseBase:
+def album_list(request: HttpRequest) -> HttpResponseBase:
     try:
         page = paging.page(albums_for(request.user), request.GET, order=paging.NEWEST_ALBUMS)
     except ValidationError:
@@ -65,7 +75,7 @@ def album(request: HttpRequest, pk: str) -> HttpResponseBase:
 def new(request: HttpRequest) -> HttpResponseBase:
     form = AlbumForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        made = services.create_album(**form.cleaned_data)
+        made = albums.create_album(**form.cleaned_data)
         return redirect("album-upload-page", pk=made.pk)
     bad = request.method == "POST"
     return show(request, "photos/album_new.html", {"form": form}, 400 if bad else 200)
@@ -79,14 +89,14 @@ def upload(request: HttpRequest, pk: str) -> HttpResponseBase:
         if refusal := refusal_of_upload(request):
             return refusal
         if "hidden" in request.POST:
-            services.hide_albums([row], hidden=request.POST["hidden"] == "true")
+            albums.hide_albums([row], hidden=request.POST["hidden"] == "true")
             return redirect("album-upload-page", pk=row.pk)
         skipped = _taken_in(request, row)
         if not skipped:
             return redirect("album-upload-page", pk=row.pk)
     context = {
         "album": row,
-        "progress": stored.progress(row),
+        "progress": albums.progress(row),
         "uploads": [api_serializers.archive(each) for each in row.uploads.all()[:20]],
         "failed": row.photos.filter(status="failed")[:50],
         "skipped": skipped,
@@ -99,8 +109,8 @@ def upload(request: HttpRequest, pk: str) -> HttpResponseBase:
 
 @for_members("GET", "HEAD")
 def photo(request: HttpRequest, pk: str) -> HttpResponseBase:
-    row, member = seen(pk, request.user), services.member_of(request.user)
-    people = services.people_for(member).filter(faces__face__photo=row).distinct()
+    row, member = seen(pk, request.user), members.of(request.user)
+    people = groups.open_to(member).filter(faces__face__photo=row).distinct()
     context = {
         "tile": tiles.tile(row, _number(row, request.user)),
         "is_me": matches.is_on(member, row),
@@ -116,16 +126,16 @@ def photo(request: HttpRequest, pk: str) -> HttpResponseBase:
 
 @for_members("POST")
 def say(request: HttpRequest, pk: str, said: str) -> HttpResponseBase:
-    row, member = seen(pk, request.user), services.member_of(request.user)
+    row, member = seen(pk, request.user), members.of(request.user)
     does: dict[str, Callable[[], Any]] = {
-        "like": lambda: services.like(row, request.user),  # type: ignore[arg-type]
-        "unlike": lambda: services.unlike(row, request.user),  # type: ignore[arg-type]
-        "not-me": lambda: services.say_not_me(member, row),
-        "undo-not-me": lambda: services.undo_not_me(member, row),
-        "me": lambda: services.add_by_hand(member, row),
-        "not-by-hand": lambda: services.remove_by_hand(member, row),
-        "hide": lambda: services.hide_photos([row], hidden=True),
-        "show": lambda: services.hide_photos([row], hidden=False),
+        "like": lambda: albums.like(row, request.user),  # type: ignore[arg-type]
+        "unlike": lambda: albums.unlike(row, request.user),  # type: ignore[arg-type]
+        "not-me": lambda: matches.say_not_me(member, row),
+        "undo-not-me": lambda: matches.undo_not_me(member, row),
+        "me": lambda: matches.add_by_hand(member, row),
+        "not-by-hand": lambda: matches.remove_by_hand(member, row),
+        "hide": lambda: albums.hide_photos([row], hidden=True),
+        "show": lambda: albums.hide_photos([row], hidden=False),
     }
     if said in ("hide", "show") and not keeps_albums(request.user):
         raise PermissionDenied
@@ -155,18 +165,18 @@ def _number(row: Photo, user: Any) -> int:
 def _names_on(row: Photo) -> list[tuple[Member, str]]:
     """Who is on a photo, and by what, for staff."""
     on_it = {each.member_id: each.how for each in matches.members_on(row)}
-    members = Member.objects.filter(pk__in=on_it).select_related("user").order_by("pk")
-    return [(member, on_it[member.pk]) for member in members]
+    rows = Member.objects.filter(pk__in=on_it).select_related("user").order_by("pk")
+    return [(member, on_it[member.pk]) for member in rows]
 
 
 def _taken_in(request: HttpRequest, row: Album) -> list[tuple[str, str]]:
     """The files of a form without script; returns those that are not taken in, and why."""
     sent = request.FILES.getlist("file")
     archives = [file for file in sent if (file.name or "").lower().endswith(_ARCHIVES)]
-    report = services.add_photos(row, [file for file in sent if file not in archives])
+    report = albums.add_photos(row, [file for file in sent if file not in archives])
     for file in archives:
         try:
-            services.add_archive(row, file, by=request.user)  # type: ignore[arg-type]
-        except services.Refused as error:
+            album_uploads.accept(row, file, by=request.user)  # type: ignore[arg-type]
+        except sources.Refused as error:
             report.skipped.append((file.name or "", str(error)))
     return report.skipped if sent else [("", "Choose some files.")]

@@ -12,8 +12,8 @@ from rest_framework.response import Response
 
 from backend.clients.gate import FORM_BYTES
 from backend.common.parsers import JSONParser, MultiPartParser
+from backend.photos import album_uploads, albums, forms, matches, paging, sources, status
 from backend.photos import api_serializers as shapes
-from backend.photos import forms, matches, paging, services, status
 from backend.photos.api_views import POLLED, found, one_file, seen
 from backend.photos.member_access import MemberView, UploadView
 from backend.photos.models import Album, ArchiveUpload, Member, Photo
@@ -32,7 +32,7 @@ class AlbumsView(MemberView):
 
     def post(self, request: Request) -> Response:
         given = cleaned(forms.AlbumForm, request)
-        album = services.create_album(**given)
+        album = albums.create_album(**given)
         return Response(shapes.album(album), status=201)
 
 
@@ -75,7 +75,7 @@ class AlbumPhotosView(UploadView):
         files = request.FILES.getlist("file")
         if not files:
             raise ValidationError({"file": ["No file was submitted."]})
-        report = services.add_photos(album, files)
+        report = albums.add_photos(album, files)
         added = [{"pk": photo.pk, "name": photo.name} for photo in report.added]
         skipped = [{"name": name, "reason": reason} for name, reason in report.skipped]
         return Response({"added": added, "skipped": skipped}, status=201 if added else 200)
@@ -96,8 +96,8 @@ class AlbumArchivesView(UploadView):
         album = found(Album.objects.all(), pk)
         file = one_file(request, "file")
         try:
-            upload = services.add_archive(album, file, by=self.user)
-        except services.Refused as error:
+            upload = album_uploads.accept(album, file, by=self.user)
+        except sources.Refused as error:
             raise ValidationError({"file": [str(error)]}) from error
         return Response(shapes.archive(upload), status=202)
 
@@ -125,7 +125,7 @@ class PhotoView(MemberView):
     def patch(self, request: Request, pk: str) -> Response:
         photo = found(Photo.objects.all(), pk)
         given = cleaned(forms.HiddenForm, request)
-        services.hide_photos([photo], hidden=given["hidden"])
+        albums.hide_photos([photo], hidden=given["hidden"])
         return Response({"pk": photo.pk, "hidden": given["hidden"]})
 
 
@@ -145,14 +145,14 @@ class PhotoMemberView(MemberView):
     staff = {"put": keeps_people, "delete": keeps_people}
 
     def put(self, request: Request, pk: str, member: str) -> Response:
-        services.add_by_hand(self.whom(member), found(Photo.objects.all(), pk))
+        matches.add_by_hand(self.whom(member), found(Photo.objects.all(), pk))
         return Response(status=204)
 
     def delete(self, request: Request, pk: str, member: str) -> Response:
         photo, whom = found(Photo.objects.all(), pk), self.whom(member)
         if whom.pk not in {each.member_id for each in matches.members_on(photo)}:
             raise Http404
-        services.say_not_me(whom, photo)
+        matches.say_not_me(whom, photo)
         return Response(status=204)
 
     def whom(self, member: str) -> Any:

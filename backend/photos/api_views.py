@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.common.parsers import MultiPartParser
+from backend.photos import albums, groups, matches, members, paging, references, sources, status
 from backend.photos import api_serializers as shapes
-from backend.photos import groups, matches, paging, services, status
 from backend.photos.member_access import MemberView, UploadView
 from backend.photos.models import Photo, Reference
 from backend.photos.people_models import Person
@@ -37,11 +37,11 @@ class MatchView(MemberView):
     """PUT: "I am on this photo"; DELETE: that is taken back."""
 
     def put(self, request: Request, pk: str) -> Response:
-        services.add_by_hand(self.member, seen(pk, request.user))
+        matches.add_by_hand(self.member, seen(pk, request.user))
         return Response(status=204)
 
     def delete(self, request: Request, pk: str) -> Response:
-        services.remove_by_hand(self.member, seen(pk, request.user))
+        matches.remove_by_hand(self.member, seen(pk, request.user))
         return Response(status=204)
 
 
@@ -49,11 +49,11 @@ class NotMeView(MemberView):
     """PUT: "this is not me"; DELETE: that is taken back."""
 
     def put(self, request: Request, pk: str) -> Response:
-        services.say_not_me(self.member, seen(pk, request.user))
+        matches.say_not_me(self.member, seen(pk, request.user))
         return Response(status=204)
 
     def delete(self, request: Request, pk: str) -> Response:
-        services.undo_not_me(self.member, seen(pk, request.user))
+        matches.undo_not_me(self.member, seen(pk, request.user))
         return Response(status=204)
 
 
@@ -61,11 +61,11 @@ class LikeView(MemberView):
     """PUT: like a photo; DELETE: that is taken back."""
 
     def put(self, request: Request, pk: str) -> Response:
-        services.like(seen(pk, self.user), self.user)
+        albums.like(seen(pk, self.user), self.user)
         return Response(status=204)
 
     def delete(self, request: Request, pk: str) -> Response:
-        services.unlike(seen(pk, self.user), self.user)
+        albums.unlike(seen(pk, self.user), self.user)
         return Response(status=204)
 
 
@@ -75,15 +75,15 @@ class ReferencesView(UploadView):
     parser_classes = (MultiPartParser,)
 
     def get(self, request: Request) -> Response:
-        references = services.references_of(self.member)
-        page = paging.page(references, request.GET, order=("-created_at", "-pk"))
+        rows = references.of(self.member)
+        page = paging.page(rows, request.GET, order=("-created_at", "-pk"))
         return Response(shapes.paged(page, shapes.reference, request))
 
     def post(self, request: Request) -> Response:
         file = one_file(request, "file")
         try:
-            reference = services.add_reference(self.member, file, name=file.name or "")
-        except services.Refused as error:
+            reference = references.add(self.member, file, name=file.name or "")
+        except sources.Refused as error:
             raise ValidationError({"file": [str(error)]}) from error
         return Response(shapes.reference(reference), status=201)
 
@@ -95,11 +95,11 @@ class ReferenceView(MemberView):
         return Response(shapes.reference(self.reference(pk)))
 
     def delete(self, request: Request, pk: str) -> Response:
-        services.mark_for_deletion(self.reference(pk))
+        references.mark_for_deletion(self.reference(pk))
         return Response(status=204)
 
     def reference(self, pk: str) -> Reference:
-        reference: Reference = found(services.references_of(self.member), pk)
+        reference: Reference = found(references.of(self.member), pk)
         return reference
 
 
@@ -110,11 +110,11 @@ class ConsentView(MemberView):
         return Response(self.consent())
 
     def put(self, request: Request) -> Response:
-        services.opt_in(self.member)
+        members.opt_in(self.member)
         return Response(self.consent())
 
     def delete(self, request: Request) -> Response:
-        services.opt_out(self.member)
+        members.opt_out(self.member)
         return Response(status=204)
 
     def consent(self) -> dict[str, Any]:
@@ -136,9 +136,9 @@ class ClaimView(MemberView):
 
     def put(self, request: Request, pk: str) -> Response:
         person = self.person(pk)
-        if not services.agree(person, self.member):
+        if not groups.agree(person, self.member):
             try:
-                services.claim(person, self.member)
+                groups.claim(person, self.member)
             except groups.Refused as error:
                 raise ValidationError({"detail": str(error)}) from error
         person.refresh_from_db()
@@ -148,11 +148,11 @@ class ClaimView(MemberView):
         person = self.person(pk)
         if person.member_id != self.member.pk:
             raise Http404
-        services.disclaim(person)
+        groups.disclaim(person)
         return Response(status=204)
 
     def person(self, pk: str) -> Person:
-        person: Person = found(services.people_for(self.member), pk)
+        person: Person = found(groups.open_to(self.member), pk)
         return person
 
 

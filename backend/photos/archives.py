@@ -55,8 +55,6 @@ _DAMAGED: Final = "It is damaged."
 _NESTED: Final = "An archive within the archive is not opened."
 
 OTHER_FORMAT: Final = "Only zip, tar and tar.gz are taken: pack the photos as one of these."
-    "Only zip, tar and tar.gz archives are taken: pack the photos as one of these."
-)
 
 _ZIPPED: Final = (b"PK\3\4", b"PK\5\6")
 _GZIPPED: Final = b"\x1f\x8b"

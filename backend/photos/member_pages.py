@@ -11,17 +11,27 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from rest_framework.exceptions import ValidationError
 
-from backend.photos import dispatch, groups, matches, paging, services, serving, status, tiles
+from backend.photos import (
+    dispatch,
+    groups,
+    matches,
+    members,
+    paging,
+    references,
+    serving,
+    sources,
+    status,
+    tiles,
+)
 from backend.photos.api_views import found
 from backend.photos.forms import ConsentForm
 from backend.photos.models import Reference
 from backend.photos.page_base import back, for_members, refusal_of_upload, show
-from backend.photos.references import MAX_REFERENCES
 
 
 @for_members("GET", "HEAD")
 def you(request: HttpRequest) -> HttpResponseBase:
-    member = services.member_of(request.user)
+    member = members.of(request.user)
     photos = matches.photos_of(member)
     try:
         page = paging.page(photos, request.GET, order=paging.NEWEST_PHOTOS, count_with=True)
@@ -32,46 +42,51 @@ def you(request: HttpRequest) -> HttpResponseBase:
         "page": page,
         "status": status.of_member(member, photos_count=page.count),
         "takes_part": member.opted_in_at is not None,
-        "has_references": services.references_of(member).exists(),
-        "offers": services.people_for(member).filter(member=member, agreed_at=None),
+        "has_references": references.of(member).exists(),
+        "offers": groups.open_to(member).filter(member=member, agreed_at=None),
     }
     return show(request, "photos/you.html", context)
 
 
 @for_members("GET", "HEAD")
-def references(request: HttpRequest) -> HttpResponseBase:
-    member = services.member_of(request.user)
-    rows = services.references_of(member)
+def reference_list(request: HttpRequest) -> HttpResponseBase:
+    member = members.of(request.user)
+    rows = references.of(member)
     context = {
         "references": [_shown(each) for each in rows],
         "status": status.of_member(member),
         "takes_part": member.opted_in_at is not None,
-        "most": MAX_REFERENCES,
+        "most": references.MAX_REFERENCES,
     }
     return show(request, "photos/references.html", context)
 
 
 @for_members("GET", "HEAD", "POST")
 def upload(request: HttpRequest) -> HttpResponseBase:
-    member = services.member_of(request.user)
+    member = members.of(request.user)
     asks = member.opted_in_at is None
     elsewhere = dispatch.mode() is dispatch.Mode.LAMBDA
-    context: dict[str, Any] = {"asks": asks, "most": MAX_REFERENCES, "elsewhere": elsewhere}
-    context["errors"] = []
+    errors: list[str] = []
     if request.method == "POST":
         if refusal := refusal_of_upload(request):
             return refusal
-        context["errors"] = _taken_in(request, asks=asks)
-        if not context["errors"]:
+        errors = _taken_in(request, asks=asks)
+        if not errors:
             return redirect("references-page")
-    return show(request, "photos/upload.html", context, 400 if context["errors"] else 200)
+    context = {
+        "asks": asks,
+        "most": references.MAX_REFERENCES,
+        "elsewhere": elsewhere,
+        "errors": errors,
+    }
+    return show(request, "photos/upload.html", context, 400 if errors else 200)
 
 
 @for_members("GET", "HEAD", "POST")
 def delete(request: HttpRequest, pk: str) -> HttpResponseBase:
-    reference = found(services.references_of(services.member_of(request.user)), pk)
+    reference = found(references.of(members.of(request.user)), pk)
     if request.method == "POST":
-        services.mark_for_deletion(reference)
+        references.mark_for_deletion(reference)
         messages.success(request, "The reference face is deleted, and its photos are hidden.")
         return redirect("references-page")
     return show(request, "photos/delete.html", {"reference": _shown(reference)})
@@ -80,7 +95,7 @@ def delete(request: HttpRequest, pk: str) -> HttpResponseBase:
 @for_members("GET", "HEAD", "POST")
 def opt_out(request: HttpRequest) -> HttpResponseBase:
     if request.method == "POST":
-        services.opt_out(services.member_of(request.user))
+        members.opt_out(members.of(request.user))
         messages.success(request, "You have opted out, and everything about your face is erased.")
         return redirect("references-page")
     return show(request, "photos/opt_out.html", {})
@@ -88,15 +103,15 @@ def opt_out(request: HttpRequest) -> HttpResponseBase:
 
 @for_members("POST")
 def claim(request: HttpRequest, pk: str) -> HttpResponseBase:
-    member = services.member_of(request.user)
-    person = found(services.people_for(member), pk)
+    member = members.of(request.user)
+    person = found(groups.open_to(member), pk)
     if "no" in request.POST:
         if person.member_id == member.pk:
-            services.disclaim(person)
+            groups.disclaim(person)
         return back(request, reverse("you-page"))
     try:
-        if not services.agree(person, member):
-            services.claim(person, member)
+        if not groups.agree(person, member):
+            groups.claim(person, member)
             messages.success(request, "Thank you. The photos are yours when staff confirms it.")
     except groups.Refused as error:
         messages.error(request, str(error))
@@ -122,7 +137,7 @@ def _taken_in(request: HttpRequest, *, asks: bool) -> list[str]:
 def _added(request: HttpRequest, file: File[Any]) -> str:
     name = file.name or ""
     try:
-        services.add_reference(services.member_of(request.user), file, name=name)
-    except services.Refused as error:
+        references.add(members.of(request.user), file, name=name)
+    except sources.Refused as error:
         return f"{name}: {error}"
     return ""

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from PIL import ExifTags, Image
 
-from backend.photos import services, tasks
+from backend.photos import album_uploads, albums, members, references, tasks
 from backend.photos.models import Album, ArchiveUpload, Member, Photo, Reference
 from tests import pictures
 
@@ -22,7 +22,7 @@ def user(name: str = "alice") -> User:
 
 
 def member(name: str = "alice") -> Member:
-    return services.member_of(user(name))
+    return members.of(user(name))
 
 
 def staff() -> User:
@@ -32,22 +32,22 @@ def staff() -> User:
 
 
 def album(title: str = "Summer", *, day: date = date(2026, 7, 1)) -> Album:
-    return services.create_album(title, date=day)
+    return albums.create_album(title, date=day)
 
 
 def photo(album: Album, image: bytes, name: str = "photo.jpg") -> Photo:
     """Taken in; no worker has seen it."""
-    return services.add_photo(album, ContentFile(image, name), name=name)
+    return albums.add_photo(album, ContentFile(image, name), name=name)
 
 
 def reference(member: Member, image: bytes, name: str = "me.jpg") -> Reference:
     """As `photo`."""
-    return services.add_reference(member, ContentFile(image, name), name=name)
+    return references.add(member, ContentFile(image, name), name=name)
 
 
 def archive(album: Album, content: bytes, name: str = "album.zip") -> ArchiveUpload:
     """As `photo`."""
-    return services.add_archive(album, ContentFile(content, name), by=None)
+    return album_uploads.accept(album, ContentFile(content, name), by=None)
 
 
 def processed(source: Any) -> Any:

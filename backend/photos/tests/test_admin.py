@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from backend.clients import links
 from backend.clients.models import AuditEntry
-from backend.photos import services, serving
+from backend.photos import albums, recording, references, serving
 from backend.photos.match_models import Match
 from backend.photos.models import Album, ArchiveUpload, Extraction, Photo, Reference
 from backend.photos.tests import cast
@@ -36,12 +36,12 @@ class AdminTests(TestCase):
         return list(self.client.get(f"{_PHOTOS}?{query}").context["cl"].queryset)
 
     def test_the_list_shows_states_faces_matches_likes_and_thumbnails(self) -> None:
-        services.record(self.photo, [face(1), face(2)], made_by="test")
+        recording.record(self.photo, [face(1), face(2)], made_by="test")
         reference = cast.reference(cast.member(), cast.jpeg("b"))
-        services.record(reference, [face(1)], made_by="test")
+        recording.record(reference, [face(1)], made_by="test")
         for found in self.photo.faces.all():
             Match.objects.create(reference=reference, face=found, photo=self.photo, distance=0.1)
-        services.like(self.photo, cast.user())
+        albums.like(self.photo, cast.user())
         page = self.client.get(_PHOTOS)
         row = page.context["cl"].queryset.get()
         self.assertEqual((row.faces_count, row.matches_counted, row.likes_counted), (2, 2, 1))
@@ -70,7 +70,7 @@ class AdminTests(TestCase):
 
     def test_photos_are_found_by_name_album_and_hash_and_filtered_by_state(self) -> None:
         other = cast.photo(cast.album("Winter"), cast.jpeg("b"), "second.jpg")
-        services.give_up(other)
+        recording.give_up(other)
         for query in ("q=first", "q=Summer", f"q={self.photo.sha256[:9]}"):
             self.assertEqual(self.found(query), [self.photo])
         self.assertEqual(self.found("extraction__exact=failed"), [other])
@@ -88,7 +88,7 @@ class AdminTests(TestCase):
 
     def test_resubmitted_from_the_list_or_for_a_whole_album(self) -> None:
         for model, row in (("photo", self.photo), ("album", self.album)):
-            services.give_up(self.photo)
+            recording.give_up(self.photo)
             self.act(model, "resubmit", row)
             self.photo.refresh_from_db()
             self.assertEqual(self.photo.extraction, Extraction.PROCESSING)
@@ -177,7 +177,7 @@ class PictureTests(TestCase):
         self.assertEqual(self.statuses(cast.user()), (404, 404))
 
     def test_what_is_hidden_processing_or_deleted_opens_for_no_member(self) -> None:
-        services.mark_for_deletion(self.reference)
+        references.mark_for_deletion(self.reference)
         closed: list[dict[str, bool]] = [{"hidden": True}, {"is_processing": True}]
         for state in closed:
             Album.objects.update(**{"hidden": False, "is_processing": False, **state})

@@ -21,7 +21,7 @@ from django.test import SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
 
 from backend.common.work import Status, WorkError
-from backend.photos import album_uploads, albums, archives, services, sources, tasks
+from backend.photos import album_uploads, albums, archives, sources, tasks
 from backend.photos.archives import ArchiveError, EntryError
 from backend.photos.models import Album, ArchiveUpload, Photo
 from backend.photos.tests import cast
@@ -261,7 +261,7 @@ class UploadTests(TestCase):
     def test_an_archive_that_is_too_large_is_refused_at_once(self) -> None:
         with (
             override_settings(FACES_MAX_ARCHIVE_BYTES=100),
-            self.assertRaises(services.Refused),
+            self.assertRaises(sources.Refused),
         ):
             cast.archive(self.album, cast.zipped(self.files))
         self.assertFalse(Album.objects.get().is_processing)

@@ -7,7 +7,7 @@ from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client, TestCase, override_settings
 
-from backend.photos import album_pages, groups, services
+from backend.photos import album_pages, groups, members, recording
 from backend.photos.match_models import ByHand, NotMe
 from backend.photos.models import Album, Member, Photo, Reference
 from backend.photos.people_models import Person, UnknownFace
@@ -58,13 +58,13 @@ class YouTests(PageCase):
         reference = cast.reference(self.alice, cast.jpeg("a"))
         for page in ("you", "reference-faces"):
             self.assertIn(f"{NOT_PROCESSED}.", self.text(f"{FACES}/{page}/"))
-        services.record(reference, [], made_by="test")
+        recording.record(reference, [], made_by="test")
         for page in ("you", "reference-faces"):
             self.assertNotIn(NOT_PROCESSED, self.text(f"{FACES}/{page}/"))
         self.assertIn("There is no face in this picture.", self.text(f"{FACES}/reference-faces/"))
 
     def test_photos_stand_under_their_album_with_words_for_who_cannot_see_them(self) -> None:
-        services.opt_in(self.alice)
+        members.opt_in(self.alice)
         faces.reference(self.alice, faces.encoding(1))
         for title in ("Autumn", "Winter <b>"):
             album = cast.album(title)
@@ -81,7 +81,7 @@ class YouTests(PageCase):
         self.assertIn('rel="next"', older)
 
     def test_an_offer_of_staff_is_asked_about(self) -> None:
-        services.opt_in(self.alice)
+        members.opt_in(self.alice)
         person = Person.objects.create(name="Joe")
         photo = faces.photo(cast.album(), faces.encoding(8))
         UnknownFace.objects.create(face=photo.faces.get(), person=person, placed=True)
@@ -109,7 +109,7 @@ class ReferencePageTests(PageCase):
         self.assertNotIn("I agree", self.text(f"{FACES}/upload/"))
 
     def test_each_file_that_is_refused_is_named_with_its_reason(self) -> None:
-        services.opt_in(self.alice)
+        members.opt_in(self.alice)
         sent = {"file": [file(b"x", "one.jpg"), file(cast.jpeg("a"), "two.txt")]}
         answer = self.client.post(f"{FACES}/upload/", sent)
         for words in ("one.jpg: It is not an image", "two.txt: Its name ends in none of"):
@@ -193,7 +193,7 @@ class PhotoPageTests(PageCase):
         path = f"{PAGES}/{self.photo.pk}/"
         with override_settings(FACES_GROUP_UNKNOWN=True):
             self.assertNotIn("That is me", self.text(path))
-            services.opt_in(self.alice)
+            members.opt_in(self.alice)
             shown = self.text(path)
             self.assertIn("That is me", shown)
             self.assertNotIn("Joe", shown)

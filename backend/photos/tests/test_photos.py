@@ -14,7 +14,7 @@ from PIL import Image
 from backend.analysis import services as analysis
 from backend.common import stored_files
 from backend.common.work import Status
-from backend.photos import albums, pictures, services, sources, tasks
+from backend.photos import albums, pictures, sources, tasks
 from backend.photos.models import WIDTHS_PX, Album, Extraction, Like, Photo, PhotoFace
 from backend.photos.tests import cast
 from tests import pictures as drawn
@@ -84,7 +84,7 @@ class TakingInTests(TestCase):
             "bomb.png": drawn.bomb(),
         }
         uploads = [ContentFile(content, name) for name, content in files.items()]
-        report = services.add_photos(self.album, uploads)
+        report = albums.add_photos(self.album, uploads)
         self.assertEqual([photo.name for photo in report.added], ["a.jpg"])
         reasons = dict(report.skipped)
         self.assertEqual(reasons["again.jpg"], albums.DUPLICATE)
@@ -101,15 +101,15 @@ class TakingInTests(TestCase):
         content = ContentFile(cast.jpeg("a"), "a.jpg")
         late = albums.stored(self.album, content, name="a.jpg")
         cast.photo(self.album, cast.jpeg("a"))
-        with self.assertRaisesMessage(services.Refused, albums.DUPLICATE):
+        with self.assertRaisesMessage(sources.Refused, albums.DUPLICATE):
             albums.insert(late)
         sources.discard(late)
         self.assertFalse(default_storage.exists(late.original.name or ""))
 
     def test_nothing_is_taken_into_an_album_that_was_deleted_meanwhile(self) -> None:
         photo = albums.stored(self.album, ContentFile(cast.jpeg("a")), name="a.jpg")
-        services.erase_album(self.album)
-        with self.assertRaisesMessage(services.Refused, albums.NO_ALBUM):
+        albums.erase_album(self.album)
+        with self.assertRaisesMessage(sources.Refused, albums.NO_ALBUM):
             albums.insert(photo)
 
     def test_albums_come_newest_first(self) -> None:
@@ -185,7 +185,7 @@ class ErasingTests(TestCase):
     def test_a_photo_goes_with_all_its_files(self) -> None:
         cast.processed(self.photo)
         self.assertEqual(len(self.mine()), 1 + len(WIDTHS_PX))
-        services.erase_photo(self.photo)
+        albums.erase_photo(self.photo)
         self.assertEqual((self.mine(), Photo.objects.count()), ([], 0))
 
     def test_a_photo_goes_out_of_a_workers_hands_and_leaves_nothing(self) -> None:
@@ -195,7 +195,7 @@ class ErasingTests(TestCase):
                 real = getattr(pictures, step)
 
                 def erased(*args: Any, real: Any = real, **named: Any) -> Any:
-                    services.erase_photo(self.photo)
+                    albums.erase_photo(self.photo)
                     return real(*args, **named)
 
                 with patch.object(pictures, step, erased):
@@ -205,9 +205,9 @@ class ErasingTests(TestCase):
 
     def test_an_album_goes_with_its_photos_likes_and_archives(self) -> None:
         cast.processed(self.photo)
-        services.like(self.photo, cast.user())
+        albums.like(self.photo, cast.user())
         upload = cast.archive(self.album, cast.zipped({"b.jpg": cast.jpeg("b")}))
-        services.erase_album(self.album)
+        albums.erase_album(self.album)
         self.assertEqual((self.mine(), Photo.objects.count(), Like.objects.count()), ([], 0, 0))
         self.assertFalse(default_storage.exists(upload.file.name or ""))
 
@@ -223,9 +223,9 @@ class ErasingTests(TestCase):
 
     def test_a_like_counts_once_however_often_and_goes_as_often(self) -> None:
         for _ in range(2):
-            services.like(self.photo, cast.user())
-            services.like(self.photo, cast.user("bob"))
+            albums.like(self.photo, cast.user())
+            albums.like(self.photo, cast.user("bob"))
         self.assertEqual(self.photo.likes.count(), 2)
         for _ in range(2):
-            services.unlike(self.photo, cast.user())
+            albums.unlike(self.photo, cast.user())
         self.assertEqual(self.photo.likes.count(), 1)

@@ -16,7 +16,7 @@ from django.test import TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
 from backend.analysis import services as analysis
-from backend.photos import minimisation, recording, references, services, tasks
+from backend.photos import members, minimisation, recording, references, sources, tasks
 from backend.photos import pictures as thumbnails
 from backend.photos.match_models import Match
 from backend.photos.models import Extraction, Member, Reference
@@ -59,19 +59,19 @@ class ReferenceTests(TestCase):
     @without_faces
     def test_the_sixth_is_refused_but_rejected_and_deleted_ones_do_not_count(self) -> None:
         made = [cast.reference(self.alice, cast.jpeg(str(number))) for number in range(5)]
-        with self.assertRaisesMessage(services.Refused, references.TOO_MANY):
+        with self.assertRaisesMessage(sources.Refused, references.TOO_MANY):
             cast.reference(self.alice, cast.jpeg("sixth"))
         recording.record(made[0], [], made_by="test")
         cast.reference(self.alice, cast.jpeg("sixth"))
-        services.mark_for_deletion(made[1])
+        references.mark_for_deletion(made[1])
         cast.reference(self.alice, cast.jpeg("seventh"))
-        with self.assertRaisesMessage(services.Refused, references.TOO_MANY):
+        with self.assertRaisesMessage(sources.Refused, references.TOO_MANY):
             cast.reference(self.alice, cast.jpeg("eighth"))
         cast.reference(cast.member("bob"), cast.jpeg("eighth"))
 
     def test_what_is_no_image_is_refused_with_a_sentence(self) -> None:
         for content, name in ((b"x", "a.jpg"), (b"x", "a.txt"), (pictures.bomb(), "a.png")):
-            with self.subTest(name), self.assertRaises(services.Refused) as raised:
+            with self.subTest(name), self.assertRaises(sources.Refused) as raised:
                 cast.reference(self.alice, content, name)
             self.assertTrue(str(raised.exception).endswith("."))
         self.alice.refresh_from_db()
@@ -80,17 +80,17 @@ class ReferenceTests(TestCase):
     @without_faces
     def test_who_deletes_a_reference_sees_it_no_more_and_it_matches_nothing(self) -> None:
         reference = cast.processed(cast.reference(self.alice, cast.jpeg("a")))
-        self.assertTrue(services.mark_for_deletion(reference))
-        self.assertFalse(services.mark_for_deletion(reference))
-        self.assertFalse(services.references_of(self.alice).exists())
+        self.assertTrue(references.mark_for_deletion(reference))
+        self.assertFalse(references.mark_for_deletion(reference))
+        self.assertFalse(references.of(self.alice).exists())
         self.assertTrue(files_of(reference))
 
     @without_faces
     def test_a_member_who_uploads_and_deletes_without_end_is_stopped(self) -> None:
         with patch.object(references, "_MAX_ROWS", 2):
             for text in "ab":
-                services.mark_for_deletion(cast.reference(self.alice, cast.jpeg(text)))
-            with self.assertRaisesMessage(services.Refused, references.TOO_MANY_KEPT):
+                references.mark_for_deletion(cast.reference(self.alice, cast.jpeg(text)))
+            with self.assertRaisesMessage(sources.Refused, references.TOO_MANY_KEPT):
                 cast.reference(self.alice, cast.jpeg("c"))
 
     @without_faces
@@ -98,7 +98,7 @@ class ReferenceTests(TestCase):
         cast.reference(self.alice, cast.jpeg("a"))
         with self.assertRaises(ProtectedError):
             cast.user().delete()
-        services.opt_out(self.alice)
+        members.opt_out(self.alice)
         cast.user().delete()
         self.assertFalse(Member.objects.exists())
 
@@ -116,7 +116,7 @@ class OptingOutTests(TestCase):
         Match.objects.get_or_create(
             reference=reference, face=photo.faces.get(), photo=photo, defaults={"distance": 0.1}
         )
-        services.opt_out(self.alice)
+        members.opt_out(self.alice)
         self.assertEqual(files_of(reference), [])
         self.assertFalse(Reference.objects.exists() or Match.objects.exists())
         self.assertIsNone(analysis.known(reference.sha256))
@@ -133,7 +133,7 @@ class OptingOutTests(TestCase):
 
                 def opted_out(*args: Any, real: Any = real, **named: Any) -> Any:
                     result = real(*args, **named)
-                    services.opt_out(self.alice)
+                    members.opt_out(self.alice)
                     return result
 
                 with patch.object(place, step, opted_out):
@@ -145,8 +145,8 @@ class OptingOutTests(TestCase):
     @without_faces
     def test_an_upload_that_was_under_way_does_not_opt_in_again(self) -> None:
         stale = cast.member()
-        services.opt_out(self.alice)
-        with self.assertRaisesMessage(services.Refused, references.OPTED_OUT):
+        members.opt_out(self.alice)
+        with self.assertRaisesMessage(sources.Refused, references.OPTED_OUT):
             cast.reference(stale, cast.jpeg("a"))
         self.assertFalse(Reference.objects.exists())
         cast.reference(cast.member(), cast.jpeg("a"))
@@ -155,7 +155,7 @@ class OptingOutTests(TestCase):
     def test_others_keep_theirs(self) -> None:
         bobs = cast.reference(cast.member("bob"), cast.jpeg("a"))
         cast.reference(self.alice, cast.jpeg("a"))
-        services.opt_out(self.alice)
+        members.opt_out(self.alice)
         self.assertEqual(list(Reference.objects.all()), [bobs])
         self.assertTrue(files_of(bobs))
 
@@ -167,7 +167,7 @@ class MinimisationTests(TestCase):
             cast.processed(cast.reference(cast.member(name), cast.jpeg(name)))
             for name in ("alice", "bob")
         )
-        services.mark_for_deletion(self.marked)
+        references.mark_for_deletion(self.marked)
 
     def test_a_deleted_reference_goes_after_180_days_and_not_before(self) -> None:
         with self.later(days=179):
@@ -229,7 +229,7 @@ class RaceTests(TransactionTestCase):
         def upload(number: int) -> bool:
             try:
                 cast.reference(alice, cast.jpeg(str(number)))
-            except services.Refused:
+            except sources.Refused:
                 return False
             finally:
                 connection.close()

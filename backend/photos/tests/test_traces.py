@@ -2,7 +2,7 @@
 
 from django.test import TestCase, override_settings
 
-from backend.photos import groups, matches, people, services
+from backend.photos import albums, groups, matches, members, people, references
 from backend.photos.models import Photo, PhotoFace, Reference
 from backend.photos.people_models import Person, UnknownFace
 from backend.photos.tests import cast, faces
@@ -18,7 +18,7 @@ class TracesTests(TestCase):
         self.pictured = cast.processed(cast.reference(self.alice, cast.jpeg("Alice")))
         self.marked = faces.reference(self.alice, faces.encoding(1, 8))
         self.reference = faces.reference(self.alice, self.encoding)
-        services.mark_for_deletion(self.marked)
+        references.mark_for_deletion(self.marked)
         faces.match_all()
         self.traces = {
             "picture": str(self.pictured.key).encode(),
@@ -43,17 +43,17 @@ class TracesTests(TestCase):
 
     def test_nothing_is_left_of_a_member_who_opted_out(self) -> None:
         self.group()
-        services.say_not_me(self.alice, self.photos[0])
-        services.add_by_hand(self.alice, self.photos[2])
+        matches.say_not_me(self.alice, self.photos[0])
+        matches.add_by_hand(self.alice, self.photos[2])
         self.assertEqual(set(traces.found(self.traces)), set(self.traces))
-        services.opt_out(self.alice)
+        members.opt_out(self.alice)
         self.assertEqual(traces.found(self.traces), {})
         self.assertFalse(matches.photos_of(self.alice).exists())
         self.assertEqual([matches.members_on(photo) for photo in self.photos], [[], [], []])
 
     def test_a_group_goes_that_counted_as_them(self) -> None:
         person = self.group()
-        services.opt_out(self.alice)
+        members.opt_out(self.alice)
         self.assertFalse(Person.objects.filter(pk=person.pk).exists())
         self.assertFalse(UnknownFace.objects.exists())
 
@@ -62,7 +62,7 @@ class TracesTests(TestCase):
         for give in (groups.claim, groups.offer):
             groups.disclaim(person)
             give(person, self.alice)
-            services.opt_out(self.alice)
+            members.opt_out(self.alice)
             person.refresh_from_db()
             found = (person.member_id, person.agreed_at, person.confirmed_at, person.name)
             self.assertEqual(found, (None, None, None, "Secret Alice"))
@@ -73,8 +73,8 @@ class TracesTests(TestCase):
         known = {"key": str(photo.key).encode(), "bytes": photo.sha256.encode()}
         face = traces.of(faces.encoding(1))
         self.assertEqual(set(traces.found({**known, "face": face})), {*known, "face"})
-        services.erase_photo(photo)
-        services.erase_photo(self.photos[0])
+        albums.erase_photo(photo)
+        albums.erase_photo(self.photos[0])
         self.assertEqual(traces.found({**known, "face": face}), {})
         self.assertEqual(Photo.objects.count(), 2)
         self.assertTrue(Reference.objects.filter(pk=self.reference.pk).exists())

@@ -12,7 +12,7 @@ from django.db import transaction
 from tqdm import tqdm
 
 from backend.common.work import Status
-from backend.photos import services
+from backend.photos import album_uploads, albums, sources
 from backend.photos.models import Album, ArchiveUpload
 
 _LOOK_S: Final = 0.5
@@ -36,8 +36,8 @@ class Command(BaseCommand):
             # An archive that is refused leaves no empty album.
             with file.open("rb") as archive, transaction.atomic():
                 album = _album(options, default=file.name.partition(".")[0])
-                upload = services.add_archive(album, File(archive, name=file.name), by=None)
-        except (OSError, services.Refused) as error:
+                upload = album_uploads.accept(album, File(archive, name=file.name), by=None)
+        except (OSError, sources.Refused) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Album {album.pk}, upload {upload.pk}.")
         if not no_wait:
@@ -59,7 +59,7 @@ class Command(BaseCommand):
 
 def _album(options: dict[str, Any], *, default: str) -> Album:
     if options["album"] is None:
-        return services.create_album(options["title"] or default, date=options["date"])
+        return albums.create_album(options["title"] or default, date=options["date"])
     if album := Album.objects.filter(pk=options["album"]).first():
         return album
     raise CommandError(f"There is no album {options['album']}.")
