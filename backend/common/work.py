@@ -90,10 +90,14 @@ class Work(models.Model):
         return f"{self._meta.model_name}-{self.pk}"
 
     @classmethod
+    def claimable(cls) -> models.QuerySet[Self]:
+        """The rows that a process may claim now."""
+        return cls._default_manager.filter(status=Status.QUEUED, due_at__lte=timezone.now())
+
+    @classmethod
     def claim(cls, id: Any) -> Self | None:
-        """QUEUED → PROCESSING, for one process only; None if it is not due or somebody else's."""
-        due = cls._default_manager.filter(pk=id, status=Status.QUEUED, due_at__lte=timezone.now())
-        if not due.update(attempts=F("attempts") + 1, **claim_of_ours()):
+        """QUEUED → PROCESSING, for one process only; None if the row is not claimable."""
+        if not cls.claimable().filter(pk=id).update(attempts=F("attempts") + 1, **claim_of_ours()):
             return None
         return cls._default_manager.filter(pk=id, claimed_by=processes.identity()).first()
 
@@ -229,8 +233,7 @@ def enqueue_lost(model: type[W]) -> None:
     now = timezone.now()
     # A retry was never enqueued before it was due; a new row was, unless Redis was not there.
     overdue = Q(attempts__gt=0) | Q(created_at__lt=now - _ON_ITS_WAY)
-    due = model._default_manager.filter(overdue, status=Status.QUEUED, due_at__lte=now)
-    rows = list(due.order_by("due_at").only("pk")[:_BATCH])
+    rows = list(model.claimable().filter(overdue).order_by("due_at").only("pk")[:_BATCH])
     waiting = queues.waiting(model.queue) if rows else set()
     for work in rows:
         if work.job_id not in waiting and not work.enqueue():

@@ -1,19 +1,17 @@
-"""A call from its acceptance to its end: prepared by workers, let take effect in its turn.
+"""Executes operations: prepares them, and applies them in order (see `models.Operation`).
 
-Whoever ends a call looks whose turn it is then, and carries these out, too. Whatever dies in
-between, the rows tell the sweep what is left to do.
+The process that ends an operation goes on with the operations that it unblocked. If a process dies
+in between, the sweep resumes from the rows.
 """
 
 from __future__ import annotations
 
 import logging
 import uuid
-from datetime import timedelta
-from functools import partial
 from typing import Final
 
 from django.db import transaction
-from django.utils import timezone
+from django.db.models import QuerySet
 
 from backend.analysis import services as analysis
 from backend.common import wakeups, work
@@ -26,47 +24,37 @@ logger = logging.getLogger(__name__)
 
 TAKEN_OVER: Final = "Another worker took this call over."
 
-_LOOK_AGAIN: Final = timedelta(seconds=5)
-"""Whoever ends the call before tells the next; only where that is lost, it looks by itself."""
 
-
-def carry_out(id: uuid.UUID, *, here: bool = False) -> None:
-    """Do what can be done of a call now, and of those that it kept waiting. Safe at any time.
-
-    A recognition that somebody waits for takes effect `here`, where they wait, as their process
-    has the gallery in memory; a worker leaves it to them.
-    """
+def execute(id: uuid.UUID) -> None:
+    """Prepare and apply an operation as far as possible now. Safe to call at any time."""
     user_pk = Operation.objects.filter(pk=id).values_list("user_id", flat=True).first()
-    if user_pk is None:
-        return
-    _run(id, here=here)
-    _go_on(user_pk)
+    if user_pk is not None:
+        _run(id)
+        execute_unblocked(user_pk)
+
+
+def execute_unblocked(user_pk: int) -> None:
+    """Apply the user's prepared operations until only blocked ones are left.
+
+    Reserved ones are left to their callers, who are notified.
+    """
+    while ids := _prepared(Operation.claimable(), user_pk):
+        for id in ids:
+            _run(id)
+    for id in _prepared(Operation.reserved(), user_pk):
+        wakeups.tell("operation", id)
 
 
 def ended(operation: Operation) -> None:
-    """The call has ended: whoever waits may look, and nothing is left of its images."""
+    """Notify waiting callers, delete the images, and publish the event where it was asked for."""
     wakeups.tell("operation", operation.pk)
     clean_up(operation)
     if operation.followed:
         events.publish(operation)
 
 
-def failed(operation: Operation) -> None:
-    """The sweep's `ended`: others may go on, and workers see to them."""
-    ended(operation)
-    ids, awaited = turns.ready(operation.user_id)
-    turns.call(ids)
-    for each in Operation.objects.filter(pk__in=ids):
-        each.enqueue()
-    for id in awaited:
-        wakeups.tell("operation", id)
-
-
 def clean_up(operation: Operation) -> None:
-    """Delete the images of an ended call, and the analyses that nobody else refers to.
-
-    What was found lives on in the gallery alone: deleted there, it is gone.
-    """
+    """Delete the images of an ended operation, and the analyses that nothing else refers to."""
     images = OperationImage.objects.filter(operation=operation)
     with transaction.atomic():
         ids = list(images.values_list("analysis_id", flat=True))
@@ -75,59 +63,38 @@ def clean_up(operation: Operation) -> None:
             analysis.withdraw(analysis_id)
 
 
-def _run(id: uuid.UUID, *, here: bool) -> None:
-    work.run(Operation, str(id), partial(_do, here=here), on_failed=ended)
+def _run(id: uuid.UUID) -> None:
+    work.run(Operation, str(id), _step, on_failed=ended)
 
 
-def _go_on(user_pk: int) -> None:
-    """Carry out whatever waited for what has ended, until nothing is left whose turn it is."""
-    before: list[uuid.UUID] = []
-    while True:
-        ids, awaited = turns.ready(user_pk)
-        for id in awaited:
-            wakeups.tell("operation", id)
-        if not ids or ids == before:  # the same again: another process has them in hand
-            return
-        turns.call(ids)
-        for id in ids:
-            _run(id, here=False)
-        before = ids
+def _prepared(operations: QuerySet[Operation], user_pk: int) -> list[uuid.UUID]:
+    prepared = operations.filter(user=user_pk, prepared_at__isnull=False)
+    return list(prepared.order_by("sequence").values_list("pk", flat=True))
 
 
-def _do(operation: Operation, *, here: bool) -> None:
+def _step(operation: Operation) -> None:
     if operation.prepared_at is None:
         preparing.prepare(operation)
-    if not here and _is_awaited(operation):
-        assert operation.awaited_until is not None
-        operation.wait_until(operation.awaited_until)
-        wakeups.tell("operation", operation.pk)
-    elif turns.must_wait(operation) or not _took_effect(operation):
-        operation.wait_until(timezone.now() + _LOOK_AGAIN)
-    else:
-        logger.info("done operation=%s kind=%s", operation.pk, operation.kind)
-        ended(operation)
+        operation.mark_prepared()
+        return
+    _apply(operation)
+    logger.info("done operation=%s kind=%s", operation.pk, operation.kind)
+    ended(operation)
 
 
-def _is_awaited(operation: Operation) -> bool:
-    until = operation.awaited_until
-    return operation.kind in READING and until is not None and until > timezone.now()
-
-
-def _took_effect(operation: Operation) -> bool:
-    """The effect and the end, in one transaction; False if a call before it has not ended."""
+def _apply(operation: Operation) -> None:
+    """The effect and the end, in one transaction."""
     seen = preparing.seen(operation)
     if operation.kind in READING:
-        # Whatever comes after it waits for it, so that nothing changes meanwhile.
+        # Every later change waits for it, so that nothing changes meanwhile.
         _end(operation, _recognised(operation, seen[0]))
-        return True
+        return
     with transaction.atomic():
         user = turns.lock(operation.user_id)
-        if turns.must_wait(operation):
-            return False
         result = effects.EFFECTS[operation.kind](user, operation, seen)
-        turns.changed(user, anything=bool(result["added"] or result["deleted"]))
+        if result["added"] or result["deleted"]:
+            turns.bump_version(user)
         _end(operation, result)
-    return True
 
 
 def _end(operation: Operation, result: effects.Result) -> None:

@@ -85,6 +85,7 @@ def delete_user(user: User, operation: Operation, seen: Mapping[int, Seen]) -> R
     user.feedback.all().delete()
     user.reembeddings.all().delete()
     user.exists = False
+    user.save(update_fields=["exists"])
     _blank(operation, None)
     return {**_nothing(), "deleted": deleted}
 
@@ -170,7 +171,9 @@ def _known(user: User, contact_id: int | None) -> Contact | None:
 def _contact(user: User, operation: Operation) -> Contact:
     """The contact that the call names, made where it is new; and with it the user."""
     assert operation.contact_id is not None
-    user.exists = True
+    if not user.exists:
+        user.exists = True
+        user.save(update_fields=["exists"])
     return user.contacts.get_or_create(contact_id=operation.contact_id)[0]
 
 

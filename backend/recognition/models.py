@@ -1,10 +1,9 @@
 """Galleries: users, their contacts, the contacts' faces; and the calls that change them."""
 
 import uuid
-from datetime import datetime
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from backend.analysis.fields import EncodingField
@@ -135,11 +134,18 @@ READING = (Kind.RECOGNISE,)
 
 
 class Operation(Work):
-    """One accepted call on a user, number `sequence` of it.
+    """One accepted command on a user: number `sequence` in that user's order.
 
-    Accepted ──images fetched and encoded──▶ prepared ──all calls before it ended──▶ took effect.
+    QUEUED ──claimed, images fetched and encoded──▶ QUEUED, prepared
+           ──unblocked, claimed, applied to the gallery──▶ DONE
 
-    Preparing may overtake, effects do not. The effect, its result and DONE are one transaction.
+    Operations of one user are prepared side by side and applied in the order of their sequence: a
+    change is blocked by every open operation before it, a read (`READING`) only by the open changes
+    before it. A blocked operation is not claimable. Once unblocked it stays so, because later
+    operations have higher numbers. The effect, its result and DONE are one transaction.
+
+    Until `awaited_until` a read is reserved for the process of its caller, which waits for the
+    result and has the gallery in memory.
     """
 
     queue = queues.INTERACTIVE
@@ -156,7 +162,6 @@ class Operation(Work):
     arguments = models.JSONField(default=dict, blank=True)
     result = models.JSONField(null=True, blank=True)
     prepared_at = models.DateTimeField(null=True, blank=True)
-    # Until then somebody waits who will let it take effect, with a gallery at hand.
     awaited_until = models.DateTimeField(null=True, blank=True)
     # Whoever called has gone away with its address: the end is told on the feed.
     followed = models.BooleanField(default=False)
@@ -190,6 +195,19 @@ class Operation(Work):
     def __str__(self) -> str:
         return f"{self.kind} {self.sequence} ({self.status})"
 
+    @classmethod
+    def claimable(cls) -> models.QuerySet["Operation"]:
+        """Due; and not prepared yet, or unblocked and not reserved."""
+        reserved = Q(kind__in=READING, awaited_until__gt=timezone.now())
+        applicable = _unblocked() & ~Q(prepared_at=None) & ~reserved
+        return super().claimable().filter(Q(prepared_at=None) | applicable)
+
+    @classmethod
+    def reserved(cls) -> models.QuerySet["Operation"]:
+        """Prepared, unblocked reads that their callers' processes are to apply."""
+        prepared = super().claimable().filter(_unblocked(), prepared_at__isnull=False)
+        return prepared.filter(kind__in=READING, awaited_until__gt=timezone.now())
+
     @property
     def has_ended(self) -> bool:
         return self.status in (Status.DONE, Status.FAILED)
@@ -200,9 +218,18 @@ class Operation(Work):
         errors = [{**face, "reason": reason} for face in self.arguments.get("faces", [])]
         return self._leave(**failed, arguments={}, result={"error": errors})
 
-    def wait_until(self, due_at: datetime) -> bool:
-        """PROCESSING → QUEUED until `due_at`, for its turn: that is no failure and no attempt."""
-        return self._leave(status=Status.QUEUED, due_at=due_at, attempts=F("attempts") - 1)
+    def mark_prepared(self) -> bool:
+        """PROCESSING → QUEUED, prepared: applying it has attempts of its own."""
+        now = timezone.now()
+        return self._leave(status=Status.QUEUED, prepared_at=now, due_at=now, attempts=0)
+
+
+def _unblocked() -> Q:
+    earlier = Operation.objects.filter(
+        OPEN, user=OuterRef("user"), sequence__lt=OuterRef("sequence")
+    ).order_by()
+    changes, reads = earlier.exclude(kind__in=READING), earlier.filter(kind__in=READING)
+    return Q(~Exists(changes)) & (Q(kind__in=READING) | Q(~Exists(reads)))
 
 
 class OperationImage(models.Model):

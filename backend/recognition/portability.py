@@ -151,7 +151,7 @@ def read(file: IO[bytes], *, owner_id: int, user_id: int) -> Imported:
         user.feedback.all().delete()
         imported = _store(file, user, survey)
         user.exists = bool(imported.contacts)
-        turns.changed(user)
+        turns.bump_version(user)
     return imported
 
 

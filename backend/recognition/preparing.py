@@ -60,8 +60,6 @@ def prepare(operation: Operation) -> None:
     for start in range(0, len(to_fetch), _AT_A_TIME):
         _fetch(to_fetch[start : start + _AT_A_TIME], urls, in_all_s=end - time.monotonic())
     _analyse([image for image in images if image.analysis_id is not None], operation)
-    operation.prepared_at = timezone.now()
-    Operation.objects.filter(pk=operation.pk).update(prepared_at=operation.prepared_at)
 
 
 def seen(operation: Operation) -> dict[int, Seen]:

@@ -119,7 +119,7 @@ def switch(user: User, *, leave_behind: bool = False) -> bool:
         Reembedding.objects.update_or_create(
             user=user, model=model, defaults={"switched_at": timezone.now()}
         )
-        turns.changed(turns.lock(user.pk))
+        turns.bump_version(turns.lock(user.pk))
     return True
 
 

@@ -6,13 +6,11 @@ import time
 import uuid
 from typing import Any, Final
 
-from django.utils import timezone
-
 from backend.common import wakeups
 from backend.common.work import Status
-from backend.recognition import carrying_out, entries, turns
+from backend.recognition import carrying_out, entries
 from backend.recognition.acceptance import Call, accept
-from backend.recognition.models import READING, Contact, Face, Operation, User
+from backend.recognition.models import OPEN, READING, Contact, Face, Operation, User
 from backend.recognition.structures import ChangesShape, FaceShape
 
 _LOOK_AGAIN_S: Final = 2.0
@@ -37,8 +35,8 @@ def begin(call: Call, *, owner_id: int, timeout_s: float | None) -> Operation:
     operation = accept(call, owner_id=owner_id, awaited_s=awaited_s)
     if operation.prepared_at is None:
         operation.enqueue()
-    else:  # no images: there is nothing to do that a worker were needed for
-        carrying_out.carry_out(operation.pk)
+    else:  # without images no worker is needed
+        carrying_out.execute(operation.pk)
     return operation
 
 
@@ -61,10 +59,8 @@ def wait(operation: Operation, *, timeout_s: float | None) -> bool:
 
 
 def follow(operation: Operation) -> bool:
-    """Nobody waits any longer: its end is told on the feed. False if it has ended by now."""
-    waiting = Operation.objects.filter(pk=operation.pk)
-    waiting.update(followed=True, awaited_until=None)
-    turns.call([operation.pk])
+    """The caller stops waiting: publish an event at the end. False if it has ended already."""
+    Operation.objects.filter(pk=operation.pk).update(followed=True, awaited_until=None)
     operation.refresh_from_db()
     if operation.has_ended:
         return False
@@ -103,13 +99,13 @@ def find_user(owner_id: int, user_id: int) -> User | None:
 def settle(user: User, *, timeout_s: float | None) -> int:
     """Wait for the changes that were accepted until now; how many have not ended in time."""
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    number = user.accepted_seq
-    last = Operation.objects.filter(user=user, sequence__lte=number).exclude(kind__in=READING)
-    for operation in last.exclude(status__in=[Status.DONE, Status.FAILED]).order_by("sequence"):
+    accepted = Operation.objects.filter(OPEN, user=user, sequence__lte=user.accepted_seq)
+    changes = accepted.exclude(kind__in=READING)
+    for operation in changes.order_by("sequence"):
         left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
         if not wait(operation, timeout_s=left_s):
             break
-    return turns.pending(user.pk, up_to=number)
+    return changes.count()
 
 
 def faces(
@@ -136,26 +132,12 @@ def find_contact(user: User, contact_id: int) -> Contact | None:
 
 
 def _look(operation: Operation) -> None:
-    """See how it is; a recognition whose turn it is takes effect here."""
+    """Refresh the row; apply it here if it is reserved for its caller."""
     try:
+        reserved = Operation.reserved().filter(pk=operation.pk)
+        # Looked at first: an UPDATE locks SQLite's file even where it finds no row.
+        if reserved.exists() and reserved.update(awaited_until=None):
+            carrying_out.execute(operation.pk)
         operation.refresh_from_db()
-        if _is_ours(operation):
-            turns.call([operation.pk])
-            carrying_out.carry_out(operation.pk, here=True)
-            operation.refresh_from_db()
     except Operation.DoesNotExist:
         raise CallFailed(ERASED) from None
-
-
-def _is_ours(operation: Operation) -> bool:
-    """Whether it is prepared and left to who waits for it; a failure has its own time."""
-    until = operation.awaited_until
-    return (
-        operation.kind in READING
-        and operation.status == Status.QUEUED
-        and operation.prepared_at is not None
-        and operation.attempts == 0
-        and until is not None
-        and until > timezone.now()
-        and not turns.must_wait(operation)
-    )

@@ -14,13 +14,13 @@ logger = logging.getLogger(__name__)
 
 def carry_out(id: str) -> None:
     """Fetch and encode the images of a call, and let it take effect if it is its turn."""
-    carrying_out.carry_out(uuid.UUID(id))
+    carrying_out.execute(uuid.UUID(id))
 
 
 def sweep() -> None:
     """Find calls that dead workers left or no queue knows; delete what is old."""
     try:
-        work.release_lost(Operation, on_failed=carrying_out.failed)
+        work.release_lost(Operation, on_failed=carrying_out.ended)
         leaving.tidy_up()
         leaving.delete_old()
         work.enqueue_lost(Operation)

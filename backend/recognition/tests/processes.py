@@ -1,13 +1,13 @@
 """Other processes that make calls, and die of them."""
 
 import os
+import pkgutil
 import signal
 import traceback
 from collections.abc import Callable, Sequence
 from unittest import mock
 
 from django.db import connections
-from django.utils.module_loading import import_string
 
 KILLED = -signal.SIGKILL
 
@@ -24,7 +24,7 @@ def killed_at(step: str, *, after: bool, job: Callable[[], object]) -> int:
     """Do `job` in a process that is killed before or after it runs `step`, a dotted name."""
 
     def until_then() -> None:
-        real = import_string(step)
+        real = pkgutil.resolve_name(step)
 
         def die(*args: object, **kwargs: object) -> object:
             if after:

@@ -31,7 +31,7 @@ class OrderTests(RecognitionCase):
 
     def carry_out(self, *operations: Operation) -> None:
         for operation in operations:
-            carrying_out.carry_out(operation.pk)
+            carrying_out.execute(operation.pk)
         for operation in operations:
             operation.refresh_from_db()
 
@@ -153,11 +153,12 @@ STEPS = (
     f"{_HERE}.preparing._fetch",
     f"{_HERE}.preparing._request",
     f"{_HERE}.preparing._analyse",
+    f"{_HERE}.models.Operation.mark_prepared",
     f"{_HERE}.turns.lock",
     f"{_HERE}.effects.choose_used",
-    f"{_HERE}.turns.changed",
+    f"{_HERE}.turns.bump_version",
     f"{_HERE}.carrying_out._end",
-    f"{_HERE}.carrying_out._took_effect",
+    f"{_HERE}.carrying_out._apply",
     f"{_HERE}.carrying_out.ended",
     f"{_HERE}.carrying_out.clean_up",
 )
