@@ -111,7 +111,7 @@ FACES_RETRY_DELAY_S = env.real("FACES_RETRY_DELAY_S")
 FACES_SWEEP_INTERVAL_S = env.real("FACES_SWEEP_INTERVAL_S")
 
 # --- Events and retention
-FACES_EVENTS_KEPT = env.number("FACES_EVENTS_KEPT", at_least=1)
+FACES_EVENT_STREAM_MAXLEN = env.number("FACES_EVENT_STREAM_MAXLEN", at_least=1)
 FACES_RETENTION_DAYS = env.number("FACES_RETENTION_DAYS")
 
 # --- The web processes

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final, TypedDict
 
 STREAM: Final = "faces:events"
-"""The Redis stream of events, oldest first, trimmed to the newest `FACES_EVENTS_KEPT`."""
+"""The Redis stream of events, oldest first, trimmed to the newest `FACES_EVENT_STREAM_MAXLEN`."""
 
 EVENT_OF_SUBMISSION: Final = "faces:event-of:{owner}:{submission_id}"
 """Redis key with the stream id of a submission's event; keeps an event from being added twice.

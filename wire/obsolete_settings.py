@@ -9,10 +9,21 @@ is needed. Name the change in CHANGELOG.md too.
 from collections.abc import Iterable
 from typing import Final
 
-RENAMED: Final[dict[str, str]] = {}
+RENAMED: Final[dict[str, str]] = {
+    "FACES_EVENTS_KEPT": "FACES_EVENT_STREAM_MAXLEN",
+}
 """Old name → new name."""
 
-REMOVED: Final[dict[str, str]] = {}
+_WS_CONSTANT: Final = "It is a constant of the websocket server now (wsserver/service.py)."
+
+REMOVED: Final[dict[str, str]] = {
+    "FACES_WS_HANDSHAKE_TIMEOUT_S": _WS_CONSTANT,
+    "FACES_WS_MAX_MESSAGES_PER_MINUTE": _WS_CONSTANT,
+    "FACES_WS_MAX_MESSAGE_BYTES": _WS_CONSTANT,
+    "FACES_WS_PING_INTERVAL_S": _WS_CONSTANT,
+    "FACES_WS_PING_TIMEOUT_S": _WS_CONSTANT,
+    "FACES_WS_REMEMBERED_EVENTS": "It is twice FACES_EVENT_STREAM_MAXLEN now.",
+}
 """Old name → a sentence: the reason, and what to do instead if anything."""
 
 

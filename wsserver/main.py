@@ -60,13 +60,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         max_connections=_integer(environ, "FACES_WS_MAX_CONNECTIONS", at_least=1),
         max_connections_per_address=_integer(environ, "FACES_WS_MAX_CONNECTIONS_PER_ADDRESS"),
         trusted_proxies=_networks(environ, "FACES_WS_TRUSTED_PROXIES"),
-        handshake_timeout_s=_seconds(environ, "FACES_WS_HANDSHAKE_TIMEOUT_S"),
-        ping_interval_s=_seconds(environ, "FACES_WS_PING_INTERVAL_S"),
-        ping_timeout_s=_seconds(environ, "FACES_WS_PING_TIMEOUT_S"),
         send_buffer_bytes=_integer(environ, "FACES_WS_SEND_BUFFER_BYTES", at_least=4096),
-        max_message_bytes=_integer(environ, "FACES_WS_MAX_MESSAGE_BYTES", at_least=1),
-        max_messages_per_minute=_integer(environ, "FACES_WS_MAX_MESSAGES_PER_MINUTE", at_least=1),
-        dedup_window=_integer(environ, "FACES_WS_REMEMBERED_EVENTS", at_least=1),
+        # All that is in the stream, and as much that was trimmed from it.
+        dedup_window=2 * _integer(environ, "FACES_EVENT_STREAM_MAXLEN", at_least=1),
         verifier=TokenVerifier(
             signing_key=feeds.signing_key(_value(environ, "DJANGO_SECRET_KEY")),
             token_required=_flag(environ, "FACES_REQUIRE_API_KEY"),
@@ -141,15 +137,6 @@ def _flag(environ: Mapping[str, str], name: str) -> bool:
     if text not in ("1", "true", "yes", "on", "", "0", "false", "no", "off"):
         raise SettingError(f"{name} must be true or false, not {text!r}")
     return text in ("1", "true", "yes", "on")
-
-
-def _seconds(environ: Mapping[str, str], name: str) -> float:
-    text = _value(environ, name)
-    with suppress(ValueError):
-        seconds = float(text)
-        if 0 < seconds <= 86400:
-            return seconds
-    raise SettingError(f"{name} must be a number of seconds above 0, at most 86400, not {text!r}")
 
 
 def _bind(environ: Mapping[str, str], name: str) -> tuple[str, int]:

@@ -31,7 +31,7 @@ def append(fields: Mapping[str, str], *, owner: object, subject: object) -> str:
     """
     pairs = [text for pair in fields.items() for text in pair]
     keys = [wire.STREAM, _key(owner, subject)]
-    arguments: list[str | int] = [settings.FACES_EVENTS_KEPT, _REMEMBERED_S, *pairs]
+    arguments: list[str | int] = [settings.FACES_EVENT_STREAM_MAXLEN, _REMEMBERED_S, *pairs]
     return str(connections.short().eval(_APPEND, len(keys), *keys, *arguments))
 
 

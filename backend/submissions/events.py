@@ -92,7 +92,7 @@ def forget_lost(*, since_s: int = 3600) -> int:
         return 0
     since = timezone.now() - timedelta(seconds=since_s)
     recent = Submission.objects.filter(processed_at__gt=since).exclude(event_id="")
-    newest = recent.order_by("-processed_at").values("pk")[: settings.FACES_EVENTS_KEPT]
+    newest = recent.order_by("-processed_at").values("pk")[: settings.FACES_EVENT_STREAM_MAXLEN]
     forgotten = Submission.objects.filter(pk__in=list(newest.values_list("pk", flat=True)))
     count = forgotten.update(event_id="")
     client.set(_MARKER, "1")

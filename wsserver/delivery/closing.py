@@ -17,14 +17,11 @@ REFUSED: Final = 4401
 FINISHED: Final = 1000
 """There is nothing more to report."""
 
-GRACE_S: Final = 3.0
-"""A client that does not answer the close frame is cut off after this."""
-
 
 class Closer:
     """Closes connections in the background."""
 
-    def __init__(self, grace_s: float = GRACE_S) -> None:
+    def __init__(self, grace_s: float) -> None:
         self._grace_s = grace_s
         self._tasks: set[asyncio.Task[None]] = set()
         self.slow_consumers = 0

@@ -115,7 +115,7 @@ class Settings(ServerTestCase):
         for name, value in {
             "FACES_WS_BIND": "8284",
             "CACHE_BACKEND_URL": "http://somewhere",
-            "FACES_WS_PING_INTERVAL_S": "often",
+            "FACES_WS_MAX_CONNECTIONS": "many",
         }.items():
             process = Process({name: value})
             self.addCleanup(process.close)
