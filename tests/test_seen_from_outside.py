@@ -30,8 +30,8 @@ class SeenFromOutsideTests(unittest.TestCase):
                 'faces_jobs_total{kind="submission",outcome="done"}': 1,
                 'faces_engine_seconds_count{stage="find"}': 1,
                 "faces_found_total": 1,
-                "faces_frames_sent_total": 1,
-                "faces_listeners": 1,
+                "faces_ws_events_sent_total": 1,
+                "faces_ws_connections": 1,
                 "faces_workers": 1,
                 'faces_queue_depth{kind="submission",queue="uploads"}': 0,
             }

@@ -21,8 +21,8 @@ SERVER_TTL_S: Final = 15
 
 PUBLISH_S: Final = 5.0
 
-FRAMES_SENT: Final = "faces_frames_sent_total"
-SLOW_DROPPED: Final = "faces_slow_listeners_dropped_total"
+EVENTS_SENT: Final = "faces_ws_events_sent_total"
+SLOW_CONSUMERS: Final = "faces_ws_slow_consumers_disconnected_total"
 """Counted by the websocket servers, each time only what has come since the last."""
 
 

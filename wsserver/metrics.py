@@ -17,7 +17,7 @@ class Counters:
     """The reporter at one moment; all but the first only grow."""
 
     connections: int = 0
-    frames_sent: int = 0
+    events_sent: int = 0
     slow_consumers: int = 0
 
 
@@ -42,8 +42,8 @@ class MetricsReporter:
         """Publish once: the listeners as they are, of the others what has come since last time."""
         now = self._read()
         since = {
-            metrics.FRAMES_SENT: now.frames_sent - self._reported.frames_sent,
-            metrics.SLOW_DROPPED: now.slow_consumers - self._reported.slow_consumers,
+            metrics.EVENTS_SENT: now.events_sent - self._reported.events_sent,
+            metrics.SLOW_CONSUMERS: now.slow_consumers - self._reported.slow_consumers,
         }
         try:
             await self._stream.report_server(self._instance, now.connections, since)

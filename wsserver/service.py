@@ -15,7 +15,7 @@ from websockets.frames import CloseCode
 from wire import metrics
 from wire.events import Outcome
 from wsserver.delivery.broadcaster import Broadcaster, Subscriber
-from wsserver.delivery.closing import GRACE_S, REFUSED, Closer
+from wsserver.delivery.closing import REFUSED, Closer
 from wsserver.delivery.connection import ClientConnection, MessageRateLimit
 from wsserver.delivery.replay import Replay
 from wsserver.handshake.connection_limits import ConnectionLimiter, Network
@@ -40,11 +40,8 @@ _LAST_NUMBERS_S: Final = 1.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What `wsserver/main.py` reads from the environment; `default.env` explains each.
-
-    The last three are no settings, only shorter in tests: how long a client may take to answer a
-    close frame, how long a reading waits before it looks at the state of the stream, and how often
-    the metrics are told.
+    """What `wsserver/main.py` reads from the environment (`default.env` explains each), and
+    constants, which only tests change.
     """
 
     redis_url: str
@@ -53,16 +50,20 @@ class Settings:
     max_connections: int
     max_connections_per_address: int
     trusted_proxies: Sequence[Network]
-    handshake_timeout_s: float
-    ping_interval_s: float
-    ping_timeout_s: float
     send_buffer_bytes: int
-    max_message_bytes: int
-    max_messages_per_minute: int
     dedup_window: int
     verifier: TokenVerifier
-    close_grace_s: float = GRACE_S
-    look_again_s: float = 2.0
+    handshake_timeout_s: float = 10
+    ping_interval_s: float = 20
+    ping_timeout_s: float = 20
+    max_message_bytes: int = 1024
+    """A larger message ends the connection (1009)."""
+    max_messages_per_minute: int = 120
+    """What clients send is ignored; more of it ends the connection (1008). Pings count."""
+    close_grace_s: float = 3
+    """A client that does not answer the close frame in this time is cut off."""
+    look_again_s: float = 2
+    """How long the reader waits for an event before it checks the state of the stream."""
     publish_s: float = metrics.PUBLISH_S
 
 
@@ -138,7 +139,7 @@ class Service:
         """How it is doing."""
         return Counters(
             connections=self._limiter.inside,
-            frames_sent=self._broadcaster.frames_sent,
+            events_sent=self._broadcaster.events_sent,
             slow_consumers=self._closer.slow_consumers,
         )
 

@@ -22,7 +22,7 @@ OLDEST_JOB = metrics.gauge(
 )
 WORKERS = metrics.gauge("faces_workers", "Workers that live.")
 SERVERS = metrics.gauge("faces_websocket_servers", "Websocket servers that live.")
-LISTENERS = metrics.gauge("faces_listeners", "Clients connected to the websocket servers.")
+LISTENERS = metrics.gauge("faces_ws_connections", "Clients connected to the websocket servers.")
 
 
 def collect() -> Iterator[Sample]:

@@ -84,9 +84,9 @@ def _declare(metric: Metric) -> str:
     return metric.name
 
 
-FRAMES_SENT: Final = counter(wire.FRAMES_SENT, "Events sent to listeners, one for each of them.")
-SLOW_DROPPED: Final = counter(
-    wire.SLOW_DROPPED, "Listeners that read too slowly and were disconnected."
+EVENTS_SENT: Final = counter(wire.EVENTS_SENT, "Event frames sent to websocket clients.")
+SLOW_CONSUMERS: Final = counter(
+    wire.SLOW_CONSUMERS, "Websocket clients disconnected because they read too slowly."
 )
 
 

@@ -108,7 +108,7 @@ def _numbers() -> Numbers:
         "stages": stages(metrics_page.counted()),
         "failures": failures(),
         "room": _room(int(_one(gauges, "faces_stored_bytes"))),
-        "listeners": int(_one(gauges, "faces_listeners")),
+        "listeners": int(_one(gauges, "faces_ws_connections")),
         "websocket_servers": int(_one(gauges, "faces_websocket_servers")),
     }
 

@@ -59,7 +59,7 @@ class Broadcaster:
         self._closer = closer
         self._send_buffer_bytes = send_buffer_bytes
         self._subscribers: set[Subscriber] = set()
-        self.frames_sent = 0
+        self.events_sent = 0
         """Events sent, live or from the past, one for each subscriber."""
 
     def join(self, subscriber: Subscriber) -> None:
@@ -84,7 +84,7 @@ class Broadcaster:
         """Send an event to all who want it. Waits for nobody: who reads too slowly is dropped."""
         chosen = [subscriber for subscriber in self._subscribers if subscriber.awaits(event)]
         broadcast((subscriber.connection for subscriber in chosen), event.entry["frame"])
-        self.frames_sent += len(chosen)
+        self.events_sent += len(chosen)
         logger.info(
             "event sent submission=%s outcome=%s event=%s listeners=%d",
             event.entry["submission_id"],

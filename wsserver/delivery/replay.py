@@ -128,7 +128,7 @@ class Replay:
         if self.broadcaster.has(subscriber):
             if frame is not None and not already_has:
                 broadcast([subscriber.connection], frame)
-                self.broadcaster.frames_sent += 1
+                self.broadcaster.events_sent += 1
             self.broadcaster.finish(subscriber)
 
     async def _frame_of_ended(self, subscriber: Subscriber, raw: RawEntry | None) -> str | None:
@@ -175,7 +175,7 @@ class Replay:
         if entry is None or not subscriber.wants(entry):
             return
         broadcast([subscriber.connection], entry["frame"])
-        self.broadcaster.frames_sent += 1
+        self.broadcaster.events_sent += 1
         if subscriber.connection.transport.get_write_buffer_size() > self.unread_bytes:
             await self._until_read(subscriber)
 

@@ -33,7 +33,7 @@ class MetricsTests(ServerTestCase):
             self.publish()
             await received(first)
             await received(second)
-            await self.eventually(lambda: self.counted(metrics.FRAMES_SENT), 2)
+            await self.eventually(lambda: self.counted(metrics.EVENTS_SENT), 2)
 
     async def test_it_says_when_it_ends_and_what_it_sent_until_then(self) -> None:
         async with self.serving(publish_s=60) as address, listening(address) as client:
@@ -42,7 +42,7 @@ class MetricsTests(ServerTestCase):
             await received(client)
         self.assertEqual(self.listeners(), [])
         self.assertEqual(self.redis.smembers(metrics.SERVERS), set())
-        self.assertEqual(self.counted(metrics.FRAMES_SENT), 1)
+        self.assertEqual(self.counted(metrics.EVENTS_SENT), 1)
 
     async def test_its_note_ends_by_itself(self) -> None:
         async with self.serving(publish_s=60):
@@ -52,7 +52,7 @@ class MetricsTests(ServerTestCase):
             self.assertGreater(self.redis.ttl(key), 0)
 
     async def test_what_could_not_be_told_is_told_later_and_once(self) -> None:
-        counters = Counters(connections=1, frames_sent=5, slow_consumers=2)
+        counters = Counters(connections=1, events_sent=5, slow_consumers=2)
         async with Stream(self.redis_server.url, connections=1) as stream:
             reporter = MetricsReporter(stream, lambda: counters, every_s=60)
             self.redis_server.stop()
@@ -60,12 +60,12 @@ class MetricsTests(ServerTestCase):
             self.redis_server.start()
             await reporter.report()
             await reporter.report()
-        self.assertEqual(self.counted(metrics.FRAMES_SENT), 5)
-        self.assertEqual(self.counted(metrics.SLOW_DROPPED), 2)
+        self.assertEqual(self.counted(metrics.EVENTS_SENT), 5)
+        self.assertEqual(self.counted(metrics.SLOW_CONSUMERS), 2)
 
     async def test_a_listener_that_reads_too_slowly_is_counted(self) -> None:
         settings = {"publish_s": 0.02, "send_buffer_bytes": 4096}
         async with self.serving(**settings) as address, listening(address, max_queue=1):
             for _ in range(40):
                 self.publish(padding=100_000)
-            await self.eventually(lambda: self.counted(metrics.SLOW_DROPPED), 1)
+            await self.eventually(lambda: self.counted(metrics.SLOW_CONSUMERS), 1)

@@ -56,10 +56,10 @@ class EmptyRedis:
 
 class CountingTests(EmptyRedis, SimpleTestCase):
     def test_counts_add_up(self) -> None:
-        metrics.count(metrics.FRAMES_SENT)
-        metrics.count(metrics.FRAMES_SENT, 4)
+        metrics.count(metrics.EVENTS_SENT)
+        metrics.count(metrics.EVENTS_SENT, 4)
         stored: Any = connections.short().hgetall(wire.HASH)
-        self.assertEqual(stored, {"faces_frames_sent_total": "5"})
+        self.assertEqual(stored, {"faces_ws_events_sent_total": "5"})
 
     def test_a_duration_is_counted_in_its_bucket_and_the_sum(self) -> None:
         labels = {"view": "image", "method": "POST", "status": "202"}
@@ -80,13 +80,13 @@ class CountingTests(EmptyRedis, SimpleTestCase):
         with mock.patch.object(client, "pipeline", wraps=client.pipeline) as pipeline:
             with metrics.batch():
                 for _ in range(10):
-                    metrics.count(metrics.FRAMES_SENT)
-                    metrics.count(metrics.SLOW_DROPPED)
+                    metrics.count(metrics.EVENTS_SENT)
+                    metrics.count(metrics.SLOW_CONSUMERS)
             self.assertEqual(pipeline.call_count, 1)
             with metrics.batch():
                 pass
             self.assertEqual(pipeline.call_count, 1)
-        self.assertEqual(connections.short().hget(wire.HASH, metrics.FRAMES_SENT), "10")
+        self.assertEqual(connections.short().hget(wire.HASH, metrics.EVENTS_SENT), "10")
 
     def test_a_field_is_read_back_as_it_was_made(self) -> None:
         labels = {"view": "image", "status": "200"}
@@ -105,7 +105,7 @@ class RedisAwayTests(SimpleTestCase):
     @override_settings(CACHE_BACKEND_URL="redis://127.0.0.1:1/0")
     def test_without_redis_nothing_is_counted_and_nothing_fails(self) -> None:
         with self.assertLogs("backend.common.metrics", "DEBUG"):
-            metrics.count(metrics.FRAMES_SENT)
+            metrics.count(metrics.EVENTS_SENT)
 
     def test_a_redis_that_hangs_costs_a_moment_once(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as deaf:
@@ -113,7 +113,7 @@ class RedisAwayTests(SimpleTestCase):
             with override_settings(CACHE_BACKEND_URL=f"redis://127.0.0.1:{port}/0"):
                 started = time.monotonic()
                 for _ in range(100):
-                    metrics.count(metrics.FRAMES_SENT)
+                    metrics.count(metrics.EVENTS_SENT)
                 took_s = time.monotonic() - started
         self.assertLess(took_s, 1.0)
 
@@ -204,7 +204,7 @@ class PageTests(EmptyRedis, TransactionTestCase):
         client.sadd(wire.SERVERS, "a", "b", "dead")
         client.set(wire.SERVER.format(instance="a"), 3)
         client.set(wire.SERVER.format(instance="b"), 4)
-        self.assertEqual(value("faces_listeners"), 7)
+        self.assertEqual(value("faces_ws_connections"), 7)
         self.assertEqual(value("faces_websocket_servers"), 2)
 
     def test_without_redis_the_rows_are_told_all_the_same(self) -> None:
