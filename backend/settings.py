@@ -251,9 +251,9 @@ SWEEPS = [
     "backend.face_encodings.tasks.sweep",
     "backend.recognition.tasks.sweep",
     "backend.photos.tasks.sweep",
-    "backend.photos.matching.sweep",
-    "backend.photos.people.sweep",
-    "backend.photos.dispatch_lambda.sweep",
+    "backend.photos.matching.jobs.sweep",
+    "backend.photos.clustering.grouping.sweep",
+    "backend.photos.extraction.aws_lambda.submission.sweep",
     "backend.clients.tasks.sweep",
 ]
 
@@ -288,8 +288,8 @@ API_DESCRIPTIONS = [
     "backend.clients.schema",
     "backend.face_encodings.schema",
     "backend.recognition.schema",
-    "backend.photos.schema",
-    "backend.photos.schema_members",
+    "backend.photos.rest.lambda_schema",
+    "backend.photos.rest.schema",
 ]
 SPECTACULAR_SETTINGS = {
     "TITLE": "Faces",

@@ -20,7 +20,7 @@ import numpy
 from numpy.typing import NDArray
 
 from backend.analysis.nearest import Floats32, Matrix
-from backend.photos.clustering import NEIGHBOURS, Label, alone, weight, whisper
+from backend.photos.clustering.chinese_whispers import NEIGHBOURS, Label, alone, weight, whisper
 from benchmarks.report import Figure, show
 
 _LIMIT: Final = 0.49

@@ -25,10 +25,11 @@ django.setup()
 import numpy  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 
-from backend.photos import matches, matching, paging  # noqa: E402
+from backend.photos import pagination  # noqa: E402
+from backend.photos.extraction.results import Recorded, record  # noqa: E402
 from backend.photos.match_models import Match, Matching  # noqa: E402
+from backend.photos.matching import jobs, member_photos  # noqa: E402
 from backend.photos.models import Album, Member, Photo, PhotoFace, Reference  # noqa: E402
-from backend.photos.recording import Recorded, record  # noqa: E402
 from benchmarks import photos_rows  # noqa: E402
 from benchmarks.photos_rows import Filled  # noqa: E402
 
@@ -84,8 +85,8 @@ def ask(client: Client, path: str) -> None:
 
 
 def query(member: int) -> None:
-    photos = matches.photos_of(Member.objects.get(pk=member))
-    page = paging.page(photos, QueryDict(), order=paging.NEWEST_PHOTOS, count_with=True)
+    photos = member_photos.photos_of(Member.objects.get(pk=member))
+    page = pagination.page(photos, QueryDict(), order=pagination.NEWEST_PHOTOS, count_with=True)
     assert page.count >= len(page.rows) > 0
 
 
@@ -101,8 +102,8 @@ def new_photos(filled: Filled) -> Iterator[Figure]:
         found = [Recorded(each) for each in photos_rows.encodings(filled.centres, who, rng)]
         photo = Photo.objects.create(album=album, sha256=f"new {number}", file="some.jpg")
         assert record(photo, found, made_by="a benchmark")
-        compared.append(milliseconds(matching.of_photo, photo.pk))
-        whole.append(milliseconds(matching.run, str(Matching.objects.get(photo=photo).pk)))
+        compared.append(milliseconds(jobs.of_photo, photo.pk))
+        whole.append(milliseconds(jobs.run, str(Matching.objects.get(photo=photo).pk)))
     references = f"{Reference.objects.count():,} references"
     what = f"a photo with 10 faces beside {references}"
     yield Figure(f"{what}: p50", percentile(compared[5:], 50), "ms", "≤ 10 ms")
@@ -156,7 +157,7 @@ def reference_ms(filled: Filled, number: int) -> float:
     reference = Reference.objects.create(member_id=filled.members[number], sha256="new")
     assert record(reference, [Recorded(look)], made_by="a benchmark")
     asked = Matching.objects.get(reference=reference)
-    took = milliseconds(matching.run, str(asked.pk))
+    took = milliseconds(jobs.run, str(asked.pk))
     assert Match.objects.filter(reference=reference).exists(), "nobody was found"
     return took
 

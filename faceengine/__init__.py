@@ -10,14 +10,14 @@ first call that needs them, and models load then too, or with `load()`, once a p
 
 from typing import TYPE_CHECKING, Any
 
-from .drawing import draw_boxes
-from .errors import FaceEngineError, ImageError, ModelError, Problem
-from .faces import Box, Face, Point, Pose, Quality, Reason
-from .images import ImageInfo, Source, check_image, load_image
-from .runtime import MODEL, configure
+from faceengine.drawing import draw_boxes
+from faceengine.errors import FaceEngineError, ImageError, ModelError, Problem
+from faceengine.faces import Box, Face, Point, Pose, Quality, Reason
+from faceengine.images import ImageInfo, Source, check_image, load_image
+from faceengine.runtime import MODEL, configure
 
 if TYPE_CHECKING:
-    from .engine import (
+    from faceengine.engine import (
         DETECTORS,
         MAX_DETECTION_PIXELS,
         Detector,
@@ -58,7 +58,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # PEP 562: these live with numpy and dlib, which a process that only checks uploads never needs.
     if name in __all__:
-        from . import engine
+        from faceengine import engine
 
         return getattr(engine, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

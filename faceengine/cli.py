@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import faceengine
-
-from . import reports
-from .reports import Report, Row
+from faceengine import reports
+from faceengine.reports import Report, Row
 
 SAME_PERSON = 0.6
 """The distance up to which `face_recognition.compare_faces` calls two faces the same person's."""
@@ -57,7 +56,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _warm() -> int:
-    from .runtime import cache_folder
+    from faceengine.runtime import cache_folder
 
     for detector in faceengine.DETECTORS:
         faceengine.load(detector)

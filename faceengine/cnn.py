@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import dlib
 import numpy
 
-from .hog import Detection
-from .runtime import once, session
-from .tiles import Canvas, tiled
+from faceengine.hog import Detection
+from faceengine.runtime import once, session
+from faceengine.tiles import Canvas, tiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .photo import Pixels
+    from faceengine.photo import Pixels
 
     Scores: TypeAlias = NDArray[numpy.float32]
 
@@ -114,12 +114,12 @@ def _last_layers() -> Any:
 
 def _build_features(data: bytes) -> bytes:
     # Writing ONNX needs the package onnx, a tenth of a second that a filled cache saves.
-    from .models import detector
+    from faceengine.models import detector
 
     return detector.build_features(data)
 
 
 def _build_scores(data: bytes) -> bytes:
-    from .models import detector
+    from faceengine.models import detector
 
     return detector.build_scores(data)

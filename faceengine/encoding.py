@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from .runtime import MODEL, once, session
+from faceengine.runtime import MODEL, once, session
 
 if TYPE_CHECKING:
-    from .faces import Encoding
-    from .photo import Pixels
+    from faceengine.faces import Encoding
+    from faceengine.photo import Pixels
 
 # SHA-256 of the file in face_recognition_models 0.3.0, which is dlib's own from dlib.net.
 _DIGEST = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
@@ -50,6 +50,6 @@ def _session() -> Any:
 
 def _build(data: bytes) -> bytes:
     # Writing ONNX needs the package onnx, a tenth of a second that a filled cache saves.
-    from .models import encoder
+    from faceengine.models import encoder
 
     return encoder.build(data)

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from . import detection, encoding, landmarks, quality
-from .detection import DETECTORS, Detector
-from .encoding import distance
-from .faces import Box, Face, Quality
-from .hog import Detection
-from .images import MAX_PIXELS, Source
-from .landmarks import Chip
-from .models import CHIP_SIDE_PX
-from .photo import Photo, View, photo
+from faceengine import detection, encoding, landmarks, quality
+from faceengine.detection import DETECTORS, Detector
+from faceengine.encoding import distance
+from faceengine.faces import Box, Face, Quality
+from faceengine.hog import Detection
+from faceengine.images import MAX_PIXELS, Source
+from faceengine.landmarks import Chip
+from faceengine.models import CHIP_SIDE_PX
+from faceengine.photo import Photo, View, photo
 
 if TYPE_CHECKING:
-    from .faces import Encoding
+    from faceengine.faces import Encoding
 
 __all__ = [
     "DETECTORS",

@@ -4,7 +4,7 @@ from typing import BinaryIO
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from .errors import ImageError, Problem
+from faceengine.errors import ImageError, Problem
 
 # Pillow knows some fifty formats, some by starting other programs (EPS runs Ghostscript). Naming
 # these keeps the rest out of an attacker's reach.

@@ -13,8 +13,8 @@ from typing import BinaryIO, TypeAlias
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from . import formats, pixels, wholeness
-from .errors import ImageError, Problem
+from faceengine import formats, pixels, wholeness
+from faceengine.errors import ImageError, Problem
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 """Where an image comes from: its bytes, the path of its file, or a seekable binary file."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy
 from PIL import Image
 
-from .faces import Box
-from .images import MAX_PIXELS, Source, load_reduced
-from .pixels import to_rgb
+from faceengine.faces import Box
+from faceengine.images import MAX_PIXELS, Source, load_reduced
+from faceengine.pixels import to_rgb
 
 if TYPE_CHECKING:
     # At run time numpy.typing would cost every start 10 ms.

@@ -2,7 +2,7 @@
 
 from PIL import ExifTags, Image
 
-from .errors import ImageError, Problem
+from faceengine.errors import ImageError, Problem
 
 _WHITE = (255, 255, 255, 255)
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})

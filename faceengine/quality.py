@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy
 
-from .faces import Box, Point, Pose, Quality, Reason
-from .landmarks import Chip
-from .photo import Size
+from faceengine.faces import Box, Point, Pose, Quality, Reason
+from faceengine.landmarks import Chip
+from faceengine.photo import Size
 
 if TYPE_CHECKING:
-    from .photo import Pixels
+    from faceengine.photo import Pixels
 
 # Below these an encoding has moved by 0.2 and more from that of the same face unspoiled, a third of
 # the 0.6 that separates two people (measured: docs/faceengine.md, "Quality").

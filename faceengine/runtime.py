@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .errors import ModelError
+from faceengine.errors import ModelError
 
 Loaded = TypeVar("Loaded")
 
@@ -104,7 +104,7 @@ def session(file: str, digest: str, name: str, build: Callable[[bytes], bytes]) 
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
-    from .models.cache import converted
+    from faceengine.models.cache import converted
 
     providers = _installed(onnxruntime.get_available_providers())
     model = converted(model_file(file), digest, cache_folder(), name, build)

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from PIL import Image, ImageChops, ImageFile
 
-from .errors import ImageError, Problem
+from faceengine.errors import ImageError, Problem
 
 
 def check(image: ImageFile.ImageFile, stream: BinaryIO) -> None:

@@ -13,8 +13,10 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
 from backend.clients.admin_site import AuditedAdmin, ReadOnlyAdmin
-from backend.photos import album_uploads, albums, members, serving, sources
+from backend.photos.albums import archive_import, service
+from backend.photos.files import media_links, storage
 from backend.photos.match_models import Match
+from backend.photos.members import consent
 from backend.photos.models import (
     WIDTHS_PX,
     Album,
@@ -88,11 +90,11 @@ class AlbumAdmin(AuditedAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Album) -> None:
         """Files too."""
-        albums.erase_album(obj)
+        service.erase_album(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Album]) -> None:
         for album in queryset:
-            albums.erase_album(album)
+            service.erase_album(album)
 
     @admin.display(description="photos", ordering="photos_counted")
     def photos_count(self, album: Album) -> str:
@@ -115,7 +117,7 @@ class AlbumAdmin(AuditedAdmin):
     @admin.action(description="Resubmit photos that are not done", permissions=["change"])
     def resubmit(self, request: HttpRequest, queryset: QuerySet[Album]) -> None:
         undone = Photo.objects.filter(album__in=queryset).exclude(extraction=Extraction.DONE)
-        done = sum(sources.resubmit(photo) for photo in undone[:_AT_A_TIME])
+        done = sum(storage.resubmit(photo) for photo in undone[:_AT_A_TIME])
         for album in queryset:
             self.note(request, "resubmit", album)
         self.message_user(request, f"{done} photos were resubmitted.")
@@ -124,7 +126,7 @@ class AlbumAdmin(AuditedAdmin):
         chosen = list(queryset)
         for album in chosen:
             self.note(request, "hide" if hidden else "show", album)
-        done = albums.hide_albums(chosen, hidden=hidden)
+        done = service.hide_albums(chosen, hidden=hidden)
         self.message_user(request, f"{done} albums are {'hidden' if hidden else 'shown'}.")
 
 
@@ -152,7 +154,7 @@ class SourceAdmin(ReadOnlyAdmin):
     def resubmit(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         done = 0
         for source in queryset[:_AT_A_TIME]:
-            if sources.resubmit(source):
+            if storage.resubmit(source):
                 self.note(request, "resubmit", source)
                 done += 1
         self.message_user(request, f"{done} were resubmitted; those in work or good were not.")
@@ -235,14 +237,14 @@ class PhotoAdmin(SourceAdmin):
         chosen = list(photos[:_AT_A_TIME])
         for photo in chosen:
             self.note(request, "erase", photo)
-            albums.erase_photo(photo)
+            service.erase_photo(photo)
         self.message_user(request, f"{len(chosen)} photos were erased.")
 
     def _set_hidden(self, request: HttpRequest, photos: QuerySet[Photo], *, hidden: bool) -> None:
         chosen = list(photos[:_AT_A_TIME])
         for photo in chosen:
             self.note(request, "hide" if hidden else "show", photo)
-        done = albums.hide_photos(chosen, hidden=hidden)
+        done = service.hide_photos(chosen, hidden=hidden)
         self.message_user(request, f"{done} photos are {'hidden' if hidden else 'shown'}.")
 
 
@@ -328,7 +330,7 @@ class MemberAdmin(ReadOnlyAdmin):
         chosen = list(queryset[:_AT_A_TIME])
         for member in chosen:
             self.note(request, "opt out", member)
-            members.opt_out(member)
+            consent.opt_out(member)
         self.message_user(request, f"{len(chosen)} members were opted out.")
 
 
@@ -371,8 +373,8 @@ class ArchiveUploadAdmin(AuditedAdmin):
         """Taken in as from anywhere else; `obj` becomes the row that was made."""
         upload = form.cleaned_data["file"]
         try:
-            taken = album_uploads.accept(obj.album, upload, by=cast(Any, request.user))
-        except sources.Refused as reason:
+            taken = archive_import.accept(obj.album, upload, by=cast(Any, request.user))
+        except storage.Refused as reason:
             self.message_user(request, str(reason), messages.ERROR)
             return
         obj.__dict__.update(taken.__dict__)
@@ -401,7 +403,9 @@ def _picture(photo: Photo, *, height: int) -> str:
     """The stored thumbnail, or nothing yet; it is loaded when it is scrolled to."""
     if not photo.file:
         return "–"
-    address = serving.photo_path(photo, WIDTHS_PX[0] if height <= WIDTHS_PX[0] else WIDTHS_PX[1])
+    address = media_links.photo_path(
+        photo, WIDTHS_PX[0] if height <= WIDTHS_PX[0] else WIDTHS_PX[1]
+    )
     return format_html(
         '<img src="{}" height="{}" alt="{}" loading="lazy">', address, height, photo.name
     )

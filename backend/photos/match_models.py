@@ -20,7 +20,7 @@ class Matching(Work):
 
     # It takes milliseconds, and somebody may be looking at the page; an album waits in the other.
     queue = queues.INTERACTIVE
-    task = "backend.photos.matching.run"
+    task = "backend.photos.matching.jobs.run"
 
     photo = models.OneToOneField(
         "photos.Photo", on_delete=models.CASCADE, null=True, related_name="matching"

@@ -104,7 +104,7 @@ class Grouping(Work):
     """That there are faces to place. One row, one worker: two would make two groups of a person."""
 
     queue = queues.UPLOADS
-    task = "backend.photos.people.run"
+    task = "backend.photos.clustering.grouping.run"
 
     class Meta:
         constraints = [

@@ -6,7 +6,9 @@ import hashlib
 from typing import TypedDict
 
 from backend.common.work import Status
-from backend.photos import albums, matches, references
+from backend.photos.albums import service
+from backend.photos.matching import member_photos
+from backend.photos.members import references
 from backend.photos.models import Album, Extraction, Member
 
 NOT_PROCESSED = "Your reference has not been processed yet"
@@ -30,8 +32,8 @@ class AlbumStatus(TypedDict):
 def of_member(member: Member, *, photos_count: int | None = None) -> MemberStatus:
     """`photos_count`, where it was counted already."""
     rows = list(references.of(member).values_list("pk", "extraction", "file"))
-    count = matches.photos_of(member).count() if photos_count is None else photos_count
-    processing = matches.is_processing(member)
+    count = member_photos.photos_of(member).count() if photos_count is None else photos_count
+    processing = member_photos.is_processing(member)
     states = [state for _, state, _ in rows]
     return {
         "processing": processing,
@@ -44,7 +46,7 @@ def of_member(member: Member, *, photos_count: int | None = None) -> MemberStatu
 
 def of_album(album: Album) -> AlbumStatus:
     """For who keeps albums."""
-    progress = albums.progress(album)
+    progress = service.progress(album)
     uploads = list(album.uploads.order_by("pk").values_list("pk", "status", "entries_seen"))
     ended = progress["done_count"] + progress["failed_count"]
     at_work = any(status in (Status.QUEUED, Status.PROCESSING) for _, status, _ in uploads)

@@ -1,8 +1,8 @@
 from django.urls import include, path
 
 urlpatterns = [
-    path("", include("backend.photos.callback_urls")),
-    path("", include("backend.photos.picture_urls")),
-    path("", include("backend.photos.api_urls")),
-    path("", include("backend.photos.page_urls")),
+    path("", include("backend.photos.rest.callback_urls")),
+    path("", include("backend.photos.media.urls")),
+    path("", include("backend.photos.rest.urls")),
+    path("", include("backend.photos.web.urls")),
 ]

@@ -11,13 +11,13 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from .boxes import Detection, detections_of
+from faceengine.hog.boxes import Detection, detections_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .native import Kernel
+    from faceengine.hog.native import Kernel
 
 __all__ = ["Detection", "backend", "detect", "load"]
 
@@ -74,7 +74,7 @@ def _dlib_detector() -> Any:
 
 @cache
 def _load_kernel() -> Kernel | None:
-    from . import native
+    from faceengine.hog import native
 
     try:
         return native.best_kernel(_load_dlib_detector)

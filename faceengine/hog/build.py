@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from . import model, reference
+from faceengine.hog import model, reference
 
 SOURCE = Path(__file__).with_name("kernel")
 _COMPILE_TIMEOUT_S = 300

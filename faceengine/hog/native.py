@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import build, model, reference
-from .boxes import Detection
+from faceengine.hog import build, model, reference
+from faceengine.hog.boxes import Detection
 
 STAGES = ("resampling", "gradients", "histograms", "features", "filters")
 """What a call's time goes to, in the order in which the kernel reports it."""

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import model
-from .boxes import Detection, detections_of
+from faceengine.hog import model
+from faceengine.hog.boxes import Detection, detections_of
 
 CHECK_UPSAMPLE = 1
 CHECK_THRESHOLD = -2.0

@@ -16,9 +16,8 @@ import numpy
 from onnx import TensorProto
 
 from faceengine.errors import ModelError
-
-from .dat import Layer, layers
-from .graph import Graph
+from faceengine.models.dat import Layer, layers
+from faceengine.models.graph import Graph
 
 _FEATURE_LAYERS = 3
 

@@ -15,10 +15,9 @@ import numpy
 from onnx import TensorProto
 
 from faceengine.errors import ModelError
-
-from . import CHIP_SIDE_PX, ENCODING_SIZE
-from .dat import Layer, layers
-from .graph import Graph
+from faceengine.models import CHIP_SIDE_PX, ENCODING_SIZE
+from faceengine.models.dat import Layer, layers
+from faceengine.models.graph import Graph
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,8 @@ from PIL import Image, ImageOps
 
 import faceengine
 from faceengine import Detector
+from faceengine.tests import oracle
 from tests import photos, pictures
-
-from . import oracle
 
 # Largest difference of any component of an encoding that is put down to float32's rounding.
 COMPONENT = 1e-5

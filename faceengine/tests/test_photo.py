@@ -15,9 +15,8 @@ import faceengine
 from faceengine import hog, landmarks
 from faceengine.images import load_reduced
 from faceengine.photo import Photo, detection_size, photo
+from faceengine.tests import oracle
 from tests import pictures
-
-from . import oracle
 
 # What may lie between an encoding made with the bound on detection and one made without.
 BOUND = 0.1

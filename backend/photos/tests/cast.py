@@ -12,7 +12,9 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from PIL import ExifTags, Image
 
-from backend.photos import album_uploads, albums, members, references, tasks
+from backend.photos import tasks
+from backend.photos.albums import archive_import, service
+from backend.photos.members import consent, references
 from backend.photos.models import Album, ArchiveUpload, Member, Photo, Reference
 from tests import pictures
 
@@ -22,7 +24,7 @@ def user(name: str = "alice") -> User:
 
 
 def member(name: str = "alice") -> Member:
-    return members.of(user(name))
+    return consent.of(user(name))
 
 
 def staff() -> User:
@@ -32,12 +34,12 @@ def staff() -> User:
 
 
 def album(title: str = "Summer", *, day: date = date(2026, 7, 1)) -> Album:
-    return albums.create_album(title, date=day)
+    return service.create_album(title, date=day)
 
 
 def photo(album: Album, image: bytes, name: str = "photo.jpg") -> Photo:
     """Taken in; no worker has seen it."""
-    return albums.add_photo(album, ContentFile(image, name), name=name)
+    return service.add_photo(album, ContentFile(image, name), name=name)
 
 
 def reference(member: Member, image: bytes, name: str = "me.jpg") -> Reference:
@@ -47,7 +49,7 @@ def reference(member: Member, image: bytes, name: str = "me.jpg") -> Reference:
 
 def archive(album: Album, content: bytes, name: str = "album.zip") -> ArchiveUpload:
     """As `photo`."""
-    return album_uploads.accept(album, ContentFile(content, name), by=None)
+    return archive_import.accept(album, ContentFile(content, name), by=None)
 
 
 def processed(source: Any) -> Any:

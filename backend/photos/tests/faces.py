@@ -10,10 +10,10 @@ import numpy
 from numpy.typing import ArrayLike
 
 from backend.analysis.nearest import Floats32
-from backend.photos import matching
+from backend.photos.extraction.results import Recorded, record
 from backend.photos.match_models import Match, Matching
+from backend.photos.matching import jobs
 from backend.photos.models import Album, Member, Photo, PhotoFace, Reference
-from backend.photos.recording import Recorded, record
 
 FAR = 0.35
 """Two encodings so far from a centre are 0.495 apart on average: some match, and some do not."""
@@ -48,7 +48,7 @@ def reference(member: Member, encoding: ArrayLike) -> Reference:
 def match_all() -> None:
     """What workers would do."""
     for id in Matching.objects.order_by("pk").values_list("pk", flat=True):
-        matching.run(str(id))
+        jobs.run(str(id))
 
 
 def pairs() -> list[tuple[int, int]]:

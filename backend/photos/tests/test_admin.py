@@ -11,8 +11,11 @@ from django.test.utils import CaptureQueriesContext
 
 from backend.clients import links
 from backend.clients.models import AuditEntry
-from backend.photos import albums, recording, references, serving
+from backend.photos.albums import service
+from backend.photos.extraction import results
+from backend.photos.files import media_links
 from backend.photos.match_models import Match
+from backend.photos.members import references
 from backend.photos.models import Album, ArchiveUpload, Extraction, Photo, Reference
 from backend.photos.tests import cast
 from backend.photos.tests.test_extraction import face
@@ -36,12 +39,12 @@ class AdminTests(TestCase):
         return list(self.client.get(f"{_PHOTOS}?{query}").context["cl"].queryset)
 
     def test_the_list_shows_states_faces_matches_likes_and_thumbnails(self) -> None:
-        recording.record(self.photo, [face(1), face(2)], made_by="test")
+        results.record(self.photo, [face(1), face(2)], made_by="test")
         reference = cast.reference(cast.member(), cast.jpeg("b"))
-        recording.record(reference, [face(1)], made_by="test")
+        results.record(reference, [face(1)], made_by="test")
         for found in self.photo.faces.all():
             Match.objects.create(reference=reference, face=found, photo=self.photo, distance=0.1)
-        albums.like(self.photo, cast.user())
+        service.like(self.photo, cast.user())
         page = self.client.get(_PHOTOS)
         row = page.context["cl"].queryset.get()
         self.assertEqual((row.faces_count, row.matches_counted, row.likes_counted), (2, 2, 1))
@@ -70,7 +73,7 @@ class AdminTests(TestCase):
 
     def test_photos_are_found_by_name_album_and_hash_and_filtered_by_state(self) -> None:
         other = cast.photo(cast.album("Winter"), cast.jpeg("b"), "second.jpg")
-        recording.give_up(other)
+        results.give_up(other)
         for query in ("q=first", "q=Summer", f"q={self.photo.sha256[:9]}"):
             self.assertEqual(self.found(query), [self.photo])
         self.assertEqual(self.found("extraction__exact=failed"), [other])
@@ -88,7 +91,7 @@ class AdminTests(TestCase):
 
     def test_resubmitted_from_the_list_or_for_a_whole_album(self) -> None:
         for model, row in (("photo", self.photo), ("album", self.album)):
-            recording.give_up(self.photo)
+            results.give_up(self.photo)
             self.act(model, "resubmit", row)
             self.photo.refresh_from_db()
             self.assertEqual(self.photo.extraction, Extraction.PROCESSING)
@@ -160,7 +163,10 @@ class PictureTests(TestCase):
         self.album = cast.album()
         self.photo = cast.processed(cast.photo(self.album, cast.jpeg("a")))
         self.reference = cast.processed(cast.reference(cast.member(), cast.jpeg("b")))
-        self.paths = [serving.photo_path(self.photo, 300), serving.reference_path(self.reference)]
+        self.paths = [
+            media_links.photo_path(self.photo, 300),
+            media_links.reference_path(self.reference),
+        ]
 
     def statuses(self, user: User | None) -> tuple[int, ...]:
         self.client.logout()
@@ -184,7 +190,7 @@ class PictureTests(TestCase):
             with self.subTest(**state):
                 self.assertEqual(self.statuses(cast.user()), (404, 404))
                 self.assertEqual(self.statuses(cast.staff()), (200, 404))
-                link = serving.photo_url(self.photo, 300).partition("8282")[2]
+                link = media_links.photo_url(self.photo, 300).partition("8282")[2]
                 self.assertEqual(self.client.get(link).status_code, 200)
                 self.client.logout()
                 self.assertEqual(self.client.get(link).status_code, 404)
@@ -199,7 +205,7 @@ class PictureTests(TestCase):
         self.assertEqual(self.client.get(f"/photos/{self.photo.key}/301.jpg").status_code, 404)
 
     def test_a_signed_link_opens_one_picture_and_a_changed_one_none(self) -> None:
-        for url in (serving.photo_url(self.photo), serving.reference_url(self.reference)):
+        for url in (media_links.photo_url(self.photo), media_links.reference_url(self.reference)):
             path, _, query = url.partition("8282")[2].partition("?")
             self.assertEqual(self.client.get(f"{path}?{query}").status_code, 200)
             self.assertEqual(self.client.get(f"{path}?{query}0").status_code, 404)
@@ -207,4 +213,4 @@ class PictureTests(TestCase):
         self.assertTrue(links.is_signed({"signature": ""}))
 
     def test_nobody_in_particular_may_see_nothing(self) -> None:
-        self.assertIsNone(serving.photo_picture(self.photo.key, None, viewer=AnonymousUser()))
+        self.assertIsNone(media_links.photo_picture(self.photo.key, None, viewer=AnonymousUser()))

@@ -13,7 +13,8 @@ from django.test import Client, TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from backend.photos import members, recording
+from backend.photos.extraction import results
+from backend.photos.members import consent
 from backend.photos.models import Album, Member, Photo, Reference
 from backend.photos.people_models import Person, UnknownFace
 from backend.photos.tests import cast, faces
@@ -51,7 +52,7 @@ class ApiCase(TestCase):
 
     def matched(self, count: int = 1, *, album: Album | None = None) -> list[Photo]:
         """Photos of Alice's, and her reference."""
-        members.opt_in(self.alice)
+        consent.opt_in(self.alice)
         made = album or cast.album()
         photos = [faces.photo(made, faces.encoding(1, number)) for number in range(count)]
         if not Reference.objects.exists():
@@ -195,7 +196,7 @@ class ReferenceTests(ApiCase):
 
     def test_a_rejected_one_says_why(self) -> None:
         reference = cast.reference(self.alice, cast.jpeg("a"))
-        recording.record(reference, [], made_by="test")
+        results.record(reference, [], made_by="test")
         (listed,) = self.get(REFERENCES)["results"]
         told = (listed["status"], listed["reason"])
         self.assertEqual(told, ("rejected", "There is no face in this picture."))
@@ -230,7 +231,7 @@ class ReferenceTests(ApiCase):
         told = "Your reference has not been processed yet"
         self.assertEqual((busy["processing"], busy["message"]), (True, told))
         self.assertNotEqual(busy["version"], idle["version"])
-        recording.record(reference, [], made_by="test")
+        results.record(reference, [], made_by="test")
         self.assertEqual(self.get(path)["references"]["rejected"], 1)
 
     def test_a_status_that_has_not_changed_is_answered_304(self) -> None:
@@ -336,7 +337,7 @@ class PeopleTests(ApiCase):
         super().setUp()
         photo = faces.photo(cast.album(), *(faces.encoding(8, number) for number in range(4)))
         self.faces = [face.pk for face in photo.faces.all()]
-        members.opt_in(self.alice)
+        consent.opt_in(self.alice)
         self.people = [Person.objects.create(), Person.objects.create()]
         for number, face in enumerate(self.faces):
             person = self.people[number % 2]
@@ -383,7 +384,7 @@ class PeopleTests(ApiCase):
         self.assertEqual(answer.json()["status"], "claimed")
 
     def test_who_does_not_take_part_claims_nothing(self) -> None:
-        members.opt_out(self.alice)
+        consent.opt_out(self.alice)
         answer = self.client.put(f"{FACES}/people/{self.people[0].pk}/claim/")
         self.assertEqual(answer.status_code, 404)
 

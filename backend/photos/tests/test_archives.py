@@ -21,8 +21,10 @@ from django.test import SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
 
 from backend.common.work import Status, WorkError
-from backend.photos import album_uploads, albums, archives, sources, tasks
-from backend.photos.archives import ArchiveError, EntryError
+from backend.photos import tasks
+from backend.photos.albums import archive_import, archive_reader, service
+from backend.photos.albums.archive_reader import ArchiveError, EntryError
+from backend.photos.files import storage
 from backend.photos.models import Album, ArchiveUpload, Photo
 from backend.photos.tests import cast
 from tests import bad_files, pictures
@@ -33,7 +35,7 @@ _COMPRESSED = ("w", "w:gz")
 def taken_out(content: bytes, *, max_bytes: int = 1 << 20) -> dict[str, bytes | str]:
     """Of each file its bytes, or why not."""
     found: dict[str, bytes | str] = {}
-    for entry in archives.entries(io.BytesIO(content), size_bytes=len(content)):
+    for entry in archive_reader.entries(io.BytesIO(content), size_bytes=len(content)):
         unpacked = io.BytesIO()
         try:
             if not entry.refusal:
@@ -61,7 +63,7 @@ class ReadingTests(SimpleTestCase):
 
     def test_other_formats_are_refused_with_the_ones_that_are_taken(self) -> None:
         for mode in ("w:bz2", "w:xz"):
-            with self.assertRaisesMessage(ArchiveError, archives.OTHER_FORMAT):
+            with self.assertRaisesMessage(ArchiveError, archive_reader.OTHER_FORMAT):
                 taken_out(cast.tarred(self.FILES, mode))
 
     def test_names_that_lead_out_and_hidden_files_are_not_taken_out(self) -> None:
@@ -79,9 +81,9 @@ class ReadingTests(SimpleTestCase):
         for content in (cast.zipped(files), cast.tarred(files)):
             found = taken_out(content)
             for names, reason in (
-                (unsafe, archives._UNSAFE_NAME),
-                (hidden, archives._HIDDEN),
-                (nested, archives._NESTED),
+                (unsafe, archive_reader._UNSAFE_NAME),
+                (hidden, archive_reader._HIDDEN),
+                (nested, archive_reader._NESTED),
             ):
                 self.assertEqual({found[name] for name in names}, {reason})
             self.assertEqual(found["good.jpg"], b"x")
@@ -100,13 +102,13 @@ class ReadingTests(SimpleTestCase):
                 entry = tarfile.TarInfo(f"{number}.jpg")
                 entry.type, entry.linkname = kind, "/etc/passwd"
                 file.addfile(entry)
-        self.assertEqual(set(taken_out(written.getvalue()).values()), {archives._NOT_A_FILE})
+        self.assertEqual(set(taken_out(written.getvalue()).values()), {archive_reader._NOT_A_FILE})
         info = zipfile.ZipInfo("link.jpg")
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
         written = io.BytesIO()
         with zipfile.ZipFile(written, "w") as zip:
             zip.writestr(info, "/etc/passwd")
-        self.assertEqual(taken_out(written.getvalue()), {"link.jpg": archives._NOT_A_FILE})
+        self.assertEqual(taken_out(written.getvalue()), {"link.jpg": archive_reader._NOT_A_FILE})
 
     def test_a_file_is_unpacked_as_far_as_its_bound(self) -> None:
         files = {"big.jpg": bytes(2 << 20), "small.jpg": b"x"}
@@ -119,8 +121,8 @@ class ReadingTests(SimpleTestCase):
         files = {f"{number}.jpg": bytes(8 << 20) for number in range(4)}
         for content in (cast.zipped(files), cast.tarred(files, "w:gz")):
             with (
-                patch.object(archives, "_SLACK_BYTES", 1 << 20),
-                self.assertRaisesMessage(ArchiveError, archives.BOMB),
+                patch.object(archive_reader, "_SLACK_BYTES", 1 << 20),
+                self.assertRaisesMessage(ArchiveError, archive_reader.BOMB),
             ):
                 taken_out(content, max_bytes=100 << 20)
 
@@ -137,13 +139,13 @@ class ReadingTests(SimpleTestCase):
         files = {f"{number}.jpg": b"" for number in range(6)}
         for content in (cast.zipped(files), cast.tarred(files)):
             with (
-                patch.object(archives, "MAX_ENTRIES", 5),
-                self.assertRaisesMessage(ArchiveError, archives.TOO_MANY),
+                patch.object(archive_reader, "MAX_ENTRIES", 5),
+                self.assertRaisesMessage(ArchiveError, archive_reader.TOO_MANY),
             ):
                 taken_out(content)
         with (
-            patch.object(archives, "_MAX_DIRECTORY_BYTES", 100),
-            self.assertRaisesMessage(ArchiveError, archives.TOO_MANY),
+            patch.object(archive_reader, "_MAX_DIRECTORY_BYTES", 100),
+            self.assertRaisesMessage(ArchiveError, archive_reader.TOO_MANY),
         ):
             taken_out(cast.zipped(files))
 
@@ -164,11 +166,11 @@ class ReadingTests(SimpleTestCase):
         content = bytearray(cast.zipped({"a.jpg": os.urandom(300), "b.jpg": b"b"}))
         content[60] ^= 0xFF
         found = taken_out(bytes(content))
-        self.assertEqual(found, {"a.jpg": archives._DAMAGED, "b.jpg": b"b"})
+        self.assertEqual(found, {"a.jpg": archive_reader._DAMAGED, "b.jpg": b"b"})
         locked = cast.zipped({"a.jpg": b"a"})
         place = locked.index(b"PK\1\2") + 8
         locked = locked[:place] + b"\1" + locked[place + 1 :]
-        self.assertEqual(taken_out(locked), {"a.jpg": archives._LOCKED})
+        self.assertEqual(taken_out(locked), {"a.jpg": archive_reader._LOCKED})
 
 
 @override_settings(FACES_PHOTOS_EXTRACTION="off")
@@ -194,11 +196,11 @@ class UploadTests(TestCase):
         counts = (upload.entries_count, upload.entries_seen, upload.photos_added, upload.skipped)
         self.assertEqual(counts, (9, 9, 4, 5))
         reasons = {line["name"]: line["reason"] for line in upload.report}
-        self.assertEqual(reasons["0.jpg"], albums.DUPLICATE)
+        self.assertEqual(reasons["0.jpg"], service.DUPLICATE)
         self.assertIn("a?b.jpg", reasons)
-        self.assertEqual(reasons["../x.jpg"], archives._UNSAFE_NAME)
-        self.assertEqual(reasons["notes.txt"], sources.WRONG_EXTENSION)
-        self.assertEqual(reasons["text.jpg"], sources.NOT_AN_IMAGE)
+        self.assertEqual(reasons["../x.jpg"], archive_reader._UNSAFE_NAME)
+        self.assertEqual(reasons["notes.txt"], storage.WRONG_EXTENSION)
+        self.assertEqual(reasons["text.jpg"], storage.NOT_AN_IMAGE)
 
     def test_the_archive_goes_when_it_is_unpacked_and_the_album_is_shown_when_all_is_ready(
         self,
@@ -216,7 +218,9 @@ class UploadTests(TestCase):
 
     def test_what_is_no_archive_fails_with_its_reason_and_the_album_is_shown(self) -> None:
         upload = cast.processed(cast.archive(self.album, b"no archive"))
-        self.assertEqual((upload.status, upload.reason), (Status.FAILED, archives.NOT_AN_ARCHIVE))
+        self.assertEqual(
+            (upload.status, upload.reason), (Status.FAILED, archive_reader.NOT_AN_ARCHIVE)
+        )
         self.assertEqual(upload.file.name, "")
         self.assertTrue(Album.objects.visible().exists())
 
@@ -255,22 +259,22 @@ class UploadTests(TestCase):
         assert mine is not None
         ArchiveUpload.objects.filter(pk=upload.pk).update(claimed_by="another")
         with self.assertRaises(WorkError):
-            album_uploads._unpack(mine)
+            archive_import._unpack(mine)
         self.assertEqual(Photo.objects.count(), 0)
 
     def test_an_archive_that_is_too_large_is_refused_at_once(self) -> None:
         with (
             override_settings(FACES_MAX_ARCHIVE_BYTES=100),
-            self.assertRaises(sources.Refused),
+            self.assertRaises(storage.Refused),
         ):
             cast.archive(self.album, cast.zipped(self.files))
         self.assertFalse(Album.objects.get().is_processing)
 
     def test_the_sweep_ends_what_a_dead_worker_had_all_but_ended(self) -> None:
         upload = cast.archive(self.album, cast.zipped({}))
-        with patch.object(album_uploads, "ended"):
+        with patch.object(archive_import, "ended"):
             cast.processed(upload)
-        album_uploads.sweep()
+        archive_import.sweep()
         upload.refresh_from_db()
         self.assertEqual(upload.file.name, "")
         self.assertTrue(Album.objects.visible().exists())
@@ -295,7 +299,7 @@ class UploadTests(TestCase):
     @contextmanager
     def killed_in(self, step: str, *, at: int) -> Iterator[None]:
         """The process ends right behind the `at`th call of a step of `albums`."""
-        real, calls = getattr(albums, step), iter(range(1, 100))
+        real, calls = getattr(service, step), iter(range(1, 100))
 
         def killed(*args: object, **named: object) -> object:
             result = real(*args, **named)
@@ -303,7 +307,7 @@ class UploadTests(TestCase):
                 raise KeyboardInterrupt
             return result
 
-        with patch.object(albums, step, killed):
+        with patch.object(service, step, killed):
             yield
 
     def lose(self, upload: ArchiveUpload) -> None:

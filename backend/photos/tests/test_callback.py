@@ -8,10 +8,10 @@ import numpy
 from django.test import TestCase, override_settings
 
 from backend.common.work import Status
-from backend.photos import dispatch_lambda
-from backend.photos.callback_views import WRONG_TOKEN
-from backend.photos.dispatch_lambda import token_hash
+from backend.photos.extraction.aws_lambda import submission
+from backend.photos.extraction.aws_lambda.submission import token_hash
 from backend.photos.models import Album, Extraction, Photo, PhotoFace, Reference
+from backend.photos.rest.lambda_callback import WRONG_TOKEN
 from backend.photos.tests import cast
 from tests import samples
 from wire.facedetection import DIMENSIONS, MAX_CALLBACK_BYTES, MAX_ENCODINGS, NOT_PROCESSING
@@ -114,7 +114,7 @@ class RefusedTests(CallbackCase):
 
     def test_who_lost_the_race_changes_nothing(self) -> None:
         # Both have been let in by their token before either records.
-        from backend.photos import callback
+        from backend.photos.extraction.aws_lambda import callback
 
         first, second = (Photo.objects.get(pk=self.photo.pk) for _ in range(2))
         body: Any = {"token": TOKEN, "encodings": [encoding(1)]}
@@ -149,7 +149,10 @@ class RefusedTests(CallbackCase):
         self.assertEqual(self.send(self.photo, token="the-newer-token").status_code, 200)
 
     def test_the_tokens_are_compared_in_constant_time(self) -> None:
-        with patch("backend.photos.callback.constant_time_compare", return_value=False) as compare:
+        with patch(
+            "backend.photos.extraction.aws_lambda.callback.constant_time_compare",
+            return_value=False,
+        ) as compare:
             self.assertEqual(self.send(self.photo).status_code, 403)
         compare.assert_called_once_with(token_hash(TOKEN), token_hash(TOKEN))
 
@@ -265,8 +268,8 @@ class ReportedTests(CallbackCase):
     def test_what_failed_for_now_is_submitted_again_soon_with_another_token(self) -> None:
         self.assertEqual(self.report(self.photo, permanent=False), 200)
         self.assertEqual(self.send(self.photo, encoding()).status_code, 403)
-        self.assertIn(self.photo, dispatch_lambda.due(Photo, at_once=True))
-        self.assertNotIn(self.photo, dispatch_lambda.due(Photo))
+        self.assertIn(self.photo, submission.due(Photo, at_once=True))
+        self.assertNotIn(self.photo, submission.due(Photo))
 
     def test_what_fails_again_and_again_is_given_up(self) -> None:
         Photo.objects.filter(pk=self.photo.pk).update(submissions=11)

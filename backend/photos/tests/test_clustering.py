@@ -4,7 +4,7 @@ import random
 
 from django.test import SimpleTestCase
 
-from backend.photos.clustering import alone, named_after, whisper
+from backend.photos.clustering.chinese_whispers import alone, named_after, whisper
 
 
 def linked(*pairs: tuple[int, int]) -> dict[int, list[tuple[int, float]]]:

@@ -19,8 +19,9 @@ from django.utils import timezone
 
 from backend.common import checks
 from backend.common.work import Status
-from backend.photos import dispatch, dispatch_lambda, lambda_client
-from backend.photos.dispatch_lambda import token_hash
+from backend.photos.extraction import dispatch
+from backend.photos.extraction.aws_lambda import client, submission
+from backend.photos.extraction.aws_lambda.submission import token_hash
 from backend.photos.models import Photo, Reference
 from backend.photos.tests import cast
 from tests import samples
@@ -88,8 +89,8 @@ class DispatchCase(TestCase):
         self.photos = [ready(cast.photo(album, image + b" " * n)) for n in range(5)]
         self.reference = ready(cast.reference(cast.member(), image))
 
-    def submit(self, **options: Any) -> dispatch_lambda.Submitted:
-        return dispatch_lambda.submit_due(told=lambda count: None, **options)
+    def submit(self, **options: Any) -> submission.Submitted:
+        return submission.submit_due(told=lambda count: None, **options)
 
     def sources(self) -> list[tuple[str, int]]:
         return [(s["type"], s["pk"]) for _, _, e in self.server.events for s in e["sources"]]
@@ -132,13 +133,13 @@ class SubmittedTests(DispatchCase):
     def test_one_photo_waits_for_others_and_a_batch_does_not(self) -> None:
         self.assertEqual(dispatch.submit(self.photos[:1]), 0)
         self.assertEqual(dispatch.submit(self.photos[:3]), 3)
-        dispatch_lambda.sweep()
+        submission.sweep()
         self.assertEqual(len(self.sources()), 6)
 
     def test_two_at_once_submit_each_source_once(self) -> None:
         # Both have looked before either claims.
-        seen = [list(dispatch_lambda.due(Photo)) for _ in range(2)]
-        done = [dispatch_lambda._round(iter(photos), lambda count: None) for photos in seen]
+        seen = [list(submission.due(Photo)) for _ in range(2)]
+        done = [submission._round(iter(photos), lambda count: None) for photos in seen]
         self.assertEqual([each.sources for each in done], [5, 0])
 
     def test_what_a_worker_still_prepares_is_left_alone(self) -> None:
@@ -151,7 +152,7 @@ class SubmittedTests(DispatchCase):
                 Photo.objects.update(submitted_at=None, token_sha256="")
                 self.server.events.clear()
                 if limit == "here":
-                    with patch.object(lambda_client, "MAX_EVENT_BYTES", 700):
+                    with patch.object(client, "MAX_EVENT_BYTES", 700):
                         done = self.submit()
                 else:
                     self.server.max_bytes = 700
@@ -183,7 +184,7 @@ class FailedTests(DispatchCase):
                 ago = timedelta(minutes=minutes, seconds=seconds)
                 photo.update(submissions=submissions, submitted_at=timezone.now() - ago)
                 with self.subTest(submissions=submissions, seconds=seconds):
-                    is_due = dispatch_lambda.due(Photo).filter(pk=self.photos[0].pk).exists()
+                    is_due = submission.due(Photo).filter(pk=self.photos[0].pk).exists()
                     self.assertEqual(is_due, expected)
 
     def test_lambda_out_of_reach_is_told_and_survived(self) -> None:

@@ -14,10 +14,15 @@ from backend.analysis import services as analysis
 from backend.analysis.models import Analysis
 from backend.clients.tests import cast as clients
 from backend.common.work import Status
-from backend.photos import albums, dispatch, matching, members, pictures, recording, sources, tasks
-from backend.photos.dispatch import Mode
+from backend.photos import tasks
+from backend.photos.albums import service
+from backend.photos.extraction import dispatch, results
+from backend.photos.extraction.dispatch import Mode
+from backend.photos.extraction.results import Recorded
+from backend.photos.files import renditions, storage
+from backend.photos.matching import jobs
+from backend.photos.members import consent
 from backend.photos.models import Extraction, Photo, PhotoFace, Reference
-from backend.photos.recording import Recorded
 from backend.photos.tests import cast
 from backend.submissions import services as submissions
 from tests import samples
@@ -70,24 +75,24 @@ class RecordTests(TestCase):
 
     def test_a_result_is_taken_once_and_uses_the_token_up(self) -> None:
         Photo.objects.filter(pk=self.photo.pk).update(token_sha256="f" * 64)
-        self.assertTrue(recording.record(self.photo, [face(1), face(2)], made_by="test"))
-        self.assertFalse(recording.record(self.photo, [face(3)], made_by="again"))
+        self.assertTrue(results.record(self.photo, [face(1), face(2)], made_by="test"))
+        self.assertFalse(results.record(self.photo, [face(3)], made_by="again"))
         self.photo.refresh_from_db()
         self.assertEqual((self.photo.faces_count, self.photo.token_sha256), (2, ""))
         self.assertEqual((self.photo.made_by, self.photo.faces.count()), ("test", 2))
 
     def test_a_photo_without_faces_is_done_and_a_reference_without_one_is_not(self) -> None:
         for source in (self.photo, self.reference):
-            self.assertTrue(recording.record(source, [], made_by="test"))
+            self.assertTrue(results.record(source, [], made_by="test"))
         self.assertEqual(self.photo.extraction, Extraction.DONE)
         self.assertEqual(self.reference.extraction, Extraction.REJECTED)
 
     def test_faces_and_the_wish_to_match_them_come_together_or_not_at_all(self) -> None:
         with (
-            patch.object(matching, "photo_recorded", side_effect=RuntimeError),
+            patch.object(jobs, "photo_recorded", side_effect=RuntimeError),
             self.assertRaises(RuntimeError),
         ):
-            recording.record(self.photo, [face()], made_by="test")
+            results.record(self.photo, [face()], made_by="test")
         self.photo.refresh_from_db()
         self.assertEqual(self.photo.extraction, Extraction.PROCESSING)
         self.assertFalse(PhotoFace.objects.exists())
@@ -96,15 +101,15 @@ class RecordTests(TestCase):
         for bad in ([0.0] * 127, [float("nan")] * 128, [1e39] * 128):
             for source in (self.photo, self.reference):
                 with self.assertRaises(ValueError):
-                    recording.record(source, [Recorded(bad)], made_by="test")
+                    results.record(source, [Recorded(bad)], made_by="test")
                 source.refresh_from_db()
                 self.assertEqual(source.extraction, Extraction.PROCESSING)
 
     def test_nothing_is_recorded_of_what_is_gone(self) -> None:
-        albums.erase_photo(self.photo)
-        members.opt_out(self.reference.member)
+        service.erase_photo(self.photo)
+        consent.opt_out(self.reference.member)
         for source in (self.photo, self.reference):
-            self.assertFalse(recording.record(source, [face()], made_by="test"))
+            self.assertFalse(results.record(source, [face()], made_by="test"))
         self.assertFalse(PhotoFace.objects.exists())
 
     def test_given_up_a_photo_has_failed_and_a_reference_is_rejected(self) -> None:
@@ -112,15 +117,15 @@ class RecordTests(TestCase):
             (self.photo, Extraction.FAILED),
             (self.reference, Extraction.REJECTED),
         ):
-            self.assertTrue(recording.give_up(source))
+            self.assertTrue(results.give_up(source))
             source.refresh_from_db()
             self.assertEqual(source.extraction, ended)
-            self.assertFalse(recording.give_up(source))
+            self.assertFalse(results.give_up(source))
 
     def test_resubmitted_the_faces_go_and_come_again(self) -> None:
         cast.processed(self.photo)
-        recording.record(self.photo, [face()], made_by="test")
-        self.assertTrue(sources.resubmit(self.photo))
+        results.record(self.photo, [face()], made_by="test")
+        self.assertTrue(storage.resubmit(self.photo))
         self.photo.refresh_from_db()
         self.assertEqual((self.photo.faces_count, self.photo.faces.count()), (0, 0))
         with override_settings(FACES_PHOTOS_EXTRACTION="workers"):
@@ -129,9 +134,9 @@ class RecordTests(TestCase):
 
     def test_what_is_in_work_and_a_good_reference_are_not_resubmitted(self) -> None:
         Photo.claim(self.photo.pk)
-        recording.record(self.reference, [face()], made_by="test")
+        results.record(self.reference, [face()], made_by="test")
         for source in (self.photo, self.reference):
-            self.assertFalse(sources.resubmit(source))
+            self.assertFalse(storage.resubmit(source))
 
 
 class CrashTests(TestCase):
@@ -142,10 +147,10 @@ class CrashTests(TestCase):
 
     def test_killed_behind_any_step_the_next_worker_ends_it(self) -> None:
         steps = [
-            (pictures, "make"),
-            (sources, "store_picture"),
+            (renditions, "make"),
+            (storage, "store_picture"),
             (analysis, "analyse"),
-            (recording, "record"),
+            (results, "record"),
         ]
         for number, (place, step) in enumerate(steps):
             with self.subTest(step):
@@ -199,7 +204,7 @@ class RaceTests(TransactionTestCase):
 
         def record(seed: int) -> bool:
             try:
-                return recording.record(
+                return results.record(
                     Photo.objects.get(pk=photo.pk), [face(seed)] * (seed + 1), made_by=str(seed)
                 )
             finally:

@@ -5,8 +5,8 @@ from datetime import date
 from django.test import TestCase
 from django.utils import timezone
 
-from backend.photos import matches, matching
 from backend.photos.match_models import Match, NotMe
+from backend.photos.matching import jobs, member_photos
 from backend.photos.models import Album, Extraction, Member, Photo, PhotoFace, Reference
 from backend.photos.tests import cast, faces
 from backend.photos.tests.faces import encoding
@@ -19,7 +19,7 @@ class MatchesTestCase(TestCase):
 
     def shown(self, member: Member) -> list[str]:
         faces.match_all()
-        return list(faces.names(matches.photos_of(member)))
+        return list(faces.names(member_photos.photos_of(member)))
 
 
 class PhotosOfTests(MatchesTestCase):
@@ -77,19 +77,19 @@ class PhotosOfTests(MatchesTestCase):
         self.assertEqual(self.shown(self.alice), ["seen"])
         Reference.objects.update(marked_for_deletion_at=timezone.now())
         self.assertEqual(self.shown(self.alice), [])
-        self.assertFalse(matches.is_on(self.alice, Photo.objects.get()))
+        self.assertFalse(member_photos.is_on(self.alice, Photo.objects.get()))
 
     def test_it_is_processing_until_each_reference_was_compared_with_the_photos(self) -> None:
-        self.assertFalse(matches.is_processing(self.alice))
+        self.assertFalse(member_photos.is_processing(self.alice))
         waiting = Reference.objects.create(member=self.alice, sha256="a")
-        self.assertTrue(matches.is_processing(self.alice))
+        self.assertTrue(member_photos.is_processing(self.alice))
         Reference.objects.filter(pk=waiting.pk).update(extraction=Extraction.REJECTED)
-        self.assertFalse(matches.is_processing(self.alice))
+        self.assertFalse(member_photos.is_processing(self.alice))
         faces.reference(self.alice, encoding(1))
-        self.assertTrue(matches.is_processing(self.alice))
+        self.assertTrue(member_photos.is_processing(self.alice))
         faces.match_all()
-        self.assertFalse(matches.is_processing(self.alice))
-        self.assertFalse(matches.is_processing(self.bob))
+        self.assertFalse(member_photos.is_processing(self.alice))
+        self.assertFalse(member_photos.is_processing(self.bob))
 
 
 class NotMeTests(MatchesTestCase):
@@ -99,23 +99,23 @@ class NotMeTests(MatchesTestCase):
         faces.photo(self.album, encoding(1, 2), name="right")
         faces.reference(self.alice, encoding(1, 9))
         faces.match_all()
-        matches.say_not_me(self.alice, self.photo)
+        member_photos.say_not_me(self.alice, self.photo)
 
     def test_a_photo_of_which_a_member_says_not_me_is_not_shown_until_that_is_undone(self) -> None:
         self.assertEqual(self.shown(self.alice), ["right"])
-        self.assertEqual(matches.members_on(self.photo), [])
-        self.assertTrue(matches.undo_not_me(self.alice, self.photo))
+        self.assertEqual(member_photos.members_on(self.photo), [])
+        self.assertTrue(member_photos.undo_not_me(self.alice, self.photo))
         self.assertEqual(self.shown(self.alice), ["wrong", "right"])
-        self.assertFalse(matches.undo_not_me(self.alice, self.photo))
+        self.assertFalse(member_photos.undo_not_me(self.alice, self.photo))
 
     def test_it_survives_matching_again_and_new_references(self) -> None:
-        matching.photo_recorded(self.photo)
+        jobs.photo_recorded(self.photo)
         faces.reference(self.alice, encoding(1, 10))
         self.assertEqual(self.shown(self.alice), ["right"])
         self.assertEqual(Match.objects.filter(photo=self.photo).count(), 2)
 
     def test_said_again_nothing_changes(self) -> None:
-        matches.say_not_me(self.alice, self.photo)
+        member_photos.say_not_me(self.alice, self.photo)
         self.assertEqual(NotMe.objects.count(), 1)
 
     def test_it_is_about_that_face_and_member_alone(self) -> None:
@@ -125,17 +125,17 @@ class NotMeTests(MatchesTestCase):
         self.assertEqual(self.shown(self.alice), ["wrong", "right"])
 
     def test_of_a_photo_whose_faces_are_found_anew_it_holds_for_the_photo(self) -> None:
-        matches.undo_not_me(self.alice, self.photo)
+        member_photos.undo_not_me(self.alice, self.photo)
         PhotoFace.objects.create(photo=self.photo, index=5, encoding=encoding(1, 3))
-        matching.photo_recorded(self.photo)
+        jobs.photo_recorded(self.photo)
         faces.match_all()
-        matches.say_not_me(self.alice, self.photo)
+        member_photos.say_not_me(self.alice, self.photo)
         PhotoFace.objects.filter(photo=self.photo).delete()
         PhotoFace.objects.create(photo=self.photo, index=0, encoding=encoding(1, 4))
-        matching.photo_recorded(self.photo)
+        jobs.photo_recorded(self.photo)
         self.assertEqual(self.shown(self.alice), ["right"])
-        self.assertEqual(matches.members_on(self.photo), [])
-        self.assertTrue(matches.undo_not_me(self.alice, self.photo))
+        self.assertEqual(member_photos.members_on(self.photo), [])
+        self.assertTrue(member_photos.undo_not_me(self.alice, self.photo))
         self.assertEqual(self.shown(self.alice), ["wrong", "right"])
 
 
@@ -146,34 +146,34 @@ class ByHandTests(MatchesTestCase):
         faces.match_all()
 
     def test_a_member_is_added_where_no_face_was_found_and_removed_again(self) -> None:
-        self.assertTrue(matches.add_by_hand(self.bob, self.photo))
-        self.assertFalse(matches.add_by_hand(self.bob, self.photo))
+        self.assertTrue(member_photos.add_by_hand(self.bob, self.photo))
+        self.assertFalse(member_photos.add_by_hand(self.bob, self.photo))
         self.assertEqual(self.shown(self.bob), ["from behind"])
-        self.assertEqual([each.how for each in matches.members_on(self.photo)], ["by hand"])
-        self.assertTrue(matches.remove_by_hand(self.bob, self.photo))
+        self.assertEqual([each.how for each in member_photos.members_on(self.photo)], ["by hand"])
+        self.assertTrue(member_photos.remove_by_hand(self.bob, self.photo))
         self.assertEqual(self.shown(self.bob), [])
-        self.assertFalse(matches.remove_by_hand(self.bob, self.photo))
+        self.assertFalse(member_photos.remove_by_hand(self.bob, self.photo))
 
     def test_what_is_removed_by_hand_is_only_what_was_said_by_hand(self) -> None:
         photo = faces.photo(self.album, encoding(1, 1), name="seen")
         faces.reference(self.alice, encoding(1, 2))
-        matches.add_by_hand(self.alice, photo)
-        matches.remove_by_hand(self.alice, photo)
+        member_photos.add_by_hand(self.alice, photo)
+        member_photos.remove_by_hand(self.alice, photo)
         self.assertEqual(self.shown(self.alice), ["seen"])
 
     def test_who_was_added_by_hand_may_say_not_me_and_by_hand_wins_when_said_later(self) -> None:
-        matches.add_by_hand(self.bob, self.photo)
-        matches.say_not_me(self.bob, self.photo)
+        member_photos.add_by_hand(self.bob, self.photo)
+        member_photos.say_not_me(self.bob, self.photo)
         self.assertEqual(self.shown(self.bob), [])
-        matches.add_by_hand(self.bob, self.photo)
+        member_photos.add_by_hand(self.bob, self.photo)
         self.assertEqual(self.shown(self.bob), ["from behind"])
-        self.assertEqual([each.how for each in matches.members_on(self.photo)], ["by hand"])
+        self.assertEqual([each.how for each in member_photos.members_on(self.photo)], ["by hand"])
 
     def test_it_goes_with_the_photo_and_with_who_opts_out(self) -> None:
-        matches.add_by_hand(self.bob, self.photo)
-        matching.erase_member(self.bob)
+        member_photos.add_by_hand(self.bob, self.photo)
+        jobs.erase_member(self.bob)
         self.assertEqual(self.shown(self.bob), [])
-        matches.add_by_hand(self.bob, self.photo)
+        member_photos.add_by_hand(self.bob, self.photo)
         self.photo.delete()
         self.assertEqual(self.shown(self.bob), [])
 
@@ -182,7 +182,7 @@ class ByHandTests(MatchesTestCase):
         faces.reference(self.alice, encoding(1, 2))
         nearest = faces.reference(self.alice, encoding(1, 1, far=0.149))
         faces.match_all()
-        (found,) = matches.members_on(photo)
+        (found,) = member_photos.members_on(photo)
         expected = Match.objects.get(reference=nearest)
         self.assertEqual((found.member_id, found.face_id), (self.alice.pk, expected.face_id))
         self.assertEqual(found.distance, expected.distance)

@@ -17,10 +17,11 @@ from django.utils import timezone
 
 from backend.common import queues
 from backend.common.work import Status
-from backend.photos import candidates, matching
+from backend.photos.extraction.results import Recorded, record
 from backend.photos.match_models import Match, Matching
+from backend.photos.matching import jobs
 from backend.photos.models import Photo, PhotoFace, Reference
-from backend.photos.recording import Recorded, record
+from backend.photos.similarity import search
 from backend.photos.tests import cast, faces
 from backend.photos.tests.faces import FAR, encoding
 
@@ -52,7 +53,7 @@ class MatchingTests(TestCase):
         for number in range(5):
             faces.photo(self.album, encoding(1, number), encoding(2, number))
             faces.reference(self.alice, encoding(1, 10 + number))
-        with patch.object(candidates, "_BATCH", 3):
+        with patch.object(search, "_BATCH", 3):
             faces.match_all()
         self.assertEqual(faces.pairs(), faces.near_pairs())
         self.assertEqual(len(faces.pairs()), 25)
@@ -96,8 +97,8 @@ class MatchingTests(TestCase):
         photo = faces.photo(self.album, encoding(1, 1))
         reference = faces.reference(self.alice, encoding(1, 2))
         for _ in range(3):
-            matching.photo_recorded(photo)
-            matching.reference_recorded(reference)
+            jobs.photo_recorded(photo)
+            jobs.reference_recorded(reference)
             faces.match_all()
         self.assertEqual(Match.objects.count(), 1)
 
@@ -138,7 +139,7 @@ class MatchingTests(TestCase):
         other.delete()
         counts.append(Match.objects.count())
         with transaction.atomic():
-            matching.erase_member(self.alice)
+            jobs.erase_member(self.alice)
         counts.append(Match.objects.count())
         self.assertEqual(counts, [8, 6, 3, 2, 0])
 
@@ -158,7 +159,7 @@ class CrashTests(TestCase):
         asked = Matching.objects.get(photo=photo)
         self.assertNotIn(asked.job_id, queues.waiting(queues.INTERACTIVE))
         Matching.objects.update(created_at=timezone.now() - timedelta(minutes=1))
-        matching.sweep()
+        jobs.sweep()
         self.assertIn(asked.job_id, queues.waiting(queues.INTERACTIVE))
         queues.forget(queues.INTERACTIVE, asked.job_id)
 
@@ -170,7 +171,7 @@ class CrashTests(TestCase):
         Matching.objects.update(status=Status.PROCESSING, attempts=1, **left)
         faces.match_all()
         self.assertEqual(faces.pairs(), [])
-        matching.sweep()
+        jobs.sweep()
         faces.match_all()
         self.assertEqual(faces.pairs(), faces.near_pairs())
         self.assertEqual(len(faces.pairs()), 1)
@@ -231,7 +232,7 @@ class ConcurrencyTests(TransactionTestCase):
 
     def matched(self, photo: Photo) -> set[int]:
         """The references that the photo, compared in this process, is near to."""
-        return {match.reference_id for match in matching.of_photo(photo.pk)}
+        return {match.reference_id for match in jobs.of_photo(photo.pk)}
 
     def test_a_face_that_goes_while_it_is_compared_is_left_out(self) -> None:
         alice, album = cast.member("alice"), cast.album()
@@ -240,13 +241,13 @@ class ConcurrencyTests(TransactionTestCase):
         reference = faces.reference(alice, encoding(1, 3))
         asked = Matching.claim(Matching.objects.get(reference=reference).pk)
         assert asked is not None
-        found = matching.of_reference(reference.pk)
+        found = jobs.of_reference(reference.pk)
         self.assertEqual({match.photo_id for match in found}, {kept.pk, gone.pk})
         gone.delete()
         with self.assertRaises(IntegrityError):
-            matching.keep(asked, found)
+            jobs.keep(asked, found)
         self.assertEqual(Match.objects.count(), 0)
-        matching.keep(asked, matching.of_reference(reference.pk))
+        jobs.keep(asked, jobs.of_reference(reference.pk))
         self.assertEqual(Match.objects.get().photo_id, kept.pk)
         self.assertEqual(Matching.objects.count(), 0)
 
@@ -275,5 +276,5 @@ def _record_and_match(seed: int, album: int, members: list[int], start: object) 
         asked = list(Matching.objects.exclude(**matched).values_list("pk", flat=True)[:2])
         asked += Matching.objects.filter(**matched).values_list("pk", flat=True)
         for id in asked:
-            matching.run(str(id))
+            jobs.run(str(id))
     connections.close_all()

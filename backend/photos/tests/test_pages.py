@@ -7,11 +7,14 @@ from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client, TestCase, override_settings
 
-from backend.photos import album_pages, groups, members, recording
+from backend.photos.clustering import curation
+from backend.photos.extraction import results
 from backend.photos.match_models import ByHand, NotMe
+from backend.photos.members import consent
 from backend.photos.models import Album, Member, Photo, Reference
 from backend.photos.people_models import Person, UnknownFace
 from backend.photos.tests import cast, faces
+from backend.photos.web import albums
 
 PAGES = "/members/photos"
 FACES = f"{PAGES}/facedetection"
@@ -58,13 +61,13 @@ class YouTests(PageCase):
         reference = cast.reference(self.alice, cast.jpeg("a"))
         for page in ("you", "reference-faces"):
             self.assertIn(f"{NOT_PROCESSED}.", self.text(f"{FACES}/{page}/"))
-        recording.record(reference, [], made_by="test")
+        results.record(reference, [], made_by="test")
         for page in ("you", "reference-faces"):
             self.assertNotIn(NOT_PROCESSED, self.text(f"{FACES}/{page}/"))
         self.assertIn("There is no face in this picture.", self.text(f"{FACES}/reference-faces/"))
 
     def test_photos_stand_under_their_album_with_words_for_who_cannot_see_them(self) -> None:
-        members.opt_in(self.alice)
+        consent.opt_in(self.alice)
         faces.reference(self.alice, faces.encoding(1))
         for title in ("Autumn", "Winter <b>"):
             album = cast.album(title)
@@ -81,12 +84,12 @@ class YouTests(PageCase):
         self.assertIn('rel="next"', older)
 
     def test_an_offer_of_staff_is_asked_about(self) -> None:
-        members.opt_in(self.alice)
+        consent.opt_in(self.alice)
         person = Person.objects.create(name="Joe")
         photo = faces.photo(cast.album(), faces.encoding(8))
         UnknownFace.objects.create(face=photo.faces.get(), person=person, placed=True)
         with override_settings(FACES_GROUP_UNKNOWN=True):
-            groups.offer(person, self.alice)
+            curation.offer(person, self.alice)
             self.assertIn("“Joe”", self.text(f"{FACES}/you/"))
             self.post(f"{FACES}/claim/{person.pk}/")
             self.assertIn("1 photo,", self.text(f"{FACES}/you/"))
@@ -109,7 +112,7 @@ class ReferencePageTests(PageCase):
         self.assertNotIn("I agree", self.text(f"{FACES}/upload/"))
 
     def test_each_file_that_is_refused_is_named_with_its_reason(self) -> None:
-        members.opt_in(self.alice)
+        consent.opt_in(self.alice)
         sent = {"file": [file(b"x", "one.jpg"), file(cast.jpeg("a"), "two.txt")]}
         answer = self.client.post(f"{FACES}/upload/", sent)
         for words in ("one.jpg: It is not an image", "two.txt: Its name ends in none of"):
@@ -193,7 +196,7 @@ class PhotoPageTests(PageCase):
         path = f"{PAGES}/{self.photo.pk}/"
         with override_settings(FACES_GROUP_UNKNOWN=True):
             self.assertNotIn("That is me", self.text(path))
-            members.opt_in(self.alice)
+            consent.opt_in(self.alice)
             shown = self.text(path)
             self.assertIn("That is me", shown)
             self.assertNotIn("Joe", shown)
@@ -201,7 +204,7 @@ class PhotoPageTests(PageCase):
 
     def test_an_album_is_shown_some_at_a_time_with_running_numbers(self) -> None:
         faces.photo(self.photo.album, faces.encoding(2))
-        with patch.object(album_pages, "_SHOWN", 1):
+        with patch.object(albums, "_SHOWN", 1):
             first = self.text(f"{PAGES}/albums/{self.photo.album_id}/")
             second = self.text(f"{PAGES}/albums/{self.photo.album_id}/?from=1")
         self.assertIn("Photo 1 of Summer", first)

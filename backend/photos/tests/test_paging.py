@@ -5,10 +5,11 @@ from typing import Any
 from django.http import QueryDict
 from django.test import TestCase
 
-from backend.photos import matches, paging
+from backend.photos import pagination
 from backend.photos.match_models import ByHand
+from backend.photos.matching import member_photos
 from backend.photos.models import Photo
-from backend.photos.paging import NEWEST_PHOTOS, Page
+from backend.photos.pagination import NEWEST_PHOTOS, Page
 from backend.photos.tests import cast, faces
 
 
@@ -22,8 +23,8 @@ class CountTests(TestCase):
         faces.match_all()
 
     def page(self, query: str, *, who: Any = None) -> Page[Photo]:
-        photos = matches.photos_of(who or self.alice)
-        return paging.page(photos, QueryDict(query), order=NEWEST_PHOTOS, count_with=True)
+        photos = member_photos.photos_of(who or self.alice)
+        return pagination.page(photos, QueryDict(query), order=NEWEST_PHOTOS, count_with=True)
 
     def test_pages_by_cursor_and_by_offset_and_behind_the_end_tell_the_same_count(self) -> None:
         ByHand.objects.create(member=self.alice, photo=Photo.objects.order_by("pk")[0])
@@ -35,9 +36,9 @@ class CountTests(TestCase):
         self.assertEqual([len(page.rows) for page in pages], [2, 2, 1, 2, 2, 0, 0])
 
     def test_it_is_counted_by_the_statement_that_reads_the_first_page(self) -> None:
-        photos = matches.photos_of(self.alice)
+        photos = member_photos.photos_of(self.alice)
         with self.assertNumQueries(1):
-            page = paging.page(photos, QueryDict(), order=NEWEST_PHOTOS, count_with=True)
+            page = pagination.page(photos, QueryDict(), order=NEWEST_PHOTOS, count_with=True)
         self.assertEqual(page.count, 5)
 
     def test_who_is_on_no_photo_has_none(self) -> None:

@@ -9,11 +9,12 @@ from django.test import TestCase, override_settings
 from django.utils import timezone
 
 from backend.common.work import Status
-from backend.photos import groups, matches, matching, people
+from backend.photos.clustering import curation, grouping
+from backend.photos.clustering.recluster import Busy, recluster
 from backend.photos.match_models import Match, NotMe
+from backend.photos.matching import jobs, member_photos
 from backend.photos.models import Photo, PhotoFace
 from backend.photos.people_models import GROUPING_ID, Grouping, Person, UnknownFace
-from backend.photos.reclustering import Busy, recluster
 from backend.photos.tests import cast, faces
 from backend.photos.tests.faces import encoding
 
@@ -37,9 +38,9 @@ class PeopleTestCase(TestCase):
     def place(self) -> None:
         """What workers would do."""
         faces.match_all()
-        people.ask()
+        grouping.ask()
         Grouping.objects.update(due_at=timezone.now())
-        people.run(str(GROUPING_ID))
+        grouping.run(str(GROUPING_ID))
 
     def grouped(self) -> set[frozenset[int]]:
         """The groups, as the faces in each."""
@@ -74,10 +75,10 @@ class PlacingTests(PeopleTestCase):
         ]
         orders = []
         for seed in range(3):
-            groups.forget()
+            curation.forget()
             random.Random(seed).shuffle(photos)
             for photo in photos:
-                matching.photo_recorded(photo)
+                jobs.photo_recorded(photo)
                 if photo.pk % (seed + 2) == 0:
                     self.place()
             self.place()
@@ -96,11 +97,11 @@ class PlacingTests(PeopleTestCase):
 
     def test_faces_leave_their_group_when_a_members_reference_comes(self) -> None:
         self.show((1, 2), (1, 2), (1,))
-        groups.name(Person.objects.get(pk=self.person_of(1)), "Somebody")
+        curation.name(Person.objects.get(pk=self.person_of(1)), "Somebody")
         faces.reference(self.alice, encoding(1, 99))
         self.place()
         self.assertEqual([len(each) for each in self.grouped()], [2])
-        self.assertEqual(matches.photos_of(self.alice).count(), 3)
+        self.assertEqual(member_photos.photos_of(self.alice).count(), 3)
 
     def test_what_a_photo_and_a_reference_of_one_moment_leave_matched_and_grouped_is_mended(
         self,
@@ -112,13 +113,13 @@ class PlacingTests(PeopleTestCase):
             reference=reference, face_id=face, photo=photos[0], distance=0.3
         )
         NotMe.objects.create(member=self.alice, photo=photos[0], face_id=face)
-        people.sweep()
+        grouping.sweep()
         self.assertEqual(self.grouped(), {frozenset([face, other])})
         NotMe.objects.all().delete()
-        people.sweep()
+        grouping.sweep()
         self.assertEqual(self.grouped(), {frozenset([other])})
         Match.objects.create(reference=reference, face_id=other, photo=photos[1], distance=0.3)
-        people.sweep()
+        grouping.sweep()
         self.assertEqual((UnknownFace.objects.count(), Person.objects.count()), (0, 0))
         self.assertTrue(Match.objects.filter(pk=matched.pk).exists())
 
@@ -126,16 +127,16 @@ class PlacingTests(PeopleTestCase):
         faces.reference(self.alice, encoding(1, 99))
         first, second = self.show((1,), (1,))
         for photo in (first, second):
-            matches.say_not_me(self.alice, photo)
+            member_photos.say_not_me(self.alice, photo)
         self.place()
         self.assertEqual(self.grouped(), {frozenset(self.faces_of(first, second))})
-        matches.undo_not_me(self.alice, first)
+        member_photos.undo_not_me(self.alice, first)
         self.assertEqual(self.grouped(), {frozenset(self.faces_of(second))})
 
     def test_where_it_is_switched_off_nothing_of_unknown_people_is_kept(self) -> None:
         with override_settings(FACES_GROUP_UNKNOWN=False):
             self.show((1,), (1,))
-            people.sweep()
+            grouping.sweep()
             self.assertEqual((UnknownFace.objects.count(), Person.objects.count()), (0, 0))
             with self.assertRaises(CommandError):
                 call_command("cluster_people")
@@ -143,19 +144,19 @@ class PlacingTests(PeopleTestCase):
     def test_a_worker_that_died_while_it_placed_is_replaced(self) -> None:
         faces.photo(self.album, encoding(1, 1))
         faces.match_all()
-        people.ask()
+        grouping.ask()
         long_ago = timezone.now().replace(year=2020)
         Grouping.objects.update(status=Status.PROCESSING, attempts=1, claimed_until=long_ago)
-        people.sweep()
-        people.run(str(GROUPING_ID))
-        self.assertEqual((people.waiting().count(), UnknownFace.objects.count()), (0, 1))
+        grouping.sweep()
+        grouping.run(str(GROUPING_ID))
+        self.assertEqual((grouping.waiting().count(), UnknownFace.objects.count()), (0, 1))
         self.assertEqual(Grouping.objects.get().status, Status.DONE)
 
     def test_what_came_while_others_were_placed_is_asked_for_by_the_sweep(self) -> None:
         self.show((1,))
         face = PhotoFace.objects.get()
         UnknownFace.objects.filter(face=face).update(placed=False)
-        people.sweep()
+        grouping.sweep()
         self.assertEqual(Grouping.objects.get().status, Status.QUEUED)
 
     def test_a_group_that_nobody_named_goes_with_its_last_photo(self) -> None:
@@ -186,24 +187,24 @@ class DecisionTests(PeopleTestCase):
         recluster(dry_run=False)
 
     def test_a_named_and_a_hidden_group_stay_and_grow(self) -> None:
-        groups.name(self.one, " Uncle Bob ")
-        groups.hide(self.other)
+        curation.name(self.one, " Uncle Bob ")
+        curation.hide(self.other)
         self.go_on()
         self.assertEqual(
-            [(each.name, each.faces.count()) for each in groups.shown()], [("Uncle Bob", 5)]
+            [(each.name, each.faces.count()) for each in curation.shown()], [("Uncle Bob", 5)]
         )
         self.other.refresh_from_db()
         self.assertEqual((self.other.hidden, self.other.faces.count()), (True, 4))
 
     def test_merged_groups_stay_one(self) -> None:
-        groups.merge(self.one, self.other)
+        curation.merge(self.one, self.other)
         self.go_on()
         self.assertEqual([len(each) for each in self.grouped()], [9])
         self.assertEqual(list(Person.objects.all()), [self.one])
 
     def test_a_split_group_stays_two_and_new_faces_come_into_one_of_them(self) -> None:
         held = sorted(self.one.faces.values_list("pk", flat=True))
-        new = groups.split(self.one, held[:1])
+        new = curation.split(self.one, held[:1])
         self.go_on()
         self.assertEqual(UnknownFace.objects.get(pk=held[0]).person, new)
         self.assertEqual(
@@ -216,13 +217,13 @@ class DecisionTests(PeopleTestCase):
         held = set(self.one.faces.values_list("pk", flat=True))
         others = set(self.other.faces.values_list("pk", flat=True))
         for wrong in (set(), held, others, {min(held), min(others)}):
-            with self.subTest(wrong), self.assertRaises(groups.Refused):
-                groups.split(self.one, wrong)
+            with self.subTest(wrong), self.assertRaises(curation.Refused):
+                curation.split(self.one, wrong)
 
     def test_a_face_that_was_taken_out_does_not_come_back(self) -> None:
         face = self.one.faces.order_by("pk").values_list("pk", flat=True)[0]
-        self.assertTrue(groups.take_out(self.one, face))
-        self.assertFalse(groups.take_out(self.one, face))
+        self.assertTrue(curation.take_out(self.one, face))
+        self.assertFalse(curation.take_out(self.one, face))
         self.place()
         self.assertIsNone(UnknownFace.objects.get(pk=face).person)
         self.go_on()
@@ -230,37 +231,37 @@ class DecisionTests(PeopleTestCase):
         self.assertEqual(self.one.faces.count(), 4)
 
     def test_a_group_counts_as_a_members_when_both_said_so_and_new_photos_come_to_it(self) -> None:
-        groups.claim(self.one, self.alice)
-        self.assertEqual(matches.photos_of(self.alice).count(), 0)
-        self.assertTrue(groups.confirm(self.one))
-        self.assertEqual(matches.photos_of(self.alice).count(), 3)
+        curation.claim(self.one, self.alice)
+        self.assertEqual(member_photos.photos_of(self.alice).count(), 0)
+        self.assertTrue(curation.confirm(self.one))
+        self.assertEqual(member_photos.photos_of(self.alice).count(), 3)
         self.go_on()
-        self.assertEqual(matches.photos_of(self.alice).count(), 5)
-        (found,) = matches.members_on(self.photos[0])
+        self.assertEqual(member_photos.photos_of(self.alice).count(), 5)
+        (found,) = member_photos.members_on(self.photos[0])
         self.assertEqual((found.member_id, found.how), (self.alice.pk, "grouped"))
-        matches.say_not_me(self.alice, self.photos[0])
-        self.assertEqual(matches.photos_of(self.alice).count(), 4)
-        groups.disclaim(self.one)
-        self.assertEqual(matches.photos_of(self.alice).count(), 0)
+        member_photos.say_not_me(self.alice, self.photos[0])
+        self.assertEqual(member_photos.photos_of(self.alice).count(), 4)
+        curation.disclaim(self.one)
+        self.assertEqual(member_photos.photos_of(self.alice).count(), 0)
 
     def test_an_offer_counts_when_the_member_agrees_and_nobody_else_can(self) -> None:
-        groups.offer(self.one, self.alice)
-        self.assertFalse(groups.agree(self.one, self.bob))
-        self.assertFalse(groups.confirm(self.one))
-        self.assertEqual(matches.photos_of(self.alice).count(), 0)
-        self.assertTrue(groups.agree(self.one, self.alice))
-        self.assertEqual(matches.photos_of(self.alice).count(), 3)
-        with self.assertRaises(groups.Refused):
-            groups.claim(self.one, self.bob)
+        curation.offer(self.one, self.alice)
+        self.assertFalse(curation.agree(self.one, self.bob))
+        self.assertFalse(curation.confirm(self.one))
+        self.assertEqual(member_photos.photos_of(self.alice).count(), 0)
+        self.assertTrue(curation.agree(self.one, self.alice))
+        self.assertEqual(member_photos.photos_of(self.alice).count(), 3)
+        with self.assertRaises(curation.Refused):
+            curation.claim(self.one, self.bob)
         with transaction.atomic():
-            matching.erase_member(self.alice)
+            jobs.erase_member(self.alice)
         self.assertFalse(Person.objects.filter(pk=self.one.pk).exists())
 
     def test_a_members_group_is_merged_into_no_other(self) -> None:
-        groups.claim(self.other, self.alice)
-        with self.assertRaises(groups.Refused):
-            groups.merge(self.one, self.other)
-        groups.merge(self.other, self.one)
+        curation.claim(self.other, self.alice)
+        with self.assertRaises(curation.Refused):
+            curation.merge(self.one, self.other)
+        curation.merge(self.other, self.one)
         self.assertEqual([len(each) for each in self.grouped()], [6])
 
 
@@ -287,7 +288,7 @@ class ReclusteringTests(PeopleTestCase):
         self.assertLess(rows, set(Person.objects.values_list("pk", flat=True)))
 
     def test_it_waits_for_nobody_who_places_faces_just_now(self) -> None:
-        people.ask()
+        grouping.ask()
         Grouping.objects.update(due_at=timezone.now())
         assert Grouping.claim(GROUPING_ID)
         with self.assertRaises(Busy):

@@ -6,7 +6,9 @@ from typing import Any, Final
 from django.test import Client, TestCase, override_settings
 from django.urls import resolve
 
-from backend.photos import albums, members, urls
+from backend.photos import urls
+from backend.photos.albums import service
+from backend.photos.members import consent
 from backend.photos.models import Album, ArchiveUpload, Reference
 from backend.photos.people_models import Person, UnknownFace
 from backend.photos.tests import cast, faces
@@ -120,7 +122,7 @@ class MatrixTests(TestCase):
         self.album = cast.album()
         self.photo = faces.photo(self.album, faces.encoding(1))
         self.alice, self.bob = cast.member("alice"), cast.member("bob")
-        members.opt_in(self.alice)
+        consent.opt_in(self.alice)
         self.reference = faces.reference(self.alice, faces.encoding(1, 1))
         self.archive = ArchiveUpload.objects.create(album=self.album, name="a.zip")
         self.person = person_on(self.album)
@@ -173,7 +175,7 @@ class MatrixTests(TestCase):
 
     def setUpAgain(self) -> None:
         """What the last request took away."""
-        albums.hide_photos([self.photo], hidden=False)
+        service.hide_photos([self.photo], hidden=False)
         Reference.objects.filter(pk=self.reference.pk).update(marked_for_deletion_at=None)
 
     def test_pages_let_in_who_may_send_strangers_to_the_login_and_refuse_the_rest(self) -> None:
@@ -222,9 +224,9 @@ class MatrixTests(TestCase):
         of_album = [each for each in [*ENDPOINTS, *OF_PAGES] if "{album}" in each[0]]
         for level, asked in (("photo", of_photo), ("album", [*of_photo, *of_album])):
             if level == "photo":
-                albums.hide_photos([self.photo], hidden=True)
+                service.hide_photos([self.photo], hidden=True)
             else:
-                albums.hide_albums([self.album], hidden=True)
+                service.hide_albums([self.album], hidden=True)
             for path, method, needed in asked:
                 if needed == MEMBER:
                     with self.subTest(f"{method} {path}"):

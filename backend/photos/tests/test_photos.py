@@ -14,7 +14,9 @@ from PIL import Image
 from backend.analysis import services as analysis
 from backend.common import stored_files
 from backend.common.work import Status
-from backend.photos import albums, pictures, sources, tasks
+from backend.photos import tasks
+from backend.photos.albums import service
+from backend.photos.files import renditions, storage
 from backend.photos.models import WIDTHS_PX, Album, Extraction, Like, Photo, PhotoFace
 from backend.photos.tests import cast
 from tests import pictures as drawn
@@ -69,10 +71,10 @@ class TakingInTests(TestCase):
 
     @without_faces
     def test_the_sweep_shows_an_album_whose_worker_died_before_it_could(self) -> None:
-        with patch.object(albums, "complete_of"):
+        with patch.object(service, "complete_of"):
             cast.processed(cast.photo(self.album, cast.jpeg("a")))
         self.assertFalse(Album.objects.visible().exists())
-        albums.complete_all()
+        service.complete_all()
         self.assertTrue(Album.objects.visible().exists())
 
     def test_of_many_files_those_that_are_no_new_photos_are_told_with_the_reason(self) -> None:
@@ -84,12 +86,12 @@ class TakingInTests(TestCase):
             "bomb.png": drawn.bomb(),
         }
         uploads = [ContentFile(content, name) for name, content in files.items()]
-        report = albums.add_photos(self.album, uploads)
+        report = service.add_photos(self.album, uploads)
         self.assertEqual([photo.name for photo in report.added], ["a.jpg"])
         reasons = dict(report.skipped)
-        self.assertEqual(reasons["again.jpg"], albums.DUPLICATE)
-        self.assertEqual(reasons["text.jpg"], sources.NOT_AN_IMAGE)
-        self.assertEqual(reasons["notes.txt"], sources.WRONG_EXTENSION)
+        self.assertEqual(reasons["again.jpg"], service.DUPLICATE)
+        self.assertEqual(reasons["text.jpg"], storage.NOT_AN_IMAGE)
+        self.assertEqual(reasons["notes.txt"], storage.WRONG_EXTENSION)
         self.assertIn("pixels", reasons["bomb.png"])
 
     def test_the_same_bytes_may_be_in_two_albums(self) -> None:
@@ -99,18 +101,18 @@ class TakingInTests(TestCase):
 
     def test_two_at_once_with_the_same_bytes_make_one_photo_and_leave_no_file(self) -> None:
         content = ContentFile(cast.jpeg("a"), "a.jpg")
-        late = albums.stored(self.album, content, name="a.jpg")
+        late = service.stored(self.album, content, name="a.jpg")
         cast.photo(self.album, cast.jpeg("a"))
-        with self.assertRaisesMessage(sources.Refused, albums.DUPLICATE):
-            albums.insert(late)
-        sources.discard(late)
+        with self.assertRaisesMessage(storage.Refused, service.DUPLICATE):
+            service.insert(late)
+        storage.discard(late)
         self.assertFalse(default_storage.exists(late.original.name or ""))
 
     def test_nothing_is_taken_into_an_album_that_was_deleted_meanwhile(self) -> None:
-        photo = albums.stored(self.album, ContentFile(cast.jpeg("a")), name="a.jpg")
-        albums.erase_album(self.album)
-        with self.assertRaisesMessage(sources.Refused, albums.NO_ALBUM):
-            albums.insert(photo)
+        photo = service.stored(self.album, ContentFile(cast.jpeg("a")), name="a.jpg")
+        service.erase_album(self.album)
+        with self.assertRaisesMessage(storage.Refused, service.NO_ALBUM):
+            service.insert(photo)
 
     def test_albums_come_newest_first(self) -> None:
         older = cast.album("Spring", day=date(2026, 3, 1))
@@ -168,7 +170,7 @@ class PictureTests(TestCase):
         odd = (b"", b"\xff\xd8\xff\xe1\x00\x10Exif\0\0garbage", cast.jpeg("a"))
         for content in odd:
             with self.subTest(content[:12]):
-                self.assertIsNone(pictures.taken_at(io.BytesIO(content)))
+                self.assertIsNone(renditions.taken_at(io.BytesIO(content)))
 
 
 @without_faces
@@ -185,29 +187,29 @@ class ErasingTests(TestCase):
     def test_a_photo_goes_with_all_its_files(self) -> None:
         cast.processed(self.photo)
         self.assertEqual(len(self.mine()), 1 + len(WIDTHS_PX))
-        albums.erase_photo(self.photo)
+        service.erase_photo(self.photo)
         self.assertEqual((self.mine(), Photo.objects.count()), ([], 0))
 
     def test_a_photo_goes_out_of_a_workers_hands_and_leaves_nothing(self) -> None:
         for step in ("make", "taken_at"):
             with self.subTest(step):
                 self.photo = cast.photo(self.album, cast.jpeg(step))
-                real = getattr(pictures, step)
+                real = getattr(renditions, step)
 
                 def erased(*args: Any, real: Any = real, **named: Any) -> Any:
-                    albums.erase_photo(self.photo)
+                    service.erase_photo(self.photo)
                     return real(*args, **named)
 
-                with patch.object(pictures, step, erased):
+                with patch.object(renditions, step, erased):
                     tasks.process_photo(str(self.photo.pk))
                 self.assertEqual(self.mine(), [])
                 self.assertFalse(Photo.objects.filter(pk=self.photo.pk).exists())
 
     def test_an_album_goes_with_its_photos_likes_and_archives(self) -> None:
         cast.processed(self.photo)
-        albums.like(self.photo, cast.user())
+        service.like(self.photo, cast.user())
         upload = cast.archive(self.album, cast.zipped({"b.jpg": cast.jpeg("b")}))
-        albums.erase_album(self.album)
+        service.erase_album(self.album)
         self.assertEqual((self.mine(), Photo.objects.count(), Like.objects.count()), ([], 0, 0))
         self.assertFalse(default_storage.exists(upload.file.name or ""))
 
@@ -215,17 +217,17 @@ class ErasingTests(TestCase):
         cast.processed(self.photo)
         left = default_storage.save("photos/aa/bb/left.jpg", ContentFile(b"x"))
         self.addCleanup(default_storage.delete, left)
-        self.assertNotIn(left, list(sources.stray_files()))
+        self.assertNotIn(left, list(storage.stray_files()))
         with patch.object(stored_files, "_SETTLED", -stored_files._SETTLED):
-            stray = list(sources.stray_files())
+            stray = list(storage.stray_files())
         self.assertIn(left, stray)
         self.assertFalse([name for name in stray if str(self.photo.key) in name])
 
     def test_a_like_counts_once_however_often_and_goes_as_often(self) -> None:
         for _ in range(2):
-            albums.like(self.photo, cast.user())
-            albums.like(self.photo, cast.user("bob"))
+            service.like(self.photo, cast.user())
+            service.like(self.photo, cast.user("bob"))
         self.assertEqual(self.photo.likes.count(), 2)
         for _ in range(2):
-            albums.unlike(self.photo, cast.user())
+            service.unlike(self.photo, cast.user())
         self.assertEqual(self.photo.likes.count(), 1)

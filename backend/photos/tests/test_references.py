@@ -16,9 +16,12 @@ from django.test import TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
 from backend.analysis import services as analysis
-from backend.photos import members, minimisation, recording, references, sources, tasks
-from backend.photos import pictures as thumbnails
+from backend.photos import tasks
+from backend.photos.extraction import results
+from backend.photos.files import renditions as thumbnails
+from backend.photos.files import storage
 from backend.photos.match_models import Match
+from backend.photos.members import consent, references, retention
 from backend.photos.models import Extraction, Member, Reference
 from backend.photos.tests import cast
 from tests import pictures, samples
@@ -48,8 +51,8 @@ class ReferenceTests(TestCase):
     def test_none_or_several_faces_are_rejected_with_the_reason(self) -> None:
         two = pictures.encoded(pictures.side_by_side("obama.jpg", "biden.jpg", width=300))
         for image, reason in (
-            (samples.no_face(), recording.NO_FACE),
-            (two, recording.SEVERAL_FACES),
+            (samples.no_face(), results.NO_FACE),
+            (two, results.SEVERAL_FACES),
         ):
             reference = cast.processed(cast.reference(self.alice, image))
             found = (reference.extraction, reference.why)
@@ -59,19 +62,19 @@ class ReferenceTests(TestCase):
     @without_faces
     def test_the_sixth_is_refused_but_rejected_and_deleted_ones_do_not_count(self) -> None:
         made = [cast.reference(self.alice, cast.jpeg(str(number))) for number in range(5)]
-        with self.assertRaisesMessage(sources.Refused, references.TOO_MANY):
+        with self.assertRaisesMessage(storage.Refused, references.TOO_MANY):
             cast.reference(self.alice, cast.jpeg("sixth"))
-        recording.record(made[0], [], made_by="test")
+        results.record(made[0], [], made_by="test")
         cast.reference(self.alice, cast.jpeg("sixth"))
         references.mark_for_deletion(made[1])
         cast.reference(self.alice, cast.jpeg("seventh"))
-        with self.assertRaisesMessage(sources.Refused, references.TOO_MANY):
+        with self.assertRaisesMessage(storage.Refused, references.TOO_MANY):
             cast.reference(self.alice, cast.jpeg("eighth"))
         cast.reference(cast.member("bob"), cast.jpeg("eighth"))
 
     def test_what_is_no_image_is_refused_with_a_sentence(self) -> None:
         for content, name in ((b"x", "a.jpg"), (b"x", "a.txt"), (pictures.bomb(), "a.png")):
-            with self.subTest(name), self.assertRaises(sources.Refused) as raised:
+            with self.subTest(name), self.assertRaises(storage.Refused) as raised:
                 cast.reference(self.alice, content, name)
             self.assertTrue(str(raised.exception).endswith("."))
         self.alice.refresh_from_db()
@@ -90,7 +93,7 @@ class ReferenceTests(TestCase):
         with patch.object(references, "_MAX_ROWS", 2):
             for text in "ab":
                 references.mark_for_deletion(cast.reference(self.alice, cast.jpeg(text)))
-            with self.assertRaisesMessage(sources.Refused, references.TOO_MANY_KEPT):
+            with self.assertRaisesMessage(storage.Refused, references.TOO_MANY_KEPT):
                 cast.reference(self.alice, cast.jpeg("c"))
 
     @without_faces
@@ -98,7 +101,7 @@ class ReferenceTests(TestCase):
         cast.reference(self.alice, cast.jpeg("a"))
         with self.assertRaises(ProtectedError):
             cast.user().delete()
-        members.opt_out(self.alice)
+        consent.opt_out(self.alice)
         cast.user().delete()
         self.assertFalse(Member.objects.exists())
 
@@ -116,7 +119,7 @@ class OptingOutTests(TestCase):
         Match.objects.get_or_create(
             reference=reference, face=photo.faces.get(), photo=photo, defaults={"distance": 0.1}
         )
-        members.opt_out(self.alice)
+        consent.opt_out(self.alice)
         self.assertEqual(files_of(reference), [])
         self.assertFalse(Reference.objects.exists() or Match.objects.exists())
         self.assertIsNone(analysis.known(reference.sha256))
@@ -133,7 +136,7 @@ class OptingOutTests(TestCase):
 
                 def opted_out(*args: Any, real: Any = real, **named: Any) -> Any:
                     result = real(*args, **named)
-                    members.opt_out(self.alice)
+                    consent.opt_out(self.alice)
                     return result
 
                 with patch.object(place, step, opted_out):
@@ -145,8 +148,8 @@ class OptingOutTests(TestCase):
     @without_faces
     def test_an_upload_that_was_under_way_does_not_opt_in_again(self) -> None:
         stale = cast.member()
-        members.opt_out(self.alice)
-        with self.assertRaisesMessage(sources.Refused, references.OPTED_OUT):
+        consent.opt_out(self.alice)
+        with self.assertRaisesMessage(storage.Refused, references.OPTED_OUT):
             cast.reference(stale, cast.jpeg("a"))
         self.assertFalse(Reference.objects.exists())
         cast.reference(cast.member(), cast.jpeg("a"))
@@ -155,7 +158,7 @@ class OptingOutTests(TestCase):
     def test_others_keep_theirs(self) -> None:
         bobs = cast.reference(cast.member("bob"), cast.jpeg("a"))
         cast.reference(self.alice, cast.jpeg("a"))
-        members.opt_out(self.alice)
+        consent.opt_out(self.alice)
         self.assertEqual(list(Reference.objects.all()), [bobs])
         self.assertTrue(files_of(bobs))
 
@@ -171,9 +174,9 @@ class MinimisationTests(TestCase):
 
     def test_a_deleted_reference_goes_after_180_days_and_not_before(self) -> None:
         with self.later(days=179):
-            self.assertFalse(minimisation.due().exists())
+            self.assertFalse(retention.due().exists())
         with self.later(days=181):
-            self.assertEqual(list(minimisation.due()), [self.marked])
+            self.assertEqual(list(retention.due()), [self.marked])
             self.assertIn("Erased 1 references.", self.minimise())
         self.assertEqual(files_of(self.marked), [])
         self.assertEqual(list(Reference.objects.all()), [self.kept])
@@ -181,9 +184,9 @@ class MinimisationTests(TestCase):
     def test_every_reference_goes_of_who_has_not_logged_in_for_365_days(self) -> None:
         User.objects.filter(username="bob").update(last_login=timezone.now())
         with self.later(days=364):
-            self.assertNotIn(self.kept, minimisation.due())
+            self.assertNotIn(self.kept, retention.due())
         with self.later(days=366):
-            self.assertIn(self.kept, minimisation.due())
+            self.assertIn(self.kept, retention.due())
 
     def test_who_logged_in_lately_keeps_theirs_and_who_never_did_counts_from_the_first_day(
         self,
@@ -193,7 +196,7 @@ class MinimisationTests(TestCase):
         User.objects.filter(username="alice").update(last_login=None)
         Reference.objects.filter(pk=self.marked.pk).update(marked_for_deletion_at=None)
         with self.later(days=366):
-            self.assertEqual(list(minimisation.due()), [self.marked])
+            self.assertEqual(list(retention.due()), [self.marked])
 
     def test_a_dry_run_tells_the_same_and_erases_nothing(self) -> None:
         with self.later(days=181):
@@ -204,11 +207,11 @@ class MinimisationTests(TestCase):
             self.assertIn("Erased 0 references.", self.minimise())
 
     def test_the_sweep_keeps_the_promise_where_nobody_runs_the_command(self) -> None:
-        with self.later(days=181), patch.object(minimisation._Last, "run_s", -1e9):
-            minimisation.sweep()
+        with self.later(days=181), patch.object(retention._Last, "run_s", -1e9):
+            retention.sweep()
             self.assertEqual(list(Reference.objects.all()), [self.kept])
             Reference.objects.update(marked_for_deletion_at=timezone.now() - timedelta(days=200))
-            minimisation.sweep()  # within the hour: nothing is looked for
+            retention.sweep()  # within the hour: nothing is looked for
             self.assertEqual(Reference.objects.count(), 1)
 
     def later(self, *, days: int) -> Any:
@@ -229,7 +232,7 @@ class RaceTests(TransactionTestCase):
         def upload(number: int) -> bool:
             try:
                 cast.reference(alice, cast.jpeg(str(number)))
-            except sources.Refused:
+            except storage.Refused:
                 return False
             finally:
                 connection.close()

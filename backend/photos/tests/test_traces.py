@@ -2,7 +2,10 @@
 
 from django.test import TestCase, override_settings
 
-from backend.photos import albums, groups, matches, members, people, references
+from backend.photos.albums import service
+from backend.photos.clustering import curation, grouping
+from backend.photos.matching import member_photos
+from backend.photos.members import consent, references
 from backend.photos.models import Photo, PhotoFace, Reference
 from backend.photos.people_models import Person, UnknownFace
 from backend.photos.tests import cast, faces
@@ -36,33 +39,33 @@ class TracesTests(TestCase):
         UnknownFace.objects.bulk_create(
             UnknownFace(face=face, person=person, placed=True) for face in some
         )
-        groups.name(person, "Secret Alice")
-        groups.claim(person, self.alice)
-        groups.confirm(person)
+        curation.name(person, "Secret Alice")
+        curation.claim(person, self.alice)
+        curation.confirm(person)
         return person
 
     def test_nothing_is_left_of_a_member_who_opted_out(self) -> None:
         self.group()
-        matches.say_not_me(self.alice, self.photos[0])
-        matches.add_by_hand(self.alice, self.photos[2])
+        member_photos.say_not_me(self.alice, self.photos[0])
+        member_photos.add_by_hand(self.alice, self.photos[2])
         self.assertEqual(set(traces.found(self.traces)), set(self.traces))
-        members.opt_out(self.alice)
+        consent.opt_out(self.alice)
         self.assertEqual(traces.found(self.traces), {})
-        self.assertFalse(matches.photos_of(self.alice).exists())
-        self.assertEqual([matches.members_on(photo) for photo in self.photos], [[], [], []])
+        self.assertFalse(member_photos.photos_of(self.alice).exists())
+        self.assertEqual([member_photos.members_on(photo) for photo in self.photos], [[], [], []])
 
     def test_a_group_goes_that_counted_as_them(self) -> None:
         person = self.group()
-        members.opt_out(self.alice)
+        consent.opt_out(self.alice)
         self.assertFalse(Person.objects.filter(pk=person.pk).exists())
         self.assertFalse(UnknownFace.objects.exists())
 
     def test_a_group_stays_that_was_only_claimed_or_offered(self) -> None:
         person = self.group()
-        for give in (groups.claim, groups.offer):
-            groups.disclaim(person)
+        for give in (curation.claim, curation.offer):
+            curation.disclaim(person)
             give(person, self.alice)
-            members.opt_out(self.alice)
+            consent.opt_out(self.alice)
             person.refresh_from_db()
             found = (person.member_id, person.agreed_at, person.confirmed_at, person.name)
             self.assertEqual(found, (None, None, None, "Secret Alice"))
@@ -73,9 +76,9 @@ class TracesTests(TestCase):
         known = {"key": str(photo.key).encode(), "bytes": photo.sha256.encode()}
         face = traces.of(faces.encoding(1))
         self.assertEqual(set(traces.found({**known, "face": face})), {*known, "face"})
-        albums.erase_photo(photo)
-        albums.erase_photo(self.photos[0])
+        service.erase_photo(photo)
+        service.erase_photo(self.photos[0])
         self.assertEqual(traces.found({**known, "face": face}), {})
         self.assertEqual(Photo.objects.count(), 2)
         self.assertTrue(Reference.objects.filter(pk=self.reference.pk).exists())
-        self.assertEqual(people.remove_matched(), 0)
+        self.assertEqual(grouping.remove_matched(), 0)

@@ -7,9 +7,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from backend.photos import groups
+from backend.photos.clustering import curation
+from backend.photos.clustering.recluster import Busy, recluster
 from backend.photos.people_models import UnknownFace
-from backend.photos.reclustering import Busy, recluster
 
 
 class Command(BaseCommand):
@@ -26,7 +26,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, dry_run: bool, forget: bool, **options: Any) -> None:
         if forget:
-            count = UnknownFace.objects.count() if dry_run else groups.forget()
+            count = UnknownFace.objects.count() if dry_run else curation.forget()
             verb = "Would forget" if dry_run else "Forgot"
             self.stdout.write(f"{verb} the groups of {count} faces.")
             return

@@ -9,13 +9,14 @@ from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
 from backend.analysis import services as analysis
-from backend.photos import minimisation, sources
+from backend.photos.files import storage
+from backend.photos.members import retention
 
 
 class Command(BaseCommand):
     help = (
-        f"Erase references that were marked for deletion {minimisation.KEPT_AFTER_MARK.days} days "
-        f"ago, or whose member has not logged in for {minimisation.KEPT_WITHOUT_LOGIN.days}; then "
+        f"Erase references that were marked for deletion {retention.KEPT_AFTER_MARK.days} days "
+        f"ago, or whose member has not logged in for {retention.KEPT_WITHOUT_LOGIN.days}; then "
         "what a crash left over: files and analyses that belong to nothing. Run it daily."
     )
 
@@ -30,11 +31,11 @@ class Command(BaseCommand):
 
 
 def _references(dry_run: bool) -> int:
-    total = minimisation.due().count()
+    total = retention.due().count()
     if dry_run:
         return total
     quiet = not sys.stderr.isatty()
-    erased = tqdm(minimisation.erase_due(), total=total, unit="reference", disable=quiet)
+    erased = tqdm(retention.erase_due(), total=total, unit="reference", disable=quiet)
     return sum(1 for _ in erased)
 
 
@@ -44,7 +45,7 @@ def _analyses(dry_run: bool) -> int:
 
 def _files(dry_run: bool) -> int:
     count = 0
-    for name in sources.stray_files():
+    for name in storage.stray_files():
         count += 1
         if not dry_run:
             default_storage.delete(name)

@@ -12,7 +12,8 @@ from django.db import transaction
 from tqdm import tqdm
 
 from backend.common.work import Status
-from backend.photos import album_uploads, albums, sources
+from backend.photos.albums import archive_import, service
+from backend.photos.files import storage
 from backend.photos.models import Album, ArchiveUpload
 
 _LOOK_S: Final = 0.5
@@ -36,8 +37,8 @@ class Command(BaseCommand):
             # An archive that is refused leaves no empty album.
             with file.open("rb") as archive, transaction.atomic():
                 album = _album(options, default=file.name.partition(".")[0])
-                upload = album_uploads.accept(album, File(archive, name=file.name), by=None)
-        except (OSError, sources.Refused) as error:
+                upload = archive_import.accept(album, File(archive, name=file.name), by=None)
+        except (OSError, storage.Refused) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Album {album.pk}, upload {upload.pk}.")
         if not no_wait:
@@ -59,7 +60,7 @@ class Command(BaseCommand):
 
 def _album(options: dict[str, Any], *, default: str) -> Album:
     if options["album"] is None:
-        return albums.create_album(options["title"] or default, date=options["date"])
+        return service.create_album(options["title"] or default, date=options["date"])
     if album := Album.objects.filter(pk=options["album"]).first():
         return album
     raise CommandError(f"There is no album {options['album']}.")

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from backend.photos import matching
+from backend.photos.matching import jobs
 
 
 class Command(BaseCommand):
@@ -18,5 +18,5 @@ class Command(BaseCommand):
         parser.add_argument("--all", action="store_true", help="of all references")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        asked = matching.ask_again(everything=options["all"])
+        asked = jobs.ask_again(everything=options["all"])
         self.stdout.write(f"Asked for {asked} matchings.")

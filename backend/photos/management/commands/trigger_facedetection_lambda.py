@@ -5,8 +5,9 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
-from backend.photos import dispatch, dispatch_lambda
-from backend.photos.dispatch_lambda import MODELS
+from backend.photos.extraction import dispatch
+from backend.photos.extraction.aws_lambda import submission
+from backend.photos.extraction.aws_lambda.submission import MODELS
 
 
 class Command(BaseCommand):
@@ -27,9 +28,9 @@ class Command(BaseCommand):
                 self.stdout.write(text.format(waiting))
 
     def _submit(self) -> None:
-        total = sum(dispatch_lambda.due(model, at_once=True).count() for model in MODELS.values())
+        total = sum(submission.due(model, at_once=True).count() for model in MODELS.values())
         with tqdm(total=total, unit="source", disable=None) as bar:
-            done = dispatch_lambda.submit_due(at_once=True, told=bar.update)
+            done = submission.submit_due(at_once=True, told=bar.update)
         text = f"Submitted {done.sources} of {total} in {done.invocations} invocations."
         self.stdout.write(text)
         if done.error:

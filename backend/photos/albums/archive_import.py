@@ -1,0 +1,164 @@
+"""A whole album in one file: taken in by the web process, taken apart by a worker.
+
+Each file of the archive is settled in one transaction: a photo more or a line in the report, and
+the place to go on from. However often a worker is interrupted, none is lost and none comes twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from pathlib import PurePath
+from typing import Any, BinaryIO, Final, cast
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.files.base import File
+from django.db import transaction
+from django.db.models import F
+
+from backend.common import work
+from backend.common.work import Status, WorkError
+from backend.photos.albums import archive_reader, service
+from backend.photos.albums.archive_reader import Entry, EntryError
+from backend.photos.files import storage
+from backend.photos.files.storage import Refused
+from backend.photos.models import Album, ArchiveUpload, Photo
+
+logger = logging.getLogger(__name__)
+
+_REPORTED: Final = 1000
+"""Lines of a report: all are counted, but nobody reads more."""
+
+_SHARE_OF_JOB: Final = 0.25
+"""Of the time that a job may take: then the rest is another job, and others get their turn."""
+
+_IN_MEMORY_BYTES: Final = 16 << 20
+
+_TAKEN_OVER: Final = "Another worker took this upload over."
+
+
+def accept(album: Album, upload: File[Any], *, by: AbstractBaseUser | None) -> ArchiveUpload:
+    """Store an archive, close its album, and have it unpacked. Raises `Refused`.
+
+    Whether it is one at all is found out by the worker, and told in `reason`.
+    """
+    size_bytes = upload.size or 0
+    if size_bytes > settings.FACES_MAX_ARCHIVE_BYTES:
+        raise Refused(f"It has more than {settings.FACES_MAX_ARCHIVE_BYTES} bytes.")
+    name = storage.cleaned(upload.name or "")
+    taken = ArchiveUpload(album=album, name=name, size_bytes=size_bytes)
+    taken.uploaded_by_id = by.pk if by else None
+    upload.seek(0)
+    taken.file.save(name, upload, save=False)
+    try:
+        _insert(taken)
+    except BaseException:
+        taken.file.storage.delete(str(taken.file.name))
+        raise
+    return taken
+
+
+def unpack(id: str) -> None:
+    """Work on an upload if it is due and nobody else does. Safe to call any number of times."""
+    work.run(ArchiveUpload, id, _unpack, on_failed=ended)
+
+
+def ended(upload: ArchiveUpload) -> None:
+    """The archive is needed no more; the album may be complete."""
+    if upload.file.name:
+        upload.file.storage.delete(upload.file.name)
+        ArchiveUpload.objects.filter(pk=upload.pk).update(file="")
+    service.complete(upload.album_id)
+
+
+def sweep() -> None:
+    """The sweep's step: archives of uploads that ended when their worker did."""
+    over = ArchiveUpload.objects.filter(status__in=[Status.DONE, Status.FAILED]).exclude(file="")
+    for upload in over:
+        ended(upload)
+
+
+def _insert(upload: ArchiveUpload) -> None:
+    with transaction.atomic():
+        if not Album.objects.filter(pk=upload.album_id).update(is_processing=True):
+            raise Refused(service.NO_ALBUM)
+        upload.save(force_insert=True)
+        transaction.on_commit(upload.enqueue)
+
+
+def _unpack(upload: ArchiveUpload) -> None:
+    deadline = time.monotonic() + settings.FACES_JOB_TIMEOUT_S * _SHARE_OF_JOB
+    with upload.file.open("rb") as opened:
+        file = cast(BinaryIO, opened)
+        _ours(upload).update(entries_count=archive_reader.count(file))
+        for place, entry in enumerate(archive_reader.entries(file, size_bytes=upload.size_bytes)):
+            if place < upload.entries_seen:
+                continue
+            if time.monotonic() > deadline:
+                upload.go_on_later()
+                return
+            _settle(upload, entry)
+    if upload.succeed(entries_count=upload.entries_seen):
+        logger.info("unpacked upload=%s photos=%d", upload.pk, upload.photos_added)
+        ended(upload)
+
+
+def _settle(upload: ArchiveUpload, entry: Entry) -> None:
+    try:
+        photo = _photo(upload, entry)
+    except (EntryError, Refused) as reason:
+        _skip(upload, entry, str(reason))
+        return
+    try:
+        with transaction.atomic():
+            _count(upload, photos_added=F("photos_added") + 1)
+            service.insert(photo)
+        upload.entries_seen += 1
+    except Refused as reason:
+        storage.discard(photo)
+        _skip(upload, entry, str(reason))
+    except BaseException:
+        storage.discard(photo)
+        raise
+
+
+def _photo(upload: ArchiveUpload, entry: Entry) -> Photo:
+    """As a photo that is no row yet. Raises `EntryError` or `Refused`."""
+    if entry.refusal:
+        raise EntryError(entry.refusal)
+    name = storage.cleaned(entry.name)
+    storage.check_name(name)
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as unpacked:
+        entry.unpack(cast(BinaryIO, unpacked), max_bytes=settings.FACES_MAX_UPLOAD_BYTES)
+        file: File[Any] = File(unpacked, name=name)
+        file.size = unpacked.tell()
+        return service.stored(upload.album, file, name=name)
+
+
+def _skip(upload: ArchiveUpload, entry: Entry, reason: str) -> None:
+    report = upload.report
+    if len(report) < _REPORTED:
+        report = [*report, {"name": _shown(entry.name), "reason": reason}]
+    with transaction.atomic():
+        _count(upload, skipped=F("skipped") + 1, report=report)
+    upload.report, upload.entries_seen = report, upload.entries_seen + 1
+
+
+def _count(upload: ArchiveUpload, **changes: Any) -> None:
+    """One entry more; within a transaction, which ends with all it did where it is not ours."""
+    if not _ours(upload).update(entries_seen=upload.entries_seen + 1, **changes):
+        raise WorkError(_TAKEN_OVER, permanent=False)
+
+
+def _ours(upload: ArchiveUpload) -> Any:
+    return ArchiveUpload.objects.filter(
+        pk=upload.pk, status=Status.PROCESSING, claimed_by=upload.claimed_by
+    )
+
+
+def _shown(name: str) -> str:
+    """With its folders, so that it is found again; no text of a stranger's can be more."""
+    parts = PurePath(name.replace("\\", "/")).parts
+    return "/".join(storage.cleaned(part) or "/" for part in parts)[-200:]

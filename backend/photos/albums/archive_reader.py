@@ -1,0 +1,231 @@
+"""Reads the files of an untrusted zip, tar or tar.gz, one after the other.
+
+Names are for display only: files are stored under other names. Each file is unpacked up to a bound.
+Links, devices and nested archives are not unpacked.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO, Final
+
+from backend.common.work import WorkError
+from backend.photos.albums.decompression import Allowance, Bounded, Reader
+
+MAX_ENTRIES: Final = 20_000
+"""Of an archive, folders included: an album has hundreds."""
+
+_MAX_RATIO: Final = 100
+"""Of unpacked to packed bytes. Photos are packed already; white bitmaps come to 30."""
+
+_SLACK_BYTES: Final = 64 << 20
+"""So much may be unpacked whatever its ratio."""
+
+_MAX_HEADER_BYTES: Final = 1 << 20
+"""Of what stands before one file of a tar: its headers hold names."""
+
+_MAX_DIRECTORY_BYTES: Final = MAX_ENTRIES * 512
+"""Of a zip's list of files, all of which is read at once."""
+
+_CHUNK_BYTES: Final = 1 << 20
+
+NOT_AN_ARCHIVE: Final = "This is no zip or tar file, or it is damaged."
+TOO_MANY: Final = f"The archive holds more than {MAX_ENTRIES} files and folders."
+BOMB: Final = f"The archive unpacks to more than {_MAX_RATIO} times its size."
+CUT_SHORT: Final = "The archive is damaged: it ends before its last file does."
+
+_SPARSE: Final = "The archive holds a file with holes, which photos do not have."
+_UNSAFE_NAME: Final = "Its name leads out of the archive."
+_HIDDEN: Final = "It is a hidden file."
+_NOT_A_FILE: Final = "It is a link or a device, and no file."
+_LOCKED: Final = "It is protected by a password."
+_UNKNOWN_METHOD: Final = "It is packed in a way that is not supported."
+_DAMAGED: Final = "It is damaged."
+_NESTED: Final = "An archive within the archive is not opened."
+
+OTHER_FORMAT: Final = "Only zip, tar and tar.gz are taken: pack the photos as one of these."
+
+_ZIPPED: Final = (b"PK\3\4", b"PK\5\6")
+_GZIPPED: Final = b"\x1f\x8b"
+_OTHERS: Final = (b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x28\xb5\x2f\xfd")
+"""bzip2, xz, 7z, RAR, Zstandard."""
+
+_ARCHIVES: Final = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+
+_LEADS_OUT: Final = re.compile(r"^(?:[/\\]|[A-Za-z]:)|(?:^|[/\\])\.\.(?:[/\\]|$)|\x00")
+
+# What a broken zip, tar or compressed stream raises while it is read.
+_BROKEN: Final = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    ValueError,
+    OSError,
+)
+
+
+class ArchiveError(WorkError):
+    """Nothing more can be taken out of this archive; trying again would not help."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, permanent=True)
+
+
+class EntryError(Exception):
+    """One file cannot be taken out; the text tells why, as a sentence."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of an archive. Valid until the next is asked for."""
+
+    name: str
+    refusal: str
+    """Why it is not even looked at; else empty."""
+    open: Callable[[], Reader]
+
+    def unpack(self, into: BinaryIO, *, max_bytes: int) -> None:
+        """Write its bytes to `into`. Raises `EntryError`, or `ArchiveError` of the whole."""
+        with _reading(EntryError(_DAMAGED)):
+            file = self.open()
+        left_bytes = max_bytes
+        while True:
+            with _reading(EntryError(_DAMAGED)):
+                chunk = file.read(_CHUNK_BYTES)
+            left_bytes -= len(chunk)
+            if left_bytes < 0:
+                raise EntryError(f"It has more than {max_bytes} bytes.")
+            if not chunk:
+                return
+            into.write(chunk)
+
+
+def entries(file: BinaryIO, *, size_bytes: int) -> Iterator[Entry]:
+    """The files of the archive, in an order that is the same each time, without its folders.
+
+    Raises `ArchiveError` when it is none, or a bomb, or breaks off.
+    """
+    file.seek(0)
+    head = file.read(16)
+    file.seek(0)
+    allowance = Allowance(_SLACK_BYTES + _MAX_RATIO * size_bytes, ArchiveError(BOMB))
+    if head.startswith(_ZIPPED):
+        yield from _of_zip(file, allowance)
+    elif head.startswith(_OTHERS):
+        raise ArchiveError(OTHER_FORMAT)
+    elif head.startswith(_GZIPPED):
+        yield from _of_tar(gzip.GzipFile(fileobj=file, mode="rb"), allowance)
+    else:
+        yield from _of_tar(file, allowance)
+
+
+def count(file: BinaryIO) -> int:
+    """How many files a zip says it holds; 0 of a tar, which has to be read for that."""
+    file.seek(0)
+    if not file.read(16).startswith(_ZIPPED):
+        return 0
+    return sum(not info.is_dir() for info in _opened_zip(file).infolist())
+
+
+def _of_zip(file: BinaryIO, allowance: Allowance) -> Iterator[Entry]:
+    archive = _opened_zip(file)
+
+    def opened(info: zipfile.ZipInfo) -> Reader:
+        try:
+            return Bounded(archive.open(info), allowance)
+        except NotImplementedError as error:
+            raise EntryError(_UNKNOWN_METHOD) from error
+
+    for info in sorted(archive.infolist(), key=lambda info: (info.filename, info.header_offset)):
+        if not info.is_dir():
+            refusal = _refusal(info.orig_filename) or _refusal_of_zipped(info)
+            yield Entry(info.filename, refusal, partial(opened, info))
+
+
+def _opened_zip(file: BinaryIO) -> zipfile.ZipFile:
+    with _reading(ArchiveError(NOT_AN_ARCHIVE)):
+        # The one place that tells how long the list is, before all of it is in memory.
+        record = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+        if record is not None and record[5] > _MAX_DIRECTORY_BYTES:
+            raise ArchiveError(TOO_MANY)
+        archive = zipfile.ZipFile(file)
+    if len(archive.infolist()) > MAX_ENTRIES:
+        raise ArchiveError(TOO_MANY)
+    return archive
+
+
+def _refusal_of_zipped(info: zipfile.ZipInfo) -> str:
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        return _NOT_A_FILE
+    return _LOCKED if info.flag_bits & 1 else ""
+
+
+def _of_tar(file: Reader, allowance: Allowance) -> Iterator[Entry]:
+    stream = Bounded(file, allowance)
+    with _reading(ArchiveError(NOT_AN_ARCHIVE)), stream.at_most(_of_headers()):
+        # Read once, from its beginning to its end, whatever it says about where things are.
+        archive = tarfile.open(fileobj=stream, mode="r|")  # type: ignore[call-overload]  # noqa: SIM115
+    for _ in range(MAX_ENTRIES + 1):
+        with _reading(ArchiveError(CUT_SHORT)), stream.at_most(_of_headers()):
+            member = archive.next()
+        if member is None:
+            return
+        yield from _member(archive, member)
+    raise ArchiveError(TOO_MANY)
+
+
+def _of_headers() -> Allowance:
+    """Headers are read into memory, however long they say they are."""
+    return Allowance(_MAX_HEADER_BYTES, ArchiveError(NOT_AN_ARCHIVE))
+
+
+def _member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Entry]:
+    archive.members.clear()  # type: ignore[attr-defined]  # else all of them are kept in memory
+    if member.issparse():
+        raise ArchiveError(_SPARSE)
+    # Of a link, `extractfile` would go and open the target.
+    has_bytes = member.isreg() or member.type not in tarfile.SUPPORTED_TYPES
+    body = archive.extractfile(member) if has_bytes else None
+    if not member.isdir():
+        refusal = _refusal(member.name) or ("" if member.isreg() else _NOT_A_FILE)
+        yield Entry(member.name, refusal, lambda: body or io.BytesIO())
+    with _reading(ArchiveError(CUT_SHORT)):
+        while body is not None and body.read(_CHUNK_BYTES):
+            pass
+
+
+def _refusal(name: str) -> str:
+    """Why a file of this name is not taken out, in the order of how bad that is."""
+    if _LEADS_OUT.search(name):
+        return _UNSAFE_NAME
+    parts = name.replace("\\", "/").split("/")
+    if any(part.startswith(".") and part != "." or part == "__MACOSX" for part in parts):
+        return _HIDDEN
+    return _NESTED if name.lower().endswith(_ARCHIVES) else ""
+
+
+@contextmanager
+def _reading(broken: Exception) -> Iterator[None]:
+    """What is raised for damaged bytes becomes `broken`; what the disk says stays as it is."""
+    try:
+        yield
+    except _BROKEN as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise broken from error
+    except (RuntimeError, IndexError, OverflowError, struct.error) as error:
+        # zipfile's own, of lists and entries that contradict themselves.
+        raise broken from error

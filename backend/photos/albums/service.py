@@ -1,0 +1,174 @@
+"""Albums and the photos in them: taken in, shown when complete, liked, erased."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.files.base import File
+from django.db import IntegrityError, transaction
+from django.db.models import Count, Q
+
+from backend.common.uploads import sha256_of
+from backend.common.work import Status
+from backend.photos.files import storage
+from backend.photos.files.storage import Refused
+from backend.photos.models import Album, ArchiveUpload, Extraction, Like, Photo
+
+logger = logging.getLogger(__name__)
+
+DUPLICATE: Final = "It is in the album already."
+NO_ALBUM: Final = "The album was deleted."
+
+_AT_A_TIME: Final = 200
+
+_UNPREPARED: Final = Q(file="") & (
+    Q(status=Status.QUEUED, attempts=0) | Q(status=Status.PROCESSING)
+)
+"""Photos without pictures whose first attempt is still to come, or at work. One that has to be
+tried again, maybe for an hour, is not waited for: it is shown when it is there."""
+
+_UNFINISHED: Final = Q(status__in=[Status.QUEUED, Status.PROCESSING])
+
+
+@dataclass
+class Report:
+    """What became of several files."""
+
+    added: list[Photo] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    """Name and reason."""
+
+
+def create_album(title: str, *, date: date, hidden: bool = False) -> Album:
+    return Album.objects.create(title=title, date=date, hidden=hidden)
+
+
+def add_photos(album: Album, uploads: Iterable[File[Any]]) -> Report:
+    """Take in as many of these files as are images and not in the album yet."""
+    report = Report()
+    for upload in uploads:
+        name = storage.cleaned(upload.name or "")
+        try:
+            report.added.append(add_photo(album, upload, name=name))
+        except Refused as reason:
+            report.skipped.append((name, str(reason)))
+    return report
+
+
+def add_photo(album: Album, upload: File[Any], *, name: str) -> Photo:
+    """Take in one file; members see it, and the album, when its pictures are made.
+
+    Raises `Refused`. The file is stored before the row: a crash in between leaves a file without
+    one, which the sweep removes.
+    """
+    photo = stored(album, upload, name=name)
+    try:
+        insert(photo)
+    except BaseException:
+        storage.discard(photo)
+        raise
+    return photo
+
+
+def stored(album: Album, upload: File[Any], *, name: str) -> Photo:
+    """A photo whose file is stored, and that is no row yet. Raises `Refused`."""
+    storage.check_name(name)
+    sha256 = sha256_of(upload)
+    # Before it is decoded: an album that is uploaded again costs little.
+    if Photo.objects.filter(album=album, sha256=sha256).exists():
+        raise Refused(DUPLICATE)
+    storage.check_image(upload)
+    photo = Photo(album=album, sha256=sha256)
+    storage.store_original(photo, upload, name=name)
+    return photo
+
+
+def insert(photo: Photo) -> None:
+    """The row, and the album closed until it is complete. Raises `Refused`."""
+    with transaction.atomic():
+        if not Album.objects.filter(pk=photo.album_id).update(is_processing=True):
+            raise Refused(NO_ALBUM)
+        try:
+            with transaction.atomic():
+                photo.save(force_insert=True)
+        except IntegrityError:
+            raise Refused(DUPLICATE) from None
+        transaction.on_commit(photo.enqueue)
+
+
+def complete_of(photo_id: str) -> None:
+    """`complete` for the album of a photo that a worker has just put down."""
+    closed = Photo.objects.filter(pk=photo_id, album__is_processing=True).order_by()
+    for album_id in closed.values_list("album", flat=True):
+        complete(album_id)
+
+
+def complete(album_id: int) -> bool:
+    """Show the album if nothing more is on its way into it."""
+    with transaction.atomic():
+        # Locked before it is looked at: a photo that is just added counts.
+        album = Album.objects.select_for_update().filter(pk=album_id, is_processing=True)
+        if not album.values("pk").first():
+            return False
+        if Photo.objects.filter(_UNPREPARED, album=album_id).exists():
+            return False
+        if ArchiveUpload.objects.filter(_UNFINISHED, album=album_id).exists():
+            return False
+        return bool(Album.objects.filter(pk=album_id).update(is_processing=False))
+
+
+def complete_all() -> None:
+    """The sweep's step: what a worker did not come to."""
+    for album_id in list(Album.objects.filter(is_processing=True).values_list("pk", flat=True)):
+        complete(album_id)
+
+
+def hide_albums(albums: Iterable[Album], *, hidden: bool) -> int:
+    return Album.objects.filter(pk__in=[album.pk for album in albums]).update(hidden=hidden)
+
+
+def hide_photos(photos: Iterable[Photo], *, hidden: bool) -> int:
+    return Photo.objects.filter(pk__in=[photo.pk for photo in photos]).update(hidden=hidden)
+
+
+def erase_photo(photo: Photo) -> None:
+    """Delete a photo for good: files, faces, matches, likes."""
+    storage.erase(photo)
+
+
+def erase_album(album: Album) -> None:
+    """Delete an album for good; what is on its way into it finds no album."""
+    Album.objects.filter(pk=album.pk).update(hidden=True)
+    for upload in album.uploads.exclude(file=""):
+        upload.file.storage.delete(str(upload.file.name))
+    album.uploads.all().delete()
+    while photos := list(Photo.objects.filter(album=album)[:_AT_A_TIME]):
+        for photo in photos:
+            storage.erase(photo)
+    Album.objects.filter(pk=album.pk).delete()
+    logger.info("erased album=%s", album.pk)
+
+
+def like(photo: Photo, user: AbstractBaseUser) -> None:
+    """Once, however often."""
+    Like.objects.get_or_create(photo=photo, user_id=user.pk)
+
+
+def unlike(photo: Photo, user: AbstractBaseUser) -> None:
+    Like.objects.filter(photo=photo, user_id=user.pk).delete()
+
+
+def progress(album: Album) -> dict[str, int]:
+    """Its photos: in all, with pictures, with faces looked for, and those that have failed."""
+    counted = Photo.objects.filter(album=album).order_by()
+    return counted.aggregate(
+        photos_count=Count("pk"),
+        prepared_count=Count("pk", filter=~Q(file="")),
+        done_count=Count("pk", filter=Q(extraction=Extraction.DONE)),
+        failed_count=Count("pk", filter=Q(status=Status.FAILED)),
+    )

@@ -1,0 +1,156 @@
+"""What people decide about groups of unknown faces; it holds against whatever comes later.
+
+Who names, hides, merges, splits or claims a group has seen it: its faces are pinned to it. A face
+that is taken out of a group never comes back to it by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from backend.photos.clustering import grouping
+from backend.photos.models import Member, Photo
+from backend.photos.people_models import Grouping, NotPerson, Person, UnknownFace
+
+
+class Refused(Exception):
+    """What was asked for does not go together; the message says why, for people."""
+
+
+def shown() -> QuerySet[Person]:
+    """The groups that are not hidden, the largest first; `faces_count` says how large."""
+    visible = Person.objects.filter(hidden=False).annotate(faces_count=Count("faces"))
+    return visible.order_by("-faces_count", "pk")
+
+
+def open_to(member: Member) -> QuerySet[Person]:
+    """The groups that `member` may claim: theirs, and those on a photo that they may see.
+
+    Of who takes part: a claimed group tells where its member is.
+    """
+    if not settings.FACES_GROUP_UNKNOWN or member.opted_in_at is None:
+        return Person.objects.none()
+    seen = UnknownFace.objects.filter(
+        person=OuterRef("pk"), face__photo__in=Photo.objects.visible()
+    )
+    return Person.objects.filter(Q(member=member) | Q(Exists(seen), hidden=False))
+
+
+def name(person: Person, text: str) -> None:
+    """Give the group a name; an empty one takes it away."""
+    _change(person, name=text.strip()[:100])
+
+
+def hide(person: Person, *, hidden: bool = True) -> None:
+    """Hide the group from the pages, or show it again. Faces go on coming to it."""
+    _change(person, hidden=hidden)
+
+
+def merge(into: Person, other: Person) -> None:
+    """Both are the same person: `other` goes, its faces and what was said of it go to `into`.
+
+    Raises `Refused` if a member has to do with `other` and not with `into`: nobody's claim grows or
+    moves unseen.
+    """
+    if into.pk == other.pk:
+        raise Refused("A group cannot be merged with itself.")
+    if other.member_id and other.member_id != into.member_id:
+        raise Refused("The other group belongs to a member: merge into that one.")
+    with transaction.atomic():
+        _pin(into)
+        UnknownFace.objects.filter(person=other).update(person=into, pinned=True, placed=True)
+        taken_out = NotPerson.objects.filter(person=other).values_list("face_id", flat=True)
+        # Who says that both are one puts a face back that was taken out of the other.
+        inside = set(into.faces.values_list("pk", flat=True))
+        rows = [NotPerson(face_id=face, person=into) for face in taken_out if face not in inside]
+        NotPerson.objects.bulk_create(rows, ignore_conflicts=True)
+        NotPerson.objects.filter(person=into, face_id__in=inside).delete()
+        other.delete()
+
+
+def split(person: Person, faces: Collection[int]) -> Person:
+    """These faces are somebody else: a new group of them. Raises `Refused` if that is no part."""
+    with transaction.atomic():
+        held = set(person.faces.values_list("pk", flat=True))
+        if not faces or not set(faces) < held:
+            raise Refused("Choose some of the group's faces, and not all.")
+        _pin(person)
+        new = Person.objects.create()
+        moved = UnknownFace.objects.filter(person=person, pk__in=faces)
+        moved.update(person=new, pinned=True, placed=True)
+        NotPerson.objects.bulk_create([NotPerson(face_id=face, person=person) for face in faces])
+    return new
+
+
+def take_out(person: Person, face_id: int) -> bool:
+    """This face is not of this group; it may find another. False if it is not in it."""
+    with transaction.atomic():
+        rows = UnknownFace.objects.filter(person=person, pk=face_id)
+        if not rows.update(person=None, pinned=False, placed=False):
+            return False
+        NotPerson.objects.get_or_create(face_id=face_id, person=person)
+        transaction.on_commit(grouping.ask)
+    return True
+
+
+def claim(person: Person, member: Member) -> None:
+    """`member` says "that is me". Counts when staff confirms it. Raises `Refused` if taken."""
+    _give(person, member, agreed_at=timezone.now())
+
+
+def offer(person: Person, member: Member) -> None:
+    """Staff says "that is them". Counts when the member agrees. Raises `Refused` if taken."""
+    _give(person, member, confirmed_at=timezone.now())
+
+
+def confirm(person: Person) -> bool:
+    """Staff confirms a claim; False if there is none."""
+    claimed = Person.objects.filter(pk=person.pk, member__isnull=False, agreed_at__isnull=False)
+    return bool(claimed.update(confirmed_at=timezone.now()))
+
+
+def agree(person: Person, member: Member) -> bool:
+    """`member` agrees to an offer; False if there is none for them."""
+    offered = Person.objects.filter(pk=person.pk, member=member, confirmed_at__isnull=False)
+    return bool(offered.update(agreed_at=timezone.now()))
+
+
+def disclaim(person: Person) -> None:
+    """The group is nobody's again: said by the member, or by staff."""
+    _change(person, member=None, agreed_at=None, confirmed_at=None)
+
+
+def forget() -> int:
+    """Erase all groups, and all that was said of them; returns how many faces were in them."""
+    count = 0
+    while ids := list(UnknownFace.objects.values_list("pk", flat=True)[:500]):
+        count += len(ids)
+        UnknownFace.objects.filter(pk__in=ids).delete()
+    Person.objects.all().delete()
+    Grouping.objects.all().delete()
+    return count
+
+
+def _give(person: Person, member: Member, **said: object) -> None:
+    with transaction.atomic():
+        row = Person.objects.select_for_update().get(pk=person.pk)
+        if row.member_id not in (None, member.pk):
+            raise Refused("This group belongs to somebody else.")
+        _change(person, member=member, **said)
+
+
+def _change(person: Person, **changes: object) -> None:
+    with transaction.atomic():
+        _pin(person)
+        Person.objects.filter(pk=person.pk).update(**changes)
+    person.refresh_from_db()
+
+
+def _pin(person: Person) -> None:
+    """Whoever decides about a group has seen its faces: they stay."""
+    UnknownFace.objects.filter(person=person).update(pinned=True, placed=True)

@@ -1,0 +1,95 @@
+"""What the function tells of a source: taken once, from who holds the token of its submission."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from enum import Enum, auto
+
+from django.conf import settings
+from django.utils.crypto import constant_time_compare
+
+from backend.analysis import services as analysis
+from backend.common import metrics
+from backend.photos.extraction import results
+from backend.photos.extraction.aws_lambda import submission
+from backend.photos.extraction.aws_lambda.submission import MODELS, SUBMITTED, Source, token_hash
+from backend.photos.extraction.results import Recorded
+from backend.photos.models import Extraction
+from wire.facedetection import Callback, ErrorShape, FaceShape, ShapeError, SourceType
+
+logger = logging.getLogger(__name__)
+
+
+class Refusal(Enum):
+    """Why nothing is taken."""
+
+    WRONG_TOKEN = auto()
+    NOT_PROCESSING = auto()
+
+
+def find(type: SourceType, pk: int) -> Source | None:
+    """The photo or reference of that number."""
+    found: Source | None = MODELS[type]._default_manager.filter(pk=pk).first()
+    return found
+
+
+def refusal(source: Source, token: str) -> Refusal | None:
+    """Why a result from the holder of this token is not wanted, if it is not."""
+    if source.extraction != Extraction.PROCESSING:
+        return Refusal.NOT_PROCESSING
+    # Of one that was never submitted, or no longer is, the hash is empty and equals no other.
+    if not constant_time_compare(source.token_sha256, token_hash(token)):
+        return Refusal.WRONG_TOKEN
+    return None
+
+
+def take(source: Source, body: Callback) -> bool:
+    """Record what the function found, or that it could not; False if somebody else was quicker."""
+    if error := body.get("error"):
+        return _report(source, error)
+    faces = _recorded(body["encodings"], body.get("faces"))
+    model = body.get("model", "")
+    taken = results.record(source, faces, made_by=f"lambda/{model}".rstrip("/"))
+    if taken:
+        metrics.count(SUBMITTED, outcome="recorded")
+    return taken
+
+
+def check_model(body: Callback) -> None:
+    """`ShapeError` for encodings that cannot be compared with ours; who names no model is old."""
+    ours = analysis.maker().rpartition("/")[2]
+    if body.get("model", ours) != ours:
+        raise ShapeError("model", "Encodings of this model are not compared here.")
+
+
+def _recorded(
+    encodings: Sequence[Sequence[float]], faces: Sequence[FaceShape] | None
+) -> list[Recorded]:
+    if faces is None:
+        return [Recorded(encoding=encoding) for encoding in encodings]
+    return [
+        Recorded(
+            encoding=encoding,
+            box=face["box"],
+            quality={
+                "score": face["score"],
+                "size_px": face["size_px"],
+                "sharpness": face["sharpness"],
+                "yaw": face["yaw"],
+                "roll": face["roll"],
+                "too_poor": face["too_poor"],
+            },
+        )
+        for encoding, face in zip(encodings, faces, strict=True)
+    ]
+
+
+def _report(source: Source, error: ErrorShape) -> bool:
+    """No result: for good, or for now. Who waits is not left waiting for seven hours."""
+    told = (source._meta.model_name, source.pk, source.submissions, error["reason"])
+    logger.warning("Lambda has no result for %s=%s submissions=%d: %s", *told)
+    metrics.count(SUBMITTED, outcome="reported")
+    if error["permanent"] or source.submissions > settings.FACES_MAX_RETRIES:
+        return results.give_up(source, reason=error["reason"])
+    return submission.release(source)

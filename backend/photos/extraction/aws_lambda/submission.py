@@ -1,0 +1,227 @@
+"""Photos and references handed to AWS Lambda, in batches. docs/lambda.md tells the whole way.
+
+A source that waits for its faces is one of these, told by its columns alone:
+
+    never submitted     `submitted_at` is empty                      due at once
+    handed to Lambda    `token_sha256` is that of the token it has   due again after `WAIT`
+    failed for now      `submitted_at`, but no token                 due again after a growing pause
+
+Whoever changes `submissions` by a conditional update may submit it: two at once submit it once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import Any, Final, TypeAlias
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from backend.clients import links
+from backend.common import metrics
+from backend.photos.extraction import dispatch
+from backend.photos.extraction.aws_lambda.client import Client, InvokeError, TooLarge
+from backend.photos.models import Photo, Reference
+from wire.facedetection import SourceShape, SourceType, build_payload, build_source
+
+logger = logging.getLogger(__name__)
+
+Source: TypeAlias = Photo | Reference
+
+MODELS: Final[dict[SourceType, type[Any]]] = {
+    # Somebody waits in front of the page for a reference: first.
+    SourceType.REFERENCE: Reference,
+    SourceType.PHOTO: Photo,
+}
+
+WAIT: Final = timedelta(hours=7)
+"""An asynchronous invocation and its retries are over by then: Lambda keeps an event for at most
+6 hours."""
+
+_FIRST_PAUSE: Final = timedelta(minutes=1)
+_PAUSES: Final = 7
+"""1, 2, 4 … 64 minutes."""
+
+_SWEPT: Final = 1000
+"""Sources submitted by one sweep, which others wait for."""
+
+_PAGE: Final = 500
+
+SUBMITTED: Final = metrics.counter(
+    "faces_lambda_sources_total",
+    "Photos and references handed to AWS Lambda, by how that went: submitted, failed; and what came"
+    " back: recorded, reported (no result), refused (a callback that was not taken).",
+    "outcome",
+)
+
+Told = Callable[[int], object]
+"""Called with how many sources have been seen to."""
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What a round of submissions did."""
+
+    sources: int = 0
+    invocations: int = 0
+    failed: int = 0
+    error: str = ""
+
+    def __add__(self, other: Submitted) -> Submitted:
+        return Submitted(
+            self.sources + other.sources,
+            self.invocations + other.invocations,
+            self.failed + other.failed,
+            other.error or self.error,
+        )
+
+
+@dataclass(frozen=True)
+class _Claimed:
+    """A source that this process alone may submit, and its new token."""
+
+    source: Source
+    token: str
+
+
+def submit(sources: Sequence[Source]) -> int:
+    """Submit these, now or with the next sweep; how many were handed on.
+
+    Fewer than a batch wait for others, as those of an album that is being uploaded: an invocation
+    for each would cost a start of the function for each.
+    """
+    if len(sources) < settings.FACEDETECTION_LAMBDA_BATCH_SIZE:
+        return 0
+    return _round(iter(sources), lambda count: None).sources
+
+
+def submit_due(*, at_most: int | None = None, at_once: bool = False, told: Told) -> Submitted:
+    """Submit whatever is due, the references first; `at_once`: without the pause after a failure.
+
+    Ends with the first invocation that fails: the next would too.
+    """
+    return _round(islice(_due(at_once), at_most), told)
+
+
+def sweep() -> None:
+    """Submit what is due. Any number of sweeps may run at once, and any may be killed."""
+    if dispatch.mode() is dispatch.Mode.LAMBDA:
+        submit_due(at_most=_SWEPT, told=lambda count: None)
+
+
+def due(model: type[Any], *, at_once: bool = False) -> models.QuerySet[Any]:
+    """What is to be submitted now."""
+    now = timezone.now()
+    unanswered = Q(submitted_at__lt=now - WAIT)
+    never = Q(submitted_at__isnull=True)
+    return dispatch.waiting(model).filter(never | unanswered | _failed_before(at_once))
+
+
+def release(source: Source) -> bool:
+    """Handed on → failed for now: its token opens nothing any more, and it is submitted again."""
+    rows: models.QuerySet[Any] = type(source)._default_manager.all()
+    ours = rows.filter(pk=source.pk, token_sha256=source.token_sha256)
+    return bool(ours.update(token_sha256="", submitted_at=timezone.now()))
+
+
+def token_hash(token: str) -> str:
+    """What is stored of a token. It is random, so that a plain hash cannot be guessed back."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _failed_before(at_once: bool) -> Q:
+    failed = Q(submitted_at__isnull=False, token_sha256="")
+    if at_once:
+        return failed
+    now, rested = timezone.now(), Q()
+    for count in range(1, _PAUSES + 1):
+        before = now - _FIRST_PAUSE * 2 ** (count - 1)
+        often = Q(submissions__lte=1) if count == 1 else Q(submissions=count)
+        if count == _PAUSES:
+            often = Q(submissions__gte=count)
+        rested |= often & Q(submitted_at__lt=before)
+    return failed & rested
+
+
+def _due(at_once: bool) -> Iterator[Source]:
+    for model in MODELS.values():
+        last = 0
+        while page := list(due(model, at_once=at_once).filter(pk__gt=last)[:_PAGE]):
+            yield from page
+            last = page[-1].pk
+
+
+def _round(sources: Iterator[Source], told: Told) -> Submitted:
+    done = Submitted()
+    batch = list(islice(sources, settings.FACEDETECTION_LAMBDA_BATCH_SIZE))
+    if not batch:
+        return done
+    with Client() as client:
+        while batch and not done.error:
+            done += _submit_batch(client, batch)
+            told(len(batch))
+            batch = list(islice(sources, settings.FACEDETECTION_LAMBDA_BATCH_SIZE))
+    return done
+
+
+def _submit_batch(client: Client, sources: Sequence[Source]) -> Submitted:
+    # Committed before anybody hears of the tokens: a callback may come at once.
+    with transaction.atomic():
+        claimed = [claim for source in sources if (claim := _claim(source))]
+    return _invoke(client, claimed) if claimed else Submitted()
+
+
+def _invoke(client: Client, claimed: Sequence[_Claimed]) -> Submitted:
+    shapes = [_shape(each.source, each.token) for each in claimed]
+    try:
+        client.invoke(build_payload(settings.FACEDETECTION_API_URL, shapes))
+    except TooLarge as error:
+        if len(claimed) == 1:
+            return _failed(claimed, error)
+        half = len(claimed) // 2
+        return _invoke(client, claimed[:half]) + _invoke(client, claimed[half:])
+    except InvokeError as error:
+        return _failed(claimed, error)
+    metrics.count(SUBMITTED, len(claimed), outcome="submitted")
+    logger.info("submitted sources=%d to Lambda", len(claimed))
+    return Submitted(sources=len(claimed), invocations=1)
+
+
+def _failed(claimed: Sequence[_Claimed], error: InvokeError) -> Submitted:
+    metrics.count(SUBMITTED, len(claimed), outcome="failed")
+    logger.error("not submitted sources=%d, will be again: %s", len(claimed), error)
+    with transaction.atomic():
+        for each in claimed:
+            release(each.source)
+    return Submitted(failed=len(claimed), error=str(error))
+
+
+def _claim(source: Source) -> _Claimed | None:
+    """Give it a new token, for one process only. An earlier one opens nothing any more."""
+    token = secrets.token_urlsafe(32)
+    claim: dict[str, Any] = {"token_sha256": token_hash(token), "submitted_at": timezone.now()}
+    kind = SourceType(str(source._meta.model_name))
+    rows: models.QuerySet[Any] = dispatch.waiting(MODELS[kind])
+    as_seen = rows.filter(
+        pk=source.pk, submissions=source.submissions, token_sha256=source.token_sha256
+    )
+    if not as_seen.update(**claim, submissions=F("submissions") + 1):
+        return None
+    source.token_sha256 = claim["token_sha256"]
+    return _Claimed(source, token)
+
+
+def _shape(source: Source, token: str) -> SourceShape:
+    kind = SourceType(str(source._meta.model_name))
+    path = f"/api/facedetection/sources/{kind}/{source.pk}/"
+    lifetime_s = settings.FACEDETECTION_LAMBDA_URL_LIFETIME_S
+    url = links.signed(path, lifetime_s=lifetime_s, base=settings.FACEDETECTION_API_URL)
+    return build_source(pk=source.pk, type=kind, photo_url=url, token=token)

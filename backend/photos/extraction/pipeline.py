@@ -1,0 +1,120 @@
+"""What a worker does with a photo or reference: pictures for the pages, and then its faces."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, TypeVar, cast
+
+from django.db import transaction
+
+from backend.analysis import services as analysis
+from backend.common import work
+from backend.common.uploads import sha256_of
+from backend.common.work import Status
+from backend.photos.albums import service
+from backend.photos.extraction import dispatch, results
+from backend.photos.extraction.results import Recorded
+from backend.photos.files import renditions, storage
+from backend.photos.models import WIDTHS_PX, Extraction, Photo, Reference, picture_path
+
+logger = logging.getLogger(__name__)
+
+S = TypeVar("S", Photo, Reference)
+
+
+def process(model: type[S], id: str) -> None:
+    """Work on it if it is due and nobody else does. Safe to call any number of times."""
+    work.run(model, id, _prepare_and_find, on_failed=results.give_up)
+    if model is Photo:
+        service.complete_of(id)
+
+
+def _prepare_and_find(source: S) -> None:
+    if not source.file and not _make_pictures(source):
+        return
+    finds = dispatch.mode() is dispatch.Mode.WORKERS
+    if finds and source.extraction == Extraction.PROCESSING:
+        _find_faces(source)
+    elif _succeed(source):
+        dispatch.submit([source])
+
+
+def _make_pictures(source: S) -> bool:
+    """Whether the row is still ours to work on."""
+    with source.original.open("rb") as file:
+        image = cast(BinaryIO, file)
+        widths_px = WIDTHS_PX if isinstance(source, Photo) else ()
+        made = renditions.make(image, widths_px=widths_px)
+        taken_at = renditions.taken_at(image) if isinstance(source, Photo) else None
+    stored: dict[str, Any] = {"file": _store(source, made)}
+    stored |= {"width": made.width, "height": made.height}
+    stored |= {"taken_at": taken_at} if taken_at else {}
+    ours = type(source)._default_manager.filter(
+        pk=source.pk, status=Status.PROCESSING, claimed_by=source.claimed_by
+    )
+    if not ours.update(**stored):
+        _clean_up(source)
+        return False
+    source.refresh_from_db()
+    return True
+
+
+def _store(source: S, made: renditions.Pictures) -> str:
+    if isinstance(source, Photo):
+        for width_px, jpeg in made.thumbnails.items():
+            storage.store_picture(source, source.thumbnail_name(width_px), jpeg)
+    return storage.store_picture(source, picture_path(source, ""), made.full)
+
+
+def _find_faces(source: S) -> None:
+    """By the original, while there is one: of the same bytes the faces may be known already.
+
+    The analysis is not kept: what it found is copied, and has to go with the photo.
+    """
+    discreet = isinstance(source, Reference)
+    with _image(source) as (image, sha256):
+        found = analysis.analyse(image, sha256=sha256, discreet=discreet)
+    faces = [Recorded.of(face) for face in analysis.faces(found.analysis_id)]
+    original = source.original.name
+    with transaction.atomic():
+        ended = source.succeed(original="")
+        if ended:
+            results.record(source, faces, made_by=found.made_by)
+        analysis.forget(found.analysis_id)
+    if ended:
+        _forget_original(source, original)
+    else:
+        _clean_up(source)
+
+
+@contextmanager
+def _image(source: S) -> Iterator[tuple[BinaryIO, str]]:
+    """What faces are found in, and its hash."""
+    if source.original:
+        with source.original.open("rb") as file:
+            yield cast(BinaryIO, file), source.sha256
+    else:
+        with source.file.open("rb") as file:
+            yield cast(BinaryIO, file), sha256_of(file)
+
+
+def _succeed(source: S) -> bool:
+    original = source.original.name
+    if not source.succeed(original=""):
+        _clean_up(source)
+        return False
+    _forget_original(source, original)
+    return True
+
+
+def _forget_original(source: S, name: str | None) -> None:
+    if name:
+        source.file.storage.delete(name)
+
+
+def _clean_up(source: S) -> None:
+    """It was erased while it was worked on: deleted means gone."""
+    if storage.is_gone(source):
+        storage.delete_files(source)

@@ -1,0 +1,106 @@
+"""The only way by which faces come to a photo or reference, whoever found them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import models, transaction
+from django.utils import timezone
+from numpy.typing import ArrayLike
+
+from backend.analysis.services import FoundFace, QualityShape
+from backend.common.work import Status
+from backend.photos.matching import jobs
+from backend.photos.models import Extraction, Photo, PhotoFace, Reference
+from wire.events import BoxShape
+
+logger = logging.getLogger(__name__)
+
+NO_FACE: Final = "There is no face in this picture."
+SEVERAL_FACES: Final = "There are several faces in this picture."
+
+_AT_A_TIME: Final = 200
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One face; who finds faces elsewhere tells its encoding alone."""
+
+    encoding: ArrayLike
+    box: BoxShape | None = None
+    quality: QualityShape | None = None
+
+    @classmethod
+    def of(cls, face: FoundFace) -> Recorded:
+        return cls(encoding=face.encoding, box=face.box, quality=face.quality)
+
+
+def record(source: Photo | Reference, faces: Sequence[Recorded], *, made_by: str) -> bool:
+    """PROCESSING → DONE or REJECTED, with the faces and all that matches them, in one transaction.
+
+    False, and nothing is changed, if it is no longer PROCESSING: it was recorded, or is gone.
+    Raises `ValueError` for an encoding that is not 128 finite numbers.
+    """
+    with transaction.atomic():
+        if isinstance(source, Photo):
+            recorded = _record_photo(source, faces, made_by)
+        else:
+            recorded = _record_reference(source, faces, made_by)
+    if recorded:
+        source.refresh_from_db()
+        logger.info("recorded %s=%s faces=%d", source._meta.model_name, source.pk, len(faces))
+    return recorded
+
+
+def give_up(source: Photo | Reference, *, reason: str = "") -> bool:
+    """PROCESSING → FAILED, or REJECTED of a reference, whose member has to try another picture."""
+    failed = Extraction.FAILED if isinstance(source, Photo) else Extraction.REJECTED
+    return _end(source, extraction=failed, rejection=reason[:200])
+
+
+def give_up_failed() -> None:
+    """The sweep's step: what failed for good when its worker ended, before it could be told."""
+    for model in (Photo, Reference):
+        failed = model._default_manager.filter(
+            status=Status.FAILED, extraction=Extraction.PROCESSING
+        )
+        for source in failed[:_AT_A_TIME]:
+            give_up(source)
+
+
+def _record_photo(photo: Photo, faces: Sequence[Recorded], made_by: str) -> bool:
+    done = Extraction.DONE
+    if not _end(photo, extraction=done, faces_count=len(faces), made_by=made_by):
+        return False
+    rows = [_row(photo, index, face) for index, face in enumerate(faces)]
+    PhotoFace.objects.bulk_create(rows)
+    jobs.photo_recorded(photo)
+    return True
+
+
+def _record_reference(reference: Reference, faces: Sequence[Recorded], made_by: str) -> bool:
+    if len(faces) != 1:
+        why = SEVERAL_FACES if faces else NO_FACE
+        return _end(reference, extraction=Extraction.REJECTED, rejection=why, made_by=made_by)
+    encoding = faces[0].encoding
+    if not _end(reference, extraction=Extraction.DONE, encoding=encoding, made_by=made_by):
+        return False
+    jobs.reference_recorded(reference)
+    return True
+
+
+def _end(source: Photo | Reference, **results: Any) -> bool:
+    """Once: by whoever changes the row."""
+    rows: models.QuerySet[Any] = type(source)._default_manager.all()
+    processing = rows.filter(pk=source.pk, extraction=Extraction.PROCESSING)
+    # A token is used up with it.
+    return bool(processing.update(extracted_at=timezone.now(), token_sha256="", **results))
+
+
+def _row(photo: Photo, index: int, face: Recorded) -> PhotoFace:
+    box: dict[str, Any] = {**face.box} if face.box else {}
+    quality = {**face.quality} if face.quality else None
+    return PhotoFace(photo=photo, index=index, encoding=face.encoding, quality=quality, **box)

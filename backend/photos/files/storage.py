@@ -1,0 +1,168 @@
+"""The files of photos and references, and how these go: for good, also out of a worker's hands."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO, Final, cast
+from uuid import UUID
+
+from django.conf import settings
+from django.core.files.base import ContentFile, File
+from django.core.files.storage import Storage, default_storage
+from django.db import models, transaction
+from django.utils import timezone
+
+from backend.analysis import services as analysis
+from backend.common import stored_files
+from backend.common.uploads import EXTENSIONS
+from backend.common.work import Status, WorkError
+from backend.photos.matching import jobs
+from backend.photos.models import (
+    WIDTHS_PX,
+    ArchiveUpload,
+    Extraction,
+    Photo,
+    PhotoFace,
+    Reference,
+    picture_path,
+)
+
+logger = logging.getLogger(__name__)
+
+NOT_AN_IMAGE: Final = "It is not an image, or it is damaged."
+WRONG_EXTENSION: Final = f"Its name ends in none of: {', '.join(EXTENSIONS)}."
+
+_FOLDERS: Final[dict[str, tuple[type[models.Model], str]]] = {
+    "photos": (Photo, "key"),
+    "photos_originals": (Photo, "original"),
+    "references": (Reference, "key"),
+    "references_originals": (Reference, "original"),
+    "album_archives": (ArchiveUpload, "file"),
+}
+"""Where this app's files lie; whose they are; and the column that names them, or begins a name."""
+
+_AT_A_TIME: Final = 500
+
+
+class Refused(Exception):
+    """An upload is not taken in; the text tells why, as a sentence that may be shown."""
+
+
+def check_name(name: str) -> None:
+    """Raises `Refused`."""
+    if PurePosixPath(name).suffix[1:].lower() not in EXTENSIONS:
+        raise Refused(WRONG_EXTENSION)
+
+
+def check_image(upload: File[Any]) -> None:
+    """Decode it as cheaply as its format allows. Raises `Refused`."""
+    if (upload.size or 0) > settings.FACES_MAX_UPLOAD_BYTES:
+        raise Refused(f"It has more than {settings.FACES_MAX_UPLOAD_BYTES} bytes.")
+    upload.seek(0)
+    try:
+        analysis.check_image(cast(BinaryIO, upload))
+    except analysis.AnalysisError as error:
+        raise Refused(str(error) if error.too_large else NOT_AN_IMAGE) from error
+
+
+def store_original(source: Photo | Reference, upload: File[Any], *, name: str) -> None:
+    """Store the bytes of an upload that is taken in; `discard` them if it is not."""
+    source.name = cleaned(name)
+    upload.seek(0)
+    source.original.save(name, upload, save=False)
+
+
+def discard(source: Photo | Reference) -> None:
+    if source.original.name:
+        source.original.storage.delete(source.original.name)
+
+
+def store_picture(source: Photo | Reference, name: str, jpeg: bytes) -> str:
+    """Store what a worker made; what a worker left that died behind this step goes."""
+    storage = source.file.storage
+    storage.delete(name)
+    stored = str(storage.save(name, ContentFile(jpeg)))
+    if stored != name:
+        storage.delete(stored)
+        raise WorkError("Another worker makes the same pictures.", permanent=False)
+    return stored
+
+
+def delete_files(source: Photo | Reference) -> None:
+    """Whatever there may be of it, whether or not its row tells."""
+    for name in _names(source):
+        source.file.storage.delete(name)
+
+
+def erase(source: Photo | Reference) -> None:
+    """Delete files, row, faces and all that refers to them. Safe to call again.
+
+    The row goes after its files, so that it can be found while any is left. A worker that has it in
+    hand finds no row when it wants to tell what it made, and deletes that.
+    """
+    delete_files(source)
+    rows = type(source)._default_manager.filter(pk=source.pk)
+    with transaction.atomic():
+        jobs.hold(rows)
+        rows.delete()
+    delete_files(source)  # what a worker made meanwhile
+    logger.info("erased %s=%s", source._meta.model_name, source.pk)
+
+
+def is_gone(source: Photo | Reference) -> bool:
+    return not type(source)._default_manager.filter(pk=source.pk).exists()
+
+
+def resubmit(source: Photo | Reference) -> bool:
+    """Have the faces found anew; False while a worker has it in hand, and of a good reference."""
+    rows = type(source)._default_manager.filter(pk=source.pk).exclude(status=Status.PROCESSING)
+    if isinstance(source, Reference):  # its photos are found by what is known of it
+        rows = rows.exclude(extraction=Extraction.DONE)
+    new: dict[str, Any] = {"status": Status.QUEUED, "attempts": 0, "reason": ""}
+    new |= {"due_at": timezone.now(), "processed_at": None, "extraction": Extraction.PROCESSING}
+    new |= {"extracted_at": None, "rejection": "", "made_by": "", "token_sha256": ""}
+    new |= {"submitted_at": None}
+    new |= {"faces_count": 0} if isinstance(source, Photo) else {}
+    with transaction.atomic():
+        if not rows.update(**new):
+            return False
+        if isinstance(source, Photo):
+            jobs.hold(PhotoFace.objects.filter(photo=source))
+            PhotoFace.objects.filter(photo=source).delete()
+        transaction.on_commit(source.enqueue)
+    return True
+
+
+def cleaned(name: str) -> str:
+    """The file's own name, as it may be shown and stored: whoever uploads it chose it."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(letter if letter.isprintable() else "?" for letter in last)[:200]
+
+
+def stray_files(storage: Storage = default_storage) -> Iterator[str]:
+    """Names of stored files that no row has: left by a crash between two steps."""
+    for folder, (model, column) in _FOLDERS.items():
+        files = stored_files.settled(storage, [folder])
+        while names := list(islice(files, _AT_A_TIME)):
+            named = {name: _key(name) if column == "key" else name for name in names}
+            wanted = [value for value in named.values() if value is not None]
+            rows = model._default_manager.filter(**{f"{column}__in": wanted})
+            known = set(rows.values_list(column, flat=True))
+            yield from (name for name, value in named.items() if value not in known)
+
+
+def _names(source: Photo | Reference) -> set[str]:
+    names = {source.original.name or "", picture_path(source, "")}
+    if isinstance(source, Photo):
+        names |= {source.thumbnail_name(width_px) for width_px in WIDTHS_PX}
+    return names - {""}
+
+
+def _key(name: str) -> UUID | None:
+    try:
+        return UUID(PurePosixPath(name).stem[:36])
+    except ValueError:
+        return None

@@ -1,0 +1,223 @@
+"""Which photos a member is on: pairs of a face and a reference that are near each other.
+
+Pairs are added from either side, when encodings arrive: a photo's faces are compared with all
+references, a reference with all faces. `Matching` says why no pair is missed; a pair is one row
+however often it is found. Everything here may run twice, and at several places at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from copy import copy
+from typing import Any, Final
+
+import numpy
+import redis
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+
+from backend.analysis.fields import read_many
+from backend.analysis.nearest import Floats32, Integers
+from backend.common import work
+from backend.common.work import Status, WorkError
+from backend.photos.clustering import grouping
+from backend.photos.match_models import ByHand, Match, Matching, NotMe
+from backend.photos.models import Member, Photo, PhotoFace, Reference
+from backend.photos.similarity import search
+
+logger = logging.getLogger(__name__)
+
+_TRIES: Final = 5
+
+_AT_A_TIME: Final = 500
+"""Rows of one transaction: on SQLite all other writers wait as long as it takes."""
+
+
+def photo_recorded(photo: Photo) -> None:
+    """The faces of `photo` are there. Called once, in the transaction that wrote them."""
+    _ask(photo=photo)
+
+
+def reference_recorded(reference: Reference) -> None:
+    """The encoding of `reference` is there. Called once, in the transaction that wrote it."""
+    _ask(reference=reference)
+
+
+def erase_member(member: Member) -> None:
+    """Away with all that says where `member` is, before their references go.
+
+    In a transaction: until its end no worker writes a match of one of them.
+    """
+    hold(Reference.objects.filter(member=member))
+    Match.objects.filter(reference__member=member).delete()
+    NotMe.objects.filter(member=member).delete()
+    ByHand.objects.filter(member=member).delete()
+    grouping.release(member)
+
+
+def hold(rows: QuerySet[Any]) -> None:
+    """In a transaction that deletes these photos, faces or references, before it does.
+
+    Until its end no worker writes a match of one of them: else PostgreSQL refuses the deletion, for
+    a match that came while Django asked what goes with the rows.
+    """
+    list(rows.order_by("pk").select_for_update().values_list("pk"))
+
+
+def is_pending(member: Member) -> bool:
+    """Whether a reference of `member` is still to be compared with the photos."""
+    pending = Matching.objects.filter(reference__member=member)
+    return pending.exclude(status=Status.FAILED).exists()
+
+
+def ask_again(*, everything: bool = False) -> int:
+    """Ask for the matching of what failed; or of all references, as after a change of the distance.
+
+    Returns how many were asked for. Pairs that are too far by now go at once.
+    """
+    failed = Matching.objects.filter(status=Status.FAILED)
+    asked = sum(matching.start_again() for matching in failed)
+    if everything:
+        _drop_far()
+        for reference in Reference.objects.matching().filter(matching=None):
+            with transaction.atomic():
+                _ask(reference=reference)
+            asked += 1
+    return asked
+
+
+def run(id: str) -> None:
+    """Compare what a row of `Matching` asks for, if nobody else does. What workers call."""
+    work.run(Matching, id, _match, on_failed=_gave_up)
+
+
+def sweep() -> None:
+    """Release what dead workers hold, enqueue what no queue knows."""
+    work.release_lost(Matching, on_failed=_gave_up)
+    try:
+        work.enqueue_lost(Matching)
+    except redis.RedisError as error:
+        logger.warning("Redis is out of reach, the sweep goes on without: %s", error)
+
+
+def _ask(**side: Any) -> None:
+    Matching.objects.filter(**side).delete()  # found anew: who still compares the old has no claim
+    matching = Matching.objects.create(**side)
+    transaction.on_commit(matching.enqueue)
+
+
+def _drop_far() -> None:
+    far = Match.objects.filter(distance__gte=settings.FACES_MATCH_DISTANCE)
+    ids = list(far.values_list("pk", flat=True))
+    for start in range(0, len(ids), _AT_A_TIME):
+        Match.objects.filter(pk__in=ids[start : start + _AT_A_TIME]).delete()
+
+
+def _gave_up(matching: Matching) -> None:
+    logger.error("not compared %s; `manage.py match_photos` asks for it again", matching)
+
+
+def _match(matching: Matching) -> None:
+    for _ in range(_TRIES):
+        found = _compared(matching)
+        try:
+            keep(matching, found)
+            return
+        except IntegrityError:
+            # A face or reference went in this moment: compared again, it is not found.
+            continue
+    raise WorkError(work.GIVEN_UP, permanent=False)
+
+
+def _compared(matching: Matching) -> list[Match]:
+    if matching.photo_id is not None:
+        return of_photo(matching.photo_id)
+    return of_reference(matching.reference_id) if matching.reference_id is not None else []
+
+
+def of_photo(photo_id: int) -> list[Match]:
+    """The photo's faces beside all references."""
+    faces, encodings = _read(PhotoFace.objects.filter(photo_id=photo_id).order_by("pk"))
+    near = search.near(encodings, Reference, below=settings.FACES_MATCH_DISTANCE)
+    counting = _counting({each.id for each in near})
+    return [
+        Match(
+            reference_id=each.id,
+            face_id=int(faces[each.probe]),
+            photo_id=photo_id,
+            distance=each.distance,
+        )
+        for each in near
+        if each.id in counting
+    ]
+
+
+def of_reference(reference_id: int) -> list[Match]:
+    """The reference beside all faces."""
+    counting = Reference.objects.matching().filter(pk=reference_id)
+    references, encodings = _read(counting)
+    near = search.near(encodings, PhotoFace, below=settings.FACES_MATCH_DISTANCE)
+    photos = _photos_of([each.id for each in near])
+    return [
+        Match(
+            reference_id=int(references[each.probe]),
+            face_id=each.id,
+            photo_id=photos[each.id],
+            distance=each.distance,
+        )
+        for each in near
+        if each.id in photos
+    ]
+
+
+def _read(rows: Any) -> tuple[Integers, Floats32]:
+    integers, encodings = read_many(rows, "pk")
+    return integers[:, 0], numpy.ascontiguousarray(encodings)
+
+
+def _counting(ids: set[int]) -> set[int]:
+    """Those of the references that are done, and not marked for deletion."""
+    rows = Reference.objects.matching().filter(pk__in=ids).order_by()
+    return set(rows.values_list("pk", flat=True)) if ids else set()
+
+
+def _photos_of(face_ids: Sequence[int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for start in range(0, len(face_ids), _AT_A_TIME):
+        some = PhotoFace.objects.filter(pk__in=face_ids[start : start + _AT_A_TIME]).order_by()
+        found.update(some.values_list("pk", "photo_id"))
+    return found
+
+
+def keep(matching: Matching, found: Sequence[Match]) -> None:
+    """The pairs as rows, some at a time; with the last of them the matching has ended.
+
+    Raises `IntegrityError` if a face or reference has gone since they were found.
+    """
+    parts = [found[start : start + _AT_A_TIME] for start in range(0, len(found), _AT_A_TIME)]
+    for some in parts[:-1]:
+        with transaction.atomic():
+            _insert(some)
+    with transaction.atomic():
+        _insert(parts[-1] if parts else [])
+        _end(matching)
+    sides = (matching.photo_id, matching.reference_id, len(found))
+    logger.info("compared photo=%s reference=%s pairs=%d", *sides)
+
+
+def _insert(matches: Sequence[Match]) -> None:
+    Match.objects.bulk_create(matches, ignore_conflicts=True)
+    grouping.known([match.face_id for match in matches])
+
+
+def _end(matching: Matching) -> None:
+    # Who deletes the photo waits for the end of this, or this for the end of that.
+    photos = Photo.objects.filter(matching=matching).select_for_update(no_key=True, of=("self",))
+    held = list(photos.values_list("pk", flat=True))
+    # A copy: what changes in it would not be taken back with the transaction.
+    if copy(matching).succeed():
+        for photo_id in held:
+            grouping.photo_matched(photo_id)
+        Matching.objects.filter(pk=matching.pk).delete()

@@ -1,0 +1,174 @@
+"""The photos on which a member is: what was computed, less and more what people say about it.
+
+A photo is a member's when one of its faces matches a reference that counts, or is in a group that
+is theirs, and they did not say that it is not them; or when somebody put them there by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from django.db import transaction
+from django.db.models import Min, Q, QuerySet, Value
+
+from backend.photos.clustering import grouping
+from backend.photos.match_models import ByHand, Match, NotMe
+from backend.photos.matching import jobs
+from backend.photos.models import Extraction, Member, Photo, Reference
+from backend.photos.people_models import Person, UnknownFace
+
+How = Literal["matched", "grouped", "by hand"]
+
+_SHOWN: Final = (
+    *("key", "name", "width", "height", "hidden", "taken_at", "album"),
+    *("album__title", "album__date"),
+)
+"""What pages show of a photo and its album: a quarter of their columns."""
+
+
+@dataclass(frozen=True)
+class OnPhoto:
+    """A member on a photo: by which face, if by one, and how near it is to a reference."""
+
+    member_id: int
+    how: How
+    face_id: int | None = None
+    distance: float | None = None
+
+
+def photos_of(member: Member) -> QuerySet[Photo]:
+    """What `member` sees as theirs: the newest album first, then in the album's order.
+
+    Of visible albums and photos only, and of albums dated while they were a member.
+    """
+    photos = Photo.objects.visible().filter(pk__in=_photo_ids(member))
+    if member.joined_on:
+        photos = photos.filter(album__date__gte=member.joined_on)
+    if member.left_on:
+        photos = photos.filter(album__date__lte=member.left_on)
+    newest_first = photos.order_by("-album__date", "-album_id", "taken_at", "pk")
+    return newest_first.select_related("album").only(*_SHOWN)
+
+
+def is_on(member: Member, photo: Photo) -> bool:
+    """Whether `photo` is among `photos_of(member)`."""
+    return photos_of(member).filter(pk=photo.pk).exists()
+
+
+def is_processing(member: Member) -> bool:
+    """Whether a reference of `member` is not done yet, or not compared with all photos yet."""
+    waiting = Reference.objects.filter(
+        member=member, extraction=Extraction.PROCESSING, marked_for_deletion_at=None
+    )
+    return waiting.exists() or jobs.is_pending(member)
+
+
+def members_on(photo: Photo) -> list[OnPhoto]:
+    """Who is on `photo`, for staff: also on one that members do not see. By member, then face."""
+    found = [*_matched(photo), *_grouped(photo)]
+    denied = NotMe.objects.filter(photo=photo).values_list("member_id", "face_id")
+    not_them = set(denied)
+    kept = [
+        each
+        for each in found
+        if not {(each.member_id, each.face_id), (each.member_id, None)} & not_them
+    ]
+    by_hand = ByHand.objects.filter(photo=photo).values_list("member_id", flat=True)
+    kept += [OnPhoto(member_id, "by hand") for member_id in by_hand]
+    return sorted(kept, key=lambda each: (each.member_id, each.face_id or 0, each.how))
+
+
+def say_not_me(member: Member, photo: Photo) -> None:
+    """`member` is none of the faces for which `photo` is shown to them, now and later.
+
+    Where there is no such face, they are not on the photo at all. What was said by hand is unsaid.
+    """
+    with transaction.atomic():
+        ByHand.objects.filter(member=member, photo=photo).delete()
+        if not NotMe.objects.filter(member=member, photo=photo, face=None).exists():
+            faces: Iterable[int | None] = _faces_of(member, photo) or [None]
+            said = [NotMe(member=member, photo=photo, face_id=face) for face in faces]
+            NotMe.objects.bulk_create(said, ignore_conflicts=True)
+            grouping.unmatched([face for face in faces if face])
+
+
+def said_not_me(member: Member, photo: Photo) -> bool:
+    """Whether `member` said that they are not on `photo`, or not one of its faces."""
+    return NotMe.objects.filter(member=member, photo=photo).exists()
+
+
+def is_by_hand(member: Member, photo: Photo) -> bool:
+    """Whether somebody said that `member` is on `photo`."""
+    return ByHand.objects.filter(member=member, photo=photo).exists()
+
+
+def undo_not_me(member: Member, photo: Photo) -> bool:
+    """As if it had not been said; False if it was not."""
+    with transaction.atomic():
+        undone = bool(NotMe.objects.filter(member=member, photo=photo).delete()[0])
+        grouping.known(_faces_of(member, photo))
+    return undone
+
+
+def add_by_hand(member: Member, photo: Photo) -> bool:
+    """`member` is on `photo`, whatever was found; False if that was said already."""
+    return ByHand.objects.get_or_create(member=member, photo=photo)[1]
+
+
+def remove_by_hand(member: Member, photo: Photo) -> bool:
+    """Take back `add_by_hand`: what was computed stays. False if it was not said."""
+    return bool(ByHand.objects.filter(member=member, photo=photo).delete()[0])
+
+
+def _photo_ids(member: Member) -> QuerySet[Any]:
+    said = NotMe.objects.filter(member=member)
+    whole = said.filter(face=None).values("photo_id")
+    faces = said.filter(face__isnull=False).values("face_id")
+    # Few, and so looked up first: a database that joined them might begin with all matches.
+    references, people = _found_by(member)
+    matched = Match.objects.filter(reference_id__in=references)
+    parts: list[QuerySet[Any]] = [
+        matched.exclude(face_id__in=faces).exclude(photo_id__in=whole).values("photo_id"),
+        ByHand.objects.filter(member=member).values("photo_id"),
+    ]
+    if people:
+        grouped = UnknownFace.objects.filter(person_id__in=people).exclude(face_id__in=faces)
+        parts.append(grouped.exclude(face__photo_id__in=whole).values("face__photo_id"))
+    return parts[0].union(*parts[1:])
+
+
+def _found_by(member: Member) -> tuple[list[int], list[int]]:
+    """The references and groups by which a member is found, in one statement."""
+    references = Reference.objects.matching().filter(member=member).order_by()
+    people = Person.objects.claimed().filter(member=member).order_by()
+    kinds = [rows.values_list(Value(kind), "pk") for kind, rows in enumerate((references, people))]
+    found: list[tuple[int, int]] = list(kinds[0].union(kinds[1], all=True))
+    return [pk for kind, pk in found if kind == 0], [pk for kind, pk in found if kind == 1]
+
+
+def _faces_of(member: Member, photo: Photo) -> list[int]:
+    """The faces of `photo` that are `member`'s as far as was computed."""
+    matched = Match.objects.filter(reference__member=member, photo=photo)
+    claimed = Person.objects.claimed().filter(member=member)
+    grouped = UnknownFace.objects.filter(person__in=claimed, face__photo=photo)
+    faces = {*matched.values_list("face_id", flat=True), *grouped.values_list("pk", flat=True)}
+    return sorted(faces)
+
+
+def _matched(photo: Photo) -> list[OnPhoto]:
+    counting = Q(reference__in=Reference.objects.matching())
+    found = Match.objects.filter(counting, photo=photo).order_by()
+    nearest = found.values("reference__member_id", "face_id").annotate(nearest=Min("distance"))
+    return [
+        OnPhoto(row["reference__member_id"], "matched", row["face_id"], row["nearest"])
+        for row in nearest
+    ]
+
+
+def _grouped(photo: Photo) -> list[OnPhoto]:
+    claimed = Person.objects.claimed()
+    rows = UnknownFace.objects.filter(face__photo=photo, person__in=claimed)
+    found = rows.values_list("person__member_id", "face_id")
+    return [OnPhoto(member_id, "grouped", face_id) for member_id, face_id in found]

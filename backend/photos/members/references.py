@@ -1,0 +1,77 @@
+"""The reference faces of a member: at most five, each processing, done, or rejected."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from django.core.files.base import File
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from backend.common.uploads import sha256_of
+from backend.photos.files import storage
+from backend.photos.files.storage import Refused
+from backend.photos.models import Extraction, Member, Reference
+
+logger = logging.getLogger(__name__)
+
+MAX_REFERENCES: Final = 5
+"""Of a member, not counting rejected ones and those that are marked for deletion."""
+
+_MAX_ROWS: Final = 50
+"""Of a member in all: who marks and uploads again and again fills the disk for half a year."""
+
+TOO_MANY: Final = f"You can have at most {MAX_REFERENCES} reference faces."
+TOO_MANY_KEPT: Final = "You have uploaded and deleted too many reference faces lately."
+OPTED_OUT: Final = "You have opted out in the meantime."
+
+
+def of(member: Member) -> QuerySet[Reference]:
+    """What the member sees of them, the newest first."""
+    return Reference.objects.filter(member=member, marked_for_deletion_at=None)
+
+
+def add(member: Member, upload: File[Any], *, name: str) -> Reference:
+    """Take in a reference; who does that for the first time opts in by it. Raises `Refused`."""
+    storage.check_name(name)
+    _refuse_too_many(member)  # before anything is decoded; what counts is asked below
+    storage.check_image(upload)
+    reference = Reference(member=member, sha256=sha256_of(upload))
+    storage.store_original(reference, upload, name=name)
+    try:
+        _insert(reference, member)
+    except BaseException:
+        storage.discard(reference)
+        raise
+    logger.info("accepted reference=%s member=%s", reference.pk, member.pk)
+    return reference
+
+
+def mark_for_deletion(reference: Reference) -> bool:
+    """Hide its matches at once, and erase it when `minimisation` says; False if it was marked."""
+    unmarked = Reference.objects.filter(pk=reference.pk, marked_for_deletion_at=None)
+    return bool(unmarked.update(marked_for_deletion_at=timezone.now()))
+
+
+def _insert(reference: Reference, member: Member) -> None:
+    with transaction.atomic():
+        # Whoever adds or opts out holds the member's row: two cannot both be the fifth.
+        locked = Member.objects.select_for_update().get(pk=member.pk)
+        if locked.opted_out_at != member.opted_out_at:
+            raise Refused(OPTED_OUT)
+        _refuse_too_many(member)
+        if locked.opted_in_at is None:
+            Member.objects.filter(pk=member.pk).update(opted_in_at=timezone.now())
+        reference.save(force_insert=True)
+        transaction.on_commit(reference.enqueue)
+
+
+def _refuse_too_many(member: Member) -> None:
+    every = Reference.objects.filter(member=member)
+    counted = every.filter(marked_for_deletion_at=None).exclude(extraction=Extraction.REJECTED)
+    if counted.count() >= MAX_REFERENCES:
+        raise Refused(TOO_MANY)
+    if every.count() >= _MAX_ROWS:
+        raise Refused(TOO_MANY_KEPT)

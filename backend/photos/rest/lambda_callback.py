@@ -1,0 +1,153 @@
+"""The two doors of the Lambda function: the picture of a source, and what was found in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import IO, Any
+
+from django.http import Http404, HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import ParseError, PermissionDenied, ValidationError
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from backend.clients import caller, rates
+from backend.clients.authentication import BAD_LINK, LinkAuthentication
+from backend.clients.caller import Caller
+from backend.clients.models import Scope
+from backend.common import files, metrics
+from backend.common.errors import TooLarge
+from backend.photos.extraction.aws_lambda import callback
+from backend.photos.extraction.aws_lambda.callback import Refusal
+from backend.photos.extraction.aws_lambda.submission import SUBMITTED, Source
+from backend.photos.models import Extraction
+from wire.facedetection import (
+    MAX_CALLBACK_BYTES,
+    NOT_PROCESSING,
+    ShapeError,
+    SourceType,
+    read_callback,
+)
+
+WRONG_TOKEN = "The token is not that of the last submission."
+
+
+class TokenAuthentication(BaseAuthentication):
+    """Anybody may knock: the token that opens is part of what they bring."""
+
+    def authenticate(self, request: Request) -> tuple[None, Caller]:
+        return None, Caller(client_id=0, scopes=frozenset({Scope.UPLOAD, Scope.READ}), by_link=True)
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class BoundedJSONParser(BaseParser):
+    """JSON of a bounded size, without the numbers that are none."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        text = stream.read(MAX_CALLBACK_BYTES + 1)
+        if len(text) > MAX_CALLBACK_BYTES:
+            raise TooLarge(f"At most {MAX_CALLBACK_BYTES} bytes are taken.")
+        try:
+            return json.loads(text.decode(), parse_constant=_refuse)
+        except (ValueError, RecursionError) as error:
+            raise ParseError("The body is not JSON.") from error
+
+
+class EncodingsView(APIView):
+    """`POST /api/facedetection/encodings/{photo,reference}/PK/`: the contract's callback.
+
+    Who holds a token of ours is not counted, or a burst of functions would stop itself; everybody
+    else is, with what they are refused.
+    """
+
+    authentication_classes = [TokenAuthentication]
+    parser_classes = [BoundedJSONParser]
+    throttle_classes = []
+    scopes = {"get": Scope.READ, "post": Scope.UPLOAD}
+    # Anybody may knock, so no more than this is taken from them (`backend.clients.gate`).
+    max_body_bytes = MAX_CALLBACK_BYTES
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, type: str, pk: str) -> Response:
+        """Whether a result is wanted from the holder of this token."""
+        source = _found(request, type, pk)
+        _, _, token = request.headers.get("Authorization", "").partition(" ")
+        _check(request, source, token)
+        return Response({"status": source.extraction}, headers={"Cache-Control": "no-store"})
+
+    @extend_schema(exclude=True)
+    def post(self, request: Request, type: str, pk: str) -> Response:
+        source = _found(request, type, pk)
+        try:
+            body = read_callback(request.data)
+            callback.check_model(body)
+        except ShapeError as error:
+            _refused(request)
+            raise ValidationError({error.field or "detail": [error.message]}) from error
+        except ParseError:
+            _refused(request)
+            raise
+        _check(request, source, body["token"])
+        if not callback.take(source, body):
+            _refused(request)
+            raise ParseError(NOT_PROCESSING)
+        return Response({"status": "ok"})
+
+
+class SourceView(APIView):
+    """The picture that the function downloads: by a signed link alone, while it is processed."""
+
+    authentication_classes = [LinkAuthentication]
+    scopes = {"get": Scope.READ}
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, type: str, pk: str) -> HttpResponse:
+        if not caller.of(request).by_link:
+            raise PermissionDenied(BAD_LINK)
+        source = callback.find(SourceType(type), int(pk))
+        if source is None or source.extraction != Extraction.PROCESSING:
+            raise Http404
+        response = files.send(source.file)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+def _found(request: Request, type: str, pk: str) -> Source:
+    source = callback.find(SourceType(type), int(pk))
+    if source is None:
+        _refused(request)
+        raise Http404
+    return source
+
+
+def _check(request: Request, source: Source, token: str) -> None:
+    refusal = callback.refusal(source, token)
+    if refusal is not None:
+        _refused(request)
+    if refusal is Refusal.WRONG_TOKEN:
+        raise PermissionDenied(WRONG_TOKEN)
+    if refusal is Refusal.NOT_PROCESSING:
+        raise ParseError(NOT_PROCESSING)
+
+
+def _refused(request: Request) -> None:
+    """Count it for its address; `Throttled` past the limit."""
+    metrics.count(SUBMITTED, outcome="refused")
+    rates.count_refused(request)
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")

@@ -1,0 +1,180 @@
+"""The pages of albums and photos, and how staff fills an album."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from rest_framework.exceptions import ValidationError
+
+from backend.photos import pagination, status
+from backend.photos.access.permissions import keeps_albums, keeps_people
+from backend.photos.albums import archive_import, service
+from backend.photos.clustering import curation
+from backend.photos.files import storage
+from backend.photos.forms import AlbumForm
+from backend.photos.matching import member_photos
+from backend.photos.members import consent
+from backend.photos.models import Album, Like, Member, Photo
+from backend.photos.rest import serializers
+from backend.photos.rest.albums import albums_for, photos_for, photos_in
+from backend.photos.rest.members import found, seen
+from backend.photos.web import tiles
+from backend.photos.web.base import back, for_members, refusal_of_upload, show
+
+_SHOWN: Final = 60
+_ARCHIVES: Final = (".zip", ".tar", ".tgz", ".tar.gz")
+
+
+@for_members("GET", "HEAD")
+def start(request: HttpRequest) -> HttpResponseBase:
+    return redirect("albums-page")
+
+
+@for_members("GET", "HEAD")
+def album_list(request: HttpRequest) -> HttpResponseBase:
+    try:
+        page = pagination.page(
+            albums_for(request.user), request.GET, order=pagination.NEWEST_ALBUMS
+        )
+    except ValidationError:
+        return redirect("albums-page")
+    covers = _covers(page.rows, request.user)
+    shown = [{"album": each, "cover": covers.get(each.pk)} for each in page.rows]
+    return show(request, "photos/albums.html", {"albums": shown, "page": page})
+
+
+@for_members("GET", "HEAD")
+def album(request: HttpRequest, pk: str) -> HttpResponseBase:
+    row = found(albums_for(request.user), pk)
+    photos = photos_in(row, request.user).order_by(*pagination.IN_ALBUM)
+    text = request.GET.get("from", "")
+    first = int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 0
+    rows = list(photos[first : first + _SHOWN + 1])
+    context = {
+        "album": row,
+        "tiles": tiles.numbered(rows[:_SHOWN], first=first + 1),
+        "count": photos.count(),
+        "next": first + _SHOWN if len(rows) > _SHOWN else None,
+        "previous": max(0, first - _SHOWN) if first else None,
+    }
+    return show(request, "photos/album.html", context)
+
+
+@for_members("GET", "HEAD", "POST", staff=keeps_albums)
+def new(request: HttpRequest) -> HttpResponseBase:
+    form = AlbumForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        made = service.create_album(**form.cleaned_data)
+        return redirect("album-upload-page", pk=made.pk)
+    bad = request.method == "POST"
+    return show(request, "photos/album_new.html", {"form": form}, 400 if bad else 200)
+
+
+@for_members("GET", "HEAD", "POST", staff=keeps_albums)
+def upload(request: HttpRequest, pk: str) -> HttpResponseBase:
+    row = found(Album.objects.all(), pk)
+    skipped: list[tuple[str, str]] = []
+    if request.method == "POST":
+        if refusal := refusal_of_upload(request):
+            return refusal
+        if "hidden" in request.POST:
+            service.hide_albums([row], hidden=request.POST["hidden"] == "true")
+            return redirect("album-upload-page", pk=row.pk)
+        skipped = _taken_in(request, row)
+        if not skipped:
+            return redirect("album-upload-page", pk=row.pk)
+    context = {
+        "album": row,
+        "progress": service.progress(row),
+        "uploads": [serializers.archive(each) for each in row.uploads.all()[:20]],
+        "failed": row.photos.filter(status="failed")[:50],
+        "skipped": skipped,
+        "status": status.of_album(row),
+        "max_bytes": settings.FACES_MAX_UPLOAD_BYTES,
+        "archives": ",".join(_ARCHIVES),
+    }
+    return show(request, "photos/album_upload.html", context)
+
+
+@for_members("GET", "HEAD")
+def photo(request: HttpRequest, pk: str) -> HttpResponseBase:
+    row, member = seen(pk, request.user), consent.of(request.user)
+    people = curation.open_to(member).filter(faces__face__photo=row).distinct()
+    context = {
+        "tile": tiles.tile(row, _number(row, request.user)),
+        "is_me": member_photos.is_on(member, row),
+        "said_not_me": member_photos.said_not_me(member, row),
+        "by_hand": member_photos.is_by_hand(member, row),
+        "likes_count": row.likes.count(),
+        "liked": Like.objects.filter(photo=row, user_id=member.pk).exists(),
+        "people": people,
+        "on_it": _names_on(row) if keeps_people(request.user) else [],
+    }
+    return show(request, "photos/photo.html", context)
+
+
+@for_members("POST")
+def say(request: HttpRequest, pk: str, said: str) -> HttpResponseBase:
+    row, member = seen(pk, request.user), consent.of(request.user)
+    does: dict[str, Callable[[], Any]] = {
+        "like": lambda: service.like(row, request.user),  # type: ignore[arg-type]
+        "unlike": lambda: service.unlike(row, request.user),  # type: ignore[arg-type]
+        "not-me": lambda: member_photos.say_not_me(member, row),
+        "undo-not-me": lambda: member_photos.undo_not_me(member, row),
+        "me": lambda: member_photos.add_by_hand(member, row),
+        "not-by-hand": lambda: member_photos.remove_by_hand(member, row),
+        "hide": lambda: service.hide_photos([row], hidden=True),
+        "show": lambda: service.hide_photos([row], hidden=False),
+    }
+    if said in ("hide", "show") and not keeps_albums(request.user):
+        raise PermissionDenied
+    does[said]()
+    if said == "not-me":
+        messages.success(request, "That photo is not among yours any more.")
+    return back(request, reverse("photo-page", args=[row.pk]))
+
+
+def _covers(rows: list[Album], user: Any) -> dict[int, tiles.Tile]:
+    """Of each album the photo that was chosen for it, or its first."""
+    seen = photos_for(user)
+    first = seen.filter(album=OuterRef("pk")).order_by(*pagination.IN_ALBUM).values("pk")[:1]
+    chosen = seen.filter(pk=OuterRef("cover_id")).values("pk")
+    wanted = Album.objects.filter(pk__in=[row.pk for row in rows]).order_by()
+    keys = wanted.values_list(Coalesce(Subquery(chosen), Subquery(first)), flat=True)
+    return {photo.album_id: tiles.tile(photo, 1) for photo in seen.filter(pk__in=list(keys))}
+
+
+def _number(row: Photo, user: Any) -> int:
+    """Its place in the album, as this user sees it, from 1 on."""
+    before = Q(taken_at__lt=row.taken_at) | Q(taken_at=row.taken_at, pk__lt=row.pk)
+    count: int = photos_in(row.album, user).filter(before).count()
+    return count + 1
+
+
+def _names_on(row: Photo) -> list[tuple[Member, str]]:
+    """Who is on a photo, and by what, for staff."""
+    on_it = {each.member_id: each.how for each in member_photos.members_on(row)}
+    rows = Member.objects.filter(pk__in=on_it).select_related("user").order_by("pk")
+    return [(member, on_it[member.pk]) for member in rows]
+
+
+def _taken_in(request: HttpRequest, row: Album) -> list[tuple[str, str]]:
+    """The files of a form without script; returns those that are not taken in, and why."""
+    sent = request.FILES.getlist("file")
+    archives = [file for file in sent if (file.name or "").lower().endswith(_ARCHIVES)]
+    report = service.add_photos(row, [file for file in sent if file not in archives])
+    for file in archives:
+        try:
+            archive_import.accept(row, file, by=request.user)  # type: ignore[arg-type]
+        except storage.Refused as error:
+            report.skipped.append((file.name or "", str(error)))
+    return report.skipped if sent else [("", "Choose some files.")]

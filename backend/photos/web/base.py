@@ -1,0 +1,91 @@
+"""What all pages of members share: who may open them, and the headers that they go out with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, Final
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+
+from backend.common.pages import protect
+from backend.photos.access import authentication
+from backend.photos.access.permissions import keeps_albums, keeps_people
+
+View = Callable[..., HttpResponseBase]
+
+TOO_OFTEN: Final = "You have sent too much in too short a time. Try again in a while."
+
+
+def for_members(
+    *methods: str, staff: Callable[[Any], bool] | None = None
+) -> Callable[[View], View]:
+    """A page for who is logged in, and who passes `staff` where that is given."""
+
+    def wrapped(view: View) -> View:
+        @wraps(view)
+        def answer(request: HttpRequest, **named: Any) -> HttpResponseBase:
+            if not request.user.is_authenticated:
+                return redirect_to_login(request.get_full_path(), reverse("member-login"))
+            if request.method not in methods:
+                return refused(request, "That is not done here.", 405)
+            try:
+                if staff is not None and not staff(request.user):
+                    raise PermissionDenied
+                return view(request, **named)
+            except PermissionDenied:
+                return refused(request, "This is for staff.", 403)
+            except Http404:
+                return refused(request, "There is nothing here, or it is not for you.", 404)
+
+        return answer
+
+    return wrapped
+
+
+def refused(request: HttpRequest, why: str, status: int, *, wait_s: float = 0) -> HttpResponse:
+    """A page that says why there is nothing else on it."""
+    response = show(request, "photos/refused.html", {"why": why}, status)
+    if wait_s:
+        response["Retry-After"] = str(math.ceil(wait_s))
+    return response
+
+
+def show(
+    request: HttpRequest, template: str, context: Mapping[str, Any], status: int = 200
+) -> HttpResponse:
+    """The template as a page that no cache keeps: not after a logout, and not for another."""
+    everywhere = {
+        "keeps_albums": keeps_albums(request.user),
+        "keeps_people": settings.FACES_GROUP_UNKNOWN and keeps_people(request.user),
+    }
+    response = render(request, template, {**everywhere, **context}, status=status)
+    return finished(request, response)
+
+
+def finished(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    protect(request, response)
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def refusal_of_upload(request: HttpRequest) -> HttpResponse | None:
+    """The answer to who uploads too much; None for anybody else."""
+    for rate in (authentication.Uploads(), authentication.UploadBytes()):
+        if not rate.take(request):  # type: ignore[arg-type]  # asks for headers and the user alone
+            return refused(request, TOO_OFTEN, 429, wait_s=rate.wait())
+    return None
+
+
+def back(request: HttpRequest, otherwise: str) -> HttpResponse:
+    """To where the form stands, if that is a page of ours."""
+    wanted = request.POST.get("next", "")
+    # `//host` and `/\host` would lead elsewhere.
+    is_ours = wanted.startswith("/members/") and "\\" not in wanted and "\n" not in wanted
+    return redirect(wanted if is_ours else otherwise)

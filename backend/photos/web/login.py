@@ -1,0 +1,39 @@
+"""Logging in and out: Django's own views, with our pages, throttled as the admin's are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import views
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import reverse
+
+from backend.clients.rates import LoginRate
+from backend.photos.web.base import finished, refused
+
+TOO_MANY = "Too many attempts to log in. Try again later."
+
+
+class Login(views.LoginView):
+    template_name = "photos/login.html"
+    redirect_authenticated_user = True
+
+    def get_default_redirect_url(self) -> str:
+        return reverse("you-page")
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = super().dispatch(request, *args, **kwargs)
+        if isinstance(response, HttpResponse):
+            finished(request, response)
+        return response
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        rate = LoginRate()
+        if not rate.take(request):  # type: ignore[arg-type]  # any request has what is counted
+            return refused(request, TOO_MANY, 429, wait_s=rate.wait())
+        return super().post(request, *args, **kwargs)
+
+
+class Logout(views.LogoutView):
+    http_method_names = ["post", "options"]
+    next_page = "member-login"

@@ -1,0 +1,138 @@
+"""The pages of a member: the photos of me, my reference faces, and how to leave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.files.base import File
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from rest_framework.exceptions import ValidationError
+
+from backend.photos import pagination, status
+from backend.photos.clustering import curation
+from backend.photos.extraction import dispatch
+from backend.photos.files import media_links, storage
+from backend.photos.forms import ConsentForm
+from backend.photos.matching import member_photos
+from backend.photos.members import consent, references
+from backend.photos.models import Reference
+from backend.photos.rest.members import found
+from backend.photos.web import tiles
+from backend.photos.web.base import back, for_members, refusal_of_upload, show
+
+
+@for_members("GET", "HEAD")
+def you(request: HttpRequest) -> HttpResponseBase:
+    member = consent.of(request.user)
+    photos = member_photos.photos_of(member)
+    try:
+        page = pagination.page(photos, request.GET, order=pagination.NEWEST_PHOTOS, count_with=True)
+    except ValidationError:
+        return redirect("you-page")
+    context = {
+        "rows": tiles.by_album(page.rows),
+        "page": page,
+        "status": status.of_member(member, photos_count=page.count),
+        "takes_part": member.opted_in_at is not None,
+        "has_references": references.of(member).exists(),
+        "offers": curation.open_to(member).filter(member=member, agreed_at=None),
+    }
+    return show(request, "photos/you.html", context)
+
+
+@for_members("GET", "HEAD")
+def reference_list(request: HttpRequest) -> HttpResponseBase:
+    member = consent.of(request.user)
+    rows = references.of(member)
+    context = {
+        "references": [_shown(each) for each in rows],
+        "status": status.of_member(member),
+        "takes_part": member.opted_in_at is not None,
+        "most": references.MAX_REFERENCES,
+    }
+    return show(request, "photos/references.html", context)
+
+
+@for_members("GET", "HEAD", "POST")
+def upload(request: HttpRequest) -> HttpResponseBase:
+    member = consent.of(request.user)
+    asks = member.opted_in_at is None
+    elsewhere = dispatch.mode() is dispatch.Mode.LAMBDA
+    errors: list[str] = []
+    if request.method == "POST":
+        if refusal := refusal_of_upload(request):
+            return refusal
+        errors = _taken_in(request, asks=asks)
+        if not errors:
+            return redirect("references-page")
+    context = {
+        "asks": asks,
+        "most": references.MAX_REFERENCES,
+        "elsewhere": elsewhere,
+        "errors": errors,
+    }
+    return show(request, "photos/upload.html", context, 400 if errors else 200)
+
+
+@for_members("GET", "HEAD", "POST")
+def delete(request: HttpRequest, pk: str) -> HttpResponseBase:
+    reference = found(references.of(consent.of(request.user)), pk)
+    if request.method == "POST":
+        references.mark_for_deletion(reference)
+        messages.success(request, "The reference face is deleted, and its photos are hidden.")
+        return redirect("references-page")
+    return show(request, "photos/delete.html", {"reference": _shown(reference)})
+
+
+@for_members("GET", "HEAD", "POST")
+def opt_out(request: HttpRequest) -> HttpResponseBase:
+    if request.method == "POST":
+        consent.opt_out(consent.of(request.user))
+        messages.success(request, "You have opted out, and everything about your face is erased.")
+        return redirect("references-page")
+    return show(request, "photos/opt_out.html", {})
+
+
+@for_members("POST")
+def claim(request: HttpRequest, pk: str) -> HttpResponseBase:
+    member = consent.of(request.user)
+    person = found(curation.open_to(member), pk)
+    if "no" in request.POST:
+        if person.member_id == member.pk:
+            curation.disclaim(person)
+        return back(request, reverse("you-page"))
+    try:
+        if not curation.agree(person, member):
+            curation.claim(person, member)
+            messages.success(request, "Thank you. The photos are yours when staff confirms it.")
+    except curation.Refused as error:
+        messages.error(request, str(error))
+    return back(request, reverse("you-page"))
+
+
+def _shown(reference: Reference) -> dict[str, Any]:
+    picture = media_links.reference_path(reference) if reference.file else ""
+    return {"row": reference, "picture": picture}
+
+
+def _taken_in(request: HttpRequest, *, asks: bool) -> list[str]:
+    """Take in what the form brought; returns what is wrong, as sentences."""
+    form = ConsentForm(request.POST)
+    if asks and not form.is_valid():
+        return [str(error) for error in form.errors.get("agree", [])]
+    files = request.FILES.getlist("file")
+    if not files:
+        return ["Choose a picture of your face."]
+    return [error for file in files if (error := _added(request, file))]
+
+
+def _added(request: HttpRequest, file: File[Any]) -> str:
+    name = file.name or ""
+    try:
+        references.add(consent.of(request.user), file, name=name)
+    except storage.Refused as error:
+        return f"{name}: {error}"
+    return ""
