@@ -243,7 +243,7 @@ WORKER_WARM_UP = "backend.analysis.services.load_engine"
 ERASERS = [
     "backend.submissions.services.erase_of",
     "backend.face_encodings.services.erase_of",
-    "backend.recognition.leaving.erase_of",
+    "backend.recognition.operations.retention.erase_of",
 ]
 SWEEPS = [
     "backend.analysis.tasks.sweep",
@@ -287,7 +287,7 @@ API_DESCRIPTIONS = [
     "backend.site.schema",
     "backend.clients.schema",
     "backend.face_encodings.schema",
-    "backend.recognition.schema",
+    "backend.recognition.rest.schema",
     "backend.photos.rest.lambda_schema",
     "backend.photos.rest.schema",
 ]

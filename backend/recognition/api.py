@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backend.clients.models import ANONYMOUS_ID
-from backend.recognition import calls, services
-from backend.recognition.acceptance import Call
+from backend.recognition.contract import ChangesShape, FaceShape, integer
 from backend.recognition.models import Operation
-from backend.recognition.services import CallFailed as CallFailed  # part of this door
-from backend.recognition.structures import ChangesShape, FaceShape, integer
+from backend.recognition.operations import commands, service
+from backend.recognition.operations.acceptance import Call
+from backend.recognition.operations.service import CallFailed as CallFailed  # part of this door
 
 Faces = Sequence[Mapping[str, Any]]
 
@@ -32,37 +32,37 @@ def add_faces(
     A face that the contact has already is in `not_found`; one whose image could not be had, in
     `error` with the `reason`. Where an image shows no face, it is added with `is_face` false.
     """
-    return _changed(calls.add(user_id, contact_id, faces), client_id)
+    return _changed(commands.add(user_id, contact_id, faces), client_id)
 
 
 def delete_faces(
     user_id: int, contact_id: int, faces: Faces, *, client_id: int = ANONYMOUS_ID
 ) -> ChangesShape:
     """From now on these faces, known by their `face_id`, identify nobody."""
-    return _changed(calls.delete(user_id, contact_id, faces), client_id)
+    return _changed(commands.delete(user_id, contact_id, faces), client_id)
 
 
 def delete_contact(user_id: int, contact_id: int, *, client_id: int = ANONYMOUS_ID) -> ChangesShape:
     """Delete the contact and all its faces."""
-    return _changed(calls.delete_contact(user_id, contact_id), client_id)
+    return _changed(commands.delete_contact(user_id, contact_id), client_id)
 
 
 def delete_user(user_id: int, *, client_id: int = ANONYMOUS_ID) -> ChangesShape:
     """Delete the user, all its contacts and all their faces."""
-    return _changed(calls.delete_user(user_id), client_id)
+    return _changed(commands.delete_user(user_id), client_id)
 
 
 def get_faces(
     user_id: int, contact_id: int | None = None, *, client_id: int = ANONYMOUS_ID
 ) -> list[FaceShape]:
     """The faces of the contact, or of all the user's contacts, after all calls before this one."""
-    user = services.find_user(client_id, integer(user_id, "user_id"))
+    user = service.find_user(client_id, integer(user_id, "user_id"))
     if contact_id is not None:
         integer(contact_id, "contact_id")
     if user is None:
         return []
-    services.settle(user, timeout_s=None)
-    return services.faces(user, contact_id=contact_id)
+    service.settle(user, timeout_s=None)
+    return service.faces(user, contact_id=contact_id)
 
 
 def recognize_face(
@@ -71,8 +71,8 @@ def recognize_face(
     """Whose face is this? None if there is no face in the image; else up to three faces, each of
     another contact, the most likely first, with its `recognition_confidence`.
     """
-    operation = _ended(calls.recognise(user_id, face_url), client_id)
-    return services.recognised(operation)
+    operation = _ended(commands.recognise(user_id, face_url), client_id)
+    return service.recognised(operation)
 
 
 def merge_contacts(
@@ -83,7 +83,7 @@ def merge_contacts(
     A face whose image the contact has under the same `face_id` is in `deleted`; one whose `face_id`
     it has with another image stays, in `not_found`, and so does `from_contact_id` then.
     """
-    return _changed(calls.merge(user_id, contact_id, from_contact_id), client_id)
+    return _changed(commands.merge(user_id, contact_id, from_contact_id), client_id)
 
 
 def move_face(
@@ -95,7 +95,7 @@ def move_face(
     client_id: int = ANONYMOUS_ID,
 ) -> ChangesShape:
     """Make one face of the contact another contact's; it keeps its id and is in `added`."""
-    call = calls.move(user_id, contact_id, [{"face_id": face_id}], to=to_contact_id)
+    call = commands.move(user_id, contact_id, [{"face_id": face_id}], to=to_contact_id)
     return _changed(call, client_id)
 
 
@@ -103,16 +103,16 @@ def rename_contact(
     user_id: int, contact_id: int, name: str, *, client_id: int = ANONYMOUS_ID
 ) -> bool:
     """Give the contact a name; False if there is no such contact."""
-    operation = _ended(calls.rename(user_id, contact_id, name), client_id)
-    services.changes(operation)
+    operation = _ended(commands.rename(user_id, contact_id, name), client_id)
+    service.changes(operation)
     return bool((operation.result or {}).get("renamed"))
 
 
 def _changed(call: Call, client_id: int) -> ChangesShape:
-    return services.changes(_ended(call, client_id))
+    return service.changes(_ended(call, client_id))
 
 
 def _ended(call: Call, client_id: int) -> Operation:
-    operation = services.begin(call, owner_id=client_id, timeout_s=None)
-    services.wait(operation, timeout_s=None)
+    operation = service.begin(call, owner_id=client_id, timeout_s=None)
+    service.wait(operation, timeout_s=None)
     return operation

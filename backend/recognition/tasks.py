@@ -6,23 +6,23 @@ import uuid
 import redis
 
 from backend.common import work
-from backend.recognition import carrying_out, leaving
 from backend.recognition.models import Operation
+from backend.recognition.operations import executor, retention
 
 logger = logging.getLogger(__name__)
 
 
 def carry_out(id: str) -> None:
     """Fetch and encode the images of a call, and let it take effect if it is its turn."""
-    carrying_out.execute(uuid.UUID(id))
+    executor.execute(uuid.UUID(id))
 
 
 def sweep() -> None:
     """Find calls that dead workers left or no queue knows; delete what is old."""
     try:
-        work.release_lost(Operation, on_failed=carrying_out.ended)
-        leaving.tidy_up()
-        leaving.delete_old()
+        work.release_lost(Operation, on_failed=executor.ended)
+        retention.tidy_up()
+        retention.delete_old()
         work.enqueue_lost(Operation)
     except redis.RedisError as error:
         logger.warning("Redis is out of reach, the sweep goes on without: %s", error)

@@ -1,6 +1,6 @@
 from django.urls import re_path
 
-from backend.recognition import gallery_views, views
+from backend.recognition.rest import gallery_views, views
 
 USERS = r"^recognition/users"
 USER = rf"{USERS}/(?P<user_id>-?[0-9]+)"

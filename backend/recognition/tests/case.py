@@ -23,8 +23,8 @@ from backend.clients.models import Client
 from backend.common import connections, queues
 from backend.common.work import Status
 from backend.face_encodings.models import EncodedImage
-from backend.recognition import gallery
-from backend.recognition.structures import FaceShape
+from backend.recognition.contract import FaceShape
+from backend.recognition.gallery import index
 from backend.recognition.tests.galleries import Encodings, near, person
 from tests import photos, pictures
 
@@ -152,7 +152,7 @@ def counts(answer: Mapping[str, Any]) -> tuple[int, ...]:
 class RecognitionCase(TransactionTestCase):
     def setUp(self) -> None:
         connections.short().flushdb()
-        gallery.forget()
+        index.forget()
         self.enqueue = self.enterContext(jobs_done_at_once())
         self.web = self.enterContext(Images())
 

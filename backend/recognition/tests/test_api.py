@@ -6,8 +6,9 @@ from typing import Any
 from django.test import override_settings
 
 from backend.clients.models import ANONYMOUS_ID, Client
-from backend.recognition import api, calls, services
+from backend.recognition import api
 from backend.recognition.models import Face, Operation, OperationImage, User
+from backend.recognition.operations import commands, service
 from backend.recognition.tests.case import (
     BIDEN,
     FACELESS,
@@ -298,17 +299,17 @@ class BeyondTests(RecognitionCase):
 
     def test_a_face_that_is_to_be_moved_twice_moves_once(self) -> None:
         api.add_faces(1, 1, [self.face(1)])
-        call = calls.move(1, 1, [{"face_id": 1}, {"face_id": 1}, {"face_id": 2}], to=5)
-        operation = services.begin(call, owner_id=ANONYMOUS_ID, timeout_s=None)
-        services.wait(operation, timeout_s=None)
-        answer = services.changes(operation)
+        call = commands.move(1, 1, [{"face_id": 1}, {"face_id": 1}, {"face_id": 2}], to=5)
+        operation = service.begin(call, owner_id=ANONYMOUS_ID, timeout_s=None)
+        service.wait(operation, timeout_s=None)
+        answer = service.changes(operation)
         self.assertEqual((ids(answer["added"]), ids(answer["not_found"])), ([1], [1, 2]))
 
     def test_what_a_move_told_of_a_face_goes_with_its_contact(self) -> None:
         api.add_faces(1, 1, [self.face(1)])
         asked = {"face_id": 2, "face_url": "http://secret.test/", "external_id": 77}
-        call = calls.move(1, 1, [asked], to=5)
-        operation = services.begin(call, owner_id=ANONYMOUS_ID, timeout_s=None)
+        call = commands.move(1, 1, [asked], to=5)
+        operation = service.begin(call, owner_id=ANONYMOUS_ID, timeout_s=None)
         api.delete_contact(1, 1)
         operation.refresh_from_db()
         self.assertNotIn("secret", json.dumps(operation.result))

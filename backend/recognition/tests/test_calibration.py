@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import TestCase
 
-from backend.recognition import calibration, reembedding
+from backend.recognition.gallery import calibration, reembedding
 from backend.recognition.models import User
 from backend.recognition.tests import galleries
 from backend.recognition.tests.galleries import add, near, person

@@ -8,8 +8,8 @@ from django.test import SimpleTestCase, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.recognition import confidence
-from backend.recognition.confidence import CEILING, Curve
+from backend.recognition.gallery import confidence
+from backend.recognition.gallery.confidence import CEILING, Curve
 
 distances = st.floats(0, 4)
 gaps = st.none() | st.floats(-4, 4)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from backend.clients.models import ANONYMOUS_ID
 from backend.common.work import Status
-from backend.recognition import feedback, leaving
-from backend.recognition.feedback import Said
+from backend.recognition.gallery import feedback
+from backend.recognition.gallery.feedback import Said
 from backend.recognition.models import (
     Contact,
     Face,
@@ -21,6 +21,7 @@ from backend.recognition.models import (
     OtherEncoding,
     Reembedding,
 )
+from backend.recognition.operations import retention
 from backend.recognition.tests import galleries
 from backend.recognition.tests.galleries import add, person
 
@@ -119,7 +120,7 @@ class FeedbackTests(TestCase):
         Reembedding.objects.create(user=self.user, model="a model")
         values = {"model": "another model", "encoding": person()}
         OtherEncoding.objects.create(face=self.ann, **values)
-        while leaving.erase_of(ANONYMOUS_ID, at_most=10):
+        while retention.erase_of(ANONYMOUS_ID, at_most=10):
             pass
         for rows in (Feedback.objects, Reembedding.objects, OtherEncoding.objects):
             self.assertFalse(rows.exists())

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import TestCase, TransactionTestCase, override_settings
 
 from backend.analysis import fields
-from backend.recognition import gallery
+from backend.recognition.gallery import index
 from backend.recognition.models import Contact, Face, User
 from backend.recognition.tests import galleries
 from backend.recognition.tests.galleries import MODEL, add, moved, near, person
@@ -17,12 +17,12 @@ from backend.recognition.tests.galleries import MODEL, add, moved, near, person
 
 class GalleryTests(TestCase):
     def setUp(self) -> None:
-        gallery.forget()
+        index.forget()
         self.user = galleries.user()
         self.ann, self.bea = person(), person()
 
-    def best(self, probe: galleries.Encodings) -> list[gallery.Candidate]:
-        return gallery.best(self.user, probe, model=MODEL)
+    def best(self, probe: galleries.Encodings) -> list[index.Candidate]:
+        return index.best(self.user, probe, model=MODEL)
 
     def numbers(self, probe: galleries.Encodings) -> list[int]:
         """The contacts' numbers, best first."""
@@ -42,7 +42,7 @@ class GalleryTests(TestCase):
     def test_somebody_whom_the_user_does_not_know_is_nobody(self) -> None:
         add(self.user, 1, [self.ann])
         self.assertEqual(self.best(self.bea), [])
-        self.assertEqual(gallery.best(galleries.user(2), self.ann, model=MODEL), [])
+        self.assertEqual(index.best(galleries.user(2), self.ann, model=MODEL), [])
 
     def test_contacts_that_look_alike_are_all_named_best_first(self) -> None:
         for number in range(5):
@@ -58,7 +58,7 @@ class GalleryTests(TestCase):
         add(self.user, 3, [self.ann])
         for _ in range(2):
             self.assertEqual(self.numbers(self.ann), [9, 3])
-            gallery.forget()
+            index.forget()
 
     def test_faces_that_are_not_used_are_not_compared(self) -> None:
         (row,) = add(self.user, 1, [self.ann])
@@ -69,7 +69,7 @@ class GalleryTests(TestCase):
     def test_a_gallery_of_another_model_is_no_answer(self) -> None:
         add(self.user, 1, [self.ann], model="another model")
         for _ in range(2):
-            with self.assertRaises(gallery.OnAnotherModel):
+            with self.assertRaises(index.OnAnotherModel):
                 self.best(self.ann)
             add(self.user, 2, [self.ann])
 
@@ -102,9 +102,9 @@ class GalleryTests(TestCase):
             for row in random.choice(len(faces), 2, replace=False):
                 Face.objects.filter(pk=faces[row].pk).delete()
             moved(self.user)
-            kept = gallery.of(self.user, model=MODEL).best(self.ann)
-            gallery.forget()
-            self.assertEqual(kept, gallery.of(self.user, model=MODEL).best(self.ann))
+            kept = index.of(self.user, model=MODEL).best(self.ann)
+            index.forget()
+            self.assertEqual(kept, index.of(self.user, model=MODEL).best(self.ann))
 
     def test_a_gallery_is_read_once_while_it_does_not_change(self) -> None:
         add(self.user, 1, [self.ann])
@@ -126,39 +126,39 @@ class GalleryTests(TestCase):
         users = [galleries.user(number) for number in range(4)]
         for each in users:
             add(each, 1, [self.ann] * 10)
-        size = gallery.of(users[0], model=MODEL).nbytes
+        size = index.of(users[0], model=MODEL).nbytes
         with override_settings(FACES_GALLERY_CACHE_BYTES=2 * size):
-            gallery.forget()
+            index.forget()
             for each in (users[0], users[1], users[0], users[2]):
-                gallery.of(each, model=MODEL)
-            self.assertEqual([key[0] for key in gallery.kept()], [users[0].pk, users[2].pk])
+                index.of(each, model=MODEL)
+            self.assertEqual([key[0] for key in index.kept()], [users[0].pk, users[2].pk])
         with override_settings(FACES_GALLERY_CACHE_BYTES=0):
-            gallery.of(users[3], model=MODEL)
-            self.assertEqual(gallery.kept(), [])
+            index.of(users[3], model=MODEL)
+            self.assertEqual(index.kept(), [])
 
     @override_settings(FACES_GALLERY_CACHE_IDLE_S=0.05)
     def test_what_nobody_asks_for_leaves_the_memory_by_itself(self) -> None:
         add(self.user, 1, [self.ann])
         self.best(self.ann)
         deadline = time.monotonic() + 10
-        while gallery.kept() and time.monotonic() < deadline:
+        while index.kept() and time.monotonic() < deadline:
             time.sleep(0.01)
-        self.assertEqual(gallery.kept(), [])
+        self.assertEqual(index.kept(), [])
 
 
 class ThreadsTests(TransactionTestCase):
     def test_threads_that_ask_at_once_read_it_once_and_agree(self) -> None:
-        gallery.forget()
+        index.forget()
         user, ann = galleries.user(), person()
         add(user, 1, [near(ann, 0.2) for _ in range(200)])
-        ready, found = threading.Barrier(6), list[list[gallery.Candidate]]()
+        ready, found = threading.Barrier(6), list[list[index.Candidate]]()
 
         def ask() -> None:
             ready.wait(10)
-            found.append(gallery.best(user, ann, model=MODEL))
+            found.append(index.best(user, ann, model=MODEL))
             connection.close()
 
-        with mock.patch.object(gallery, "_read", wraps=gallery._read) as read:
+        with mock.patch.object(index, "_read", wraps=index._read) as read:
             threads = [threading.Thread(target=ask) for _ in range(6)]
             for thread in threads:
                 thread.start()

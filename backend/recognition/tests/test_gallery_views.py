@@ -14,7 +14,7 @@ from backend.clients.models import Scope
 from backend.clients.tests import cast
 from backend.common import connections, queues
 from backend.common.work import Status
-from backend.recognition import gallery, reembedding
+from backend.recognition.gallery import index, reembedding
 from backend.recognition.models import Face, Kind, Operation, User
 from backend.recognition.tests import galleries
 from backend.recognition.tests.galleries import add, near, person
@@ -28,7 +28,7 @@ def run_at_once(queue: str, task: str, argument: str, *, job_id: str) -> bool:
 
 class GalleryViewsTests(TransactionTestCase):
     def setUp(self) -> None:
-        gallery.forget()
+        index.forget()
         connections.short().flushdb()
         self.model = reembedding.current_model()
         self.alice, self.bob = cast.headers("alice"), cast.headers("bob")

@@ -221,7 +221,7 @@ class LaterTests(HttpCase):
 
     def test_what_could_not_be_told_is_told_by_the_sweep(self) -> None:
         body = self.later().json()
-        with mock.patch("backend.recognition.events.publish", return_value=False):
+        with mock.patch("backend.recognition.operations.events.publish", return_value=False):
             tasks.carry_out(body["operation_id"])
         self.assertEqual(connections.short().xlen(events.STREAM), 0)
         tasks.sweep()

@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from backend.common import queues
 from backend.common.work import Status, WorkError
-from backend.recognition import api, calls, carrying_out, leaving, preparing, services, tasks
+from backend.recognition import api, tasks
 from backend.recognition.models import READING, Operation, OperationImage, User
+from backend.recognition.operations import commands, executor, preparation, retention, service
 from backend.recognition.tests import processes
 from backend.recognition.tests.case import RecognitionCase, counts, ids
 from backend.recognition.tests.galleries import person
@@ -27,32 +28,32 @@ class OrderTests(RecognitionCase):
 
     def begin(self, call: Any) -> Operation:
         # Somebody waits, but for recognitions: these would be left to them.
-        return services.begin(call, owner_id=1, timeout_s=0 if call.kind in READING else 5)
+        return service.begin(call, owner_id=1, timeout_s=0 if call.kind in READING else 5)
 
     def carry_out(self, *operations: Operation) -> None:
         for operation in operations:
-            carrying_out.execute(operation.pk)
+            executor.execute(operation.pk)
         for operation in operations:
             operation.refresh_from_db()
 
     def test_a_later_call_that_is_prepared_first_waits(self) -> None:
-        add = self.begin(calls.add(1, 1, [self.face(1)]))
-        delete = self.begin(calls.delete(1, 1, [{"face_id": 1}]))
+        add = self.begin(commands.add(1, 1, [self.face(1)]))
+        delete = self.begin(commands.delete(1, 1, [{"face_id": 1}]))
         delete.refresh_from_db()
         self.assertFalse(delete.has_ended)
         self.carry_out(add)
         delete.refresh_from_db()
-        self.assertEqual(counts(services.changes(add)), (1, 0, 0, 0))
-        self.assertEqual(counts(services.changes(delete)), (0, 1, 0, 0))
+        self.assertEqual(counts(service.changes(add)), (1, 0, 0, 0))
+        self.assertEqual(counts(service.changes(delete)), (0, 1, 0, 0))
 
     def test_adding_deleting_and_adding_in_rapid_sequence_leaves_the_face(self) -> None:
         face = self.face(1)
-        first = self.begin(calls.add(1, 1, [face]))
-        delete = self.begin(calls.delete(1, 1, [face]))
-        again = self.begin(calls.add(1, 1, [face]))
+        first = self.begin(commands.add(1, 1, [face]))
+        delete = self.begin(commands.delete(1, 1, [face]))
+        again = self.begin(commands.add(1, 1, [face]))
         self.carry_out(again, delete, first)
         again.refresh_from_db()
-        answers = [services.changes(each) for each in (first, delete, again)]
+        answers = [service.changes(each) for each in (first, delete, again)]
         self.assertEqual(
             [counts(each) for each in answers], [(1, 0, 0, 0), (0, 1, 0, 0), (1, 0, 0, 0)]
         )
@@ -60,19 +61,19 @@ class OrderTests(RecognitionCase):
 
     def test_a_recognition_sees_what_was_accepted_before_it_and_no_more(self) -> None:
         ann, bea = person(), person()
-        first = self.begin(calls.add(1, 1, [self.face(1, ann)]))
-        before = self.begin(calls.recognise(1, self.probe(bea)))
-        second = self.begin(calls.add(1, 2, [self.face(1, bea)]))
-        after = self.begin(calls.recognise(1, self.probe(bea)))
+        first = self.begin(commands.add(1, 1, [self.face(1, ann)]))
+        before = self.begin(commands.recognise(1, self.probe(bea)))
+        second = self.begin(commands.add(1, 2, [self.face(1, bea)]))
+        after = self.begin(commands.recognise(1, self.probe(bea)))
         self.carry_out(after, second, before, first)
         for operation in (before, after):
             operation.refresh_from_db()
-        self.assertEqual(services.recognised(before), [])
-        (found,) = services.recognised(after) or []
+        self.assertEqual(service.recognised(before), [])
+        (found,) = service.recognised(after) or []
         self.assertEqual(found["contact_id"], 2)
 
     def test_recognitions_do_not_wait_for_each_other(self) -> None:
-        api_call = calls.recognise(1, self.probe(person()))
+        api_call = commands.recognise(1, self.probe(person()))
         first, second = self.begin(api_call), self.begin(api_call)
         self.carry_out(second)
         self.assertTrue(second.has_ended)
@@ -80,51 +81,51 @@ class OrderTests(RecognitionCase):
         self.assertFalse(first.has_ended)
 
     def test_other_users_do_not_wait(self) -> None:
-        waiting = self.begin(calls.add(1, 1, [self.face(1)]))
-        self.carry_out(self.begin(calls.add(2, 1, [self.face(1)])))
+        waiting = self.begin(commands.add(1, 1, [self.face(1)]))
+        self.carry_out(self.begin(commands.add(2, 1, [self.face(1)])))
         self.assertEqual(len(api.get_faces(2)), 1)
         waiting.refresh_from_db()
         self.assertFalse(waiting.has_ended)
 
     def test_a_call_that_fails_for_good_lets_the_next_go_on(self) -> None:
-        bad = self.begin(calls.add(1, 1, [self.face(1)]))
-        good = self.begin(calls.delete_contact(1, 9))
+        bad = self.begin(commands.add(1, 1, [self.face(1)]))
+        good = self.begin(commands.delete_contact(1, 9))
         error = WorkError("It cannot be done.", permanent=True)
-        with mock.patch.object(preparing, "prepare", side_effect=error):
+        with mock.patch.object(preparation, "prepare", side_effect=error):
             self.carry_out(bad)
         good.refresh_from_db()
         self.assertEqual((bad.status, good.status), (Status.FAILED, Status.DONE))
-        (face,) = services.changes(bad)["error"]
+        (face,) = service.changes(bad)["error"]
         self.assertEqual((face["face_id"], face["reason"]), (1, "It cannot be done."))
 
     @override_settings(FACES_RETRY_DELAY_S=0)
     def test_a_call_that_fails_for_now_is_tried_again_and_keeps_its_place(self) -> None:
-        shaky = self.begin(calls.add(1, 1, [self.face(1)]))
-        next = self.begin(calls.delete(1, 1, [{"face_id": 1}]))
+        shaky = self.begin(commands.add(1, 1, [self.face(1)]))
+        next = self.begin(commands.delete(1, 1, [{"face_id": 1}]))
         with (
-            mock.patch.object(preparing, "prepare", side_effect=OSError),
+            mock.patch.object(preparation, "prepare", side_effect=OSError),
             self.assertLogs("backend"),
         ):
             self.carry_out(shaky, next)
         self.assertFalse(shaky.has_ended or next.has_ended)
         self.carry_out(shaky)
         next.refresh_from_db()
-        self.assertEqual(counts(services.changes(next)), (0, 1, 0, 0))
+        self.assertEqual(counts(service.changes(next)), (0, 1, 0, 0))
 
     def test_the_sweep_finds_what_nobody_told_of(self) -> None:
-        add = self.begin(calls.add(1, 1, [self.face(1)]))
+        add = self.begin(commands.add(1, 1, [self.face(1)]))
         Operation.objects.update(created_at=timezone.now() - timedelta(seconds=10))
         with mock.patch.object(queues, "enqueue", side_effect=_at_once):
             tasks.sweep()
         add.refresh_from_db()
-        self.assertEqual(ids(services.changes(add)["added"]), [1])
+        self.assertEqual(ids(service.changes(add)["added"]), [1])
 
     def test_old_answers_and_users_of_whom_nothing_is_left_go(self) -> None:
-        self.carry_out(self.begin(calls.add(1, 1, [self.face(1)])))
-        self.begin(calls.delete_user(1))
+        self.carry_out(self.begin(commands.add(1, 1, [self.face(1)])))
+        self.begin(commands.delete_user(1))
         tasks.sweep()
         self.assertEqual(Operation.objects.count(), 2)
-        an_hour_ago = timezone.now() - leaving.DELETIONS_TOLD - timedelta(seconds=1)
+        an_hour_ago = timezone.now() - retention.DELETIONS_TOLD - timedelta(seconds=1)
         Operation.objects.filter(kind="delete_user").update(processed_at=an_hour_ago)
         tasks.sweep()
         self.assertEqual([each.kind for each in Operation.objects.all()], ["add"])
@@ -181,7 +182,7 @@ class CrashTests(RecognitionCase):
             step, after=after, job=lambda: api.add_faces(user_id, 1, faces)
         )
         self.assertEqual(status, processes.KILLED)
-        here = ids(services.faces(_user(user_id)))
+        here = ids(service.faces(_user(user_id)))
         self.assertIn(here, ([1], [1, 2, 3]))
         self.assertEqual(_version(user_id) - version, len(here) // 3)
         accepted = Operation.objects.filter(user__user_id=user_id).count() == 2
@@ -202,7 +203,7 @@ class CrashTests(RecognitionCase):
 
 
 def _user(user_id: int) -> Any:
-    user = services.find_user(1, user_id)
+    user = service.find_user(1, user_id)
     assert user is not None
     return user
 

@@ -11,11 +11,13 @@ from unittest import mock
 from django.test import TestCase, override_settings
 
 from backend.clients.models import ANONYMOUS_ID
-from backend.recognition import gallery, leaving, portability
-from backend.recognition.gallery_file import Unreadable
+from backend.recognition.gallery import index
 from backend.recognition.models import Contact, Face, Feedback, User
+from backend.recognition.operations import retention
 from backend.recognition.tests import galleries
 from backend.recognition.tests.galleries import MODEL, add, near, person
+from backend.recognition.transfer import portability
+from backend.recognition.transfer.jsonl import Unreadable
 
 Lines = list[dict[str, Any]]
 
@@ -36,7 +38,7 @@ def imported(data: bytes, user_id: int = 2) -> portability.Imported:
 
 class PortabilityTests(TestCase):
     def setUp(self) -> None:
-        gallery.forget()
+        index.forget()
         self.user = galleries.user(1)
         self.ann, self.bea = person(), person()
         self.faces = add(self.user, 5, [near(self.ann, 0.3) for _ in range(3)])
@@ -69,7 +71,7 @@ class PortabilityTests(TestCase):
         imported(joined(exported(self.user)))
         other = galleries.user(2)
         for probe in (self.ann, self.bea):
-            one, two = (gallery.best(user, probe, model=MODEL) for user in (self.user, other))
+            one, two = (index.best(user, probe, model=MODEL) for user in (self.user, other))
             self.assertEqual([c.distance for c in one], [c.distance for c in two])
             self.assertEqual([c.confidence for c in one], [c.confidence for c in two])
 
@@ -99,7 +101,7 @@ class PortabilityTests(TestCase):
     def test_contacts_without_faces_stay_when_the_sweep_has_passed(self) -> None:
         self.user.faces.all().delete()
         imported(joined(exported(self.user)))
-        leaving.delete_old()
+        retention.delete_old()
         self.assertEqual(galleries.user(2).contacts.count(), 2)
 
     def test_a_user_with_faces_is_not_imported_into(self) -> None:

@@ -12,7 +12,7 @@ from django.test import TestCase
 
 from backend.common import connections, download
 from backend.common.download import Download, DownloadError
-from backend.recognition import gallery, reembedding
+from backend.recognition.gallery import index, reembedding
 from backend.recognition.models import Face, OtherEncoding, Reembedding
 from backend.recognition.tests import galleries
 from backend.recognition.tests.galleries import add, person
@@ -23,7 +23,7 @@ OLD = "an old model"
 
 class ReembeddingTests(TestCase):
     def setUp(self) -> None:
-        gallery.forget()
+        index.forget()
         connections.short().flushdb()
         self.user = galleries.user()
         self.ann = person()
@@ -54,10 +54,10 @@ class ReembeddingTests(TestCase):
         return out.getvalue()
 
     def best(self, probe: Any, model: str) -> list[int]:
-        return [each.face for each in gallery.best(self.user, probe, model=model)]
+        return [each.face for each in index.best(self.user, probe, model=model)]
 
     def test_all_faces_switch_at_once_and_keep_their_ids(self) -> None:
-        with self.assertRaises(gallery.OnAnotherModel):
+        with self.assertRaises(index.OnAnotherModel):
             self.best(self.ann, self.new)
         self.assertIn("All galleries", self.run_command())
         rows = list(Face.objects.with_encodings())
@@ -67,7 +67,7 @@ class ReembeddingTests(TestCase):
         self.assertEqual(self.best(rows[0].encoding, self.new), [rows[0].pk])
         self.assertEqual(self.best(self.ann, OLD), [rows[0].pk])
         self.run_command("--finish")
-        gallery.forget()
+        index.forget()
         self.assertEqual(OtherEncoding.objects.count(), 0)
 
     def test_the_old_model_answers_until_every_face_is_done(self) -> None:

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test import TestCase, override_settings
 
 from backend.clients.tests import cast
-from backend.recognition import search
+from backend.recognition.gallery import search
 from backend.recognition.models import Contact, Face, User
 from backend.recognition.tests import galleries
 from backend.recognition.tests.galleries import MODEL, add, near, person

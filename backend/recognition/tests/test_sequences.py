@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from backend.recognition import api, calls, services
+from backend.recognition import api
 from backend.recognition.models import Operation
+from backend.recognition.operations import commands, service
 from backend.recognition.tests import processes
 from backend.recognition.tests.case import RecognitionCase, analysed, ids
 from backend.recognition.tests.galleries import near, person
@@ -154,35 +155,35 @@ class Galleries(RuleBasedStateMachine):
         def job() -> None:
             operation = self._begun(step)
             note.write_text(str(operation.pk))
-            services.wait(operation, timeout_s=5)
+            service.wait(operation, timeout_s=5)
 
         return job
 
     def _begun(self, step: Step) -> Operation:
-        return services.begin(self._call(step), owner_id=1, timeout_s=5)
+        return service.begin(self._call(step), owner_id=1, timeout_s=5)
 
     def _call(self, step: Step) -> Any:
         user_id, contact = self.user_id, step.get("contact", 0)
         named = [self.faces[number] for number in step.get("faces", ())]
         match step["kind"]:
             case "add":
-                return calls.add(user_id, contact, named)
+                return commands.add(user_id, contact, named)
             case "delete":
-                return calls.delete(user_id, contact, named)
+                return commands.delete(user_id, contact, named)
             case "delete_contact":
-                return calls.delete_contact(user_id, contact)
+                return commands.delete_contact(user_id, contact)
             case "merge":
-                return calls.merge(user_id, contact, step["from"])
+                return commands.merge(user_id, contact, step["from"])
             case "move":
-                return calls.move(user_id, contact, named, to=step["to"])
+                return commands.move(user_id, contact, named, to=step["to"])
             case "recognise":
-                return calls.recognise(user_id, self.probes[step["person"]])
+                return commands.recognise(user_id, self.probes[step["person"]])
             case _:
-                return calls.delete_user(user_id)
+                return commands.delete_user(user_id)
 
     def _told(self, operations: Sequence[Operation]) -> list[Any]:
         for operation in operations:
-            assert services.wait(operation, timeout_s=5)
+            assert service.wait(operation, timeout_s=5)
         return [self._answer(operation) for operation in operations]
 
     def _answer(self, operation: Operation) -> Any:

@@ -5,8 +5,10 @@ from typing import Any
 from backend.clients import erasure
 from backend.clients.models import Client
 from backend.face_encodings.models import EncodedImage
-from backend.recognition import api, calls, feedback, leaving, services
+from backend.recognition import api
+from backend.recognition.gallery import feedback
 from backend.recognition.models import Face, Operation, OtherEncoding, Reembedding, User
+from backend.recognition.operations import commands, retention, service
 from backend.recognition.tests.case import RecognitionCase, analysed
 from backend.recognition.tests.galleries import near, person
 from tests import traces
@@ -56,9 +58,9 @@ class TracesTests(RecognitionCase):
     def wait_with_another(self) -> Operation:
         """A call that no worker has seen, whose caller has gone away with its address."""
         self.enqueue.side_effect = None
-        call = calls.recognise(7, self.web.url("/secret-later"))
-        operation = services.begin(call, owner_id=self.owner, timeout_s=0.0)
-        services.follow(operation)
+        call = commands.recognise(7, self.web.url("/secret-later"))
+        operation = service.begin(call, owner_id=self.owner, timeout_s=0.0)
+        service.follow(operation)
         return operation
 
     def test_nothing_of_an_erased_client_is_left(self) -> None:
@@ -77,9 +79,9 @@ class TracesTests(RecognitionCase):
         self.assertNotIn("name", traces.found(self.traces))
         self.assertNotIn("encoding", traces.found(self.traces))
         Operation.objects.filter(pk=last.pk).update(
-            processed_at=last.created_at - 2 * leaving.DELETIONS_TOLD
+            processed_at=last.created_at - 2 * retention.DELETIONS_TOLD
         )
-        leaving.delete_old()
+        retention.delete_old()
         self.assertEqual(traces.found(self.traces), {})
 
     def test_nothing_of_a_deleted_contact_is_left_once_its_deletion_was_told(self) -> None:
@@ -87,7 +89,7 @@ class TracesTests(RecognitionCase):
         api.delete_contact(7, 1, client_id=self.owner)
         api.delete_contact(7, 2, client_id=self.owner)
         for each in Operation.objects.filter(kind__startswith="delete"):
-            past = each.created_at - 2 * leaving.DELETIONS_TOLD
+            past = each.created_at - 2 * retention.DELETIONS_TOLD
             Operation.objects.filter(pk=each.pk).update(processed_at=past)
-        leaving.delete_old()
+        retention.delete_old()
         self.assertEqual(traces.found(self.traces), {})

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from backend.recognition import calibration, confidence, reembedding
+from backend.recognition.gallery import calibration, confidence, reembedding
 from backend.recognition.models import User
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from backend.recognition import reembedding
+from backend.recognition.gallery import reembedding
 from backend.recognition.models import User
 
 

@@ -9,10 +9,11 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from backend.analysis.fields import checked
-from backend.recognition import entries, feedback
-from backend.recognition.entries import Entry
+from backend.recognition.gallery import feedback
 from backend.recognition.models import Contact, Face, Kind, Operation, User
-from backend.recognition.preparing import Seen
+from backend.recognition.operations import results
+from backend.recognition.operations.preparation import Seen
+from backend.recognition.operations.results import Entry
 
 Result = dict[str, Any]
 
@@ -38,7 +39,7 @@ def add(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
         if face_id in known or face_id in new:
             repeated.append(face_id)
         elif image.reason:
-            result["error"].append(entries.asked(each, image.reason))
+            result["error"].append(results.asked(each, image.reason))
         else:
             new[face_id] = _face(contact, each, image)
     Face.objects.bulk_create(new.values())
@@ -62,7 +63,7 @@ def delete(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result
     told = set(gone)
     for each in asked:
         if each["face_id"] not in told:
-            result["not_found"].append(entries.asked(each, UNKNOWN))
+            result["not_found"].append(results.asked(each, UNKNOWN))
         told.discard(each["face_id"])
     return result
 
@@ -125,7 +126,7 @@ def move(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
         target = _contact(user, operation)
         result = _moved(faces, source, target)
         choose_used([source.pk, target.pk])
-    result["not_found"] += [entries.asked(each, UNKNOWN) for each in unknown]
+    result["not_found"] += [results.asked(each, UNKNOWN) for each in unknown]
     return result
 
 
@@ -195,14 +196,14 @@ def _face(contact: Contact, asked: Mapping[str, Any], image: Seen) -> Face:
 
 
 def _entry(face: Face, contact: Contact, reason: str) -> Entry:
-    return entries.standing(face, contact_id=contact.contact_id, reason=reason)
+    return results.standing(face, contact_id=contact.contact_id, reason=reason)
 
 
 def _deleted(faces: QuerySet[Face], contact_ids: Mapping[int, int]) -> list[Entry]:
     """Delete faces; what is told of them. `contact_ids` are the numbers by the contacts' keys."""
     gone = list(faces)
     faces.delete()
-    return [entries.leaving(face, contact_id=contact_ids[face.contact_id]) for face in gone]
+    return [results.leaving(face, contact_id=contact_ids[face.contact_id]) for face in gone]
 
 
 def _moved(faces: list[Face], source: Contact, target: Contact) -> Result:

@@ -16,9 +16,10 @@ from django.db.models import QuerySet
 from backend.analysis import services as analysis
 from backend.common import wakeups, work
 from backend.common.work import WorkError
-from backend.recognition import effects, events, gallery, preparing, turns
+from backend.recognition.gallery import index
 from backend.recognition.models import READING, Operation, OperationImage
-from backend.recognition.preparing import Seen
+from backend.recognition.operations import events, handlers, ordering, preparation
+from backend.recognition.operations.preparation import Seen
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def _prepared(operations: QuerySet[Operation], user_pk: int) -> list[uuid.UUID]:
 
 def _step(operation: Operation) -> None:
     if operation.prepared_at is None:
-        preparing.prepare(operation)
+        preparation.prepare(operation)
         operation.mark_prepared()
         return
     _apply(operation)
@@ -84,30 +85,30 @@ def _step(operation: Operation) -> None:
 
 def _apply(operation: Operation) -> None:
     """The effect and the end, in one transaction."""
-    seen = preparing.seen(operation)
+    seen = preparation.seen(operation)
     if operation.kind in READING:
         # Every later change waits for it, so that nothing changes meanwhile.
         _end(operation, _recognised(operation, seen[0]))
         return
     with transaction.atomic():
-        user = turns.lock(operation.user_id)
-        result = effects.EFFECTS[operation.kind](user, operation, seen)
+        user = ordering.lock(operation.user_id)
+        result = handlers.EFFECTS[operation.kind](user, operation, seen)
         if result["added"] or result["deleted"]:
-            turns.bump_version(user)
+            ordering.bump_version(user)
         _end(operation, result)
 
 
-def _end(operation: Operation, result: effects.Result) -> None:
+def _end(operation: Operation, result: handlers.Result) -> None:
     if not operation.succeed(result=result, arguments={}):
         raise WorkError(TAKEN_OVER, permanent=False)
 
 
-def _recognised(operation: Operation, seen: Seen) -> effects.Result:
+def _recognised(operation: Operation, seen: Seen) -> handlers.Result:
     if seen.reason:
         raise WorkError(seen.reason, permanent=True)
     if seen.face is None:
         return {"faces": None}
-    found = gallery.best(operation.user, seen.face.encoding, model=seen.model)
+    found = index.best(operation.user, seen.face.encoding, model=seen.model)
     faces = [
         {"id": each.face, "recognition_confidence": each.confidence, "distance": each.distance}
         for each in found

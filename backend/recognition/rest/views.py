@@ -23,11 +23,12 @@ from backend.clients.services import audit
 from backend.common import patience
 from backend.common.errors import Unavailable
 from backend.common.parsers import JSONParser, MultiPartParser
-from backend.recognition import calls, events, serializers, services
-from backend.recognition.acceptance import Call
+from backend.recognition.contract import Malformed
 from backend.recognition.models import Contact, Kind, Operation, User
-from backend.recognition.services import CallFailed
-from backend.recognition.structures import Malformed
+from backend.recognition.operations import commands, events, service
+from backend.recognition.operations.acceptance import Call
+from backend.recognition.operations.service import CallFailed
+from backend.recognition.rest import serializers
 
 _NOT_KEPT = {"Cache-Control": "no-store"}
 _METHODS = ("get", "post", "patch", "delete")
@@ -51,7 +52,7 @@ class _View(APIView):
     def user(self, user_id: str) -> User:
         """The caller's user; another's is answered as one that does not exist."""
         owner_id = caller.of(self.request).client_id
-        user = services.find_user(owner_id, serializers.number(user_id))
+        user = service.find_user(owner_id, serializers.number(user_id))
         if user is None:
             raise Http404
         self.pending = _settled(user)
@@ -78,7 +79,7 @@ class UserView(_View):
         return Response(serializers.as_user(user), headers=self.headers_of_reading())
 
     def delete(self, request: Request, user_id: str) -> HttpResponse:
-        return _carried_out(request, lambda: calls.delete_user(serializers.number(user_id)))
+        return _carried_out(request, lambda: commands.delete_user(serializers.number(user_id)))
 
 
 class UserFacesView(_View):
@@ -102,11 +103,11 @@ class ContactView(_View):
     def patch(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
         """Rename the contact."""
         name, ids = serializers.field(request, "name"), _numbers(user_id, contact_id)
-        return _carried_out(request, lambda: calls.rename(*ids, name))
+        return _carried_out(request, lambda: commands.rename(*ids, name))
 
     def delete(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
         ids = _numbers(user_id, contact_id)
-        return _carried_out(request, lambda: calls.delete_contact(*ids))
+        return _carried_out(request, lambda: commands.delete_contact(*ids))
 
 
 class FacesView(_View):
@@ -119,24 +120,24 @@ class FacesView(_View):
 
     def post(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
         ids, faces = _numbers(user_id, contact_id), serializers.faces(request)
-        return _carried_out(request, lambda: calls.add(*ids, faces))
+        return _carried_out(request, lambda: commands.add(*ids, faces))
 
     def delete(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
         ids, faces = _numbers(user_id, contact_id), serializers.faces(request)
-        return _carried_out(request, lambda: calls.delete(*ids, faces))
+        return _carried_out(request, lambda: commands.delete(*ids, faces))
 
 
 class FaceView(_View):
     def get(self, request: Request, user_id: str, contact_id: str, face_id: str) -> Response:
         contact = _contact(self.user(user_id), contact_id)
-        found = services.face(contact, serializers.number(face_id))
+        found = service.face(contact, serializers.number(face_id))
         if found is None:
             raise Http404
         return Response(found, headers=self.headers_of_reading())
 
     def delete(self, request: Request, user_id: str, contact_id: str, face_id: str) -> HttpResponse:
         ids, faces = _numbers(user_id, contact_id), [{"face_id": serializers.number(face_id)}]
-        return _carried_out(request, lambda: calls.delete(*ids, faces))
+        return _carried_out(request, lambda: commands.delete(*ids, faces))
 
 
 class MoveView(_View):
@@ -144,7 +145,7 @@ class MoveView(_View):
         """Make faces of this contact another's, `to_contact_id`."""
         ids, faces = _numbers(user_id, contact_id), serializers.faces(request)
         to = serializers.field(request, "to_contact_id")
-        return _carried_out(request, lambda: calls.move(*ids, faces, to=to))
+        return _carried_out(request, lambda: commands.move(*ids, faces, to=to))
 
 
 class MergeView(_View):
@@ -152,7 +153,7 @@ class MergeView(_View):
         """Make all faces of `from_contact_id` this contact's."""
         source = serializers.field(request, "from_contact_id")
         ids = _numbers(user_id, contact_id)
-        return _carried_out(request, lambda: calls.merge(*ids, source))
+        return _carried_out(request, lambda: commands.merge(*ids, source))
 
 
 class RecogniseView(_View):
@@ -161,12 +162,12 @@ class RecogniseView(_View):
 
     def post(self, request: Request, user_id: str) -> HttpResponse:
         image = serializers.image(request)
-        return _carried_out(request, lambda: calls.recognise(serializers.number(user_id), image))
+        return _carried_out(request, lambda: commands.recognise(serializers.number(user_id), image))
 
 
 class OperationView(_View):
     def get(self, request: Request, id: UUID) -> Response:
-        operation = services.find_operation(caller.of(request).client_id, id)
+        operation = service.find_operation(caller.of(request).client_id, id)
         if operation is None:
             raise Http404
         return Response(serializers.as_operation(operation), headers=_NOT_KEPT)
@@ -177,7 +178,7 @@ def _numbers(user_id: str, contact_id: str) -> tuple[int, int]:
 
 
 def _contact(user: User, contact_id: str) -> Contact:
-    contact = services.find_contact(user, serializers.number(contact_id))
+    contact = service.find_contact(user, serializers.number(contact_id))
     if contact is None:
         raise Http404
     return contact
@@ -188,9 +189,9 @@ def _faces(view: _View, user: User, contact_id: int | None) -> Response:
     page = serializers.page(view.request)
     headers = view.headers_of_reading()
     if page is None:
-        return Response(services.faces(user, contact_id=contact_id), headers=headers)
+        return Response(service.faces(user, contact_id=contact_id), headers=headers)
     after, limit = page
-    found = services.faces(user, contact_id=contact_id, after=after, at_most=limit)
+    found = service.faces(user, contact_id=contact_id, after=after, at_most=limit)
     if len(found) == limit:
         path = f"{settings.SERVICE_URL}{view.request.path}?after={found[-1]['id']}&limit={limit}"
         headers["Link"] = f'<{path}>; rel="next"'
@@ -202,7 +203,7 @@ def _settled(user: User) -> int:
     with patience.place() as may_wait:
         timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
         try:
-            return services.settle(user, timeout_s=timeout_s)
+            return service.settle(user, timeout_s=timeout_s)
         except CallFailed:  # erased meanwhile, and the user with it
             return 0
 
@@ -216,14 +217,14 @@ def _carried_out(request: Request, make: Any) -> HttpResponse:
     who, timeout_s = caller.of(request), settings.FACES_ANSWER_TIMEOUT_S
     with patience.place() as may_wait:
         patience_s = timeout_s if may_wait else 0.0
-        operation = services.begin(call, owner_id=who.client_id, timeout_s=patience_s)
+        operation = service.begin(call, owner_id=who.client_id, timeout_s=patience_s)
         try:
-            services.wait(operation, timeout_s=patience_s)
+            service.wait(operation, timeout_s=patience_s)
         except CallFailed as error:
             raise Unavailable(str(error)) from error
     if call.kind in _DELETIONS:
         audit(who.name, f"recognition: {call.kind}", f"operation {operation.pk}")
-    if not operation.has_ended and services.follow(operation):
+    if not operation.has_ended and service.follow(operation):
         return _accepted(operation)
     return _answer(operation)
 
@@ -236,7 +237,7 @@ def _accepted(operation: Operation) -> Response:
 
 def _renamed(operation: Operation, headers: dict[str, str]) -> Response:
     """The contact as it is now."""
-    contact = services.find_contact(operation.user, operation.contact_id or 0)
+    contact = service.find_contact(operation.user, operation.contact_id or 0)
     if contact is None or not (operation.result or {}).get("renamed"):
         raise Http404
     body = serializers.as_contact(contact, faces_count=contact.faces.count())
@@ -248,8 +249,8 @@ def _answer(operation: Operation) -> HttpResponse:
     try:
         if operation.kind == Kind.RECOGNISE:
             # Not REST framework's answer, which makes of None no body at all.
-            return JsonResponse(services.recognised(operation), safe=False, headers=headers)
-        body = services.changes(operation)
+            return JsonResponse(service.recognised(operation), safe=False, headers=headers)
+        body = service.changes(operation)
         if operation.kind == Kind.RENAME:
             return _renamed(operation, headers)
         return Response(body, headers=headers)

@@ -22,7 +22,7 @@ from backend.common.openapi_by_hand import (
     query,
     record,
 )
-from backend.recognition.schema_shapes import (
+from backend.recognition.rest.schema_shapes import (
     AT,
     CHANGES,
     INTEGER,
@@ -33,7 +33,7 @@ from backend.recognition.schema_shapes import (
     PENDING_CALL,
     SHARE,
 )
-from backend.recognition.schema_shapes import SCHEMAS as SCHEMAS  # part of the description
+from backend.recognition.rest.schema_shapes import SCHEMAS as SCHEMAS  # part of the description
 
 _TAG: Final = "Recognition"
 _SCOPE: Final = "recognise"

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 
 from backend.analysis import fields
 from backend.analysis.nearest import Matrix, NearOfGroup, as_rows
-from backend.recognition import confidence
+from backend.recognition.gallery import confidence
 from backend.recognition.models import Contact, Face, User
 
 MOST: Final = 50

@@ -14,9 +14,9 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from backend.common.work import Status
-from backend.recognition import events, services
+from backend.recognition.contract import INTEGERS, Malformed
 from backend.recognition.models import READING, Contact, Operation, User
-from backend.recognition.structures import INTEGERS, Malformed
+from backend.recognition.operations import events, service
 
 _FIELDS: Final = ("face_id", "score", "external_id")
 _MOST: Final = 1000
@@ -126,8 +126,8 @@ def result(operation: Operation) -> Any:
     if operation.status == Status.FAILED and not (operation.result or {}).get("error"):
         return None
     if operation.kind in READING:
-        return services.recognised(operation) if operation.status == Status.DONE else None
-    return services.changes(operation)
+        return service.recognised(operation) if operation.status == Status.DONE else None
+    return service.changes(operation)
 
 
 def _of_form(data: QueryDict, files: Mapping[str, File[Any]]) -> list[Any]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from backend.recognition.contract import LISTS, ChangesShape, FaceShape
 from backend.recognition.models import Face
-from backend.recognition.structures import LISTS, ChangesShape, FaceShape
 
 Entry = dict[str, Any]
 

@@ -8,18 +8,18 @@ from typing import Any
 from django.conf import settings
 from django.core.files.base import File
 
-from backend.recognition import structures
-from backend.recognition.acceptance import Bytes, Call
+from backend.recognition import contract
+from backend.recognition.contract import Malformed, integer
 from backend.recognition.models import Kind
-from backend.recognition.structures import Malformed, integer
+from backend.recognition.operations.acceptance import Bytes, Call
 
 Faces = Sequence[Mapping[str, Any]]
 
 
 def add(user_id: int, contact_id: int, faces: Faces) -> Call:
     user_id, contact_id = integer(user_id, "user_id"), integer(contact_id, "contact_id")
-    given = structures.faces(faces, at_most=settings.FACES_MAX_FACES_PER_CALL)
-    found = [structures.added(each, user_id=user_id, contact_id=contact_id) for each in given]
+    given = contract.faces(faces, at_most=settings.FACES_MAX_FACES_PER_CALL)
+    found = [contract.added(each, user_id=user_id, contact_id=contact_id) for each in given]
     sent = {
         position: _bytes(each["image"], "image")
         for position, each in enumerate(given)
@@ -53,7 +53,7 @@ def recognise(user_id: int, image: Any) -> Call:
     user_id = integer(user_id, "user_id")
     if not isinstance(image, str):
         return Call(Kind.RECOGNISE, user_id, sent={0: _bytes(image, "face_url")})
-    url = structures.text(image, "face_url", at_most=structures.URL_CHARACTERS)
+    url = contract.text(image, "face_url", at_most=contract.URL_CHARACTERS)
     if not url:
         raise Malformed("face_url", "This field may not be blank.")
     return Call(Kind.RECOGNISE, user_id, urls={0: url})
@@ -74,7 +74,7 @@ def move(user_id: int, contact_id: int, faces: Faces, *, to: int) -> Call:
 
 
 def rename(user_id: int, contact_id: int, name: str) -> Call:
-    name = structures.text(name, "name", at_most=structures.NAME_CHARACTERS)
+    name = contract.text(name, "name", at_most=contract.NAME_CHARACTERS)
     return Call(
         Kind.RENAME,
         integer(user_id, "user_id"),
@@ -83,11 +83,11 @@ def rename(user_id: int, contact_id: int, name: str) -> Call:
     )
 
 
-def _named(user_id: int, contact_id: int, faces: Faces) -> list[structures.FaceShape]:
+def _named(user_id: int, contact_id: int, faces: Faces) -> list[contract.FaceShape]:
     integer(user_id, "user_id")
     integer(contact_id, "contact_id")
-    given = structures.faces(faces, at_most=settings.FACES_MAX_FACES_PER_CALL)
-    return [structures.named(each, user_id=user_id, contact_id=contact_id) for each in given]
+    given = contract.faces(faces, at_most=settings.FACES_MAX_FACES_PER_CALL)
+    return [contract.named(each, user_id=user_id, contact_id=contact_id) for each in given]
 
 
 def _bytes(value: Any, field: str) -> Bytes:

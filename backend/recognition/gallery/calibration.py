@@ -10,8 +10,8 @@ import numpy
 from numpy.typing import NDArray
 
 from backend.analysis import fields
-from backend.recognition import confidence
-from backend.recognition.confidence import Curve
+from backend.recognition.gallery import confidence
+from backend.recognition.gallery.confidence import Curve
 from backend.recognition.models import Face, User
 
 FACES_OF_A_USER: Final = 1000

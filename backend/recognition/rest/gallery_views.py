@@ -23,18 +23,13 @@ from backend.clients.services import audit
 from backend.common import patience
 from backend.common.errors import TooLarge, Unavailable
 from backend.common.parsers import JSONParser, MultiPartParser
-from backend.recognition import (
-    entries,
-    feedback,
-    portability,
-    probes,
-    reembedding,
-    search,
-    serializers,
-    services,
-)
-from backend.recognition.gallery_file import Unreadable
+from backend.recognition.gallery import feedback, reembedding, search
+from backend.recognition.gallery import probe as probes
 from backend.recognition.models import Face, Feedback, User
+from backend.recognition.operations import results, service
+from backend.recognition.rest import serializers
+from backend.recognition.transfer import portability
+from backend.recognition.transfer.jsonl import Unreadable
 
 _NOT_KEPT: Final = {"Cache-Control": "no-store"}
 _MATCHES: Final = 3
@@ -55,7 +50,7 @@ class _View(APIView):
     def user(self, user_id: str) -> User:
         """The caller's user; another's is answered as one that does not exist."""
         owner_id = caller.of(self.request).client_id
-        user = services.find_user(owner_id, serializers.number(user_id))
+        user = service.find_user(owner_id, serializers.number(user_id))
         if user is None or not user.exists:
             raise Http404
         return user
@@ -147,8 +142,8 @@ def _settle(user: User) -> None:
     with patience.place() as may_wait:
         timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
         try:
-            waiting = services.settle(user, timeout_s=timeout_s)
-        except services.CallFailed:  # erased meanwhile, and the user with it
+            waiting = service.settle(user, timeout_s=timeout_s)
+        except service.CallFailed:  # erased meanwhile, and the user with it
             raise Http404 from None
     if waiting:
         raise Unavailable("Calls on this user have not taken effect yet. Please try again.")
@@ -234,7 +229,7 @@ def _as_matches(found: list[search.Match]) -> list[dict[str, Any]]:
     rows = Face.objects.select_related("contact", "user").in_bulk(ids)
     return [
         {
-            **entries.structure(
+            **results.structure(
                 face, user_id=face.user.user_id, contact_id=face.contact.contact_id
             ),
             "name": face.contact.name,

@@ -18,7 +18,7 @@ import numpy
 from django.utils.dateparse import parse_datetime
 
 from backend.analysis.fields import checked
-from backend.recognition.structures import INTEGERS, NAME_CHARACTERS, URL_CHARACTERS
+from backend.recognition.contract import INTEGERS, NAME_CHARACTERS, URL_CHARACTERS
 
 FORMAT: Final = "faces-gallery"
 VERSION: Final = 1

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from backend.common import wakeups
 from backend.common.work import Status
-from backend.recognition import carrying_out, entries
-from backend.recognition.acceptance import Call, accept
+from backend.recognition.contract import ChangesShape, FaceShape
 from backend.recognition.models import OPEN, READING, Contact, Face, Operation, User
-from backend.recognition.structures import ChangesShape, FaceShape
+from backend.recognition.operations import executor, results
+from backend.recognition.operations.acceptance import Call, accept
 
 _LOOK_AGAIN_S: Final = 2.0
 """Who waits is woken; a Redis that hangs wakes nobody, so after so long they look themselves."""
@@ -36,7 +36,7 @@ def begin(call: Call, *, owner_id: int, timeout_s: float | None) -> Operation:
     if operation.prepared_at is None:
         operation.enqueue()
     else:  # without images no worker is needed
-        carrying_out.execute(operation.pk)
+        executor.execute(operation.pk)
     return operation
 
 
@@ -74,7 +74,7 @@ def changes(operation: Operation) -> ChangesShape:
     result = operation.result or {}
     if operation.status == Status.FAILED and not result.get("error"):
         raise CallFailed(operation.reason)
-    return entries.changes(result, user_id=operation.user.user_id)
+    return results.changes(result, user_id=operation.user.user_id)
 
 
 def recognised(operation: Operation) -> list[FaceShape] | None:
@@ -84,7 +84,7 @@ def recognised(operation: Operation) -> list[FaceShape] | None:
     found: list[dict[str, Any]] | None = (operation.result or {}).get("faces")
     if found is None:
         return None
-    return entries.candidates(found, user_id=operation.user.user_id)
+    return results.candidates(found, user_id=operation.user.user_id)
 
 
 def find_operation(owner_id: int, id: uuid.UUID) -> Operation | None:
@@ -124,7 +124,7 @@ def face(contact: Contact, face_id: int) -> FaceShape | None:
 
 
 def _shape(face: Face, user: User) -> FaceShape:
-    return entries.structure(face, user_id=user.user_id, contact_id=face.contact.contact_id)
+    return results.structure(face, user_id=user.user_id, contact_id=face.contact.contact_id)
 
 
 def find_contact(user: User, contact_id: int) -> Contact | None:
@@ -137,7 +137,7 @@ def _look(operation: Operation) -> None:
         reserved = Operation.reserved().filter(pk=operation.pk)
         # Looked at first: an UPDATE locks SQLite's file even where it finds no row.
         if reserved.exists() and reserved.update(awaited_until=None):
-            carrying_out.execute(operation.pk)
+            executor.execute(operation.pk)
         operation.refresh_from_db()
     except Operation.DoesNotExist:
         raise CallFailed(ERASED) from None

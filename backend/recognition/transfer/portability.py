@@ -19,8 +19,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from backend.clients import quota
-from backend.recognition import turns
-from backend.recognition.gallery_file import (
+from backend.recognition.models import OPEN, Contact, Face, Feedback, User
+from backend.recognition.operations import ordering
+from backend.recognition.transfer.jsonl import (
     FORMAT,
     KINDS,
     VERSION,
@@ -35,7 +36,6 @@ from backend.recognition.gallery_file import (
     lines,
     sentence,
 )
-from backend.recognition.models import OPEN, Contact, Face, Feedback, User
 
 _BATCH: Final = 500
 _TRIES: Final = 3
@@ -59,7 +59,7 @@ def write(user: User, file: IO[bytes]) -> None:
         file.truncate()
     # It changes faster than it can be written: nobody changes it now.
     with transaction.atomic():
-        turns.lock(user.pk)
+        ordering.lock(user.pk)
         _write_lines(user, file)
 
 
@@ -151,7 +151,7 @@ def read(file: IO[bytes], *, owner_id: int, user_id: int) -> Imported:
         user.feedback.all().delete()
         imported = _store(file, user, survey)
         user.exists = bool(imported.contacts)
-        turns.bump_version(user)
+        ordering.bump_version(user)
     return imported
 
 

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from backend.common import queues
 from backend.common.work import Status
-from backend.recognition import carrying_out, events
 from backend.recognition.models import OPEN, Face, Kind, Operation, User
+from backend.recognition.operations import events, executor
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def tidy_up() -> None:
     """The sweep's step: what a crash left of ended calls."""
     ended = Operation.objects.filter(status__in=[Status.DONE, Status.FAILED])
     for operation in ended.filter(images__isnull=False).distinct()[:_AT_A_TIME]:
-        carrying_out.clean_up(operation)
+        executor.clean_up(operation)
     for operation in ended.filter(followed=True, event_id="")[:_AT_A_TIME]:
         if not events.publish(operation):
             break
@@ -80,5 +80,5 @@ def _erase_call(operation: Operation) -> None:
     """Raises `redis.RedisError`: deleted means gone from there, too."""
     queues.forget(operation.queue, operation.job_id)
     events.erase(operation)
-    carrying_out.clean_up(operation)
+    executor.clean_up(operation)
     operation.delete()
