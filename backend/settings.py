@@ -141,9 +141,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "backend.common.patience.SeatMiddleware",
-    "backend.common.logs.RequestIdMiddleware",
-    "backend.common.request_metrics.MetricsMiddleware",
+    "backend.common.http.admission.SeatMiddleware",
+    "backend.common.observability.logs.RequestIdMiddleware",
+    "backend.common.metrics.middleware.MetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -208,7 +208,7 @@ USE_I18N = False
 
 _DISK = "django.core.files.storage.FileSystemStorage"
 STORAGES = {
-    "default": {"BACKEND": "backend.common.s3.PrivateBucket" if FACES_S3_BUCKET else _DISK},
+    "default": {"BACKEND": "backend.common.storage.s3.PrivateBucket" if FACES_S3_BUCKET else _DISK},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 MEDIA_ROOT = STORAGE_DIR / "media"
@@ -231,8 +231,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["backend.clients.authentication.HasScope"],
     "DEFAULT_THROTTLE_CLASSES": ["backend.clients.rates.RequestRate"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["backend.common.parsers.JSONParser"],
-    "EXCEPTION_HANDLER": "backend.common.errors.handle",
+    "DEFAULT_PARSER_CLASSES": ["backend.common.http.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "backend.common.http.errors.handle",
     "DEFAULT_SCHEMA_CLASS": "backend.common.openapi.ApiSchema",
     "UNAUTHENTICATED_USER": None,
 }
@@ -270,8 +270,8 @@ RQ_SHOW_ADMIN_LINK = False
 
 # Dotted names: each gives numbers of the moment to GET /metrics.
 METRICS_SOURCES = [
-    "backend.common.gauges.collect",
-    "backend.common.work_metrics.collect",
+    "backend.common.jobs.gauges.collect",
+    "backend.common.jobs.work_metrics.collect",
     "backend.clients.metrics.collect",
 ]
 
@@ -316,7 +316,7 @@ TEST_RUNNER = "tests.runner.Runner"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"context": {"()": "backend.common.logs.ContextFilter"}},
+    "filters": {"context": {"()": "backend.common.observability.logs.ContextFilter"}},
     "formatters": {"line": {"()": "wire.logs.formatter", "kind": LOG_FORMAT}},
     "handlers": {
         "stderr": {

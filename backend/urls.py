@@ -5,7 +5,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from backend.common import health
-from backend.common.metrics_page import MetricsView
+from backend.common.metrics.exposition import MetricsView
 
 urlpatterns = [
     re_path(r"^healthcheck/?$", health.healthcheck),
@@ -21,7 +21,7 @@ urlpatterns = [
     path("", include("backend.site.urls")),
 ]
 
-handler400 = "backend.common.errors.bad_request"
-handler403 = "backend.common.errors.permission_denied"
-handler404 = "backend.common.errors.not_found"
-handler500 = "backend.common.errors.server_error"
+handler400 = "backend.common.http.errors.bad_request"
+handler403 = "backend.common.http.errors.permission_denied"
+handler404 = "backend.common.http.errors.not_found"
+handler500 = "backend.common.http.errors.server_error"

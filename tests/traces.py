@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection
 from numpy.typing import ArrayLike
 
-from backend.common import connections
+from backend.common import redis_clients
 
 Places = Iterator[tuple[str, bytes]]
 
@@ -68,7 +68,7 @@ def _files() -> Places:
 
 
 def _keys() -> Places:
-    client = connections.queueing()
+    client = redis_clients.queueing()
     readers: dict[bytes, Any] = {
         b"string": client.get,
         b"hash": client.hgetall,

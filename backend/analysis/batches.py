@@ -13,7 +13,8 @@ from django.utils import timezone
 import faceengine
 from backend.analysis import computing
 from backend.analysis.models import Analysis
-from backend.common import metrics, queues
+from backend.common.jobs import queues
+from backend.common.metrics import registry
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def enqueue(analyses: Sequence[Analysis]) -> None:
 
 def compute(ids: Sequence[str]) -> list[Analysis]:
     """Work on those that are due and nobody else's; returns those that must be done singly."""
-    with metrics.batch():
+    with registry.batch():
         taken = [analysis for id in ids if (analysis := Analysis.claim(id))]
         if not taken:
             return []

@@ -19,8 +19,9 @@ import faceengine
 from backend.analysis import leaving
 from backend.analysis.metrics import ENGINE, FACES
 from backend.analysis.models import Analysis, Face
-from backend.common import metrics, processes, wakeups, work
-from backend.common.work import Status, WorkError
+from backend.common.jobs import process_identity, wakeups, work
+from backend.common.jobs.work import Status, WorkError
+from backend.common.metrics import registry
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ def _take_over(analysis: Analysis) -> Analysis | None:
 
 def _reload(analysis: Analysis) -> bool:
     analysis.refresh_from_db()
-    return analysis.claimed_by == processes.identity()
+    return analysis.claimed_by == process_identity.identity()
 
 
 def _compute(analysis: Analysis, image: BinaryIO) -> Analysis:
@@ -151,8 +152,8 @@ def _find_and_record(analysis: Analysis, image: BinaryIO) -> None:
 def conclude(analysis: Analysis, faces: Sequence[faceengine.Face], *, engine_s: float) -> None:
     """Record what the engine found in `engine_s` seconds, and wake who waits for it."""
     analysis.engine_s = engine_s
-    metrics.observe(ENGINE, engine_s, stage="find")
-    metrics.count(FACES, len(faces))
+    registry.observe(ENGINE, engine_s, stage="find")
+    registry.count(FACES, len(faces))
     _record(analysis, faces)
     ended(analysis)
 

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from backend.analysis import computing
 from backend.analysis.models import Analysis, Face
-from backend.common.work import Status
+from backend.common.jobs.work import Status
 from wire.events import BoxShape
 
 

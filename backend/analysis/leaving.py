@@ -11,8 +11,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from backend.analysis.models import Analysis, Face
-from backend.common import stored_files
-from backend.common.work import Status
+from backend.common.jobs.work import Status
+from backend.common.storage import orphans
 
 _KEPT_UNREFERENCED: Final = timedelta(hours=1)
 """An analysis nobody refers to may have been recorded a moment before its submission names it."""
@@ -73,7 +73,7 @@ def delete_as_seen(rows: QuerySet[Analysis]) -> bool:
 
 def stray_sources(storage: Storage = default_storage) -> Iterator[str]:
     """Names of stored bytes whose analysis has ended or is gone: left by a crash in between."""
-    files = stored_files.settled(storage, [_SOURCES])
+    files = orphans.settled(storage, [_SOURCES])
     while names := list(islice(files, 500)):
         wanted = set(Analysis.objects.filter(source__in=names).values_list("source", flat=True))
         yield from (name for name in names if name not in wanted)

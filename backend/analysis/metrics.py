@@ -1,10 +1,10 @@
 """What the engine does and how long it takes."""
 
-from backend.common import metrics
+from backend.common.metrics import registry
 
-ENGINE = metrics.histogram(
+ENGINE = registry.histogram(
     "faces_engine_seconds",
     "The engine's work on an image: decoding, finding and encoding (find), drawing (draw).",
     "stage",
 )
-FACES = metrics.counter("faces_found_total", "Faces found, in images that were not known yet.")
+FACES = registry.counter("faces_found_total", "Faces found, in images that were not known yet.")

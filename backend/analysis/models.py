@@ -5,8 +5,8 @@ import uuid
 from django.db import models
 
 from backend.analysis.fields import EncodingField
-from backend.common import queues, work
-from backend.common.work import Work
+from backend.common.jobs import queues, work
+from backend.common.jobs.work import Work
 
 
 def source_path(analysis: "Analysis", filename: str) -> str:

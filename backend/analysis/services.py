@@ -36,8 +36,9 @@ from backend.analysis.leaving import unreferenced as unreferenced
 from backend.analysis.leaving import withdraw as withdraw
 from backend.analysis.metrics import ENGINE
 from backend.analysis.models import Analysis, Face, source_path
-from backend.common import metrics, wakeups, work
-from backend.common.work import Status
+from backend.common.jobs import wakeups, work
+from backend.common.jobs.work import Status
+from backend.common.metrics import registry
 from wire.events import BoxShape
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def sweep() -> None:
     work.enqueue_lost(Analysis)
 
 
-@metrics.timed(ENGINE, stage="draw")
+@registry.timed(ENGINE, stage="draw")
 def draw(image: BinaryIO, boxes: Sequence[BoxShape]) -> bytes:
     """A JPEG of the upright `image` with a box round each face; nothing of its metadata stays."""
     drawn = faceengine.draw_boxes(upright(image), [faceengine.Box(**box) for box in boxes])

@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from backend.clients import caller, links, rates
 from backend.clients.caller import ANONYMOUS, Caller
 from backend.clients.models import ApiKey, Scope
-from backend.common import logs
+from backend.common.observability import logs
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # loads its settings, which name this module

@@ -24,7 +24,7 @@ from backend.clients import rates
 from backend.clients.caller import Caller
 from backend.clients.models import Client
 from backend.clients.quota import BEING_ERASED
-from backend.common.errors import TooLarge, Unavailable
+from backend.common.http.errors import TooLarge, Unavailable
 
 FORM_BYTES: Final = 64 * 1024
 """Of the form around a file; nginx has the same allowance."""

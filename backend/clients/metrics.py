@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from django.db.models import Sum
 
 from backend.clients.models import Client
-from backend.common import metrics
-from backend.common.metrics import Sample
+from backend.common.metrics import registry
+from backend.common.metrics.registry import Sample
 
-STORED_BYTES = metrics.gauge("faces_stored_bytes", "Bytes of the uploads that are stored.")
+STORED_BYTES = registry.gauge("faces_stored_bytes", "Bytes of the uploads that are stored.")
 
 
 def collect() -> Iterator[Sample]:

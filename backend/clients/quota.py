@@ -6,7 +6,7 @@ from django.db.models import F, Q
 from rest_framework import exceptions
 
 from backend.clients.models import Client
-from backend.common.errors import Unavailable
+from backend.common.http.errors import Unavailable
 
 
 class QuotaExceeded(exceptions.Throttled):

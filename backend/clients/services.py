@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from backend.clients.models import ApiKey, AuditEntry, Client, check_scopes
-from backend.common import connections
+from backend.common import redis_clients
 from wire import feeds
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def tell_revocations() -> None:
 
 def feeds_told(prefix: str) -> None:
     """For those who connect later a key in Redis, for those who listen an entry in the stream."""
-    client = connections.short()
+    client = redis_clients.short()
     client.set(feeds.REVOKED_KEY.format(key_prefix=prefix), "1", ex=feeds.LONGEST_TOKEN_LIFETIME_S)
     entry: dict[str, str] = {feeds.REVOKED_FIELD: prefix}
     client.xadd(feeds.STREAM, entry)  # type: ignore[arg-type]  # a dict is invariant in its keys

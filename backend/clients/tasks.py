@@ -8,7 +8,7 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from backend.clients import erasure, services
-from backend.common import connections
+from backend.common import redis_clients
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def sweep() -> None:
     try:
         erasure.carry_on()
         # Whoever leaves the note first does it: one sweep of many, and not again for a day.
-        if connections.short().set("faces:sessions-cleared", "1", nx=True, ex=_DAY_S):
+        if redis_clients.short().set("faces:sessions-cleared", "1", nx=True, ex=_DAY_S):
             clear_sessions()
     except redis.RedisError as error:
         logger.warning("an erasure goes on when Redis is back: %s", error)

@@ -12,9 +12,11 @@ from django.views.decorators.cache import never_cache
 from rq import Worker
 from rq.serializers import JSONSerializer
 
-from backend.common import connections, queues, storage
-from backend.common.errors import read_only
-from backend.common.storage import StorageError
+from backend.common import redis_clients
+from backend.common.http.errors import read_only
+from backend.common.jobs import queues
+from backend.common.storage import base
+from backend.common.storage.base import StorageError
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ def _database() -> bool:
 
 
 def _redis() -> bool:
-    return bool(connections.short().ping())
+    return bool(redis_clients.short().ping())
 
 
 def _worker() -> bool:
@@ -77,5 +79,5 @@ _CHECKS: Final[Mapping[str, Callable[[], bool]]] = {
     "database": _database,
     "redis": _redis,
     "worker": _worker,
-    "storage": storage.check,
+    "storage": base.check,
 }

@@ -14,7 +14,7 @@ from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.integrations.rq import RqIntegration
 from sentry_sdk.types import Event, Hint
 
-from backend.common import logs
+from backend.common.observability import logs
 from wire.logs import scrub
 
 _HEADERS: Final = frozenset(["content-type", "content-length", "host", "user-agent"])

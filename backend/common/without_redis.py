@@ -20,8 +20,8 @@ from django.db import connections as databases
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from backend.common import queues
-from backend.common.work import Status, Work
+from backend.common.jobs import queues
+from backend.common.jobs.work import Status, Work
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from django.conf import settings
 from django.core.files.base import File
 
 from backend.analysis.services import AnalysisError
-from backend.common.errors import TooLarge
-from backend.common.uploads import sha256_of
+from backend.common.http.errors import TooLarge
+from backend.common.http.upload_fields import sha256_of
 from backend.face_encodings import serializers, services
 from backend.face_encodings.models import EncodedImage
 from backend.face_encodings.serializers import Body, Unusable

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 
 from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError, FoundFace
-from backend.common.errors import TooLarge
+from backend.common.http.errors import TooLarge
 from backend.face_encodings.models import EncodedImage
 from backend.face_encodings.statistics import Statistics
 

@@ -20,8 +20,9 @@ from django.utils import timezone
 from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError, Finished, FoundFace
 from backend.clients import quota
-from backend.common import patience, work
-from backend.common.errors import Unavailable
+from backend.common.http import admission
+from backend.common.http.errors import Unavailable
+from backend.common.jobs import work
 from backend.face_encodings import statistics
 from backend.face_encodings.models import EncodedImage
 
@@ -98,7 +99,7 @@ def wait(analysis_id: int, *, since: datetime, timeout_s: float) -> Finished | N
     for, that the engine took for it: somebody who never sent these bytes must not be able to tell
     by the clock that somebody else did.
     """
-    with patience.place() as may_wait:
+    with admission.place() as may_wait:
         return _wait(analysis_id, since, timeout_s if may_wait else 0.0)
 
 

@@ -24,8 +24,8 @@ from django.utils import timezone
 
 from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError, Finished
-from backend.common.errors import Unavailable
-from backend.common.uploads import sha256_of
+from backend.common.http.errors import Unavailable
+from backend.common.http.upload_fields import sha256_of
 from backend.face_encodings import services
 from backend.face_encodings.models import EncodedImage
 

@@ -13,8 +13,8 @@ from backend.analysis.services import AnalysisError, FoundFace
 from backend.clients import caller, rates
 from backend.clients.models import Scope
 from backend.clients.services import audit
-from backend.common.parsers import JSONParser, MultiPartParser
-from backend.common.uploads import sha256_of
+from backend.common.http.parsers import JSONParser, MultiPartParser
+from backend.common.http.upload_fields import sha256_of
 from backend.face_encodings import batch, caching, serializers, services, statistics, verification
 from backend.face_encodings.models import EncodedImage
 from backend.face_encodings.serializers import Unusable

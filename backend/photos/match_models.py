@@ -6,8 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from backend.common import queues, work
-from backend.common.work import Work
+from backend.common.jobs import queues, work
+from backend.common.jobs.work import Work
 
 
 class Matching(Work):

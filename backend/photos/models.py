@@ -12,8 +12,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from backend.analysis.fields import EncodingField
-from backend.common import queues, work
-from backend.common.work import Status, Work
+from backend.common.jobs import queues, work
+from backend.common.jobs.work import Status, Work
 
 WIDTHS_PX: Final = (300, 600, 1200)
 """Of the thumbnails: a tile, a tile on a dense screen, a photo that fills a page."""

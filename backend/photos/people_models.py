@@ -8,8 +8,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from backend.common import queues, work
-from backend.common.work import Work
+from backend.common.jobs import queues, work
+from backend.common.jobs.work import Work
 
 GROUPING_ID: Final = 1
 """There is one row of `Grouping`: what is claimed by one worker is done by one at a time."""

@@ -4,7 +4,7 @@ import logging
 
 import redis
 
-from backend.common import work
+from backend.common.jobs import work
 from backend.photos.albums import archive_import, service
 from backend.photos.extraction import dispatch, pipeline, results
 from backend.photos.members import retention

@@ -7,8 +7,8 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from backend.analysis.fields import EncodingField
-from backend.common import queues, work
-from backend.common.work import Status, Work
+from backend.common.jobs import queues, work
+from backend.common.jobs.work import Status, Work
 
 OPEN = Q(status__in=[Status.QUEUED, Status.PROCESSING])
 """Operations that have not ended."""

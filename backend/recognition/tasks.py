@@ -5,7 +5,7 @@ import uuid
 
 import redis
 
-from backend.common import work
+from backend.common.jobs import work
 from backend.recognition.models import Operation
 from backend.recognition.operations import executor, retention
 

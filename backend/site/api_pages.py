@@ -4,8 +4,8 @@ from django.http import HttpRequest, JsonResponse
 from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer2
 from drf_spectacular.views import SpectacularAPIView
 
-from backend.common.errors import read_only
-from backend.common.pages import Page
+from backend.common.http.errors import read_only
+from backend.common.http.security_headers import Page
 from backend.site.asyncapi import document
 
 

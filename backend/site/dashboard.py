@@ -22,9 +22,9 @@ from backend.clients import services
 from backend.clients.admin_site import actor
 from backend.clients.authentication import ApiKeyAuthentication
 from backend.clients.models import Scope
-from backend.common.errors import read_only
-from backend.common.pages import Page
-from backend.common.work import Work
+from backend.common.http.errors import read_only
+from backend.common.http.security_headers import Page
+from backend.common.jobs.work import Work
 from backend.site.dashboard_numbers import forget, kinds, numbers
 
 logger = logging.getLogger(__name__)

@@ -16,8 +16,9 @@ from django.db import connection
 from django.db.models import CharField, Count, F, Func
 from django.utils import timezone
 
-from backend.common import connections, metrics_page
-from backend.common.work import Status, Work
+from backend.common import redis_clients
+from backend.common.jobs.work import Status, Work
+from backend.common.metrics import exposition
 from backend.site import dashboard_workers
 from backend.site.dashboard_stages import Stage, stages
 from backend.site.dashboard_workers import WorkerShape
@@ -82,30 +83,30 @@ class Numbers(TypedDict):
 def numbers() -> Numbers:
     """As of now, or of a moment ago if somebody else has just asked."""
     with suppress(redis.RedisError):
-        known: Any = connections.hasty().get(_KEY)
+        known: Any = redis_clients.hasty().get(_KEY)
         if known:
             return cast(Numbers, json.loads(known))
     found = _numbers()
     with suppress(redis.RedisError):
-        connections.hasty().set(_KEY, json.dumps(found), ex=_KEPT_S)
+        redis_clients.hasty().set(_KEY, json.dumps(found), ex=_KEPT_S)
     return found
 
 
 def forget() -> None:
     """The next who asks gets what is true then."""
     with suppress(redis.RedisError):
-        connections.hasty().delete(_KEY)
+        redis_clients.hasty().delete(_KEY)
 
 
 def _numbers() -> Numbers:
-    gauges = metrics_page.looked_up()
+    gauges = exposition.looked_up()
     return {
         "at": timezone.now().isoformat(),
         "redis": bool(_one(gauges, "faces_redis_up")),
         "queues": list(_queues(gauges)),
         "workers": dashboard_workers.workers(),
         "minutes": minutes(timezone.now()),
-        "stages": stages(metrics_page.counted()),
+        "stages": stages(exposition.counted()),
         "failures": failures(),
         "room": _room(int(_one(gauges, "faces_stored_bytes"))),
         "listeners": int(_one(gauges, "faces_ws_connections")),
@@ -180,7 +181,7 @@ class _Minute(Func):
         return self.as_sql(compiler, connection, template=template)
 
 
-def _queues(gauges: metrics_page.Gauges) -> Iterator[Queue]:
+def _queues(gauges: exposition.Gauges) -> Iterator[Queue]:
     oldest = gauges.get("faces_queue_oldest_seconds", {})
     in_work = gauges.get("faces_queue_in_work", {})
     for labels, depth in gauges.get("faces_queue_depth", {}).items():
@@ -193,7 +194,7 @@ def _queues(gauges: metrics_page.Gauges) -> Iterator[Queue]:
         }
 
 
-def _one(gauges: metrics_page.Gauges, name: str) -> float:
+def _one(gauges: exposition.Gauges, name: str) -> float:
     return gauges.get(name, {}).get((), 0.0)
 
 
@@ -221,7 +222,7 @@ def _database_bytes() -> int:
 
 def _redis_bytes() -> int | None:
     try:
-        memory: Any = connections.short().info("memory")
+        memory: Any = redis_clients.short().info("memory")
     except redis.RedisError:
         return None
     return int(memory["used_memory"])

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypedDict
 
-from backend.common.metrics import BUCKETS_S, SUM
+from backend.common.metrics.registry import BUCKETS_S, SUM
 
 _STAGES: Final = (
     ("faces_job_seconds", ("submission", "waiting"), "waits for a worker"),

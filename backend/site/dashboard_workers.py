@@ -12,8 +12,9 @@ from rq import Worker
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
-from backend.common import health, queues
-from backend.common.work import Status, Work
+from backend.common import health
+from backend.common.jobs import queues
+from backend.common.jobs.work import Status, Work
 
 _SHOWN: Final = 200
 

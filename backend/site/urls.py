@@ -2,7 +2,7 @@ from django.conf import settings
 from django.urls import URLPattern, URLResolver, path, re_path
 from django.views.generic import RedirectView
 
-from backend.common.errors import read_only
+from backend.common.http.errors import read_only
 from backend.site import views
 from backend.site.api_pages import DocsView, SchemaView, asyncapi
 from backend.site.dashboard import DashboardView, dashboard_numbers, dashboard_retry

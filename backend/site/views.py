@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from django.conf import settings
 
-from backend.common.pages import Page
+from backend.common.http.security_headers import Page
 
 # Named here, so that the browser asks for all of them at once and not for one after the other.
 MODULES: Final = (

@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from backend.clients import links
 from backend.clients.models import ANONYMOUS_ID
-from backend.common import connections, feed
-from backend.common.work import Status
+from backend.common import event_stream, redis_clients
+from backend.common.jobs.work import Status
 from backend.submissions.models import Submission
 from wire import events as wire
 from wire.events import BoxShape, Outcome
@@ -30,7 +30,7 @@ def publish(submission: Submission, *, boxes: Sequence[BoxShape]) -> bool:
     """Append the event of an ended submission to the stream, if it is not there yet."""
     fields = wire.to_entry(build(submission, boxes=boxes), owner=str(submission.owner_id))
     try:
-        event_id = feed.append(fields, owner=submission.owner_id, subject=submission.pk)
+        event_id = event_stream.append(fields, owner=submission.owner_id, subject=submission.pk)
     except redis.RedisError as error:
         logger.warning("event has to wait submission=%s: %s", submission.pk, error)
         return False
@@ -87,7 +87,7 @@ def forget_lost(*, since_s: int = 3600) -> int:
 
     Listeners do not see an event twice by this: the websocket servers know what they sent.
     """
-    client = connections.short()
+    client = redis_clients.short()
     if client.exists(_MARKER):
         return 0
     since = timezone.now() - timedelta(seconds=since_s)
@@ -101,7 +101,7 @@ def forget_lost(*, since_s: int = 3600) -> int:
 
 def erase(submission: Submission) -> None:
     """Take a submission's event out of Redis. Raises `redis.RedisError`."""
-    feed.erase(submission.event_id, owner=submission.owner_id, subject=submission.pk)
+    event_stream.erase(submission.event_id, owner=submission.owner_id, subject=submission.pk)
 
 
 def _erase_late(submission: Submission) -> None:

@@ -1,6 +1,6 @@
 """What is uploaded."""
 
-from backend.common import metrics
+from backend.common.metrics import registry
 
-UPLOADS = metrics.counter("faces_uploads_total", "Images taken in.")
-UPLOAD_BYTES = metrics.counter("faces_upload_bytes_total", "Bytes of the images taken in.")
+UPLOADS = registry.counter("faces_uploads_total", "Images taken in.")
+UPLOAD_BYTES = registry.counter("faces_upload_bytes_total", "Bytes of the images taken in.")

@@ -5,8 +5,8 @@ import uuid
 from django.db import models
 from django.db.models import Q
 
-from backend.common import queues, work
-from backend.common.work import Status, Work
+from backend.common.jobs import queues, work
+from backend.common.jobs.work import Status, Work
 
 
 def original_path(submission: "Submission", filename: str) -> str:

@@ -11,8 +11,8 @@ from django.core.files.storage import Storage, default_storage
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from backend.common import stored_files
-from backend.common.work import Status
+from backend.common.jobs.work import Status
+from backend.common.storage import orphans
 from backend.submissions.models import Submission
 
 _FOLDERS: Final = ("originals", "processed_faces")
@@ -27,7 +27,7 @@ def older_than(days: int) -> QuerySet[Submission]:
 
 def stray_files(storage: Storage = default_storage) -> Iterator[str]:
     """Names of stored files whose submission does not exist: left by a crash between two steps."""
-    files = stored_files.settled(storage, _FOLDERS)
+    files = orphans.settled(storage, _FOLDERS)
     while names := list(islice(files, 500)):
         owners = {name: _owner(name) for name in names}
         known = set(

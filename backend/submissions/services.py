@@ -14,10 +14,11 @@ from django.db import IntegrityError, transaction
 
 from backend.analysis import services as analysis
 from backend.clients import quota
-from backend.common import metrics, queues, work
-from backend.common.errors import Unavailable
-from backend.common.uploads import sha256_of
-from backend.common.work import Status
+from backend.common.http.errors import Unavailable
+from backend.common.http.upload_fields import sha256_of
+from backend.common.jobs import queues, work
+from backend.common.jobs.work import Status
+from backend.common.metrics import registry
 from backend.submissions import events
 from backend.submissions.metrics import UPLOAD_BYTES, UPLOADS
 from backend.submissions.models import Submission
@@ -64,8 +65,8 @@ def accept(upload: File[Any], *, owner_id: int, request_id: str = "") -> Submiss
         raise
     # Outside: from the commit on the file is the row's, whatever becomes of the job.
     transaction.on_commit(submission.enqueue)
-    metrics.count(UPLOADS)
-    metrics.count(UPLOAD_BYTES, submission.size_bytes)
+    registry.count(UPLOADS)
+    registry.count(UPLOAD_BYTES, submission.size_bytes)
     logger.info(
         "accepted submission=%s owner=%d bytes=%d", submission.pk, owner_id, submission.size_bytes
     )

@@ -7,7 +7,8 @@ from typing import Final
 import redis
 from django.utils import timezone
 
-from backend.common import logs, work
+from backend.common.jobs import work
+from backend.common.observability import logs
 from backend.submissions import events, services
 from backend.submissions.models import Submission
 

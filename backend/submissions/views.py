@@ -17,7 +17,9 @@ from backend.clients import caller, feeds, rates
 from backend.clients.authentication import LinkAuthentication
 from backend.clients.models import Scope
 from backend.clients.services import audit
-from backend.common import files, logs
+from backend.common.http import protected_files
+from backend.common.http.parsers import MultiPartParser
+from backend.common.observability import logs
 from backend.common.openapi import (
     LINK_PARAMETERS,
     bad_request,
@@ -26,7 +28,6 @@ from backend.common.openapi import (
     response,
     sent,
 )
-from backend.common.parsers import MultiPartParser
 from backend.submissions import services
 from backend.submissions.models import Submission
 from backend.submissions.serializers import (
@@ -195,7 +196,7 @@ class OriginalView(APIView):
 
         For its owner, or by a signed link.
         """
-        return files.send(_reachable(request, id).image)
+        return protected_files.send(_reachable(request, id).image)
 
 
 @extend_schema(
@@ -221,7 +222,7 @@ class ResultView(APIView):
 
         For its owner, or by a signed link. `image_url` holds its address.
         """
-        return files.send(_reachable(request, id).result)
+        return protected_files.send(_reachable(request, id).result)
 
 
 def _own(request: Request, id: UUID) -> Submission:

@@ -15,8 +15,9 @@ from django.utils import timezone
 import faceengine
 from backend.analysis import services, tasks
 from backend.analysis.models import Analysis
-from backend.common import connections, queues, wakeups
-from backend.common.work import Status
+from backend.common import redis_clients
+from backend.common.jobs import queues, wakeups
+from backend.common.jobs.work import Status
 from tests import photos, pictures
 
 OBAMA = photos.read("obama.jpg")
@@ -29,7 +30,7 @@ def request(data: bytes = OBAMA) -> int:
 
 class RequestTests(TransactionTestCase):
     def setUp(self) -> None:
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
 
     def test_it_goes_ahead_of_uploads(self) -> None:
         id = request()
@@ -58,7 +59,7 @@ class RequestTests(TransactionTestCase):
 
     def test_what_is_known_is_not_asked_for_again(self) -> None:
         tasks.compute(str(request()))
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
         request()
         self.assertEqual(queues.waiting(queues.INTERACTIVE), set())
 
@@ -102,7 +103,7 @@ class RequestTests(TransactionTestCase):
 
 class WaitingTests(TransactionTestCase):
     def setUp(self) -> None:
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
         self.analysis_id = Analysis.objects.create(
             sha256="0" * 64, model="m", detector="hog", detection_pixels=1
         ).pk
@@ -139,7 +140,7 @@ class WaitingTests(TransactionTestCase):
             Analysis.objects.update(status=Status.DONE, processed_at=timezone.now())
 
         with (
-            mock.patch.object(connections, "blocking", side_effect=redis.ConnectionError),
+            mock.patch.object(redis_clients, "blocking", side_effect=redis.ConnectionError),
             mock.patch.object(time, "sleep", finish),
         ):
             self.assertIsNotNone(services.wait(self.analysis_id, timeout_s=5))

@@ -18,8 +18,8 @@ from PIL import Image, ImageFile
 import faceengine
 from backend.analysis import leaving, services
 from backend.analysis.models import Analysis, Face
-from backend.common import processes
-from backend.common.work import Status
+from backend.common.jobs import process_identity
+from backend.common.jobs.work import Status
 from tests import photos, pictures
 from wire.events import BoxShape
 
@@ -82,7 +82,7 @@ class AnalysisTests(TransactionTestCase):
         self.assertEqual(Analysis.objects.get().status, Status.DONE)
 
     def test_it_takes_over_from_a_worker_that_died_on_this_machine(self) -> None:
-        machine, _, _ = processes.identity().rpartition("/")
+        machine, _, _ = process_identity.identity().rpartition("/")
         claimed(claimed_by=f"{machine}/before-our-time")
         self.assertEqual(len(analyse().boxes), 1)
 

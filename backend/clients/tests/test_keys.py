@@ -14,7 +14,7 @@ from django.utils import timezone
 from backend.clients import services
 from backend.clients.models import ApiKey, AuditEntry, Client
 from backend.clients.tests import cast
-from backend.common import connections
+from backend.common import redis_clients
 from wire import feeds
 
 
@@ -24,7 +24,7 @@ def status(test: TestCase, **headers: str) -> int:
 
 class KeyTests(TestCase):
     def setUp(self) -> None:
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
         self.key, self.text = cast.key_of("alice")
 
     def test_the_key_is_not_kept_only_its_hash_and_prefix(self) -> None:
@@ -72,10 +72,10 @@ class KeyTests(TestCase):
         ((_, fields),) = _stream()
         self.assertEqual(fields, {feeds.REVOKED_FIELD: self.key.prefix})
         known = feeds.REVOKED_KEY.format(key_prefix=self.key.prefix)
-        self.assertTrue(connections.short().exists(known))
+        self.assertTrue(redis_clients.short().exists(known))
 
     def test_a_revocation_that_redis_missed_is_told_by_the_sweep_once(self) -> None:
-        with mock.patch.object(connections, "short", side_effect=redis.ConnectionError):
+        with mock.patch.object(redis_clients, "short", side_effect=redis.ConnectionError):
             services.revoke_key(self.key, actor="test")
         self.assertEqual(status(self, x_api_key=self.text), 401)
         services.tell_revocations()
@@ -98,7 +98,7 @@ class KeyTests(TestCase):
 
 class CommandTests(TestCase):
     def setUp(self) -> None:
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
 
     def run_command(self, name: str, *arguments: str) -> str:
         out = io.StringIO()
@@ -141,4 +141,4 @@ class CommandTests(TestCase):
 
 
 def _stream() -> Any:
-    return connections.short().xrange(feeds.STREAM)
+    return redis_clients.short().xrange(feeds.STREAM)

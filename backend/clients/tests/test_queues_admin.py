@@ -12,8 +12,9 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from backend.clients.models import ANONYMOUS_ID, AuditEntry
-from backend.common import connections, queues, work
-from backend.common.work import Status
+from backend.common import redis_clients
+from backend.common.jobs import queues, work
+from backend.common.jobs.work import Status
 from backend.submissions import services, tasks
 from backend.submissions.models import Submission
 from tests import pictures
@@ -24,7 +25,7 @@ _INTERACTIVE, _UPLOADS = 0, 1
 
 class QueuesTests(TransactionTestCase):
     def setUp(self) -> None:
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
         self.client.force_login(User.objects.create_superuser("olga"))
 
     def submitted(self) -> Submission:

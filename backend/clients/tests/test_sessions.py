@@ -9,12 +9,12 @@ from django.test import TestCase
 from django.utils import timezone
 
 from backend.clients import tasks
-from backend.common import connections
+from backend.common import redis_clients
 
 
 class SessionTests(TestCase):
     def setUp(self) -> None:
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
         for name, hours in (("over", -1), ("running", 1)):
             ends = timezone.now() + timedelta(hours=hours)
             Session.objects.create(session_key=name, session_data="", expire_date=ends)
@@ -31,11 +31,11 @@ class SessionTests(TestCase):
         Session.objects.update(expire_date=timezone.now() - timedelta(hours=1))
         tasks.sweep()
         self.assertEqual(self.left(), {"running"})
-        connections.short().delete("faces:sessions-cleared")
+        redis_clients.short().delete("faces:sessions-cleared")
         tasks.sweep()
         self.assertEqual(self.left(), set())
 
     def test_without_redis_the_sweep_goes_on(self) -> None:
-        with mock.patch.object(connections.short(), "set", side_effect=redis.ConnectionError):
+        with mock.patch.object(redis_clients.short(), "set", side_effect=redis.ConnectionError):
             tasks.sweep()
         self.assertEqual(self.left(), {"over", "running"})

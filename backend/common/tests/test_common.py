@@ -13,7 +13,9 @@ from django.test import Client, SimpleTestCase, TestCase, override_settings
 
 from backend.clients.models import ANONYMOUS_ID
 from backend.clients.models import Client as Owner
-from backend.common import connections, logs, processes
+from backend.common import redis_clients
+from backend.common.jobs import process_identity
+from backend.common.observability import logs
 from backend.submissions import services
 from backend.submissions.models import Submission
 
@@ -45,7 +47,7 @@ class ProductionCheckTests(SimpleTestCase):
 
 class ProcessTests(SimpleTestCase):
     def test_a_process_that_runs_is_not_gone(self) -> None:
-        self.assertFalse(processes.is_gone(processes.identity()))
+        self.assertFalse(process_identity.is_gone(process_identity.identity()))
 
     def test_a_process_that_ended_is_gone_also_before_its_parent_noticed(self) -> None:
         code = "from backend.common import processes; print(processes.identity())"
@@ -53,18 +55,18 @@ class ProcessTests(SimpleTestCase):
             assert ended.stdout is not None
             holder = ended.stdout.read().decode().strip()  # until it closes its output, at its end
             deadline_polls = 500
-            while not processes.is_gone(holder) and deadline_polls:
+            while not process_identity.is_gone(holder) and deadline_polls:
                 deadline_polls -= 1
-            self.assertTrue(processes.is_gone(holder))
+            self.assertTrue(process_identity.is_gone(holder))
 
     def test_another_process_with_the_same_number_does_not_hide_its_end(self) -> None:
-        machine, _, started = processes.identity().rpartition("/")
-        self.assertTrue(processes.is_gone(f"{machine}/{int(started) - 1}"))
+        machine, _, started = process_identity.identity().rpartition("/")
+        self.assertTrue(process_identity.is_gone(f"{machine}/{int(started) - 1}"))
 
     def test_of_a_process_elsewhere_nothing_is_known(self) -> None:
         for holder in ("elsewhere/pid:[1]/1/1", "", "nonsense", "a/b/c"):
             with self.subTest(holder):
-                self.assertFalse(processes.is_gone(holder))
+                self.assertFalse(process_identity.is_gone(holder))
 
 
 class HealthTests(TestCase):
@@ -73,7 +75,7 @@ class HealthTests(TestCase):
         self.assertEqual((answer.status_code, answer.content), (200, b"OK"))
 
     def test_readiness_names_what_is_missing(self) -> None:
-        with mock.patch.object(connections, "short", side_effect=redis.ConnectionError):
+        with mock.patch.object(redis_clients, "short", side_effect=redis.ConnectionError):
             answer = self.client.get("/readiness/")
         self.assertEqual(answer.status_code, 503)
         expected = {"ready": False, "database": "ok", "redis": "missing", "worker": "missing"}

@@ -18,7 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from backend.analysis.metrics import ENGINE
 from backend.clients.models import ANONYMOUS_ID, Client
 from backend.clients.services import create_key
-from backend.common import connections, metrics, metrics_page, request_metrics
+from backend.common import redis_clients
+from backend.common.metrics import exposition, middleware, registry
 from backend.submissions import services, tasks
 from backend.submissions.models import Submission
 from tests import photos, pictures
@@ -39,54 +40,54 @@ def samples(page: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def value(name: str, **labels: str) -> float | None:
-    return samples(metrics_page.render()).get((name, tuple(sorted(labels.items()))))
+    return samples(exposition.render()).get((name, tuple(sorted(labels.items()))))
 
 
 def counted_requests() -> set[tuple[str, str, str]]:
-    found = samples(metrics_page.render())
+    found = samples(exposition.render())
     label_sets = [dict(labels) for name, labels in found if name == "faces_request_seconds_count"]
     return {(labels["view"], labels["method"], labels["status"]) for labels in label_sets}
 
 
 class EmptyRedis:
     def setUp(self) -> None:
-        connections.short().flushdb()
-        metrics._Away.until = 0.0
+        redis_clients.short().flushdb()
+        registry._Away.until = 0.0
 
 
 class CountingTests(EmptyRedis, SimpleTestCase):
     def test_counts_add_up(self) -> None:
-        metrics.count(metrics.EVENTS_SENT)
-        metrics.count(metrics.EVENTS_SENT, 4)
-        stored: Any = connections.short().hgetall(wire.HASH)
+        registry.count(registry.EVENTS_SENT)
+        registry.count(registry.EVENTS_SENT, 4)
+        stored: Any = redis_clients.short().hgetall(wire.HASH)
         self.assertEqual(stored, {"faces_ws_events_sent_total": "5"})
 
     def test_a_duration_is_counted_in_its_bucket_and_the_sum(self) -> None:
         labels = {"view": "image", "method": "POST", "status": "202"}
         for seconds in (0.004, 0.005, 0.2, 7200.0):
-            metrics.observe(request_metrics.REQUESTS, seconds, **labels)
-        stored: Any = connections.short().hgetall(wire.HASH)
+            registry.observe(middleware.REQUESTS, seconds, **labels)
+        stored: Any = redis_clients.short().hgetall(wire.HASH)
         bounds = {field.rpartition("le=")[2]: int(number) for field, number in stored.items()}
         self.assertEqual(bounds, {"0.005": 2, "0.25": 1, "+Inf": 1, "sum_us": 7_200_209_000})
 
     def test_a_block_is_timed_also_when_it_fails(self) -> None:
         labels = {"view": "image", "method": "POST", "status": "500"}
-        with self.assertRaises(ValueError), metrics.timed(request_metrics.REQUESTS, **labels):
+        with self.assertRaises(ValueError), registry.timed(middleware.REQUESTS, **labels):
             raise ValueError
-        self.assertEqual(connections.short().hlen(wire.HASH), 2)
+        self.assertEqual(redis_clients.short().hlen(wire.HASH), 2)
 
     def test_a_batch_is_one_round_trip(self) -> None:
-        client = connections.hasty()
+        client = redis_clients.hasty()
         with mock.patch.object(client, "pipeline", wraps=client.pipeline) as pipeline:
-            with metrics.batch():
+            with registry.batch():
                 for _ in range(10):
-                    metrics.count(metrics.EVENTS_SENT)
-                    metrics.count(metrics.SLOW_CONSUMERS)
+                    registry.count(registry.EVENTS_SENT)
+                    registry.count(registry.SLOW_CONSUMERS)
             self.assertEqual(pipeline.call_count, 1)
-            with metrics.batch():
+            with registry.batch():
                 pass
             self.assertEqual(pipeline.call_count, 1)
-        self.assertEqual(connections.short().hget(wire.HASH, metrics.EVENTS_SENT), "10")
+        self.assertEqual(redis_clients.short().hget(wire.HASH, registry.EVENTS_SENT), "10")
 
     def test_a_field_is_read_back_as_it_was_made(self) -> None:
         labels = {"view": "image", "status": "200"}
@@ -97,15 +98,15 @@ class CountingTests(EmptyRedis, SimpleTestCase):
 
 class RedisAwayTests(SimpleTestCase):
     def setUp(self) -> None:
-        metrics._Away.until = 0.0
-        self.addCleanup(setattr, metrics._Away, "until", 0.0)
-        connections.hasty.cache_clear()
-        self.addCleanup(connections.hasty.cache_clear)
+        registry._Away.until = 0.0
+        self.addCleanup(setattr, registry._Away, "until", 0.0)
+        redis_clients.hasty.cache_clear()
+        self.addCleanup(redis_clients.hasty.cache_clear)
 
     @override_settings(CACHE_BACKEND_URL="redis://127.0.0.1:1/0")
     def test_without_redis_nothing_is_counted_and_nothing_fails(self) -> None:
-        with self.assertLogs("backend.common.metrics", "DEBUG"):
-            metrics.count(metrics.EVENTS_SENT)
+        with self.assertLogs("backend.common.metrics.registry", "DEBUG"):
+            registry.count(registry.EVENTS_SENT)
 
     def test_a_redis_that_hangs_costs_a_moment_once(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as deaf:
@@ -113,7 +114,7 @@ class RedisAwayTests(SimpleTestCase):
             with override_settings(CACHE_BACKEND_URL=f"redis://127.0.0.1:{port}/0"):
                 started = time.monotonic()
                 for _ in range(100):
-                    metrics.count(metrics.EVENTS_SENT)
+                    registry.count(registry.EVENTS_SENT)
                 took_s = time.monotonic() - started
         self.assertLess(took_s, 1.0)
 
@@ -130,12 +131,12 @@ class RequestTests(EmptyRedis, TestCase):
         self.assertEqual(counted_requests(), {("none", "other", "404")})
 
     def test_the_health_check_is_not_counted_and_asks_redis_nothing(self) -> None:
-        with mock.patch.object(connections, "hasty", side_effect=AssertionError):
+        with mock.patch.object(redis_clients, "hasty", side_effect=AssertionError):
             for path in ("/healthcheck", "/healthcheck/"):
                 self.assertEqual(self.client.get(path).status_code, 200)
 
     def test_a_request_makes_one_round_trip_for_its_metrics(self) -> None:
-        client = connections.hasty()
+        client = redis_clients.hasty()
         with mock.patch.object(client, "pipeline", wraps=client.pipeline) as pipeline:
             file = ContentFile(pictures.encoded(pictures.faceless(), "PNG"), name="a.png")
             self.assertEqual(self.client.post("/image/", {"image": file}).status_code, 202)
@@ -191,7 +192,7 @@ class PageTests(EmptyRedis, TransactionTestCase):
 
     def test_the_buckets_are_cumulative_and_the_sum_is_in_seconds(self) -> None:
         for seconds in (0.02, 0.2, 4000.0):
-            metrics.observe(ENGINE, seconds, stage="find")
+            registry.observe(ENGINE, seconds, stage="find")
         buckets = {
             bound: value("faces_engine_seconds_bucket", stage="find", le=bound)
             for bound in ("0.01", "0.025", "0.25", "+Inf")
@@ -200,7 +201,7 @@ class PageTests(EmptyRedis, TransactionTestCase):
         self.assertEqual(value("faces_engine_seconds_sum", stage="find"), 4000.22)
 
     def test_listeners_are_told_of_the_servers_that_live(self) -> None:
-        client = connections.short()
+        client = redis_clients.short()
         client.sadd(wire.SERVERS, "a", "b", "dead")
         client.set(wire.SERVER.format(instance="a"), 3)
         client.set(wire.SERVER.format(instance="b"), 4)
@@ -209,7 +210,7 @@ class PageTests(EmptyRedis, TransactionTestCase):
 
     def test_without_redis_the_rows_are_told_all_the_same(self) -> None:
         self.submit()
-        with mock.patch.object(connections, "short", side_effect=redis.ConnectionError):
+        with mock.patch.object(redis_clients, "short", side_effect=redis.ConnectionError):
             answer = self.client.get("/metrics")
         found = samples(answer.content)
         self.assertEqual(found["faces_redis_up", ()], 0)
@@ -217,9 +218,9 @@ class PageTests(EmptyRedis, TransactionTestCase):
         self.assertEqual(found["faces_queue_depth", labels], 1)
 
     def test_what_nobody_declares_any_more_is_left_out(self) -> None:
-        connections.short().hset(wire.HASH, "faces_old_total|a=b", 1)
-        connections.short().hset(wire.HASH, "faces_uploads_total|a=b", 1)
-        self.assertNotIn(b'a="b"', metrics_page.render())
+        redis_clients.short().hset(wire.HASH, "faces_old_total|a=b", 1)
+        redis_clients.short().hset(wire.HASH, "faces_uploads_total|a=b", 1)
+        self.assertNotIn(b'a="b"', exposition.render())
 
     @override_settings(FACES_REQUIRE_API_KEY=True)
     def test_where_keys_are_needed_it_takes_one_of_whoever_runs_the_service(self) -> None:
@@ -238,17 +239,17 @@ class DocumentationTests(SimpleTestCase):
             import_string(source)
         rows = {
             f"| `{metric.name}` | {metric.kind} | {_listed(metric.labels)} | {metric.help} |"
-            for metric in metrics.DECLARED.values()
+            for metric in registry.DECLARED.values()
         }
         text = (environment.ROOT / "docs" / "metrics.md").read_text()
         documented = {line for line in text.splitlines() if re.match(r"\| `faces_\w+` \|", line)}
         self.assertEqual(documented, rows)
 
     def test_every_metric_is_named_as_prometheus_wants_it(self) -> None:
-        for metric in metrics.DECLARED.values():
+        for metric in registry.DECLARED.values():
             with self.subTest(metric.name):
                 self.assertRegex(metric.name, r"\Afaces_[a-z_]+\Z")
-                counted = metric.kind is metrics.Kind.COUNTER
+                counted = metric.kind is registry.Kind.COUNTER
                 self.assertEqual(metric.name.endswith("_total"), counted)
 
 

@@ -19,16 +19,17 @@ from django.db.models import FileField
 from django.test import SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
 
-from backend.common import moving_media, storage, stored_files
+from backend.common import moving_media
 from backend.common.moving_media import names_on_disk
-from backend.common.s3 import PrivateBucket
-from backend.common.storage import StorageError
+from backend.common.storage import base, orphans
+from backend.common.storage.base import StorageError
+from backend.common.storage.s3 import PrivateBucket
 from backend.common.tests.bucket import NAME, SETTINGS, BucketServer
 from backend.submissions.models import Submission
 from tests import samples
 
 ON_DISK = storages.backends
-ON_S3 = {**ON_DISK, "default": {"BACKEND": "backend.common.s3.PrivateBucket"}}
+ON_S3 = {**ON_DISK, "default": {"BACKEND": "backend.common.storage.s3.PrivateBucket"}}
 
 
 class BucketCase(SimpleTestCase):
@@ -124,10 +125,10 @@ class BucketTests(BucketCase):
         names = {self.save(f"originals/{i:02x}/{i:02x}/{i}.jpg") for i in range(20)}
         self.save("processed_faces/00/00/x.jpg")
         self.save("originals-of-others/x.jpg")
-        self.assertEqual(list(stored_files.settled(default_storage, ["originals"])), [])
+        self.assertEqual(list(orphans.settled(default_storage, ["originals"])), [])
         later = timezone.now() + timedelta(days=2)
-        with mock.patch("backend.common.stored_files.timezone.now", return_value=later):
-            found = set(stored_files.settled(default_storage, ["originals", "nothing"]))
+        with mock.patch("backend.common.storage.orphans.timezone.now", return_value=later):
+            found = set(orphans.settled(default_storage, ["originals", "nothing"]))
         self.assertEqual(found, names)
 
     def test_a_listing_goes_on_past_its_first_page(self) -> None:
@@ -241,7 +242,7 @@ class AnswersTests(TestCase):
 
     def test_an_upload_is_to_be_tried_again_and_leaves_no_row(self) -> None:
         image = SimpleUploadedFile("a.jpg", samples.no_face())
-        with self.assertLogs("backend.common.errors", "ERROR"):
+        with self.assertLogs("backend.common.http.errors", "ERROR"):
             answer = self.client.post("/image/", {"image": image})
         self.assertEqual((answer.status_code, list(answer.json())), (503, ["detail"]))
         self.assertIn("Retry-After", answer.headers)
@@ -265,8 +266,8 @@ class WhereFilesAreTests(SimpleTestCase):
         self.assertEqual(elsewhere, [])
 
     def test_without_a_bucket_it_is_a_folder(self) -> None:
-        self.assertIsNone(storage.bucket())
-        self.assertTrue(storage.check())
+        self.assertIsNone(base.bucket())
+        self.assertTrue(base.check())
 
 
 class CheckTests(SimpleTestCase):

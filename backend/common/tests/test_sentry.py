@@ -52,7 +52,7 @@ sentry_sdk.flush()
 
 def fail(secret: str) -> None:
     """A job that fails, with something in hand that nobody must see."""
-    from backend.common import logs
+    from backend.common.observability import logs
 
     with logs.about_submission("7246f927-4d36-4f1c-b19e-bb7c0d7a7b8a"):
         encoding = [secret] * 128

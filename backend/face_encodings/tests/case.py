@@ -10,7 +10,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import TransactionTestCase
 from django.utils.module_loading import import_string
 
-from backend.common import connections, queues
+from backend.common import redis_clients
+from backend.common.jobs import queues
 from tests import photos, pictures
 
 OBAMA = photos.read("obama.jpg")
@@ -43,7 +44,7 @@ def jobs_done_at_once() -> Iterator[mock.Mock]:
 
 class EncodingCase(TransactionTestCase):
     def setUp(self) -> None:
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
         self.enqueue = self.enterContext(jobs_done_at_once())
 
     def post(self, data: bytes = OBAMA, path: str = POST, **headers: str) -> Any:

@@ -18,8 +18,8 @@ from django.core.files.base import File
 from django.db import transaction
 from django.db.models import F
 
-from backend.common import work
-from backend.common.work import Status, WorkError
+from backend.common.jobs import work
+from backend.common.jobs.work import Status, WorkError
 from backend.photos.albums import archive_reader, service
 from backend.photos.albums.archive_reader import Entry, EntryError
 from backend.photos.files import storage

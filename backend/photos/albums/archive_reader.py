@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO, Final
 
-from backend.common.work import WorkError
+from backend.common.jobs.work import WorkError
 from backend.photos.albums.decompression import Allowance, Bounded, Reader
 
 MAX_ENTRIES: Final = 20_000

@@ -22,8 +22,8 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from backend.analysis.fields import read_many
-from backend.common import work
-from backend.common.work import Status
+from backend.common.jobs import work
+from backend.common.jobs.work import Status
 from backend.photos.clustering import chinese_whispers
 from backend.photos.clustering.chinese_whispers import Label, alone
 from backend.photos.match_models import Match, NotMe

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from backend.common.work import claim_of_ours
+from backend.common.jobs.work import claim_of_ours
 from backend.photos.clustering import chinese_whispers
 from backend.photos.clustering import grouping as people
 from backend.photos.clustering.chinese_whispers import Label, alone

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from backend.common.work import Status
+from backend.common.jobs.work import Status
 from backend.photos.models import Extraction, Photo, Reference, Source
 
 S = TypeVar("S", bound=Source)

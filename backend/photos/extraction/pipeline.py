@@ -10,9 +10,9 @@ from typing import Any, BinaryIO, TypeVar, cast
 from django.db import transaction
 
 from backend.analysis import services as analysis
-from backend.common import work
-from backend.common.uploads import sha256_of
-from backend.common.work import Status
+from backend.common.http.upload_fields import sha256_of
+from backend.common.jobs import work
+from backend.common.jobs.work import Status
 from backend.photos.albums import service
 from backend.photos.extraction import dispatch, results
 from backend.photos.extraction.results import Recorded

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 from PIL import ExifTags, Image
 
 from backend.analysis import services as analysis
-from backend.common.work import WorkError
+from backend.common.jobs.work import WorkError
 
 _QUALITY: Final = 90
 _THUMBNAIL_QUALITY: Final = 82

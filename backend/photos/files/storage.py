@@ -16,9 +16,9 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from backend.analysis import services as analysis
-from backend.common import stored_files
-from backend.common.uploads import EXTENSIONS
-from backend.common.work import Status, WorkError
+from backend.common.http.upload_fields import EXTENSIONS
+from backend.common.jobs.work import Status, WorkError
+from backend.common.storage import orphans
 from backend.photos.matching import jobs
 from backend.photos.models import (
     WIDTHS_PX,
@@ -145,7 +145,7 @@ def cleaned(name: str) -> str:
 def stray_files(storage: Storage = default_storage) -> Iterator[str]:
     """Names of stored files that no row has: left by a crash between two steps."""
     for folder, (model, column) in _FOLDERS.items():
-        files = stored_files.settled(storage, [folder])
+        files = orphans.settled(storage, [folder])
         while names := list(islice(files, _AT_A_TIME)):
             named = {name: _key(name) if column == "key" else name for name in names}
             wanted = [value for value in named.values() if value is not None]

@@ -20,8 +20,8 @@ from django.db.models import QuerySet
 
 from backend.analysis.fields import read_many
 from backend.analysis.nearest import Floats32, Integers
-from backend.common import work
-from backend.common.work import Status, WorkError
+from backend.common.jobs import work
+from backend.common.jobs.work import Status, WorkError
 from backend.photos.clustering import grouping
 from backend.photos.match_models import ByHand, Match, Matching, NotMe
 from backend.photos.models import Member, Photo, PhotoFace, Reference

@@ -6,8 +6,8 @@ from django.db.models.fields.files import FieldFile
 from django.http import Http404, HttpRequest, HttpResponse
 
 from backend.clients import links
-from backend.common import files
-from backend.common.errors import read_only
+from backend.common.http import protected_files
+from backend.common.http.errors import read_only
 from backend.photos.files import media_links
 
 
@@ -37,4 +37,4 @@ def _holds_link(request: HttpRequest) -> bool:
 def _send(picture: FieldFile | None) -> HttpResponse:
     if picture is None:
         raise Http404
-    return files.send(picture)
+    return protected_files.send(picture)

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from backend.common.uploads import sha256_of
+from backend.common.http.upload_fields import sha256_of
 from backend.photos.files import storage
 from backend.photos.files.storage import Refused
 from backend.photos.models import Extraction, Member, Reference

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.clients.gate import FORM_BYTES
-from backend.common.parsers import JSONParser, MultiPartParser
+from backend.common.http.parsers import JSONParser, MultiPartParser
 from backend.photos import forms, pagination, status
 from backend.photos.access.authentication import MemberView, UploadView
 from backend.photos.access.permissions import keeps_albums, keeps_people, sees_all

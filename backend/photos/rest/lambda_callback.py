@@ -19,8 +19,9 @@ from backend.clients import caller, rates
 from backend.clients.authentication import BAD_LINK, LinkAuthentication
 from backend.clients.caller import Caller
 from backend.clients.models import Scope
-from backend.common import files, metrics
-from backend.common.errors import TooLarge
+from backend.common.http import protected_files
+from backend.common.http.errors import TooLarge
+from backend.common.metrics import registry
 from backend.photos.extraction.aws_lambda import callback
 from backend.photos.extraction.aws_lambda.callback import Refusal
 from backend.photos.extraction.aws_lambda.submission import SUBMITTED, Source
@@ -120,7 +121,7 @@ class SourceView(APIView):
         source = callback.find(SourceType(type), int(pk))
         if source is None or source.extraction != Extraction.PROCESSING:
             raise Http404
-        response = files.send(source.file)
+        response = protected_files.send(source.file)
         response["Cache-Control"] = "no-store"
         return response
 
@@ -145,7 +146,7 @@ def _check(request: Request, source: Source, token: str) -> None:
 
 def _refused(request: Request) -> None:
     """Count it for its address; `Throttled` past the limit."""
-    metrics.count(SUBMITTED, outcome="refused")
+    registry.count(SUBMITTED, outcome="refused")
     rates.count_refused(request)
 
 

@@ -10,7 +10,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.common.parsers import MultiPartParser
+from backend.common.http.parsers import MultiPartParser
 from backend.photos import pagination, status
 from backend.photos.access.authentication import MemberView, UploadView
 from backend.photos.access.permissions import sees_all

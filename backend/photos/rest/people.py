@@ -11,7 +11,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.common.parsers import JSONParser
+from backend.common.http.parsers import JSONParser
 from backend.photos import pagination
 from backend.photos.access.authentication import MemberView
 from backend.photos.access.permissions import keeps_people

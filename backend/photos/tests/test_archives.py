@@ -20,7 +20,7 @@ from django.core.management import CommandError, call_command
 from django.test import SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
 
-from backend.common.work import Status, WorkError
+from backend.common.jobs.work import Status, WorkError
 from backend.photos import tasks
 from backend.photos.albums import archive_import, archive_reader, service
 from backend.photos.albums.archive_reader import ArchiveError, EntryError

@@ -13,7 +13,7 @@ from django.utils import timezone
 from backend.analysis import services as analysis
 from backend.analysis.models import Analysis
 from backend.clients.tests import cast as clients
-from backend.common.work import Status
+from backend.common.jobs.work import Status
 from backend.photos import tasks
 from backend.photos.albums import service
 from backend.photos.extraction import dispatch, results

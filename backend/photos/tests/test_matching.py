@@ -15,8 +15,8 @@ from django.db import IntegrityError, connection, connections, transaction
 from django.test import TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
-from backend.common import queues
-from backend.common.work import Status
+from backend.common.jobs import queues
+from backend.common.jobs.work import Status
 from backend.photos.extraction.results import Recorded, record
 from backend.photos.match_models import Match, Matching
 from backend.photos.matching import jobs

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.test import TestCase, override_settings
 from django.utils import timezone
 
-from backend.common.work import Status
+from backend.common.jobs.work import Status
 from backend.photos.clustering import curation, grouping
 from backend.photos.clustering.recluster import Busy, recluster
 from backend.photos.match_models import Match, NotMe

@@ -12,8 +12,8 @@ from django.test import TestCase, override_settings
 from PIL import Image
 
 from backend.analysis import services as analysis
-from backend.common import stored_files
-from backend.common.work import Status
+from backend.common.jobs.work import Status
+from backend.common.storage import orphans
 from backend.photos import tasks
 from backend.photos.albums import service
 from backend.photos.files import renditions, storage
@@ -218,7 +218,7 @@ class ErasingTests(TestCase):
         left = default_storage.save("photos/aa/bb/left.jpg", ContentFile(b"x"))
         self.addCleanup(default_storage.delete, left)
         self.assertNotIn(left, list(storage.stray_files()))
-        with patch.object(stored_files, "_SETTLED", -stored_files._SETTLED):
+        with patch.object(orphans, "_SETTLED", -orphans._SETTLED):
             stray = list(storage.stray_files())
         self.assertIn(left, stray)
         self.assertFalse([name for name in stray if str(self.photo.key) in name])

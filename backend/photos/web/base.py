@@ -14,7 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from backend.common.pages import protect
+from backend.common.http.security_headers import protect
 from backend.photos.access import authentication
 from backend.photos.access.permissions import keeps_albums, keeps_people
 

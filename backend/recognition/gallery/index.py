@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backend.analysis import fields
 from backend.analysis.nearest import Matrix
-from backend.common.work import WorkError
+from backend.common.jobs.work import WorkError
 from backend.recognition.gallery import confidence
 from backend.recognition.models import Face, OtherEncoding, Reembedding, User
 

@@ -13,9 +13,9 @@ from django.core.files.base import File
 
 from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError
-from backend.common import patience
-from backend.common.errors import TooLarge, Unavailable
-from backend.common.uploads import sha256_of
+from backend.common.http import admission
+from backend.common.http.errors import TooLarge, Unavailable
+from backend.common.http.upload_fields import sha256_of
 
 TOO_SLOW: Final = "The image is still being processed. Please send it again."
 
@@ -59,7 +59,7 @@ def _named(sent: bytes | File[Any]) -> tuple[File[Any], str]:
 
 def _found(id: int) -> Probe | None:
     began = time.monotonic()
-    with patience.place() as may_wait:
+    with admission.place() as may_wait:
         timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
         result = analysis.wait(id, timeout_s=timeout_s)
         if result is None:

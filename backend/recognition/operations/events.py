@@ -8,7 +8,7 @@ import logging
 import redis
 from django.conf import settings
 
-from backend.common import feed
+from backend.common import event_stream
 from backend.recognition.models import Operation
 from wire import events as wire
 
@@ -24,9 +24,9 @@ def publish(operation: Operation) -> bool:
     """Append the event of an ended call to the stream; False if that has to be done later."""
     fields = wire.operation_to_entry(_event(operation), owner=str(operation.owner_id))
     try:
-        event_id = feed.append(fields, owner=operation.owner_id, subject=operation.pk)
+        event_id = event_stream.append(fields, owner=operation.owner_id, subject=operation.pk)
         if not Operation.objects.filter(pk=operation.pk).update(event_id=event_id):
-            feed.erase(event_id, owner=operation.owner_id, subject=operation.pk)
+            event_stream.erase(event_id, owner=operation.owner_id, subject=operation.pk)
     except redis.RedisError as error:
         logger.warning("event has to wait operation=%s: %s", operation.pk, error)
         return False
@@ -36,7 +36,7 @@ def publish(operation: Operation) -> bool:
 def erase(operation: Operation) -> None:
     """Take a call's event out of Redis. Raises `redis.RedisError`."""
     if operation.followed:
-        feed.erase(operation.event_id, owner=operation.owner_id, subject=operation.pk)
+        event_stream.erase(operation.event_id, owner=operation.owner_id, subject=operation.pk)
 
 
 def _event(operation: Operation) -> wire.OperationEvent:

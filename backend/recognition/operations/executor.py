@@ -14,8 +14,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from backend.analysis import services as analysis
-from backend.common import wakeups, work
-from backend.common.work import WorkError
+from backend.common.jobs import wakeups, work
+from backend.common.jobs.work import WorkError
 from backend.recognition.gallery import index
 from backend.recognition.models import READING, Operation, OperationImage
 from backend.recognition.operations import events, handlers, ordering, preparation

@@ -11,8 +11,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from backend.common import queues
-from backend.common.work import Status
+from backend.common.jobs import queues
+from backend.common.jobs.work import Status
 from backend.recognition.models import OPEN, Face, Kind, Operation, User
 from backend.recognition.operations import events, executor
 

@@ -6,8 +6,8 @@ import time
 import uuid
 from typing import Any, Final
 
-from backend.common import wakeups
-from backend.common.work import Status
+from backend.common.jobs import wakeups
+from backend.common.jobs.work import Status
 from backend.recognition.contract import ChangesShape, FaceShape
 from backend.recognition.models import OPEN, READING, Contact, Face, Operation, User
 from backend.recognition.operations import executor, results

@@ -20,9 +20,9 @@ from backend.analysis.services import AnalysisError
 from backend.clients import caller, rates
 from backend.clients.models import Scope
 from backend.clients.services import audit
-from backend.common import patience
-from backend.common.errors import TooLarge, Unavailable
-from backend.common.parsers import JSONParser, MultiPartParser
+from backend.common.http import admission
+from backend.common.http.errors import TooLarge, Unavailable
+from backend.common.http.parsers import JSONParser, MultiPartParser
 from backend.recognition.gallery import feedback, reembedding, search
 from backend.recognition.gallery import probe as probes
 from backend.recognition.models import Face, Feedback, User
@@ -139,7 +139,7 @@ class SearchView(_View):
 
 def _settle(user: User) -> None:
     """Wait for the calls that were accepted before."""
-    with patience.place() as may_wait:
+    with admission.place() as may_wait:
         timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
         try:
             waiting = service.settle(user, timeout_s=timeout_s)

@@ -20,9 +20,9 @@ from rest_framework.views import APIView
 from backend.clients import caller, rates
 from backend.clients.models import Scope
 from backend.clients.services import audit
-from backend.common import patience
-from backend.common.errors import Unavailable
-from backend.common.parsers import JSONParser, MultiPartParser
+from backend.common.http import admission
+from backend.common.http.errors import Unavailable
+from backend.common.http.parsers import JSONParser, MultiPartParser
 from backend.recognition.contract import Malformed
 from backend.recognition.models import Contact, Kind, Operation, User
 from backend.recognition.operations import commands, events, service
@@ -200,7 +200,7 @@ def _faces(view: _View, user: User, contact_id: int | None) -> Response:
 
 def _settled(user: User) -> int:
     """How many calls before have not taken effect, also after we waited for them."""
-    with patience.place() as may_wait:
+    with admission.place() as may_wait:
         timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
         try:
             return service.settle(user, timeout_s=timeout_s)
@@ -215,7 +215,7 @@ def _carried_out(request: Request, make: Any) -> HttpResponse:
     except Malformed as error:
         raise serializers.refused(error) from error
     who, timeout_s = caller.of(request), settings.FACES_ANSWER_TIMEOUT_S
-    with patience.place() as may_wait:
+    with admission.place() as may_wait:
         patience_s = timeout_s if may_wait else 0.0
         operation = service.begin(call, owner_id=who.client_id, timeout_s=patience_s)
         try:

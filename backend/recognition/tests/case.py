@@ -20,8 +20,9 @@ from PIL import Image
 import faceengine
 from backend.analysis.models import Analysis, Face
 from backend.clients.models import Client
-from backend.common import connections, queues
-from backend.common.work import Status
+from backend.common import redis_clients
+from backend.common.jobs import queues
+from backend.common.jobs.work import Status
 from backend.face_encodings.models import EncodedImage
 from backend.recognition.contract import FaceShape
 from backend.recognition.gallery import index
@@ -151,7 +152,7 @@ def counts(answer: Mapping[str, Any]) -> tuple[int, ...]:
 @override_settings(FACES_DOWNLOAD_ALLOWED_HOSTS=["127.0.0.1"])
 class RecognitionCase(TransactionTestCase):
     def setUp(self) -> None:
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
         index.forget()
         self.enqueue = self.enterContext(jobs_done_at_once())
         self.web = self.enterContext(Images())

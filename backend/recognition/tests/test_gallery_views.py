@@ -12,8 +12,9 @@ from django.utils.module_loading import import_string
 
 from backend.clients.models import Scope
 from backend.clients.tests import cast
-from backend.common import connections, queues
-from backend.common.work import Status
+from backend.common import redis_clients
+from backend.common.jobs import queues
+from backend.common.jobs.work import Status
 from backend.recognition.gallery import index, reembedding
 from backend.recognition.models import Face, Kind, Operation, User
 from backend.recognition.tests import galleries
@@ -29,7 +30,7 @@ def run_at_once(queue: str, task: str, argument: str, *, job_id: str) -> bool:
 class GalleryViewsTests(TransactionTestCase):
     def setUp(self) -> None:
         index.forget()
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
         self.model = reembedding.current_model()
         self.alice, self.bob = cast.headers("alice"), cast.headers("bob")
         self.owner = cast.client("alice")

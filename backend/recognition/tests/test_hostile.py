@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from backend.common import parsers
+from backend.common.http import parsers
 from backend.recognition.tests.test_http import FACES, USER, HttpCase
 
 FEEDBACK: Final = f"{USER}/answers/00000000-0000-4000-8000-000000000000/feedback"

@@ -11,7 +11,8 @@ from django.test import override_settings
 from backend.clients import erasure
 from backend.clients.models import AuditEntry, Client, Scope
 from backend.clients.services import create_key
-from backend.common import connections, queues
+from backend.common import redis_clients
+from backend.common.jobs import queues
 from backend.recognition import tasks
 from backend.recognition.models import Operation, User
 from backend.recognition.tests.case import RecognitionCase, analysed, ids
@@ -211,7 +212,7 @@ class LaterTests(HttpCase):
         body = self.later().json()
         tasks.carry_out(body["operation_id"])
         tasks.sweep()
-        told: Any = connections.short().xrange(events.STREAM)
+        told: Any = redis_clients.short().xrange(events.STREAM)
         (entry,) = [events.from_entry(id, fields) for id, fields in told]
         self.assertEqual(entry["outcome"], events.Outcome.OPERATION)
         frame = json.loads(entry["frame"])
@@ -223,9 +224,9 @@ class LaterTests(HttpCase):
         body = self.later().json()
         with mock.patch("backend.recognition.operations.events.publish", return_value=False):
             tasks.carry_out(body["operation_id"])
-        self.assertEqual(connections.short().xlen(events.STREAM), 0)
+        self.assertEqual(redis_clients.short().xlen(events.STREAM), 0)
         tasks.sweep()
-        self.assertEqual(connections.short().xlen(events.STREAM), 1)
+        self.assertEqual(redis_clients.short().xlen(events.STREAM), 1)
 
     def test_who_reads_is_told_of_calls_that_are_pending(self) -> None:
         self.add(self.face(7))

@@ -9,8 +9,8 @@ from unittest import mock
 from django.test import override_settings
 from django.utils import timezone
 
-from backend.common import queues
-from backend.common.work import Status, WorkError
+from backend.common.jobs import queues
+from backend.common.jobs.work import Status, WorkError
 from backend.recognition import api, tasks
 from backend.recognition.models import READING, Operation, OperationImage, User
 from backend.recognition.operations import commands, executor, preparation, retention, service
@@ -147,9 +147,9 @@ STEPS = (
     f"{_HERE}.acceptance._inserted",
     f"{_HERE}.acceptance._insert_images",
     f"{_HERE}.services.accept",
-    "backend.common.queues.enqueue",
-    "backend.common.work.run",
-    "backend.common.work.claim_of_ours",
+    "backend.common.jobs.queues.enqueue",
+    "backend.common.jobs.work.run",
+    "backend.common.jobs.work.claim_of_ours",
     f"{_HERE}.preparing.prepare",
     f"{_HERE}.preparing._fetch",
     f"{_HERE}.preparing._request",

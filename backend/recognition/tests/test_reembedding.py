@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import TestCase
 
-from backend.common import connections, download
+from backend.common import download, redis_clients
 from backend.common.download import Download, DownloadError
 from backend.recognition.gallery import index, reembedding
 from backend.recognition.models import Face, OtherEncoding, Reembedding
@@ -24,7 +24,7 @@ OLD = "an old model"
 class ReembeddingTests(TestCase):
     def setUp(self) -> None:
         index.forget()
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
         self.user = galleries.user()
         self.ann = person()
         self.faces = add(self.user, 1, [self.ann, self.ann], model=OLD)

@@ -13,8 +13,10 @@ from django.utils import timezone
 
 from backend.clients.models import ANONYMOUS_ID, AuditEntry, Scope
 from backend.clients.tests import cast
-from backend.common import connections, metrics, queues
-from backend.common.work import Status
+from backend.common import redis_clients
+from backend.common.jobs import queues
+from backend.common.jobs.work import Status
+from backend.common.metrics import registry
 from backend.site import dashboard_numbers, dashboard_stages, dashboard_workers
 from backend.submissions.models import Submission
 
@@ -39,7 +41,7 @@ def row(**values: Any) -> Submission:
 
 class DashboardCase(TransactionTestCase):
     def setUp(self) -> None:
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
         self.client.force_login(User.objects.create_superuser("olga"))
 
     def numbers(self) -> Any:
@@ -136,9 +138,9 @@ class NumberTests(DashboardCase):
 
     def test_stages_are_told_from_the_histograms(self) -> None:
         # A test before may have had no Redis: then nothing is counted for a while.
-        self.enterContext(mock.patch.object(metrics._Away, "until", 0.0))
+        self.enterContext(mock.patch.object(registry._Away, "until", 0.0))
         for seconds in (0.2, 0.2, 0.2, 4.0):
-            metrics.observe("faces_engine_seconds", seconds, stage="find")
+            registry.observe("faces_engine_seconds", seconds, stage="find")
         (find,) = [each for each in self.numbers()["stages"] if each["name"] == "finding the faces"]
         self.assertEqual((find["count"], find["mean_s"]), (4, 1.15))
         self.assertTrue(0.1 < find["median_s"] <= 0.25)
@@ -161,10 +163,10 @@ class NumberTests(DashboardCase):
         row(status=Status.FAILED, reason="broken")
         with (
             mock.patch.object(
-                connections.short(), "execute_command", side_effect=redis.ConnectionError
+                redis_clients.short(), "execute_command", side_effect=redis.ConnectionError
             ),
-            mock.patch.object(connections.short(), "info", side_effect=redis.ConnectionError),
-            mock.patch.object(connections.short(), "ping", side_effect=redis.ConnectionError),
+            mock.patch.object(redis_clients.short(), "info", side_effect=redis.ConnectionError),
+            mock.patch.object(redis_clients.short(), "ping", side_effect=redis.ConnectionError),
             mock.patch(
                 "backend.site.dashboard_workers.Worker.all", side_effect=redis.ConnectionError
             ),

@@ -18,7 +18,7 @@ from django.utils import timezone
 from backend.analysis.fields import EncodingField
 from backend.clients import services
 from backend.clients.models import AuditEntry, Client
-from backend.common.work import Status
+from backend.common.jobs.work import Status
 
 _ROWS: Final = 3
 _PAGES: Final = {"django_rq.dashboard"}

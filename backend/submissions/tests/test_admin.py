@@ -15,8 +15,9 @@ from django.utils import timezone
 from backend.analysis.services import AnalysisError
 from backend.clients import links
 from backend.clients.models import ANONYMOUS_ID, AuditEntry, Client
-from backend.common import connections, queues
-from backend.common.work import Status
+from backend.common import redis_clients
+from backend.common.jobs import queues
+from backend.common.jobs.work import Status
 from backend.submissions import events, services, tasks
 from backend.submissions.models import Submission
 from tests import photos, pictures
@@ -113,7 +114,7 @@ class ListTests(TestCase):
 
 class ActionTests(TransactionTestCase):
     def setUp(self) -> None:
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
         self.client.force_login(User.objects.create_superuser("olga"))
 
     def act(self, action: str, *submissions: Submission, **more: str) -> Any:
@@ -138,7 +139,7 @@ class ActionTests(TransactionTestCase):
     def test_a_failed_one_is_tried_again_as_if_it_were_new(self) -> None:
         submission = self.failed()
         first_event = submission.event_id
-        connections.short().delete("rq:queue:uploads")
+        redis_clients.short().delete("rq:queue:uploads")
         self.act("retry", submission)
         submission.refresh_from_db()
         self.assertEqual((submission.status, submission.attempts), (Status.QUEUED, 0))

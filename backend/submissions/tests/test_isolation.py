@@ -19,7 +19,8 @@ from backend.analysis.models import Analysis, Face
 from backend.clients import erasure
 from backend.clients.models import ANONYMOUS_ID, AuditEntry, Client
 from backend.clients.tests import cast
-from backend.common import connections, queues
+from backend.common import redis_clients
+from backend.common.jobs import queues
 from backend.submissions import events, services, tasks
 from backend.submissions.models import Submission
 from tests import photos, pictures
@@ -39,7 +40,7 @@ def submitted(name: str = "alice", data: bytes = OBAMA) -> Submission:
 
 class IsolationCase(TransactionTestCase):
     def setUp(self) -> None:
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
 
 
 class MatrixTests(IsolationCase):
@@ -276,12 +277,12 @@ class ErasureTests(IsolationCase):
         self.assertFalse(Submission.objects.exists())
         result = submission.result.field.generate_filename(submission, "result.jpg")
         self.assertFalse(default_storage.exists(result))
-        self.assertEqual(connections.short().xlen(wire.STREAM), 0)
+        self.assertEqual(redis_clients.short().xlen(wire.STREAM), 0)
 
 
 def _everything_in_redis() -> str:
     """Every key and every value: what should be gone must be in none."""
-    client: Any = connections.short()
+    client: Any = redis_clients.short()
     parts: list[object] = []
     for key in client.keys("*"):
         kind = client.type(key)

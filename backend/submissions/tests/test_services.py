@@ -19,9 +19,10 @@ from backend.analysis import services as analysis
 from backend.analysis.models import Analysis
 from backend.clients import quota
 from backend.clients.models import ANONYMOUS_ID
-from backend.common import connections, processes, queues, work
-from backend.common.errors import Unavailable
-from backend.common.work import Status
+from backend.common import redis_clients
+from backend.common.http.errors import Unavailable
+from backend.common.jobs import process_identity, queues, work
+from backend.common.jobs.work import Status
 from backend.submissions import events, services, tasks
 from backend.submissions.models import Submission
 from tests import photos, pictures
@@ -46,14 +47,14 @@ def files_of(submission: Submission) -> list[str]:
 
 
 def events_of(submission: Submission) -> list[wire.Entry]:
-    entries: Any = connections.short().xrange(wire.STREAM)
+    entries: Any = redis_clients.short().xrange(wire.STREAM)
     read = [wire.from_entry(id, fields) for id, fields in entries]
     return [entry for entry in read if entry["submission_id"] == str(submission.pk)]
 
 
 class SubmissionCase(TransactionTestCase):
     def setUp(self) -> None:
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
 
     def after(self, submission: Submission) -> Submission:
         submission.refresh_from_db()
@@ -236,7 +237,7 @@ class SweepTests(SubmissionCase):
         return submission
 
     def test_work_of_a_worker_that_died_here_is_queued_again_at_once(self) -> None:
-        machine, _, _ = processes.identity().rpartition("/")
+        machine, _, _ = process_identity.identity().rpartition("/")
         submission = self.in_work(claimed_by=f"{machine}/before-our-time")
         tasks.sweep()
         self.assertEqual(self.after(submission).status, Status.QUEUED)
@@ -249,7 +250,7 @@ class SweepTests(SubmissionCase):
         self.assertEqual(self.after(submission).status, Status.QUEUED)
 
     def test_work_in_good_hands_is_left_there(self) -> None:
-        submission = self.in_work(claimed_by=processes.identity())
+        submission = self.in_work(claimed_by=process_identity.identity())
         tasks.sweep()
         self.assertEqual(self.after(submission).status, Status.PROCESSING)
 
@@ -261,7 +262,7 @@ class SweepTests(SubmissionCase):
 
     def test_a_row_whose_job_was_lost_is_enqueued_again_once(self) -> None:
         submission = accept()
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
         Submission.objects.update(created_at=timezone.now() - timedelta(seconds=10))
         tasks.sweep()
         tasks.sweep()
@@ -269,7 +270,7 @@ class SweepTests(SubmissionCase):
 
     def test_a_retry_is_enqueued_when_it_is_due_and_not_before(self) -> None:
         submission = accept()
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
         Submission.objects.update(attempts=1, due_at=timezone.now() + timedelta(seconds=60))
         tasks.sweep()
         self.assertEqual(queues.waiting(queues.UPLOADS), set())
@@ -279,7 +280,7 @@ class SweepTests(SubmissionCase):
 
     def test_an_outcome_that_redis_did_not_hear_of_is_told_later(self) -> None:
         submission = accept()
-        with mock.patch.object(connections, "short", side_effect=redis.ConnectionError):
+        with mock.patch.object(redis_clients, "short", side_effect=redis.ConnectionError):
             tasks.process(str(submission.pk))
             tasks.sweep()
         Submission.objects.update(processed_at=timezone.now() - timedelta(seconds=10))
@@ -291,7 +292,7 @@ class SweepTests(SubmissionCase):
         submission = accept()
         tasks.process(str(submission.pk))
         tasks.sweep()
-        connections.short().flushdb()
+        redis_clients.short().flushdb()
         Submission.objects.update(processed_at=timezone.now() - timedelta(seconds=10))
         tasks.sweep()
         tasks.sweep()
@@ -308,7 +309,7 @@ class EraseTests(SubmissionCase):
         self.assertEqual([default_storage.exists(name) for name in names], [False, False])
         self.assertEqual(events_of(submission), [])
         self.assertFalse(Submission.objects.exists())
-        keys: Any = connections.short().keys()
+        keys: Any = redis_clients.short().keys()
         leftovers = [key for key in keys if names[0][-40:-4] in key]
         self.assertEqual(leftovers, [])
 
@@ -325,7 +326,7 @@ class EraseTests(SubmissionCase):
             services.erase(Submission.objects.get())
         result = submission.result.field.generate_filename(submission, "result.jpg")
         self.assertFalse(default_storage.exists(result))
-        self.assertEqual(connections.short().xlen(wire.STREAM), 0)
+        self.assertEqual(redis_clients.short().xlen(wire.STREAM), 0)
         self.assertFalse(Analysis.objects.exists())
         self.assertFalse(Submission.objects.exists())
 
@@ -339,8 +340,8 @@ class EraseTests(SubmissionCase):
 
         with mock.patch.object(events, "build", erase_meanwhile):
             tasks.process(str(submission.pk))
-        self.assertEqual(connections.short().xlen(wire.STREAM), 0)
-        self.assertEqual(connections.short().keys("faces:event-of:*"), [])
+        self.assertEqual(redis_clients.short().xlen(wire.STREAM), 0)
+        self.assertEqual(redis_clients.short().keys("faces:event-of:*"), [])
 
     def test_nothing_is_left_in_redis_of_a_job_that_failed_there(self) -> None:
         submission = accept()
@@ -355,7 +356,7 @@ class EraseTests(SubmissionCase):
 
     def keys_with(self, job_id: str) -> list[Any]:
         """Where rq keeps something of a job: by its name, or in the list of what failed."""
-        client = connections.short()
+        client = redis_clients.short()
         failed = queues.queue(queues.UPLOADS).failed_job_registry.key
         keys: Any = client.keys(f"*{job_id}*")
         return [*keys, *([failed] if client.zscore(failed, job_id) is not None else [])]
@@ -363,8 +364,8 @@ class EraseTests(SubmissionCase):
     @override_settings(CACHE_BACKEND_URL="redis://127.0.0.1:1/0")
     def test_without_redis_the_row_stays_so_that_it_can_be_erased_later(self) -> None:
         submission = accept()
-        connections.short.cache_clear()
-        self.addCleanup(connections.short.cache_clear)
+        redis_clients.short.cache_clear()
+        self.addCleanup(redis_clients.short.cache_clear)
         queues.queue.cache_clear()
         self.addCleanup(queues.queue.cache_clear)
         with self.assertRaises(redis.RedisError):

@@ -8,7 +8,7 @@ from django.db import DatabaseError, connections
 from tqdm import tqdm
 
 from backend import databases
-from backend.common import moving
+from backend.common.migration import database
 
 _TARGET: Final = "target"
 
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         )["default"]
         try:
             self._move()
-        except moving.Refused as error:
+        except database.Refused as error:
             raise CommandError(f"Nothing was moved. {error}") from error
         except DatabaseError as error:
             raise CommandError(f"Nothing was moved, a database says: {error}") from error
@@ -44,10 +44,10 @@ class Command(BaseCommand):
             del connections[_TARGET], connections.settings[_TARGET]
 
     def _move(self) -> None:
-        moving.refuse_unless_at_rest("default")
+        database.refuse_unless_at_rest("default")
         # Each row is copied, and then read back.
-        with tqdm(total=2 * moving.count("default"), unit=" rows", file=self.stderr) as progress:
-            sums = moving.move("default", _TARGET, progress=progress.update)
+        with tqdm(total=2 * database.count("default"), unit=" rows", file=self.stderr) as progress:
+            sums = database.move("default", _TARGET, progress=progress.update)
         for model, sum in sums.items():
             self.stdout.write(f"{model._meta.db_table}: {sum}")
         self.stdout.write(

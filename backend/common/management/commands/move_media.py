@@ -10,9 +10,10 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from backend.common import moving_media, storage
+from backend.common import moving_media
 from backend.common.moving_media import Moved
-from backend.common.storage import StorageError
+from backend.common.storage import base
+from backend.common.storage.base import StorageError
 
 
 class Command(BaseCommand):
@@ -28,7 +29,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, back: bool, delete: bool, **options: Any) -> None:
-        bucket, disk = storage.bucket(), FileSystemStorage()
+        bucket, disk = base.bucket(), FileSystemStorage()
         if bucket is None:
             raise CommandError("FACES_S3_BUCKET names no bucket.")
         names = [name for name, _ in bucket.walk("")] if back else self._on_disk()

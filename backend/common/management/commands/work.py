@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, workers: int, **options: Any) -> None:
         # rq's pool must not be loaded by commands that do not work.
-        from backend.common import worker_pool
+        from backend.common.jobs import worker_pool
 
         while not _migrated():
             self.stderr.write("waiting for the database to be migrated")

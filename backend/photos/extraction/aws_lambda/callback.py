@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils.crypto import constant_time_compare
 
 from backend.analysis import services as analysis
-from backend.common import metrics
+from backend.common.metrics import registry
 from backend.photos.extraction import results
 from backend.photos.extraction.aws_lambda import submission
 from backend.photos.extraction.aws_lambda.submission import MODELS, SUBMITTED, Source, token_hash
@@ -52,7 +52,7 @@ def take(source: Source, body: Callback) -> bool:
     model = body.get("model", "")
     taken = results.record(source, faces, made_by=f"lambda/{model}".rstrip("/"))
     if taken:
-        metrics.count(SUBMITTED, outcome="recorded")
+        registry.count(SUBMITTED, outcome="recorded")
     return taken
 
 
@@ -89,7 +89,7 @@ def _report(source: Source, error: ErrorShape) -> bool:
     """No result: for good, or for now. Who waits is not left waiting for seven hours."""
     told = (source._meta.model_name, source.pk, source.submissions, error["reason"])
     logger.warning("Lambda has no result for %s=%s submissions=%d: %s", *told)
-    metrics.count(SUBMITTED, outcome="reported")
+    registry.count(SUBMITTED, outcome="reported")
     if error["permanent"] or source.submissions > settings.FACES_MAX_RETRIES:
         return results.give_up(source, reason=error["reason"])
     return submission.release(source)

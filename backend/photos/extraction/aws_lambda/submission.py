@@ -26,7 +26,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from backend.clients import links
-from backend.common import metrics
+from backend.common.metrics import registry
 from backend.photos.extraction import dispatch
 from backend.photos.extraction.aws_lambda.client import Client, InvokeError, TooLarge
 from backend.photos.models import Photo, Reference
@@ -55,7 +55,7 @@ _SWEPT: Final = 1000
 
 _PAGE: Final = 500
 
-SUBMITTED: Final = metrics.counter(
+SUBMITTED: Final = registry.counter(
     "faces_lambda_sources_total",
     "Photos and references handed to AWS Lambda, by how that went: submitted, failed; and what came"
     " back: recorded, reported (no result), refused (a callback that was not taken).",
@@ -190,13 +190,13 @@ def _invoke(client: Client, claimed: Sequence[_Claimed]) -> Submitted:
         return _invoke(client, claimed[:half]) + _invoke(client, claimed[half:])
     except InvokeError as error:
         return _failed(claimed, error)
-    metrics.count(SUBMITTED, len(claimed), outcome="submitted")
+    registry.count(SUBMITTED, len(claimed), outcome="submitted")
     logger.info("submitted sources=%d to Lambda", len(claimed))
     return Submitted(sources=len(claimed), invocations=1)
 
 
 def _failed(claimed: Sequence[_Claimed], error: InvokeError) -> Submitted:
-    metrics.count(SUBMITTED, len(claimed), outcome="failed")
+    registry.count(SUBMITTED, len(claimed), outcome="failed")
     logger.error("not submitted sources=%d, will be again: %s", len(claimed), error)
     with transaction.atomic():
         for each in claimed:

@@ -22,8 +22,8 @@ from prometheus_client.registry import Collector
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from backend.common import connections
-from backend.common.metrics import BUCKETS_S, DECLARED, SUM, Kind, Sample
+from backend.common import redis_clients
+from backend.common.metrics.registry import BUCKETS_S, DECLARED, SUM, Kind, Sample
 from wire import metrics as wire
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def _gauge(name: str, series: Series) -> Metric:
 def counted() -> dict[str, dict[tuple[str, ...], float]]:
     """What Redis holds of counters and histograms; fields nobody declares any more do not count."""
     try:
-        fields: Any = connections.short().hgetall(wire.HASH)
+        fields: Any = redis_clients.short().hgetall(wire.HASH)
     except redis.RedisError as error:
         logger.warning("metrics without what Redis holds: %s", error)
         return {}

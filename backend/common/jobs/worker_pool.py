@@ -25,7 +25,8 @@ from rq import Queue, Worker
 from rq.serializers import JSONSerializer
 from rq.worker_pool import WorkerPool
 
-from backend.common import connections, queues
+from backend.common import redis_clients
+from backend.common.jobs import queues
 from backend.common.without_redis import Hands
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Pool(WorkerPool):
     def __init__(self, count: int) -> None:
         super().__init__(
             list(queues.IN_ORDER),
-            connection=connections.queueing(timeout_s=None),
+            connection=redis_clients.queueing(timeout_s=None),
             num_workers=count,
             worker_class=ForkingWorker,
             serializer=JSONSerializer,
@@ -140,7 +141,7 @@ def _begin_child(*, on_interrupt: Any) -> None:
 def _work(name: str) -> None:
     # The pool asks its workers to stop with SIGINT; SIGTERM from elsewhere means the same to rq.
     _begin_child(on_interrupt=signal.SIG_DFL)
-    connection = connections.queueing(timeout_s=None)
+    connection = redis_clients.queueing(timeout_s=None)
     waiting: Sequence[Queue] = [
         Queue(queue, connection=connection, serializer=JSONSerializer) for queue in queues.IN_ORDER
     ]
@@ -186,7 +187,7 @@ def _pause(hands: Hands) -> None:
     while (left_s := ends_at - time.monotonic()) > 0:
         try:
             hands.let_go()
-            if not _redis_answers(connections.short()):
+            if not _redis_answers(redis_clients.short()):
                 hands.take_up()
         except Exception:  # as in the sweep itself
             logger.exception("no work was found without Redis")

@@ -11,7 +11,7 @@ from rq.job import Job
 from rq.results import Result
 from rq.serializers import JSONSerializer
 
-from backend.common import connections
+from backend.common import redis_clients
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ IN_ORDER: Final = (INTERACTIVE, UPLOADS)
 
 @cache
 def queue(name: str) -> Queue:
-    return Queue(name, connection=connections.queueing(), serializer=JSONSerializer)
+    return Queue(name, connection=redis_clients.queueing(), serializer=JSONSerializer)
 
 
 def enqueue(name: str, task: str, argument: str, *, job_id: str) -> bool:

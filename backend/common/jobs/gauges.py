@@ -9,26 +9,28 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from backend.common import connections, health, metrics, queues
-from backend.common.metrics import Sample
+from backend.common import health, redis_clients
+from backend.common.jobs import queues
+from backend.common.metrics import registry
+from backend.common.metrics.registry import Sample
 from wire import metrics as wire
 
-REDIS_UP = metrics.gauge("faces_redis_up", "1 while Redis answers, else 0.")
-JOBS_WAITING = metrics.gauge(
+REDIS_UP = registry.gauge("faces_redis_up", "1 while Redis answers, else 0.")
+JOBS_WAITING = registry.gauge(
     "faces_redis_jobs_waiting", "Jobs that wait in Redis. The rows are the truth.", "queue"
 )
-OLDEST_JOB = metrics.gauge(
+OLDEST_JOB = registry.gauge(
     "faces_redis_oldest_job_seconds", "How long the first job in Redis has waited.", "queue"
 )
-WORKERS = metrics.gauge("faces_workers", "Workers that live.")
-SERVERS = metrics.gauge("faces_websocket_servers", "Websocket servers that live.")
-LISTENERS = metrics.gauge("faces_ws_connections", "Clients connected to the websocket servers.")
+WORKERS = registry.gauge("faces_workers", "Workers that live.")
+SERVERS = registry.gauge("faces_websocket_servers", "Websocket servers that live.")
+LISTENERS = registry.gauge("faces_ws_connections", "Clients connected to the websocket servers.")
 
 
 def collect() -> Iterator[Sample]:
     """The numbers, as far as Redis answers."""
     try:
-        connections.short().ping()
+        redis_clients.short().ping()
     except redis.RedisError:
         yield Sample(REDIS_UP, 0, {})
         return
@@ -59,7 +61,7 @@ def _oldest_s(name: str) -> float:
 
 def _listeners() -> list[int]:
     """How many listen, at each server that lives."""
-    client = connections.short()
+    client = redis_clients.short()
     names: Any = client.smembers(wire.SERVERS)
     numbers: Any = client.mget([wire.SERVER.format(instance=name) for name in names] or [""])
     return [int(number) for number in numbers if number is not None]

@@ -14,20 +14,21 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from backend.common import metrics, processes, queues
+from backend.common.jobs import process_identity, queues
+from backend.common.metrics import registry
 
 logger = logging.getLogger(__name__)
 
 GIVEN_UP: Final = "The image could not be processed, also after several attempts."
 FILE_GONE: Final = "The uploaded file is gone."
 
-OUTCOMES: Final = metrics.counter(
+OUTCOMES: Final = registry.counter(
     "faces_jobs_total",
     "Attempts by how they ended: done, no_faces, failed, retried.",
     "kind",
     "outcome",
 )
-DURATIONS: Final = metrics.histogram(
+DURATIONS: Final = registry.histogram(
     "faces_job_seconds",
     "How long work waited for a worker (waiting) and took from row to result (total).",
     "kind",
@@ -99,7 +100,7 @@ class Work(models.Model):
         """QUEUED → PROCESSING, for one process only; None if the row is not claimable."""
         if not cls.claimable().filter(pk=id).update(attempts=F("attempts") + 1, **claim_of_ours()):
             return None
-        return cls._default_manager.filter(pk=id, claimed_by=processes.identity()).first()
+        return cls._default_manager.filter(pk=id, claimed_by=process_identity.identity()).first()
 
     def requeue(self, *, due_at: datetime) -> bool:
         """PROCESSING → QUEUED until `due_at`; False if the claim is no longer ours."""
@@ -134,7 +135,7 @@ class Work(models.Model):
     def is_lost(self, now: datetime) -> bool:
         """Whether who claimed it died, or took too long."""
         expired = self.claimed_until is None or self.claimed_until < now
-        return expired or processes.is_gone(self.claimed_by)
+        return expired or process_identity.is_gone(self.claimed_by)
 
     def _leave(self, **changes: Any) -> bool:
         ours = type(self)._default_manager.filter(
@@ -154,7 +155,7 @@ Ended = Callable[[W], object]
 def claim_of_ours() -> dict[str, Any]:
     """The values of a claim by this process."""
     lease = timedelta(seconds=settings.FACES_JOB_TIMEOUT_S)
-    claim = {"claimed_by": processes.identity(), "claimed_until": timezone.now() + lease}
+    claim = {"claimed_by": process_identity.identity(), "claimed_until": timezone.now() + lease}
     return {"status": Status.PROCESSING, **claim}
 
 
@@ -184,7 +185,7 @@ def indexes(name: str) -> list[models.Index]:
 
 def run(model: type[W], id: str, do: Callable[[W], object], *, on_failed: Ended[W]) -> None:
     """Claim the row and `do` it; whatever goes wrong becomes a state. Safe to call any time."""
-    with metrics.batch():
+    with registry.batch():
         _run(model, id, do, on_failed)
 
 
@@ -266,12 +267,12 @@ def _end(work: W, reason: str, on_failed: Ended[W]) -> None:
 
 
 def _count(work: Work, outcome: str) -> None:
-    metrics.count(OUTCOMES, kind=str(work._meta.model_name), outcome=outcome)
+    registry.count(OUTCOMES, kind=str(work._meta.model_name), outcome=outcome)
 
 
 def _observe(work: Work, stage: str, duration: timedelta) -> None:
     kind = str(work._meta.model_name)
-    metrics.observe(DURATIONS, max(0.0, duration.total_seconds()), kind=kind, stage=stage)
+    registry.observe(DURATIONS, max(0.0, duration.total_seconds()), kind=kind, stage=stage)
 
 
 def _told(work: Work) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from django.core.files.base import File
 from django.utils.encoding import filepath_to_uri
 from storages.backends.s3 import S3Storage
 
-from backend.common.storage import StorageError
+from backend.common.storage.base import StorageError
 
 _IN_MEMORY_BYTES: Final = 8 << 20
 """What is larger is read into a temporary file: as with uploads."""

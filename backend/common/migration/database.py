@@ -25,7 +25,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from backend.common import health
-from backend.common.work import Status, Work
+from backend.common.jobs.work import Status, Work
 
 Model = type[models.Model]
 

@@ -21,7 +21,7 @@ from typing import Final
 
 import redis
 
-from backend.common import connections
+from backend.common import redis_clients
 from wire import metrics as wire
 
 logger = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ def _send(changes: Mapping[str, int]) -> None:
     if not changes or time.monotonic() < _Away.until:
         return
     try:
-        pipeline = connections.hasty().pipeline(transaction=False)
+        pipeline = redis_clients.hasty().pipeline(transaction=False)
         for field, by in changes.items():
             pipeline.hincrby(wire.HASH, field, by)
         pipeline.execute()

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import redis
 
-from backend.common import connections
+from backend.common import redis_clients
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def tell(kind: str, id: int | uuid.UUID) -> None:
     """Something happened to the row: wake everyone who waits for it."""
     key = _KEY.format(kind=kind, id=id)
     try:
-        pipeline = connections.short().pipeline()
+        pipeline = redis_clients.short().pipeline()
         pipeline.xadd(key, {"look": "1"}, maxlen=1)
         pipeline.expire(key, _REMEMBERED_S)
         pipeline.execute()
@@ -38,7 +38,7 @@ def wait(kind: str, id: int | uuid.UUID, *, seen: str, timeout_s: float) -> str:
         return seen
     key = _KEY.format(kind=kind, id=id)
     try:
-        with connections.blocking(timeout_s) as client:
+        with redis_clients.blocking(timeout_s) as client:
             milliseconds = max(1, int(timeout_s * 1000))
             read: Any = client.xread({key: seen}, block=milliseconds)
     except redis.RedisError:

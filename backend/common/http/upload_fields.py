@@ -9,7 +9,7 @@ from django.core.files.base import File
 from django.core.validators import FileExtensionValidator
 from rest_framework import serializers
 
-from backend.common.errors import TooLarge
+from backend.common.http.errors import TooLarge
 
 EXTENSIONS: Final = (
     "gif jpg jpeg png webp bmp tif tiff heic heif avif".split()  # noqa: SIM905  the contract's order

@@ -6,9 +6,9 @@ from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 
-from backend.common import metrics
+from backend.common.metrics import registry
 
-REQUESTS: Final = metrics.histogram(
+REQUESTS: Final = registry.histogram(
     "faces_request_seconds", "Requests and how long they took.", "view", "method", "status"
 )
 
@@ -28,9 +28,9 @@ class MetricsMiddleware:
         if request.path in _NOT_COUNTED:
             return self.get_response(request)
         started = time.perf_counter()
-        with metrics.batch():
+        with registry.batch():
             response = self.get_response(request)
-            metrics.observe(
+            registry.observe(
                 REQUESTS,
                 time.perf_counter() - started,
                 view=_view(request),

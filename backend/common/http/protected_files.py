@@ -6,7 +6,7 @@ from typing import Final
 from django.db.models.fields.files import FieldFile
 from django.http import Http404, HttpResponse
 
-from backend.common import storage
+from backend.common.storage import base
 
 _TYPES: Final = {
     "jpg": "image/jpeg",
@@ -43,7 +43,7 @@ def send(file: FieldFile) -> HttpResponse:
         "Cache-Control": "private, max-age=3600",
     }
     response = HttpResponse(content_type=content_type)
-    if bucket := storage.bucket(file.storage):
+    if bucket := base.bucket(file.storage):
         response["X-Accel-Redirect"] = f"{_ON_S3}{path}"
         # They are for S3 to say, so that they are not said of an error.
         response[_ADDRESS] = bucket.signed_url(file.name, {"Content-Type": content_type, **told})

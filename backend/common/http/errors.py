@@ -17,7 +17,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from backend.common.storage import StorageError
+from backend.common.storage.base import StorageError
 
 logger = logging.getLogger(__name__)
 

@@ -7,17 +7,17 @@ from django.apps import apps
 from django.db.models import Count, Min
 from django.utils import timezone
 
-from backend.common import metrics
-from backend.common.metrics import Sample
-from backend.common.work import Status, Work
+from backend.common.jobs.work import Status, Work
+from backend.common.metrics import registry
+from backend.common.metrics.registry import Sample
 
-ROWS_WAITING = metrics.gauge(
+ROWS_WAITING = registry.gauge(
     "faces_queue_depth", "Rows that wait for a worker, from the database.", "kind", "queue"
 )
-OLDEST_ROW = metrics.gauge(
+OLDEST_ROW = registry.gauge(
     "faces_queue_oldest_seconds", "How long the row that is due longest waits.", "kind", "queue"
 )
-IN_WORK = metrics.gauge("faces_queue_in_work", "Rows that a worker has in hand.", "kind", "queue")
+IN_WORK = registry.gauge("faces_queue_in_work", "Rows that a worker has in hand.", "kind", "queue")
 
 
 def collect() -> Iterator[Sample]:
