@@ -227,9 +227,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 32 << 20
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o750
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["backend.clients.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["backend.clients.authentication.HasScope"],
-    "DEFAULT_THROTTLE_CLASSES": ["backend.clients.rates.RequestRate"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["backend.clients.auth.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["backend.clients.auth.authentication.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["backend.clients.limits.throttling.RequestRate"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["backend.common.http.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "backend.common.http.errors.handle",
@@ -265,7 +265,7 @@ RQ_QUEUES = {
     }
     for name in ("interactive", "uploads")
 }
-# Ours are registered instead of its own (`backend.clients.queues_admin`).
+# Ours are registered instead of its own (`backend.clients.admin.queues`).
 RQ_SHOW_ADMIN_LINK = False
 
 # Dotted names: each gives numbers of the moment to GET /metrics.

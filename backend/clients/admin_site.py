@@ -48,14 +48,14 @@ class FacesAdminSite(admin.AdminSite):
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """As Django's, but nobody may try passwords for long."""
-        from backend.clients import services  # models, which are not there yet when this loads
+        from backend.clients import keys  # models, which are not there yet when this loads
 
         if request.method == "POST" and (wait_s := _too_often(request)):
             text = "Too many attempts to log in. Try again later."
             return HttpResponse(text, status=429, headers={"Retry-After": str(wait_s)})
         answer: HttpResponse = super().login(request, extra_context)
         if request.method == "POST" and request.user.is_authenticated:
-            services.audit(actor(request), "log in", "admin")
+            keys.audit(actor(request), "log in", "admin")
         answer["Content-Security-Policy"] = _POLICY
         return answer
 
@@ -81,10 +81,10 @@ class AuditedAdmin(_Admin):
 
     def note(self, request: HttpRequest, action: str, obj: Model) -> None:
         """Write what was done to `obj` into the audit trail."""
-        from backend.clients import services
+        from backend.clients import keys
 
         kind = str(self.opts.verbose_name)
-        services.audit(actor(request), f"{action} {kind}", f"{kind} {obj.pk}")
+        keys.audit(actor(request), f"{action} {kind}", f"{kind} {obj.pk}")
 
 
 class ReadOnlyAdmin(AuditedAdmin):
@@ -129,7 +129,7 @@ def actor(request: HttpRequest) -> str:
 
 def _too_often(request: HttpRequest) -> int:
     """Seconds to wait before the next attempt; 0 if there may be one now."""
-    from backend.clients.rates import LoginRate
+    from backend.clients.limits.throttling import LoginRate
 
     rate = LoginRate()
     if rate.allow_request(request, None):  # type: ignore[arg-type]  # counts any request

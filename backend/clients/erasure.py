@@ -12,8 +12,8 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from backend.clients.keys import audit
 from backend.clients.models import Client
-from backend.clients.services import audit
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import redis
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from backend.clients import erasure, services
+from backend.clients import erasure, keys
 from backend.common import redis_clients
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ def sweep() -> None:
 
     Once a day, clear the sessions of the admin that have ended.
     """
-    services.tell_revocations()
+    keys.tell_revocations()
     try:
         erasure.carry_on()
         # Whoever leaves the note first does it: one sweep of many, and not again for a day.

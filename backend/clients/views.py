@@ -4,7 +4,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from backend.clients import caller, erasure, feeds
+from backend.clients import caller, erasure
+from backend.clients.auth import feed_tokens
 from backend.clients.models import Client, Scope
 
 
@@ -29,6 +30,6 @@ def _as_resource(request: Request) -> dict[str, object]:
         "scopes": sorted(who.scopes),
         "stored_bytes": client.stored_bytes,
         "quota_bytes": client.quota_bytes,
-        "feed_url": feeds.url(who),
+        "feed_url": feed_tokens.url(who),
         "erasing": client.erasing_since is not None,
     }

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError, Finished, FoundFace
-from backend.clients import quota
+from backend.clients.limits import quota
 from backend.common.http import admission
 from backend.common.http.errors import Unavailable
 from backend.common.jobs import work

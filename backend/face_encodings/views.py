@@ -10,20 +10,21 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from backend.analysis.services import AnalysisError, FoundFace
-from backend.clients import caller, rates
+from backend.clients import caller
+from backend.clients.keys import audit
+from backend.clients.limits import throttling
 from backend.clients.models import Scope
-from backend.clients.services import audit
 from backend.common.http.parsers import JSONParser, MultiPartParser
 from backend.common.http.upload_fields import sha256_of
 from backend.face_encodings import batch, caching, serializers, services, statistics, verification
 from backend.face_encodings.models import EncodedImage
 from backend.face_encodings.serializers import Unusable
 
-_UPLOAD_RATES = [rates.RequestRate, rates.UploadRate, rates.UploadBytesRate]
+_UPLOAD_RATES = [throttling.RequestRate, throttling.UploadRate, throttling.UploadBytesRate]
 _NOT_KEPT = {"Cache-Control": "no-store"}
 
 
-class _ImagesRate(rates.UploadRate):
+class _ImagesRate(throttling.UploadRate):
     """A batch costs as much as its images one by one."""
 
     def cost(self, request: Request) -> int:
@@ -72,7 +73,7 @@ class EncodingView(APIView):
 
 class BatchView(APIView):
     parser_classes = [MultiPartParser]
-    throttle_classes = [rates.RequestRate, _ImagesRate, rates.UploadBytesRate]
+    throttle_classes = [throttling.RequestRate, _ImagesRate, throttling.UploadBytesRate]
     scopes = {"post": Scope.UPLOAD}
 
     def post(self, request: Request) -> Response:

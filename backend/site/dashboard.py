@@ -18,9 +18,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 from rest_framework.exceptions import APIException
 
-from backend.clients import services
+from backend.clients import keys
 from backend.clients.admin_site import actor
-from backend.clients.authentication import ApiKeyAuthentication
+from backend.clients.auth.authentication import ApiKeyAuthentication
 from backend.clients.models import Scope
 from backend.common.http.errors import read_only
 from backend.common.http.security_headers import Page
@@ -75,7 +75,7 @@ def dashboard_retry(request: HttpRequest) -> JsonResponse:
     forget()
     if not done:
         return JsonResponse({"detail": _NOT_FAILED}, status=409)
-    services.audit(actor(request), f"retry {kind}", f"{kind} {row.pk}")
+    keys.audit(actor(request), f"retry {kind}", f"{kind} {row.pk}")
     return JsonResponse({"retried": str(row.pk)})
 
 

@@ -14,8 +14,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 
-from backend.clients import links
 from backend.clients.admin_site import ReadOnlyAdmin
+from backend.clients.auth import signed_urls
 from backend.submissions import services
 from backend.submissions.models import Submission
 
@@ -117,7 +117,9 @@ def _picture(submission: Submission, *, height: int) -> str | None:
     if not submission.result:
         return None
     # Without the host: the admin may be looked at by another name than clients use.
-    address = urlsplit(links.signed(submission.result.url))._replace(scheme="", netloc="").geturl()
+    address = (
+        urlsplit(signed_urls.signed(submission.result.url))._replace(scheme="", netloc="").geturl()
+    )
     return format_html(
         '<a href="{0}"><img src="{0}" height="{1}" alt="faces" loading="lazy"></a>', address, height
     )

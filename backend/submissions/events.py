@@ -12,7 +12,7 @@ import redis
 from django.conf import settings
 from django.utils import timezone
 
-from backend.clients import links
+from backend.clients.auth import signed_urls
 from backend.clients.models import ANONYMOUS_ID
 from backend.common import event_stream, redis_clients
 from backend.common.jobs.work import Status
@@ -79,7 +79,7 @@ def original_url(submission: Submission) -> str:
 
 def _address(submission: Submission, path: str) -> str:
     shared = submission.owner_id == ANONYMOUS_ID and not settings.FACES_REQUIRE_API_KEY
-    return f"{settings.SERVICE_URL}{path}" if shared else links.signed(path)
+    return f"{settings.SERVICE_URL}{path}" if shared else signed_urls.signed(path)
 
 
 def forget_lost(*, since_s: int = 3600) -> int:

@@ -13,7 +13,7 @@ from django.core.files.base import ContentFile, File
 from django.db import IntegrityError, transaction
 
 from backend.analysis import services as analysis
-from backend.clients import quota
+from backend.clients.limits import quota
 from backend.common.http.errors import Unavailable
 from backend.common.http.upload_fields import sha256_of
 from backend.common.jobs import queues, work

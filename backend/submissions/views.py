@@ -13,10 +13,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from backend.analysis.serializers import FACE_EXAMPLE
-from backend.clients import caller, feeds, rates
-from backend.clients.authentication import LinkAuthentication
+from backend.clients import caller
+from backend.clients.auth import feed_tokens
+from backend.clients.auth.authentication import LinkAuthentication
+from backend.clients.keys import audit
+from backend.clients.limits import throttling
 from backend.clients.models import Scope
-from backend.clients.services import audit
 from backend.common.http import protected_files
 from backend.common.http.parsers import MultiPartParser
 from backend.common.observability import logs
@@ -85,7 +87,7 @@ _PICTURES += ["image/png", "image/tiff", "image/webp"]
 @extend_schema(tags=["Submissions"])
 class ImageView(APIView):
     parser_classes = [MultiPartParser]
-    throttle_classes = [rates.RequestRate, rates.UploadRate, rates.UploadBytesRate]
+    throttle_classes = [throttling.RequestRate, throttling.UploadRate, throttling.UploadBytesRate]
     scopes = {"post": Scope.UPLOAD}
 
     @extend_schema(
@@ -119,7 +121,7 @@ class ImageView(APIView):
         accepted = AcceptedSerializer(
             {
                 "message": "Request accepted. Starting image processing.",
-                "feed_url": feeds.url(caller.of(request)),
+                "feed_url": feed_tokens.url(caller.of(request)),
                 "id": submission.pk,
                 "status_url": status_url,
             }

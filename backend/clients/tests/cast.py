@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from backend.clients import services
+from backend.clients import keys
 from backend.clients.models import ApiKey, Client, Scope
 
 EVERYTHING = tuple(Scope.values)
@@ -17,7 +17,7 @@ def key_of(
     name: str, scopes: Sequence[str] = EVERYTHING, *, expires_at: datetime | None = None
 ) -> tuple[ApiKey, str]:
     """A new key of the client `name`: its row, and its text."""
-    return services.create_key(
+    return keys.create_key(
         client(name), name=name, scopes=scopes, actor="test", expires_at=expires_at
     )
 

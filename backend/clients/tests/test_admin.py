@@ -16,7 +16,8 @@ from django.test import Client as Browser
 from django.test import SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
 
-from backend.clients import authentication, services
+from backend.clients import keys as services
+from backend.clients.auth import authentication
 from backend.clients.models import ApiKey, AuditEntry, Client
 from wire.environment import ROOT
 

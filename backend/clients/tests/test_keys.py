@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 from django.test import TestCase, override_settings
 from django.utils import timezone
 
-from backend.clients import services
+from backend.clients import keys
 from backend.clients.models import ApiKey, AuditEntry, Client
 from backend.clients.tests import cast
 from backend.common import redis_clients
@@ -67,7 +67,7 @@ class KeyTests(TestCase):
         self.assertEqual(status(self, x_api_key=text), 401)
 
     def test_a_revocation_bites_at_once_and_is_told(self) -> None:
-        services.revoke_key(self.key, actor="test")
+        keys.revoke_key(self.key, actor="test")
         self.assertEqual(status(self, x_api_key=self.text), 401)
         ((_, fields),) = _stream()
         self.assertEqual(fields, {feeds.REVOKED_FIELD: self.key.prefix})
@@ -76,21 +76,21 @@ class KeyTests(TestCase):
 
     def test_a_revocation_that_redis_missed_is_told_by_the_sweep_once(self) -> None:
         with mock.patch.object(redis_clients, "short", side_effect=redis.ConnectionError):
-            services.revoke_key(self.key, actor="test")
+            keys.revoke_key(self.key, actor="test")
         self.assertEqual(status(self, x_api_key=self.text), 401)
-        services.tell_revocations()
-        services.tell_revocations()
+        keys.tell_revocations()
+        keys.tell_revocations()
         self.assertEqual(len(_stream()), 1)
 
     def test_after_a_rotation_both_keys_work_until_the_old_one_ends(self) -> None:
-        _, new = services.rotate_key(self.key, overlap=timedelta(hours=1), actor="test")
+        _, new = keys.rotate_key(self.key, overlap=timedelta(hours=1), actor="test")
         self.assertEqual([status(self, x_api_key=key) for key in (self.text, new)], [200, 200])
         ApiKey.objects.filter(pk=self.key.pk).update(expiry_date=timezone.now())
         self.assertEqual([status(self, x_api_key=key) for key in (self.text, new)], [401, 200])
 
     def test_what_is_done_to_keys_is_noted(self) -> None:
-        services.rotate_key(self.key, overlap=timedelta(0), actor="carol")
-        services.revoke_key(self.key, actor="carol")
+        keys.rotate_key(self.key, overlap=timedelta(0), actor="carol")
+        keys.revoke_key(self.key, actor="carol")
         actions = AuditEntry.objects.order_by("at").values_list("actor", "action")
         expected = [("test", "create key"), ("carol", "create key"), ("carol", "rotate key")]
         self.assertEqual(list(actions), [*expected, ("carol", "revoke key")])

@@ -16,8 +16,8 @@ from django.utils.module_loading import import_string
 from prometheus_client.parser import text_string_to_metric_families
 
 from backend.analysis.metrics import ENGINE
+from backend.clients.keys import create_key
 from backend.clients.models import ANONYMOUS_ID, Client
-from backend.clients.services import create_key
 from backend.common import redis_clients
 from backend.common.metrics import exposition, middleware, registry
 from backend.submissions import services, tasks

@@ -31,7 +31,7 @@ def fail_in_view(*args, **kwargs):
 requests = RequestFactory(headers={{
     "Authorization": "Bearer {_SECRET}", "X-Api-Key": "{_SECRET}", "Cookie": "sessionid={_SECRET}",
 }})
-with mock.patch("backend.clients.authentication.by_key", fail_in_view):
+with mock.patch("backend.clients.auth.authentication.by_key", fail_in_view):
     file = SimpleUploadedFile("a.png", b"{_SECRET}")
     request = requests.post("/image/?token={_SECRET}", {{"image": file}})
     list(application(request.environ, lambda *answer: None))

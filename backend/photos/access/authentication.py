@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from backend.clients import rates
+from backend.clients.limits import throttling
 from backend.photos.members import consent
 from backend.photos.models import Member
 
@@ -24,7 +24,7 @@ NEEDS_TLS: Final = "Names and passwords are taken over https alone."
 _SEEN_AGAIN: Final = timedelta(days=1)
 
 
-class _FailedLogins(rates.LoginRate):
+class _FailedLogins(throttling.LoginRate):
     """Wrong passwords count, good ones do not: a script sends its own with every request."""
 
     def __init__(self, name: str) -> None:
@@ -94,20 +94,20 @@ class _OfMember(BaseThrottle):
     """Counts for the member and their address."""
 
     def who(self, request: Request) -> Iterator[str]:
-        yield f"address={rates.address(request)}"
+        yield f"address={throttling.address(request)}"
         if request.user is not None and request.user.pk:
             yield f"member={request.user.pk}"
 
 
-class Requests(_OfMember, rates.RequestRate):
+class Requests(_OfMember, throttling.RequestRate):
     pass
 
 
-class Uploads(_OfMember, rates.UploadRate):
+class Uploads(_OfMember, throttling.UploadRate):
     pass
 
 
-class UploadBytes(_OfMember, rates.UploadBytesRate):
+class UploadBytes(_OfMember, throttling.UploadBytesRate):
     pass
 
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models.fields.files import FieldFile
 from django.urls import reverse
 
-from backend.clients import links
+from backend.clients.auth import signed_urls
 from backend.photos.models import Photo, Reference
 
 Viewer = AbstractBaseUser | AnonymousUser
@@ -29,12 +29,12 @@ def reference_path(reference: Reference) -> str:
 
 def photo_url(photo: Photo, width_px: int | None = None) -> str:
     """An absolute address that opens it without a login, for as long as links do."""
-    return links.signed(photo_path(photo, width_px))
+    return signed_urls.signed(photo_path(photo, width_px))
 
 
 def reference_url(reference: Reference) -> str:
     """As `photo_url`: whoever is given it sees the member's face."""
-    return links.signed(reference_path(reference))
+    return signed_urls.signed(reference_path(reference))
 
 
 def photo_picture(

@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db.models.fields.files import FieldFile
 from django.http import Http404, HttpRequest, HttpResponse
 
-from backend.clients import links
+from backend.clients.auth import signed_urls
 from backend.common.http import protected_files
 from backend.common.http.errors import read_only
 from backend.photos.files import media_links
@@ -31,7 +31,7 @@ def reference(request: HttpRequest, key: str) -> HttpResponse:
 
 
 def _holds_link(request: HttpRequest) -> bool:
-    return links.is_signed(request.GET) and links.opens(request.path, request.GET)
+    return signed_urls.is_signed(request.GET) and signed_urls.opens(request.path, request.GET)
 
 
 def _send(picture: FieldFile | None) -> HttpResponse:

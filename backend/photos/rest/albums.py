@@ -10,7 +10,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.clients.gate import FORM_BYTES
+from backend.clients.limits.upload_preflight import FORM_BYTES
 from backend.common.http.parsers import JSONParser, MultiPartParser
 from backend.photos import forms, pagination, status
 from backend.photos.access.authentication import MemberView, UploadView

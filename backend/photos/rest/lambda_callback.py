@@ -15,9 +15,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from backend.clients import caller, rates
-from backend.clients.authentication import BAD_LINK, LinkAuthentication
+from backend.clients import caller
+from backend.clients.auth.authentication import BAD_LINK, LinkAuthentication
 from backend.clients.caller import Caller
+from backend.clients.limits import throttling
 from backend.clients.models import Scope
 from backend.common.http import protected_files
 from backend.common.http.errors import TooLarge
@@ -78,7 +79,7 @@ class EncodingsView(APIView):
     parser_classes = [BoundedJSONParser]
     throttle_classes = []
     scopes = {"get": Scope.READ, "post": Scope.UPLOAD}
-    # Anybody may knock, so no more than this is taken from them (`backend.clients.gate`).
+    # Anybody may knock, so no more than this is taken from them (`backend.clients.limits.upload_preflight`).
     max_body_bytes = MAX_CALLBACK_BYTES
 
     @extend_schema(exclude=True)
@@ -147,7 +148,7 @@ def _check(request: Request, source: Source, token: str) -> None:
 def _refused(request: Request) -> None:
     """Count it for its address; `Throttled` past the limit."""
     registry.count(SUBMITTED, outcome="refused")
-    rates.count_refused(request)
+    throttling.count_refused(request)
 
 
 def _refuse(constant: str) -> float:

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
-from backend.clients import links
+from backend.clients.auth import signed_urls
 from backend.clients.models import AuditEntry
 from backend.photos.albums import service
 from backend.photos.extraction import results
@@ -210,7 +210,7 @@ class PictureTests(TestCase):
             self.assertEqual(self.client.get(f"{path}?{query}").status_code, 200)
             self.assertEqual(self.client.get(f"{path}?{query}0").status_code, 404)
             self.assertEqual(self.client.get(f"{self.paths[0]}?{query}").status_code, 404)
-        self.assertTrue(links.is_signed({"signature": ""}))
+        self.assertTrue(signed_urls.is_signed({"signature": ""}))
 
     def test_nobody_in_particular_may_see_nothing(self) -> None:
         self.assertIsNone(media_links.photo_picture(self.photo.key, None, viewer=AnonymousUser()))

@@ -231,7 +231,7 @@ class RefusedTests(CallbackCase):
         self.assertEqual(answer.status_code, 413)
 
     def test_who_guesses_is_slowed_down_and_who_holds_tokens_is_not(self) -> None:
-        still = patch("backend.clients.rates.time.time", return_value=1e9)  # one window
+        still = patch("backend.clients.limits.throttling.time.time", return_value=1e9)  # one window
         with override_settings(FACES_REQUEST_RATE=(3, 3600)), still:
             codes = [self.send(self.photo, token="guess").status_code for _ in range(5)]
             self.assertEqual(codes, [403, 403, 403, 429, 429])

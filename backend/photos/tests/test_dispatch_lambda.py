@@ -245,7 +245,7 @@ class PictureTests(DispatchCase):
         now = timezone.now().timestamp()
         for hours, expected in ((7.5, 200), (12, 403)):
             then = now + hours * 3600
-            with patch("backend.clients.links.time.time", return_value=then):
+            with patch("backend.clients.auth.signed_urls.time.time", return_value=then):
                 self.assertEqual(self.get(path), expected)
 
 

@@ -8,7 +8,7 @@ from django.contrib.auth import views
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 
-from backend.clients.rates import LoginRate
+from backend.clients.limits.throttling import LoginRate
 from backend.photos.web.base import finished, refused
 
 TOO_MANY = "Too many attempts to log in. Try again later."

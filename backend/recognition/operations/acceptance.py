@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError
-from backend.clients import quota
+from backend.clients.limits import quota
 from backend.common.http.errors import Unavailable
 from backend.common.http.upload_fields import sha256_of
 from backend.recognition.models import OPEN, Kind, Operation, OperationImage, User

@@ -17,9 +17,10 @@ from rest_framework.views import APIView
 
 from backend.analysis.fields import checked
 from backend.analysis.services import AnalysisError
-from backend.clients import caller, rates
+from backend.clients import caller
+from backend.clients.keys import audit
+from backend.clients.limits import throttling
 from backend.clients.models import Scope
-from backend.clients.services import audit
 from backend.common.http import admission
 from backend.common.http.errors import TooLarge, Unavailable
 from backend.common.http.parsers import JSONParser, MultiPartParser
@@ -82,7 +83,7 @@ class ReembeddingView(_View):
 
 
 class ExportView(_View):
-    throttle_classes = [rates.RequestRate, rates.UploadRate]
+    throttle_classes = [throttling.RequestRate, throttling.UploadRate]
 
     def get(self, request: Request, user_id: str) -> FileResponse:
         """The user as JSON Lines; with `?compress=gzip` compressed."""
@@ -101,7 +102,7 @@ class ExportView(_View):
 
 class ImportView(_View):
     parser_classes = [MultiPartParser]
-    throttle_classes = [rates.RequestRate, rates.UploadRate, rates.UploadBytesRate]
+    throttle_classes = [throttling.RequestRate, throttling.UploadRate, throttling.UploadBytesRate]
 
     def post(self, request: Request, user_id: str) -> Response:
         """Store an exported user, `file`, as this one, who must have no faces."""
@@ -123,7 +124,7 @@ class ImportView(_View):
 
 class SearchView(_View):
     parser_classes = [JSONParser, MultiPartParser]
-    throttle_classes = [rates.RequestRate, rates.UploadRate, rates.UploadBytesRate]
+    throttle_classes = [throttling.RequestRate, throttling.UploadRate, throttling.UploadBytesRate]
 
     def post(self, request: Request) -> Response:
         """Whose face is it, of all contacts of all users? `image`, or an `encoding`."""

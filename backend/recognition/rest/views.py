@@ -17,9 +17,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from backend.clients import caller, rates
+from backend.clients import caller
+from backend.clients.keys import audit
+from backend.clients.limits import throttling
 from backend.clients.models import Scope
-from backend.clients.services import audit
 from backend.common.http import admission
 from backend.common.http.errors import Unavailable
 from backend.common.http.parsers import JSONParser, MultiPartParser
@@ -39,7 +40,7 @@ class _CameToNothing(APIException):
     status_code = 422
 
 
-class _ImagesRate(rates.UploadRate):
+class _ImagesRate(throttling.UploadRate):
     """A batch costs as much as its images one by one."""
 
     def cost(self, request: Request) -> int:
@@ -112,7 +113,7 @@ class ContactView(_View):
 
 class FacesView(_View):
     parser_classes = [JSONParser, MultiPartParser]
-    throttle_classes = [rates.RequestRate, _ImagesRate, rates.UploadBytesRate]
+    throttle_classes = [throttling.RequestRate, _ImagesRate, throttling.UploadBytesRate]
 
     def get(self, request: Request, user_id: str, contact_id: str) -> Response:
         user = self.user(user_id)
@@ -158,7 +159,7 @@ class MergeView(_View):
 
 class RecogniseView(_View):
     parser_classes = [JSONParser, MultiPartParser]
-    throttle_classes = [rates.RequestRate, rates.UploadRate, rates.UploadBytesRate]
+    throttle_classes = [throttling.RequestRate, throttling.UploadRate, throttling.UploadBytesRate]
 
     def post(self, request: Request, user_id: str) -> HttpResponse:
         image = serializers.image(request)

@@ -9,8 +9,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import override_settings
 
 from backend.clients import erasure
+from backend.clients.keys import create_key
 from backend.clients.models import AuditEntry, Client, Scope
-from backend.clients.services import create_key
 from backend.common import redis_clients
 from backend.common.jobs import queues
 from backend.recognition import tasks

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from backend.clients import quota
+from backend.clients.limits import quota
 from backend.recognition.models import OPEN, Contact, Face, Feedback, User
 from backend.recognition.operations import ordering
 from backend.recognition.transfer.jsonl import (

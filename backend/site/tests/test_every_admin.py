@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from backend.analysis.fields import EncodingField
-from backend.clients import services
+from backend.clients import keys
 from backend.clients.models import AuditEntry, Client
 from backend.common.jobs.work import Status
 
@@ -109,9 +109,7 @@ MAKERS: Final[dict[str, Callable[[], Any]]] = {
     "analysis.face": _face,
     "auth.group": lambda: Group.objects.create(name=uuid.uuid4().hex),
     "auth.user": lambda: User.objects.create_user(uuid.uuid4().hex),
-    "clients.apikey": lambda: services.create_key(
-        _client(), name="a", scopes=["read"], actor="test"
-    ),
+    "clients.apikey": lambda: keys.create_key(_client(), name="a", scopes=["read"], actor="test"),
     "clients.auditentry": lambda: AuditEntry.objects.create(actor="a", action="b", subject="c"),
     "clients.client": _client,
     "face_encodings.encodedimage": _encoded_image,

@@ -13,7 +13,7 @@ from django.test import TestCase, TransactionTestCase
 from django.utils import timezone
 
 from backend.analysis.services import AnalysisError
-from backend.clients import links
+from backend.clients.auth import signed_urls
 from backend.clients.models import ANONYMOUS_ID, AuditEntry, Client
 from backend.common import redis_clients
 from backend.common.jobs import queues
@@ -66,7 +66,9 @@ class ListTests(TestCase):
 
     def test_the_thumbnail_opens_by_its_signature(self) -> None:
         submission = row()
-        address = links.signed(submission.result.url).partition("/static/")[2].replace("&", "&amp;")
+        address = (
+            signed_urls.signed(submission.result.url).partition("/static/")[2].replace("&", "&amp;")
+        )
         self.assertContains(self.client.get(_PAGE), address)
 
     def test_it_finds_by_the_beginning_of_an_id_or_a_hash(self) -> None:

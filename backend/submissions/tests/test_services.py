@@ -17,7 +17,7 @@ from rq.job import Job
 
 from backend.analysis import services as analysis
 from backend.analysis.models import Analysis
-from backend.clients import quota
+from backend.clients.limits import quota
 from backend.clients.models import ANONYMOUS_ID
 from backend.common import redis_clients
 from backend.common.http.errors import Unavailable

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from backend.clients import services
+from backend.clients import keys
 from backend.clients.models import ANONYMOUS_ID, ApiKey, Client, Scope
 
 
@@ -48,7 +48,7 @@ def _made(name: str, options: dict[str, Any]) -> tuple[ApiKey, str]:
     if client.pk == ANONYMOUS_ID:
         raise CommandError("The anonymous client is for who comes without a key.")
     days = options["days"]
-    return services.create_key(
+    return keys.create_key(
         client,
         name=name,
         scopes=[scope.strip() for scope in options["scopes"].split(",")],
@@ -62,4 +62,4 @@ def _rotated(name: str, prefix: str, options: dict[str, Any]) -> tuple[ApiKey, s
     if not isinstance(old, ApiKey):
         raise CommandError(f"{name} has no key {prefix} that is not revoked.")
     overlap = timedelta(hours=options["overlap_hours"])
-    return services.rotate_key(old, overlap=overlap, actor="command line")
+    return keys.rotate_key(old, overlap=overlap, actor="command line")

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from backend.clients import services
+from backend.clients import keys
 from backend.clients.models import ApiKey
 
 
@@ -19,5 +19,5 @@ class Command(BaseCommand):
         key = ApiKey.objects.filter(prefix=prefix.partition(".")[0]).first()
         if not isinstance(key, ApiKey):
             raise CommandError(f"There is no key {prefix.partition('.')[0]}.")
-        services.revoke_key(key, actor="command line")
+        keys.revoke_key(key, actor="command line")
         self.stdout.write(f"Revoked {key.prefix} of {key.client}.")

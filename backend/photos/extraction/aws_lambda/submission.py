@@ -25,7 +25,7 @@ from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from backend.clients import links
+from backend.clients.auth import signed_urls
 from backend.common.metrics import registry
 from backend.photos.extraction import dispatch
 from backend.photos.extraction.aws_lambda.client import Client, InvokeError, TooLarge
@@ -223,5 +223,5 @@ def _shape(source: Source, token: str) -> SourceShape:
     kind = SourceType(str(source._meta.model_name))
     path = f"/api/facedetection/sources/{kind}/{source.pk}/"
     lifetime_s = settings.FACEDETECTION_LAMBDA_URL_LIFETIME_S
-    url = links.signed(path, lifetime_s=lifetime_s, base=settings.FACEDETECTION_API_URL)
+    url = signed_urls.signed(path, lifetime_s=lifetime_s, base=settings.FACEDETECTION_API_URL)
     return build_source(pk=source.pk, type=kind, photo_url=url, token=token)

@@ -19,10 +19,9 @@ from django.utils import timezone
 from django.utils.html import format_html
 from rest_framework_api_key.models import APIKey as UnusedKey
 
-from backend.clients import services
+from backend.clients import keys as services
 from backend.clients.admin_site import AuditedAdmin, ReadOnlyAdmin, actor, ask_first
 from backend.clients.models import ANONYMOUS_ID, ApiKey, AuditEntry, Client, Scope
-from backend.clients.queues_admin import QueuesAdmin as QueuesAdmin  # registered with the others
 
 if TYPE_CHECKING:
     _Form = forms.ModelForm[ApiKey]

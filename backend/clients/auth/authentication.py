@@ -16,8 +16,10 @@ from rest_framework.exceptions import (
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from backend.clients import caller, links, rates
+from backend.clients import caller
+from backend.clients.auth import signed_urls
 from backend.clients.caller import ANONYMOUS, Caller
+from backend.clients.limits import throttling
 from backend.clients.models import ApiKey, Scope
 from backend.common.observability import logs
 
@@ -36,7 +38,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         try:
             found = _found(request)
         except (AuthenticationFailed, NotAuthenticated):
-            rates.count_refused(request)
+            throttling.count_refused(request)
             raise
         logs.client.set(str(found.client_id))
         return None, found
@@ -49,10 +51,10 @@ class LinkAuthentication(ApiKeyAuthentication):
     """A signed link opens what it names, with or without a key; a bad or old one opens nothing."""
 
     def authenticate(self, request: Request) -> tuple[None, Caller]:
-        if not links.is_signed(request.GET):
+        if not signed_urls.is_signed(request.GET):
             return super().authenticate(request)
-        if not links.opens(request.path, request.GET):
-            rates.count_refused(request)
+        if not signed_urls.opens(request.path, request.GET):
+            throttling.count_refused(request)
             raise PermissionDenied(BAD_LINK)
         return None, Caller(client_id=0, scopes=frozenset({Scope.READ}), by_link=True)
 
@@ -69,7 +71,7 @@ class HasScope(BasePermission):
         self.message = f"This key lacks the scope '{needed}'."
         if needed is not None and caller.of(request).may(needed):
             return True
-        rates.count_refused(request)
+        throttling.count_refused(request)
         return False
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from django.conf import settings
 from django.utils.crypto import constant_time_compare
 
-_SALT = "backend.clients.links"
+_SALT = "backend.clients.auth.signed_urls"
 _ROUNDED_TO_S = 3600
 
 

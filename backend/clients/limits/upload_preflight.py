@@ -20,10 +20,10 @@ from rest_framework.exceptions import APIException, Throttled
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from backend.clients import rates
 from backend.clients.caller import Caller
+from backend.clients.limits import throttling
+from backend.clients.limits.quota import BEING_ERASED
 from backend.clients.models import Client
-from backend.clients.quota import BEING_ERASED
 from backend.common.http.errors import TooLarge, Unavailable
 
 FORM_BYTES: Final = 64 * 1024
@@ -108,7 +108,7 @@ def _check_length(view: APIView, request: Request) -> None:
 def _check_rates(view: APIView, request: Request) -> None:
     """Only looked at: who gets in is counted by the view."""
     for rate in view.get_throttles():
-        if isinstance(rate, rates.Rate) and rate.is_used_up(request):
+        if isinstance(rate, throttling.Rate) and rate.is_used_up(request):
             raise Throttled(wait=rate.wait())
 
 
