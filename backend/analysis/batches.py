@@ -11,7 +11,7 @@ from django.conf import settings
 from django.utils import timezone
 
 import faceengine
-from backend.analysis import computing
+from backend.analysis import compute as computing
 from backend.analysis.models import Analysis
 from backend.common.jobs import queues
 from backend.common.metrics import registry

@@ -17,25 +17,26 @@ from django.db import transaction
 from django.utils import timezone
 
 import faceengine
-from backend.analysis import batches, computing, leaving
-from backend.analysis.computing import AnalysisError as AnalysisError  # part of this door
-from backend.analysis.computing import key
-from backend.analysis.found import Finished as Finished
-from backend.analysis.found import FoundFace as FoundFace
-from backend.analysis.found import QualityShape as QualityShape
-from backend.analysis.found import faces as faces
-from backend.analysis.found import failed as failed
-from backend.analysis.found import finished as finished
-from backend.analysis.found import first_encodings as first_encodings
-from backend.analysis.found import made_by
-from backend.analysis.found import maker as maker
-from backend.analysis.leaving import delete_unreferenced as delete_unreferenced
-from backend.analysis.leaving import forget as forget
-from backend.analysis.leaving import stray_sources as stray_sources
-from backend.analysis.leaving import unreferenced as unreferenced
-from backend.analysis.leaving import withdraw as withdraw
+from backend.analysis import batches, retention
+from backend.analysis import compute as computing
+from backend.analysis.compute import AnalysisError as AnalysisError  # part of this door
+from backend.analysis.compute import key
 from backend.analysis.metrics import ENGINE
 from backend.analysis.models import Analysis, Face, source_path
+from backend.analysis.results import Finished as Finished
+from backend.analysis.results import FoundFace as FoundFace
+from backend.analysis.results import QualityShape as QualityShape
+from backend.analysis.results import faces as faces
+from backend.analysis.results import failed as failed
+from backend.analysis.results import finished as finished
+from backend.analysis.results import first_encodings as first_encodings
+from backend.analysis.results import made_by
+from backend.analysis.results import maker as maker
+from backend.analysis.retention import delete_unreferenced as delete_unreferenced
+from backend.analysis.retention import forget as forget
+from backend.analysis.retention import stray_sources as stray_sources
+from backend.analysis.retention import unreferenced as unreferenced
+from backend.analysis.retention import withdraw as withdraw
 from backend.common.jobs import wakeups, work
 from backend.common.jobs.work import Status
 from backend.common.metrics import registry
@@ -191,7 +192,7 @@ def sweep() -> None:
     for analysis in in_hand:
         if analysis.is_lost(timezone.now()):
             # Whoever had the bytes in hand has a row of its own, which is tried again.
-            leaving.delete_as_seen(in_hand.filter(pk=analysis.pk, claimed_by=analysis.claimed_by))
+            retention.delete_as_seen(in_hand.filter(pk=analysis.pk, claimed_by=analysis.claimed_by))
     work.release_lost(Analysis, on_failed=computing.ended)
     work.enqueue_lost(Analysis)
 

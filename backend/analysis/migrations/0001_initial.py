@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 import backend.analysis.fields
 import backend.analysis.models
-from backend.analysis.extension import VectorExtension
+from backend.analysis.pgvector_extension import VectorExtension
 
 
 class Migration(migrations.Migration):

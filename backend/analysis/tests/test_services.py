@@ -16,7 +16,7 @@ from django.utils import timezone
 from PIL import Image, ImageFile
 
 import faceengine
-from backend.analysis import leaving, services
+from backend.analysis import retention, services
 from backend.analysis.models import Analysis, Face
 from backend.common.jobs import process_identity
 from backend.common.jobs.work import Status
@@ -158,13 +158,13 @@ class UnreferencedTests(TransactionTestCase):
     def test_nobody_can_come_to_refer_to_one_while_it_is_deleted(self) -> None:
         # Or its faces would be gone from a submission that is done.
         analysis = claimed(status=Status.DONE, processed_at=timezone.now())
-        ask, held = leaving.unreferenced, []
+        ask, held = retention.unreferenced, []
 
         def seen(**options: Any) -> QuerySet[Analysis]:
             held.append(connection.in_atomic_block)
             return ask(**options)
 
-        with mock.patch.object(leaving, "unreferenced", seen):
+        with mock.patch.object(retention, "unreferenced", seen):
             services.forget(analysis.pk)
         self.assertEqual(held, [True])
         self.assertFalse(Analysis.objects.exists())

@@ -16,7 +16,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 import faceengine
-from backend.analysis import leaving
+from backend.analysis import retention
 from backend.analysis.metrics import ENGINE, FACES
 from backend.analysis.models import Analysis, Face
 from backend.common.jobs import process_identity, wakeups, work
@@ -134,7 +134,7 @@ def _give_up(analysis: Analysis, error: AnalysisError | None) -> None:
     ours = Analysis.objects.filter(
         pk=analysis.pk, status=Status.PROCESSING, claimed_by=analysis.claimed_by
     )
-    if leaving.delete_as_seen(ours.filter(source="")):
+    if retention.delete_as_seen(ours.filter(source="")):
         return
     if error is not None and error.permanent:
         analysis.fail(str(error))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TypedDict
 
-from backend.analysis import computing
+from backend.analysis import compute
 from backend.analysis.models import Analysis, Face
 from backend.common.jobs.work import Status
 from wire.events import BoxShape
@@ -84,7 +84,7 @@ def _face(row: Face) -> FoundFace:
 
 def maker() -> str:
     """`Finished.made_by` of what would be made now."""
-    return made_by(Analysis(**computing.key("")))
+    return made_by(Analysis(**compute.key("")))
 
 
 def made_by(row: Analysis) -> str:
