@@ -284,7 +284,7 @@ RETRIES = {"submission": "backend.submissions.services.retry"}
 # (`backend.common.openapi`).
 API_DESCRIPTIONS = [
     "backend.common.openapi_by_hand",
-    "backend.site.schema",
+    "backend.site.api_docs.schema",
     "backend.clients.schema",
     "backend.face_encodings.schema",
     "backend.recognition.rest.schema",
@@ -301,7 +301,7 @@ SPECTACULAR_SETTINGS = {
     ),
     "OAS_VERSION": "3.1.1",
     "SERVERS": [{"url": SERVICE_URL}],
-    "DEFAULT_GENERATOR_CLASS": "backend.site.openapi.Generator",
+    "DEFAULT_GENERATOR_CLASS": "backend.site.api_docs.openapi.Generator",
     "POSTPROCESSING_HOOKS": [],
     "SORT_OPERATION_PARAMETERS": False,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,

@@ -4,8 +4,8 @@ from django.views.generic import RedirectView
 
 from backend.common.http.errors import read_only
 from backend.site import views
-from backend.site.api_pages import DocsView, SchemaView, asyncapi
-from backend.site.dashboard import DashboardView, dashboard_numbers, dashboard_retry
+from backend.site.api_docs.views import DocsView, SchemaView, asyncapi
+from backend.site.dashboard.views import DashboardView, dashboard_numbers, dashboard_retry
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", read_only(views.HomeView.as_view()), name="home"),

@@ -17,7 +17,7 @@ from backend.common import redis_clients
 from backend.common.jobs import queues
 from backend.common.jobs.work import Status
 from backend.common.metrics import registry
-from backend.site import dashboard_numbers, dashboard_stages, dashboard_workers
+from backend.site.dashboard import latency, snapshot, workers
 from backend.submissions.models import Submission
 
 _NUMBERS = "/dashboard/numbers"
@@ -45,7 +45,7 @@ class DashboardCase(TransactionTestCase):
         self.client.force_login(User.objects.create_superuser("olga"))
 
     def numbers(self) -> Any:
-        dashboard_numbers.forget()
+        snapshot.forget()
         answer = self.client.get(_NUMBERS)
         self.assertEqual(answer.status_code, 200)
         return answer.json()
@@ -121,7 +121,7 @@ class NumberTests(DashboardCase):
         for seconds in (0, 10, 31, 70, 59 * 60, 2 * 3600):
             row(processed_at=now - timedelta(seconds=seconds), status=Status.DONE)
         row(processed_at=now, status=Status.FAILED)
-        minutes = dashboard_numbers.minutes(now)
+        minutes = snapshot.minutes(now)
         self.assertEqual(len(minutes), 60)
         self.assertEqual((minutes[0]["at"], minutes[-1]["at"]), ("02:05", "03:04"))
         found = {each["at"]: each["ended"] for each in minutes if each["ended"]}
@@ -147,10 +147,10 @@ class NumberTests(DashboardCase):
         self.assertTrue(2.5 < find["p95_s"] <= 5)
 
     def test_a_share_is_found_within_its_bucket_in_proportion(self) -> None:
-        self.assertEqual(dashboard_stages.quantile({"1": 10}, 0.5), 0.75)
-        self.assertEqual(dashboard_stages.quantile({"0.005": 1}, 1.0), 0.005)
-        self.assertEqual(dashboard_stages.quantile({"+Inf": 1}, 0.5), 1800)
-        self.assertIsNone(dashboard_stages.quantile({}, 0.5))
+        self.assertEqual(latency.quantile({"1": 10}, 0.5), 0.75)
+        self.assertEqual(latency.quantile({"0.005": 1}, 1.0), 0.005)
+        self.assertEqual(latency.quantile({"+Inf": 1}, 0.5), 1800)
+        self.assertIsNone(latency.quantile({}, 0.5))
 
     def test_room_is_told_in_bytes(self) -> None:
         room = self.numbers()["room"]
@@ -168,7 +168,7 @@ class NumberTests(DashboardCase):
             mock.patch.object(redis_clients.short(), "info", side_effect=redis.ConnectionError),
             mock.patch.object(redis_clients.short(), "ping", side_effect=redis.ConnectionError),
             mock.patch(
-                "backend.site.dashboard_workers.Worker.all", side_effect=redis.ConnectionError
+                "backend.site.dashboard.workers.Worker.all", side_effect=redis.ConnectionError
             ),
         ):
             numbers = self.numbers()
@@ -178,7 +178,7 @@ class NumberTests(DashboardCase):
 
     def test_many_who_look_ask_the_database_once(self) -> None:
         self.numbers()
-        with mock.patch.object(dashboard_numbers, "_numbers") as ask:
+        with mock.patch.object(snapshot, "_numbers") as ask:
             self.assertEqual(self.client.get(_NUMBERS).status_code, 200)
         ask.assert_not_called()
 
@@ -245,13 +245,13 @@ class PlanTests(TransactionTestCase):
         now = timezone.now()
         waiting = Submission.objects.filter(status=Status.QUEUED).order_by()
         for rows, index in (
-            (dashboard_numbers.newest_failed(Submission), "submission_failed"),
+            (snapshot.newest_failed(Submission), "submission_failed"),
             (
-                dashboard_numbers.ended_since(Submission, now - timedelta(hours=1)),
+                snapshot.ended_since(Submission, now - timedelta(hours=1)),
                 "submission_processed",
             ),
             # PostgreSQL may take the other one, which holds nothing but rows in work either.
-            (dashboard_workers.held(Submission), "submission_in_work|submission_pending"),
+            (workers.held(Submission), "submission_in_work|submission_pending"),
             (waiting.values("due_at"), "submission_due|submission_pending"),
         ):
             with self.subTest(index):

@@ -10,7 +10,7 @@ from django.test import Client, SimpleTestCase
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from drf_spectacular.validation import validate_schema
 
-from backend.site.openapi import Generator
+from backend.site.api_docs.openapi import Generator
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 

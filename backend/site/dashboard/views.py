@@ -25,7 +25,7 @@ from backend.clients.models import Scope
 from backend.common.http.errors import read_only
 from backend.common.http.security_headers import Page
 from backend.common.jobs.work import Work
-from backend.site.dashboard_numbers import forget, kinds, numbers
+from backend.site.dashboard.snapshot import forget, kinds, numbers
 
 logger = logging.getLogger(__name__)
 

@@ -19,9 +19,9 @@ from django.utils import timezone
 from backend.common import redis_clients
 from backend.common.jobs.work import Status, Work
 from backend.common.metrics import exposition
-from backend.site import dashboard_workers
-from backend.site.dashboard_stages import Stage, stages
-from backend.site.dashboard_workers import WorkerShape
+from backend.site.dashboard import workers as dashboard_workers
+from backend.site.dashboard.latency import Stage, stages
+from backend.site.dashboard.workers import WorkerShape
 
 SHOWN_FAILURES: Final = 20
 

@@ -6,7 +6,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from backend.common.http.errors import read_only
 from backend.common.http.security_headers import Page
-from backend.site.asyncapi import document
+from backend.site.api_docs.asyncapi import document
 
 
 class SchemaView(SpectacularAPIView):
