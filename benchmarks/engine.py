@@ -29,8 +29,9 @@ import numpy
 from PIL import Image
 
 import faceengine
-from faceengine import cnn, encoding, hog, landmarks
-from faceengine.photo import Photo
+from faceengine import encoding, hog, landmarks
+from faceengine.detection import cnn
+from faceengine.imaging.scaled import Photo
 from faceengine.tests import oracle
 from tests import pictures
 

@@ -10,11 +10,11 @@ first call that needs them, and models load then too, or with `load()`, once a p
 
 from typing import TYPE_CHECKING, Any
 
-from faceengine.drawing import draw_boxes
 from faceengine.errors import FaceEngineError, ImageError, ModelError, Problem
-from faceengine.faces import Box, Face, Point, Pose, Quality, Reason
-from faceengine.images import ImageInfo, Source, check_image, load_image
+from faceengine.imaging.decode import ImageInfo, Source, check_image, load_image
+from faceengine.imaging.drawing import draw_boxes
 from faceengine.runtime import MODEL, configure
+from faceengine.types import Box, Face, Point, Pose, Quality, Reason
 
 if TYPE_CHECKING:
     from faceengine.engine import (

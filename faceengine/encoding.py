@@ -10,8 +10,8 @@ import numpy
 from faceengine.runtime import MODEL, once, session
 
 if TYPE_CHECKING:
-    from faceengine.faces import Encoding
-    from faceengine.photo import Pixels
+    from faceengine.imaging.scaled import Pixels
+    from faceengine.types import Encoding
 
 # SHA-256 of the file in face_recognition_models 0.3.0, which is dlib's own from dlib.net.
 _DIGEST = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
@@ -50,6 +50,6 @@ def _session() -> Any:
 
 def _build(data: bytes) -> bytes:
     # Writing ONNX needs the package onnx, a tenth of a second that a filled cache saves.
-    from faceengine.models import encoder
+    from faceengine.conversion import encoder
 
     return encoder.build(data)

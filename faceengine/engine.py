@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from faceengine import detection, encoding, landmarks, quality
-from faceengine.detection import DETECTORS, Detector
+from faceengine import encoding, landmarks, quality
+from faceengine.conversion import CHIP_SIDE_PX
+from faceengine.detection import detector as detection
+from faceengine.detection.detector import DETECTORS, Detector
 from faceengine.encoding import distance
-from faceengine.faces import Box, Face, Quality
 from faceengine.hog import Detection
-from faceengine.images import MAX_PIXELS, Source
+from faceengine.imaging.decode import MAX_PIXELS, Source
+from faceengine.imaging.scaled import Photo, View, photo
 from faceengine.landmarks import Chip
-from faceengine.models import CHIP_SIDE_PX
-from faceengine.photo import Photo, View, photo
+from faceengine.types import Box, Face, Quality
 
 if TYPE_CHECKING:
-    from faceengine.faces import Encoding
+    from faceengine.types import Encoding
 
 __all__ = [
     "DETECTORS",

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import dlib
 
-from faceengine.faces import Box, Point
-from faceengine.models import CHIP_SIDE_PX
-from faceengine.photo import View
+from faceengine.conversion import CHIP_SIDE_PX
+from faceengine.imaging.scaled import View
 from faceengine.runtime import model_file, once
+from faceengine.types import Box, Point
 
 if TYPE_CHECKING:
-    from faceengine.photo import Pixels
+    from faceengine.imaging.scaled import Pixels
 
 # As face_recognition_model_v1's compute_face_descriptor cuts it (dlib, tools/python).
 _PADDING = 0.25

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy
 
-from faceengine.faces import Box, Point, Pose, Quality, Reason
+from faceengine.imaging.scaled import Size
 from faceengine.landmarks import Chip
-from faceengine.photo import Size
+from faceengine.types import Box, Point, Pose, Quality, Reason
 
 if TYPE_CHECKING:
-    from faceengine.photo import Pixels
+    from faceengine.imaging.scaled import Pixels
 
 # Below these an encoding has moved by 0.2 and more from that of the same face unspoiled, a third of
 # the 0.6 that separates two people (measured: docs/faceengine.md, "Quality").

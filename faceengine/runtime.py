@@ -104,7 +104,7 @@ def session(file: str, digest: str, name: str, build: Callable[[bytes], bytes]) 
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
-    from faceengine.models.cache import converted
+    from faceengine.conversion.cache import converted
 
     providers = _installed(onnxruntime.get_available_providers())
     model = converted(model_file(file), digest, cache_folder(), name, build)

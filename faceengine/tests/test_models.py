@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy
 
 from faceengine import ModelError
-from faceengine.models import cache, dat, detector, encoder
+from faceengine.conversion import cache, detector, dlib_format, encoder
 from faceengine.runtime import model_file
 
 ENCODER = "dlib_face_recognition_resnet_model_v1.dat"
@@ -18,19 +18,19 @@ DETECTOR = "mmod_human_face_detector.dat"
 
 class DatTest(unittest.TestCase):
     def test_it_reads_the_numbers_as_dlib_writes_them(self) -> None:
-        reader = dat._Reader(bytes.fromhex("0105 8104 028012 01108104 0100010b"), 0)
+        reader = dlib_format._Reader(bytes.fromhex("0105 8104 028012 01108104 0100010b"), 0)
         self.assertEqual([reader.integer() for _ in range(3)], [5, -4, 0x1280])
         self.assertEqual([reader.real(), reader.real()], [1.0, 0.0])
 
     def test_it_finds_every_layer_of_both_networks(self) -> None:
-        layers = list(dat.layers(model_file(ENCODER).read_bytes()))
+        layers = list(dlib_format.layers(model_file(ENCODER).read_bytes()))
         kinds = [layer.kind for layer in layers]
         self.assertEqual(kinds.count("con_4"), 29)
         self.assertEqual(kinds.count("add_prev_"), 14)
         self.assertEqual((kinds[0], kinds[-1]), ("input_rgb_image_sized", "fc_2"))
         numpy.testing.assert_allclose(layers[0].numbers, (122.782, 117.001, 104.298), rtol=1e-6)
         self.assertEqual(layers[-1].tensors[0].size, 128 * 256)
-        layers = list(dat.layers(model_file(DETECTOR).read_bytes()))
+        layers = list(dlib_format.layers(model_file(DETECTOR).read_bytes()))
         self.assertEqual([layer.kind for layer in layers].count("con_4"), 7)
 
     def test_a_file_that_ends_early_is_a_model_error(self) -> None:
@@ -51,7 +51,7 @@ class DatTest(unittest.TestCase):
         for patch in (b"\x00", b"\x7f", b"\x01\x03"):
             damaged = bytes(data[:place] + patch + data[place + len(patch) :])
             with self.assertRaises(ModelError):
-                list(dat.layers(damaged))
+                list(dlib_format.layers(damaged))
 
 
 class CacheTest(unittest.TestCase):

@@ -13,8 +13,8 @@ from PIL import Image
 
 import faceengine
 from faceengine import hog, landmarks
-from faceengine.images import load_reduced
-from faceengine.photo import Photo, detection_size, photo
+from faceengine.imaging.decode import load_reduced
+from faceengine.imaging.scaled import Photo, detection_size, photo
 from faceengine.tests import oracle
 from tests import pictures
 

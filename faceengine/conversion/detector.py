@@ -15,9 +15,9 @@ from collections import deque
 import numpy
 from onnx import TensorProto
 
+from faceengine.conversion.dlib_format import Layer, layers
+from faceengine.conversion.onnx_graph import Graph
 from faceengine.errors import ModelError
-from faceengine.models.dat import Layer, layers
-from faceengine.models.graph import Graph
 
 _FEATURE_LAYERS = 3
 

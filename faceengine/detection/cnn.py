@@ -1,7 +1,7 @@
 """dlib's CNN face detector (`cnn_face_detection_model_v1`) on ONNX Runtime, by dlib's own rules.
 
 The network slides one window of 80 × 80 pixels over an image pyramid whose levels, each 5/6 of the
-one before, are laid out on one large canvas (`faceengine.tiles`). Every place of the last layer
+one before, are laid out on one large canvas (`faceengine.detection.tiled_pyramid`). Every place of the last layer
 with a score above 0 is a window; it is mapped back through the layers to the canvas, through the
 pyramid to the image, and kept unless it overlaps a better one.
 
@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import dlib
 import numpy
 
+from faceengine.detection.tiled_pyramid import Canvas, tiled
 from faceengine.hog import Detection
 from faceengine.runtime import once, session
-from faceengine.tiles import Canvas, tiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from faceengine.photo import Pixels
+    from faceengine.imaging.scaled import Pixels
 
     Scores: TypeAlias = NDArray[numpy.float32]
 
@@ -114,12 +114,12 @@ def _last_layers() -> Any:
 
 def _build_features(data: bytes) -> bytes:
     # Writing ONNX needs the package onnx, a tenth of a second that a filled cache saves.
-    from faceengine.models import detector
+    from faceengine.conversion import detector
 
     return detector.build_features(data)
 
 
 def _build_scores(data: bytes) -> bytes:
-    from faceengine.models import detector
+    from faceengine.conversion import detector
 
     return detector.build_scores(data)

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 import dlib
 import numpy
 
-from faceengine.photo import Size
+from faceengine.imaging.scaled import Size
 
 if TYPE_CHECKING:
-    from faceengine.photo import Pixels
+    from faceengine.imaging.scaled import Pixels
 
 # Between levels, and round all of them (input_rgb_image_pyramid's defaults).
 _PADDING = 10

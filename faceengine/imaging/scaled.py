@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy
 from PIL import Image
 
-from faceengine.faces import Box
-from faceengine.images import MAX_PIXELS, Source, load_reduced
-from faceengine.pixels import to_rgb
+from faceengine.imaging.decode import MAX_PIXELS, Source, load_reduced
+from faceengine.imaging.rgb import to_rgb
+from faceengine.types import Box
 
 if TYPE_CHECKING:
     # At run time numpy.typing would cost every start 10 ms.

@@ -9,7 +9,7 @@ from faceengine import hog
 from faceengine.hog import Detection
 
 if TYPE_CHECKING:
-    from faceengine.photo import Pixels
+    from faceengine.imaging.scaled import Pixels
 
 Detector = Literal["hog", "cnn"]
 DETECTORS: tuple[Detector, ...] = ("hog", "cnn")
@@ -23,7 +23,7 @@ def detect(pixels: Pixels, detector: Detector) -> Sequence[Detection]:
     """The faces in RGB `pixels`, uint8 (height, width, 3), best first; boxes may reach outside."""
     if detector == "hog":
         return hog.detect(pixels, upsample=UPSAMPLE)
-    from faceengine import cnn
+    from faceengine.detection import cnn
 
     return cnn.detect(pixels, upsample=UPSAMPLE)
 
@@ -33,7 +33,7 @@ def load(detector: Detector) -> None:
     if detector == "hog":
         hog.load()
         return
-    from faceengine import cnn
+    from faceengine.detection import cnn
 
     cnn.load()
 

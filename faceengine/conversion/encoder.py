@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy
 from onnx import TensorProto
 
+from faceengine.conversion import CHIP_SIDE_PX, ENCODING_SIZE
+from faceengine.conversion.dlib_format import Layer, layers
+from faceengine.conversion.onnx_graph import Graph
 from faceengine.errors import ModelError
-from faceengine.models import CHIP_SIDE_PX, ENCODING_SIZE
-from faceengine.models.dat import Layer, layers
-from faceengine.models.graph import Graph
 
 
 @dataclass(frozen=True, slots=True)

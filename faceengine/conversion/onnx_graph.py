@@ -10,8 +10,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from faceengine.conversion.dlib_format import Layer, Tensor
 from faceengine.errors import ModelError
-from faceengine.models.dat import Layer, Tensor
 
 _OPSET = 17
 _IR_VERSION = 8  # what opset 17 came with, so that every runtime that has the operators reads it

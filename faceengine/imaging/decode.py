@@ -13,8 +13,8 @@ from typing import BinaryIO, TypeAlias
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from faceengine import formats, pixels, wholeness
 from faceengine.errors import ImageError, Problem
+from faceengine.imaging import completeness, formats, rgb
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 """Where an image comes from: its bytes, the path of its file, or a seekable binary file."""
@@ -71,12 +71,12 @@ def load_reduced(
     has at least `enough_pixels` pixels, or is at full scale.
     """
     with opened(source, max_pixels) as image:
-        size, turn = image.size, pixels.orientation(image)
+        size, turn = image.size, rgb.orientation(image)
         _draft(image, enough_pixels)
         image.load()
         turn = _turn_left(image, turn)
-        decoded = pixels.upright(pixels.to_rgb(image), turn)
-    return bare(decoded), size if turn not in pixels.SIDEWAYS else (size[1], size[0])
+        decoded = rgb.upright(rgb.to_rgb(image), turn)
+    return bare(decoded), size if turn not in rgb.SIDEWAYS else (size[1], size[0])
 
 
 def _draft(image: ImageFile.ImageFile, enough_pixels: int) -> None:
@@ -105,18 +105,18 @@ def check_image(
         with opened(source, max_pixels) as image:
             name, size = formats.name(image), image.size
             room.enter_context(decoding(size[0] * size[1]))
-            turn = pixels.orientation(image)  # of a PNG, Pillow decodes it all to see
+            turn = rgb.orientation(image)  # of a PNG, Pillow decodes it all to see
             _draft(image, 1)
             image.load()
             turn = _turn_left(image, turn)
         del image
-    width, height = size if turn not in pixels.SIDEWAYS else size[::-1]
+    width, height = size if turn not in rgb.SIDEWAYS else size[::-1]
     return ImageInfo(name, width, height)
 
 
 def _turn_left(image: Image.Image, turn: int) -> int:
     """What is left to do of `turn`: decoders that turn the pixels themselves drop the tag."""
-    return turn if pixels.orientation(image) == turn else 1
+    return turn if rgb.orientation(image) == turn else 1
 
 
 def bare(image: Image.Image) -> Image.Image:
@@ -134,7 +134,7 @@ def opened(source: Source, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
         image = formats.identify(stream)
         _check_size(image.size, max_pixels)
         yield image
-        wholeness.check(image, stream)
+        completeness.check(image, stream)
 
 
 def _check_size(size: tuple[int, int], max_pixels: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from PIL import Image, ImageDraw
 
-from faceengine.faces import Box, Face
+from faceengine.types import Box, Face
 
 _OUTLINE = (16, 24, 32)
 _LINE = (64, 224, 128)
