@@ -36,7 +36,7 @@ from playwright.sync_api import (
 )
 
 from tests.stack_case import StackCase
-from tools import debian
+from tools import apt
 from wire import environment
 
 SCREENSHOTS: Final = environment.ROOT / ".cache" / "screenshots"
@@ -70,7 +70,7 @@ expect.set_options(timeout=_TIMEOUT_S * 1000)
 
 def launch(playwright: Playwright, *more: str) -> Browser:
     """Debian's Chromium, headless; `more` are further flags."""
-    program = debian.find("chromium")
+    program = apt.find("chromium")
     if program is None:
         raise RuntimeError("no Chromium: as root, apt-get install chromium")
     return playwright.chromium.launch(executable_path=program, headless=True, args=[*FLAGS, *more])

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from tests.service_process import ServiceProcess
 from tests.stack import Stack, free_ports, wait_until
-from tools import configs
-from tools import stack as launcher
+from tools import config as launcher
+from tools import config_files
 from wire import environment
 
 
@@ -34,9 +34,9 @@ class ScaledStack(Stack):
             wait_until(partial(self._is_ready, f"{url}/readiness/"), f"{url} answers")
 
     def _make_processes(self) -> None:
-        command, signal = configs.commands(launcher.read(self.environ, environment.defaults()))[
-            "backend"
-        ]
+        command, signal = config_files.commands(
+            launcher.read(self.environ, environment.defaults())
+        )["backend"]
         for port in self.backend_ports[1:]:
             bind, name = f"127.0.0.1:{port}", f"backend-{len(self.more_web) + 2}"
             process = self._process(name, command, signal, FACES_BACKEND_BIND=bind)

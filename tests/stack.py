@@ -37,8 +37,8 @@ from tests.listener import Listener
 from tests.postgres_server import PostgresServer
 from tests.redis_server import RedisServer
 from tests.service_process import ServiceProcess
-from tools import configs
-from tools import stack as launcher
+from tools import config as launcher
+from tools import config_files
 from wire import environment
 from wire.events import STREAM, Entry, from_entry
 from wire.feeds import REVOKED_FIELD
@@ -364,7 +364,7 @@ class Stack:
     def _make_processes(self) -> None:
         service = launcher.read(self.environ, environment.defaults())
         # This raises with what to install where nginx is missing.
-        commands = configs.commands(service)
+        commands = config_files.commands(service)
         self.web = self._process("backend", *commands["backend"])
         self.pool = self._process("worker", *commands["worker"])
         for port in self.ws_ports:
@@ -373,7 +373,7 @@ class Stack:
             process = self._process(name, command, stop_signal, FACES_WS_BIND=bind)
             self.wsservers.append(process)
         if self._has_nginx:
-            configs.write(service, connections=1024)
+            config_files.write(service, connections=1024)
             self._change_nginx(service.run / "nginx.conf")
             self.nginx = self._process("nginx", *commands["nginx"])
 

@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from tools.say import Problem
-from tools.stack import Address
+from tools.config import Address
+from tools.console import Problem
 
 _LISTENING: Final = "0A"
 """The state of a listening socket in /proc/net/tcp."""

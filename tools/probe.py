@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from tools.say import Problem, say
-from tools.stack import Address, host_header
+from tools.config import Address, host_header
+from tools.console import Problem, say
 from wire import environment
 
 _TIMEOUT_S: Final = 4.0

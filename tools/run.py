@@ -24,10 +24,11 @@ from types import FrameType
 from typing import IO, Final, NoReturn
 from urllib.parse import urlsplit
 
-from tools import configs, ports, processes, stack
-from tools.commands import ROOT, CommandFailed, run
-from tools.say import Problem, Step, give_up, say
-from tools.stack import Address, Stack
+from tools import config as stack
+from tools import config_files, ports, process_tree
+from tools.config import Address, Stack
+from tools.console import Problem, Step, give_up, say
+from tools.shell import ROOT, CommandFailed, run
 from wire import environment
 
 _START_TIMEOUT_S: Final = 120.0
@@ -38,7 +39,7 @@ _MAX_CONNECTIONS: Final = 16384
 _CRASHES_AT_START: Final = 3
 # As supervisor reports it.
 _CRASH: Final = re.compile(rb" WARN exited: (\w+) \(")
-_PATIENCE_S: Final = 2.0 * configs.STOP_TIMEOUT_S + 10
+_PATIENCE_S: Final = 2.0 * config_files.STOP_TIMEOUT_S + 10
 # Before it is ready nothing is in hand, and nginx does not hear a signal while it starts.
 _PATIENCE_AT_START_S: Final = 2.0
 
@@ -58,7 +59,7 @@ class Supervisor:
         self.crashes: Final = Counter[str]()
         config, parent = f"{service.run}/supervisord.conf", str(os.getpid())
         self.process: Final = subprocess.Popen(
-            [sys.executable, "-m", "tools.supervise", config, parent],
+            [sys.executable, "-m", "tools.supervisord", config, parent],
             cwd=ROOT,
             env={**os.environ, "SERVICE_URL": service.service_url, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
@@ -99,7 +100,7 @@ def main() -> None:
     # Of all that is written from here on: faces are nobody else's business on this machine.
     os.umask(0o027)
     _on_signal(_stop)
-    processes.adopt_orphans()
+    process_tree.adopt_orphans()
     ready = False
     try:
         service = _read_settings()
@@ -136,13 +137,15 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 
 def _hurry(number: int, frame: FrameType | None) -> None:
     """The second Ctrl-C: nobody is asked any more."""
-    threading.Thread(target=processes.end_children, kwargs={"patience_s": 0}, daemon=True).start()
+    threading.Thread(
+        target=process_tree.end_children, kwargs={"patience_s": 0}, daemon=True
+    ).start()
 
 
 def _end(patience_s: float) -> None:
     # A signal must not break into this half-way.
     _on_signal(_hurry)
-    processes.end_children(patience_s=patience_s)
+    process_tree.end_children(patience_s=patience_s)
 
 
 def _read_settings() -> Stack:
@@ -188,7 +191,7 @@ def _start(service: Stack) -> Supervisor:
         ports.require_free(setting, address)
     if service.redis is None:
         _require_redis(service.redis_url)
-    configs.write(service, connections=_connections())
+    config_files.write(service, connections=_connections())
     with Step("Bringing the database up to date") as step:
         try:
             run([sys.executable, "-m", "tools.prepare"], step)
@@ -282,7 +285,7 @@ def _watch(supervisor: Supervisor) -> NoReturn:
         time.sleep(_WATCH_S)
         supervisor.check()
         # nginx's workers, say, whose master was killed: they still hold its port.
-        for pid in processes.children() - {supervisor.process.pid}:
+        for pid in process_tree.children() - {supervisor.process.pid}:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
 

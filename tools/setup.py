@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from tools import debian
-from tools.commands import ROOT, CommandFailed, run
-from tools.say import Problem, Step, give_up, say
+from tools import apt
+from tools.console import Problem, Step, give_up, say
+from tools.shell import ROOT, CommandFailed, run
 from wire import environment
 
 VENV: Final = ROOT / ".venv"
@@ -179,15 +179,15 @@ def set_up(*, test: bool) -> None:
     """Make what is missing or made from something older."""
     if sys.version_info < NEEDED:
         raise Problem("Python {}.{} or newer is needed.".format(*NEEDED))
-    missing = [*debian.missing(test=test), *_missing_for_the_environment()]
+    missing = [*apt.missing(test=test), *_missing_for_the_environment()]
     if not missing and all(part.is_done() for part in parts(test=test)):
         return
     with _alone():
         if missing:
-            debian.install(missing, reason=f"not on this machine: {', '.join(missing)}")
+            apt.install(missing, reason=f"not on this machine: {', '.join(missing)}")
         make_environment()
         if not parts(test=test)[-1].is_done():
-            debian.install_compiler()
+            apt.install_compiler()
         for part in parts(test=test):
             if not part.is_done():
                 part.make()

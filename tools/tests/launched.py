@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tools.commands import ROOT
+from tools.shell import ROOT
 from wire import environment
 
 _TIMEOUT_S: Final = 60.0

@@ -3,7 +3,7 @@
 import re
 import unittest
 
-from tools.commands import ROOT
+from tools.shell import ROOT
 from wire import environment
 
 COMPOSE = (ROOT / "docker-compose.yml").read_text()

@@ -9,15 +9,15 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from tools import configs, debian, stack
-from tools.commands import ROOT
+from tools import apt, config, config_files
+from tools.shell import ROOT
 from wire import environment
 
 
-def a_stack(storage: Path, **settings: str) -> stack.Stack:
+def a_stack(storage: Path, **settings: str) -> config.Stack:
     """The default stack in `storage`."""
     defaults = environment.defaults()
-    return stack.read({**defaults, "STORAGE_DIR": str(storage), **settings}, defaults)
+    return config.read({**defaults, "STORAGE_DIR": str(storage), **settings}, defaults)
 
 
 class ConfigTestCase(unittest.TestCase):
@@ -30,9 +30,9 @@ class ConfigTestCase(unittest.TestCase):
 
 
 class SupervisorTests(ConfigTestCase):
-    def programs(self, service: stack.Stack) -> dict[str, configparser.SectionProxy]:
+    def programs(self, service: config.Stack) -> dict[str, configparser.SectionProxy]:
         parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
-        parser.read_string(configs.supervisor(service, as_root=False))
+        parser.read_string(config_files.supervisor(service, as_root=False))
         return {name: parser[name] for name in parser.sections()}
 
     def test_it_keeps_every_process_and_starts_it_again(self) -> None:
@@ -53,7 +53,7 @@ class SupervisorTests(ConfigTestCase):
 class RedisTests(ConfigTestCase):
     def test_it_keeps_what_it_is_given(self) -> None:
         assert self.stack.redis is not None
-        lines = configs.redis(self.stack, self.stack.redis).splitlines()
+        lines = config_files.redis(self.stack, self.stack.redis).splitlines()
         for line in (
             "bind 127.0.0.1",
             "port 8283",
@@ -67,12 +67,12 @@ class RedisTests(ConfigTestCase):
         url = "redis://:se%20cret@127.0.0.1:8283/0"
         service = a_stack(self.storage, CACHE_BACKEND_URL=url, FACES_START_REDIS="yes")
         assert service.redis is not None
-        self.assertIn('requirepass "se cret"', configs.redis(service, service.redis))
+        self.assertIn('requirepass "se cret"', config_files.redis(service, service.redis))
 
 
 class NginxTests(ConfigTestCase):
     def assert_nginx_takes(self, path: Path) -> None:
-        nginx = debian.find("nginx")
+        nginx = apt.find("nginx")
         if nginx is None:
             self.skipTest("nginx is not on this machine")
         command = [nginx, "-t", "-e", "stderr", "-c", str(path)]
@@ -80,7 +80,7 @@ class NginxTests(ConfigTestCase):
         self.assertEqual(checked.returncode, 0, checked.stderr)
 
     def test_nginx_takes_what_the_launcher_writes(self) -> None:
-        configs.write(self.stack, connections=1024)
+        config_files.write(self.stack, connections=1024)
         self.assert_nginx_takes(self.stack.run / "nginx.conf")
 
     def test_nginx_takes_what_docker_mounts(self) -> None:
@@ -99,12 +99,12 @@ class NginxTests(ConfigTestCase):
     def test_both_take_requests_as_large_as_the_largest_file_and_its_form(self) -> None:
         limit = f"client_max_body_size {self.stack.max_body_bytes};"
         self.assertGreater(self.stack.max_body_bytes, 104857600)
-        self.assertIn(limit, configs.nginx(self.stack, connections=64, as_root=False))
+        self.assertIn(limit, config_files.nginx(self.stack, connections=64, as_root=False))
         self.assertIn(limit, (ROOT / "nginx" / "docker.conf").read_text())
 
     def test_started_by_root_it_stays_root_to_read_roots_folders(self) -> None:
-        self.assertIn("user root;", configs.nginx(self.stack, connections=64, as_root=True))
-        self.assertNotIn("user ", configs.nginx(self.stack, connections=64, as_root=False))
+        self.assertIn("user root;", config_files.nginx(self.stack, connections=64, as_root=True))
+        self.assertNotIn("user ", config_files.nginx(self.stack, connections=64, as_root=False))
 
 
 def _quoted(text: str, folder: Path) -> str:

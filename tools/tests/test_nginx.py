@@ -12,8 +12,8 @@ from unittest import mock
 
 import requests
 
-from tools import configs
-from tools.commands import ROOT
+from tools import config_files
+from tools.shell import ROOT
 from tools.tests.launched import free_port, wait_until
 from tools.tests.test_configs import a_stack
 
@@ -72,14 +72,14 @@ class NginxTests(unittest.TestCase):
         for source in (ROOT / "nginx").glob("*.conf"):
             text = source.read_text().replace("client_body_timeout 20s", "client_body_timeout 1s")
             (rules / source.name).write_text(text)
-        with mock.patch.object(configs, "ROOT", folder):
-            configs.write(service, connections=256)
+        with mock.patch.object(config_files, "ROOT", folder):
+            config_files.write(service, connections=256)
         image = service.storage / "media" / "processed_faces" / "aa" / "face.jpg"
         image.parent.mkdir(parents=True)
         image.write_bytes(b"\xff\xd8 a picture")
         (service.storage / "media" / "secret").write_text("not for everyone")
         (image.parent / "link.jpg").symlink_to(service.storage / "media" / "secret")
-        command, _ = configs.commands(service)["nginx"]
+        command, _ = config_files.commands(service)["nginx"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         cls.addClassCleanup(process.wait)
         cls.addClassCleanup(process.terminate)

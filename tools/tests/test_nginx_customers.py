@@ -9,8 +9,8 @@ from pathlib import Path
 
 import requests
 
-from tools import configs
-from tools.commands import ROOT
+from tools import config_files
+from tools.shell import ROOT
 from tools.tests.launched import free_port, wait_until
 
 _CONF = """
@@ -41,7 +41,13 @@ class CustomerTests(unittest.TestCase):
         user = "user root;" if os.geteuid() == 0 else ""
         text = _CONF.format(folder=folder, rules=ROOT / "nginx", user=user, port=port)
         (folder / "nginx.conf").write_text(text)
-        nginx = [configs._program_file("nginx"), "-e", "stderr", "-c", str(folder / "nginx.conf")]
+        nginx = [
+            config_files._program_file("nginx"),
+            "-e",
+            "stderr",
+            "-c",
+            str(folder / "nginx.conf"),
+        ]
         process = subprocess.Popen(nginx, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         cls.addClassCleanup(process.wait)
         cls.addClassCleanup(process.terminate)

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 import requests
 
-from tools import configs
-from tools.commands import ROOT
+from tools import config_files
+from tools.shell import ROOT
 from tools.tests.launched import free_port, wait_until
 
 _CONF = """
@@ -83,7 +83,13 @@ class SeveralBackendsTests(unittest.TestCase):
             port=port,
         )
         (folder / "nginx.conf").write_text(text)
-        nginx = [configs._program_file("nginx"), "-e", "stderr", "-c", str(folder / "nginx.conf")]
+        nginx = [
+            config_files._program_file("nginx"),
+            "-e",
+            "stderr",
+            "-c",
+            str(folder / "nginx.conf"),
+        ]
         process = subprocess.Popen(nginx, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         cls.addClassCleanup(process.wait)
         cls.addClassCleanup(process.terminate)

@@ -11,7 +11,7 @@ from unittest import mock
 import requests
 
 from tools import run
-from tools.say import Problem
+from tools.console import Problem
 from tools.tests.launched import Launched, free_port, wait_until
 
 
@@ -128,7 +128,7 @@ class EndingTests(unittest.TestCase):
     def test_without_supervisor_it_gives_up_and_leaves_nothing(self) -> None:
         with Launched() as service:
             service.wait_for("Faces is ready")
-            os.kill(min(service.named("tools.supervise")), signal.SIGKILL)
+            os.kill(min(service.named("tools.supervisord")), signal.SIGKILL)
             self.assertEqual(service.wait(), 1, service.output)
             self.assertIn("supervisor", service.output)
             self.assertEqual(service.processes(), set())

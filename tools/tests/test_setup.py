@@ -10,9 +10,9 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from unittest import mock
 
-from tools import debian, setup
-from tools.commands import ROOT, CommandFailed, run
-from tools.say import Problem, Step
+from tools import apt, setup
+from tools.console import Problem, Step
+from tools.shell import ROOT, CommandFailed, run
 
 
 class PartTests(unittest.TestCase):
@@ -63,7 +63,7 @@ class SentenceTests(unittest.TestCase):
             mock.patch("shutil.which", return_value="/usr/bin/apt-get"),
             self.assertRaises(Problem) as caught,
         ):
-            debian.install(["redis-server"], reason="Redis is missing")
+            apt.install(["redis-server"], reason="Redis is missing")
         self.assertIn("Redis is missing", str(caught.exception))
         self.assertIn("install -y --no-install-recommends redis-server", str(caught.exception))
 
@@ -71,15 +71,15 @@ class SentenceTests(unittest.TestCase):
         error = CommandFailed(
             ["apt-get"], 100, "E: … Temporary failure resolving 'packages.example'"
         )
-        self.assertIn("Check the network", debian._why_apt_failed(error))
-        self.assertNotIn("E: …", debian._why_apt_failed(error))
-        self.assertIn("held back", debian._why_apt_failed(CommandFailed([], 100, "E: held back")))
+        self.assertIn("Check the network", apt._why_apt_failed(error))
+        self.assertNotIn("E: …", apt._why_apt_failed(error))
+        self.assertIn("held back", apt._why_apt_failed(CommandFailed([], 100, "E: held back")))
 
     def test_who_is_not_root_is_told_of_all_packages_at_once(self) -> None:
         with (
             mock.patch.object(setup, "_environment_works", return_value=False),
             mock.patch("importlib.util.find_spec", return_value=None),
-            mock.patch.object(debian, "find", return_value=None),
+            mock.patch.object(apt, "find", return_value=None),
             mock.patch.object(os, "geteuid", return_value=1000),
             mock.patch("shutil.which", return_value="/usr/bin/apt-get"),
             mock.patch.object(setup, "_alone"),
@@ -92,8 +92,8 @@ class SentenceTests(unittest.TestCase):
         )
 
     def test_only_the_tests_need_a_browser_and_curl(self) -> None:
-        with mock.patch.object(debian, "find", return_value=None):
-            run, test = debian.missing(test=False), debian.missing(test=True)
+        with mock.patch.object(apt, "find", return_value=None):
+            run, test = apt.missing(test=False), apt.missing(test=True)
         self.assertEqual(set(test) - set(run), {"chromium", "curl"})
         self.assertEqual(set(run), {"redis-server", "nginx-light"})
 
@@ -102,7 +102,7 @@ class SentenceTests(unittest.TestCase):
             mock.patch("shutil.which", return_value=None),
             self.assertRaisesRegex(Problem, "Install redis-server"),
         ):
-            debian.install(["redis-server"], reason="Redis is missing")
+            apt.install(["redis-server"], reason="Redis is missing")
 
 
 class CommandTests(unittest.TestCase):

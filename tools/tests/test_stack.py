@@ -2,17 +2,17 @@
 
 import unittest
 
-from tools import stack
-from tools.commands import ROOT
-from tools.say import Problem
-from tools.stack import Address
+from tools import config
+from tools.config import Address
+from tools.console import Problem
+from tools.shell import ROOT
 from wire import environment
 
 
 class StackTestCase(unittest.TestCase):
-    def read(self, **settings: str) -> stack.Stack:
+    def read(self, **settings: str) -> config.Stack:
         defaults = environment.defaults()
-        return stack.read({**defaults, **settings}, defaults)
+        return config.read({**defaults, **settings}, defaults)
 
     def assert_refused(self, words: str, **settings: str) -> None:
         with self.assertRaises(Problem) as caught:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
-from tools.commands import ROOT
-from tools.say import Problem
+from tools.console import Problem
+from tools.shell import ROOT
 
 # nginx and supervisor have no way to write these in a file name.
 _UNSPEAKABLE: Final = re.compile(r"[\"'\\${};#%\x00-\x1f]")

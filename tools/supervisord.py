@@ -1,4 +1,4 @@
-"""supervisord, ended in order when the launcher dies: `python -m tools.supervise CONFIG PARENT`."""
+"""supervisord, ended in order when the launcher dies: `python -m tools.supervisord CONFIG PARENT`."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import sys
 
 from supervisor import loggers, supervisord
 
-from tools import processes
+from tools import process_tree
 
 
 def _forget_handlers() -> None:
@@ -26,7 +26,7 @@ if __name__ == "__main__":
     config, parent = sys.argv[1:]
     os.register_at_fork(after_in_child=_forget_handlers)
     loggers.Handler.handleError = _unheard
-    processes.end_with_parent()
+    process_tree.end_with_parent()
     # It may have died before the kernel was told to watch it.
     if os.getppid() == int(parent):
         supervisord.main(["-c", config])

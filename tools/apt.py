@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tools.commands import CommandFailed, run
-from tools.say import Problem, Step, say
+from tools.console import Problem, Step, say
+from tools.shell import CommandFailed, run
 
 SERVERS: Final = {"redis-server": "redis-server", "nginx": "nginx-light"}
 """Program: the package that brings it."""

@@ -8,10 +8,10 @@ from typing import Final
 
 import certifi
 
-from tools import debian
-from tools.commands import ROOT
-from tools.say import Problem
-from tools.stack import Address, Stack
+from tools import apt
+from tools.config import Address, Stack
+from tools.console import Problem
+from tools.shell import ROOT
 
 STOP_TIMEOUT_S: Final = 60
 """How long a process may take to finish what it has in hand."""
@@ -32,7 +32,7 @@ def nginx(stack: Stack, *, connections: int, as_root: bool) -> str:
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     return f"""\
-# Written by tools/configs.py at every start.
+# Written by tools/config_files.py at every start.
 {user}daemon off;
 worker_processes 2;
 worker_shutdown_timeout 10s;
@@ -104,7 +104,7 @@ def redis(stack: Stack, address: Address) -> str:
     """redis.conf: keeps what it is given, and never throws a job away to make room."""
     password = f'requirepass "{stack.redis_password}"\n' if stack.redis_password else ""
     return f"""\
-# Written by tools/configs.py at every start.
+# Written by tools/config_files.py at every start.
 bind {address.host}
 port {address.port}
 dir "{stack.storage}/redis-data"
@@ -120,7 +120,7 @@ def supervisor(stack: Stack, *, as_root: bool) -> str:
     """supervisord.conf. Started from the lowest priority up, stopped from the highest down."""
     user = "user=root\n" if as_root else ""  # as it is; without it supervisor complains
     head = f"""\
-; Written by tools/configs.py at every start.
+; Written by tools/config_files.py at every start.
 [supervisord]
 {user}nodaemon=true
 directory={ROOT}
@@ -164,11 +164,11 @@ def commands(stack: Stack) -> dict[str, tuple[list[str], str]]:
 
 
 def _program_file(program: str) -> str:
-    path = debian.find(program)
+    path = apt.find(program)
     if path is None:
         raise Problem(
             f"{program} is not on this machine. As root:\n\n    apt-get install -y "
-            f"--no-install-recommends {debian.SERVERS[program]}\n"
+            f"--no-install-recommends {apt.SERVERS[program]}\n"
         )
     return path
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tools.say import Problem, Step
+from tools.console import Problem, Step
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 """The checkout."""
