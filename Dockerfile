@@ -25,7 +25,7 @@ COPY requirements requirements
 RUN pip install --no-cache-dir --require-hashes -r requirements/dev.txt \
  && pip install --no-cache-dir --require-hashes --no-deps -r requirements/oracle.txt
 COPY tests tests
-RUN python -m tests.photos
+RUN python -m tests.support.photographs
 
 # --- what the Lambda function runs on: of the models' package only the files that it reads, and
 # without what was needed to convert them

@@ -311,7 +311,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Brings its own Redis and folders, so that `manage.py test` touches nothing that is in use.
-TEST_RUNNER = "tests.runner.Runner"
+TEST_RUNNER = "tests.support.runner.Runner"
 
 LOGGING = {
     "version": 1,

@@ -28,9 +28,9 @@ import numpy
 
 from benchmarks.report import Figure, percentile, show
 from benchmarks.service import jpeg, unlike
-from tests import pictures
-from tests.scaled_stack import ScaledStack
-from tests.stack import wait_until
+from tests.support import image_factories
+from tests.support.scaled_stack import ScaledStack
+from tests.support.stack import wait_until
 
 POST: Final = "/generate_face_encoding"
 CLIENTS: Final = 8
@@ -47,7 +47,7 @@ def started(backends: int) -> ScaledStack:
 
 def small() -> bytes:
     """A picture of the size that LFW's have: 250×250, one face."""
-    return jpeg(pictures.canvas(250, 250, "obama.jpg", share=1.0))
+    return jpeg(image_factories.canvas(250, 250, "obama.jpg", share=1.0))
 
 
 def post(stack: ScaledStack, image: bytes) -> dict[str, object]:

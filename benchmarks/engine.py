@@ -33,7 +33,7 @@ from faceengine import encoding, hog, landmarks
 from faceengine.detection import cnn
 from faceengine.imaging.scaled import Photo
 from faceengine.tests import oracle
-from tests import pictures
+from tests.support import image_factories
 
 MATCH_IOU = 0.4  # annotations and detectors do not draw the same box round a face
 
@@ -70,14 +70,14 @@ def versus(
 
 
 def encoder_rows(repeat: int) -> Iterator[Row]:
-    image = pictures.portrait()
+    image = image_factories.portrait()
     pixels = oracle.pixels(image)
     (face,) = faceengine.find_faces(image)
     chip = landmarks.cut(Photo(image, image.size).whole(10**8), face.box).pixels
     model = oracle.face_recognition.api.face_encoder
     worst = 0.0
     for name in ("obama.jpg", "obama2.jpg", "biden.jpg", "obama3.jpg"):
-        photo = pictures.portrait(name, 600)
+        photo = image_factories.portrait(name, 600)
         boxes = oracle.locations(photo)
         for known, found in zip(
             oracle.encodings(photo, boxes), faceengine.find_faces(photo), strict=True
@@ -117,7 +117,7 @@ def encoder_rows(repeat: int) -> Iterator[Row]:
 
 
 def detector_rows(repeat: int, full: bool) -> Iterator[Row]:
-    pixels = numpy.ascontiguousarray(oracle.pixels(pictures.canvas(1920, 1080)))
+    pixels = numpy.ascontiguousarray(oracle.pixels(image_factories.canvas(1920, 1080)))
     detector = dlib.get_frontal_face_detector()
     rects, scores, _ = detector.run(pixels, 1, 0.0)
     known = [(r.top(), r.right(), r.bottom(), r.left()) for r in rects]
@@ -143,7 +143,7 @@ def detector_rows(repeat: int, full: bool) -> Iterator[Row]:
 def upload_rows(repeat: int, folder: Path) -> Iterator[Row]:
     for width, height in ((854, 480), (1920, 1080)):
         file = folder / f"{height}.jpg"
-        file.write_bytes(pictures.encoded(pictures.canvas(width, height), quality=90))
+        file.write_bytes(image_factories.encoded(image_factories.canvas(width, height), quality=90))
         yield versus(
             f"{height}p JPEG with two faces, file to encodings",
             partial(faceengine.find_faces, file),
@@ -209,8 +209,8 @@ def process_rows(repeat: int, folder: Path) -> Iterator[Row]:
     a, b = (median(each.now for each in column) for column in zip(*starts, strict=True))
     yield Row("memory when loaded", "MB", a, b, ratio=b / a)
     file = folder / "twelve.jpg"
-    image = pictures.twelve_megapixels()
-    file.write_bytes(pictures.encoded(image, quality=92))
+    image = image_factories.twelve_megapixels()
+    file.write_bytes(image_factories.encoded(image, quality=92))
     runs = [(probe(OURS, str(file)), probe(THEIRS, str(file))) for _ in range(repeat)]
     ours, theirs = (list(column) for column in zip(*runs, strict=True))
     a, b = (median(each.run for each in side) for side in (ours, theirs))
@@ -219,7 +219,7 @@ def process_rows(repeat: int, folder: Path) -> Iterator[Row]:
     a, b = (median(each.peak for each in side) for side in (ours, theirs))
     yield Row("…its peak memory", "MB", a, b, ratio=b / a)
     hundred = folder / "hundred.jpg"
-    hundred.write_bytes(pictures.encoded(pictures.canvas(11_600, 8_700), quality=92))
+    hundred.write_bytes(image_factories.encoded(image_factories.canvas(11_600, 8_700), quality=92))
     big = probe(OURS, str(hundred))
     yield Row("100-megapixel JPEG with two faces", "ms", big.run, note=f"{big.faces} faces")
     yield Row("…its peak memory", "MB", big.peak)

@@ -29,7 +29,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from benchmarks.report import percentile
-from tests.redis_server import RedisServer
+from tests.support.redis_server import RedisServer
 from wire.events import STREAM, BoxShape, Outcome, build_event, to_entry
 
 _ROOT: Final = Path(__file__).resolve().parent.parent

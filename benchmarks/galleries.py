@@ -25,7 +25,7 @@ from backend.clients.models import ANONYMOUS_ID
 from backend.recognition.gallery import index, search
 from backend.recognition.models import Contact, Face, User
 from benchmarks.report import Figure, percentile
-from tests.postgres_server import PostgresServer
+from tests.support.postgres_server import PostgresServer
 
 MODEL: Final = "made-up"
 A_CONTACT: Final = 10

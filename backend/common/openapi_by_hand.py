@@ -3,7 +3,7 @@
 Each app describes its own endpoints in a module `schema.py`: `PATHS` by the template of the path,
 and the `SCHEMAS` of what it answers, as JSON Schema 2020-12. `backend.site.api_docs.openapi` puts them
 together. Our views answer plain functions' dictionaries, so there is nothing to look into; that
-the descriptions are true is asked of the running service (`tests/test_schema.py`).
+the descriptions are true is asked of the running service (`tests/e2e/test_schema.py`).
 """
 
 from collections.abc import Iterable, Mapping

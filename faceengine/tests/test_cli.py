@@ -14,7 +14,7 @@ from PIL import Image
 import faceengine
 from faceengine import runtime
 from faceengine.cli import main
-from tests import pictures
+from tests.support import image_factories
 
 
 class CommandTest(unittest.TestCase):
@@ -29,9 +29,13 @@ class CommandTest(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(folder.cleanup)
         cls.folder = Path(folder.name)
-        cls.obama = cls.write("obama.jpg", pictures.encoded(pictures.portrait(width=250)))
-        cls.two = cls.write("two.png", pictures.encoded(pictures.side_by_side(width=250), "PNG"))
-        cls.empty = cls.write("nobody.jpg", pictures.encoded(pictures.faceless()))
+        cls.obama = cls.write(
+            "obama.jpg", image_factories.encoded(image_factories.portrait(width=250))
+        )
+        cls.two = cls.write(
+            "two.png", image_factories.encoded(image_factories.side_by_side(width=250), "PNG")
+        )
+        cls.empty = cls.write("nobody.jpg", image_factories.encoded(image_factories.faceless()))
         cls.text = cls.write("notes.txt", b"not an image")
 
     @classmethod

@@ -7,14 +7,14 @@ from PIL import Image, ImageChops
 
 import faceengine
 from faceengine import Box
-from tests import pictures
+from tests.support import image_factories
 
 BOX = Box(top=100, right=300, bottom=280, left=120)
 
 
 class DrawBoxesTest(unittest.TestCase):
     def test_it_draws_on_a_copy(self) -> None:
-        image = pictures.faceless(400, 400)
+        image = image_factories.faceless(400, 400)
         before = image.tobytes()
         drawn = faceengine.draw_boxes(image, [BOX])
         self.assertEqual(image.tobytes(), before)
@@ -22,7 +22,7 @@ class DrawBoxesTest(unittest.TestCase):
         self.assertEqual((drawn.mode, drawn.size), ("RGB", image.size))
 
     def test_it_covers_nothing_inside_the_box(self) -> None:
-        image = pictures.faceless(400, 400)
+        image = image_factories.faceless(400, 400)
         changed = ImageChops.difference(image, faceengine.draw_boxes(image, [BOX]))
         inside = changed.crop((BOX.left, BOX.top, BOX.right, BOX.bottom))
         self.assertIsNone(inside.getbbox())
@@ -46,12 +46,12 @@ class DrawBoxesTest(unittest.TestCase):
         self.assertAlmostEqual(widths[2] / widths[1], 4, delta=0.5)
 
     def test_boxes_at_the_border_and_none_at_all(self) -> None:
-        image = pictures.faceless(100, 80)
+        image = image_factories.faceless(100, 80)
         faceengine.draw_boxes(image, [Box(0, 100, 80, 0), Box(-20, 120, 90, -5)])
         self.assertEqual(faceengine.draw_boxes(image, []).tobytes(), image.tobytes())
 
     def test_it_takes_faces_and_any_mode(self) -> None:
-        image = pictures.portrait(width=200)
+        image = image_factories.portrait(width=200)
         faces = faceengine.find_faces(image, encode=False)
         for mode in ("RGB", "L", "RGBA", "P"):
             drawn = faceengine.draw_boxes(image.convert(mode), faces)

@@ -16,7 +16,7 @@ from PIL import Image
 
 import faceengine
 from faceengine import ImageError, Problem
-from tests import pictures
+from tests.support import image_factories
 
 
 def reason(data: bytes, **limits: Any) -> Problem | None:
@@ -34,7 +34,7 @@ def reason(data: bytes, **limits: Any) -> Problem | None:
 
 class RefusalTest(unittest.TestCase):
     def setUp(self) -> None:
-        self.picture = pictures.portrait(width=160)
+        self.picture = image_factories.portrait(width=160)
         warnings.simplefilter("ignore")
         self.addCleanup(warnings.resetwarnings)
 
@@ -51,13 +51,13 @@ class RefusalTest(unittest.TestCase):
     def test_formats_beyond_the_list_are_out_of_reach(self) -> None:
         for name in ("PPM", "TGA", "PCX", "ICO", "JPEG2000", "SGI", "DDS", "EPS"):
             with self.subTest(name):
-                data = pictures.encoded(self.picture.resize((64, 64)), name)
+                data = image_factories.encoded(self.picture.resize((64, 64)), name)
                 self.assertIn(reason(data), (Problem.NOT_AN_IMAGE, Problem.UNSUPPORTED))
 
     def test_it_refuses_every_format_cut_short_anywhere(self) -> None:
         lengths = random.Random(2)
-        for name in pictures.FORMATS:
-            data = pictures.encoded(self.picture, name)
+        for name in image_factories.FORMATS:
+            data = image_factories.encoded(self.picture, name)
             some = {*range(1, 40), *(len(data) - each for each in range(1, 40))}
             some |= {lengths.randrange(1, len(data)) for _ in range(20)}
             for length in some:
@@ -66,26 +66,26 @@ class RefusalTest(unittest.TestCase):
     def test_it_refuses_variants_cut_short(self) -> None:
         few = self.picture.quantize(32)
         variants = {
-            "progressive": pictures.encoded(self.picture, "JPEG", progressive=True),
-            "restarts": pictures.encoded(self.picture, "JPEG", restart_marker_rows=1),
-            "palette": pictures.encoded(few, "PNG"),
-            "lzw": pictures.encoded(self.picture, "TIFF", compression="tiff_lzw"),
-            "jpeg in tiff": pictures.encoded(self.picture, "TIFF", compression="jpeg"),
-            "lossless": pictures.encoded(self.picture, "WEBP", lossless=True),
-            "moving": pictures.animated([self.picture, self.picture.rotate(90)]),
+            "progressive": image_factories.encoded(self.picture, "JPEG", progressive=True),
+            "restarts": image_factories.encoded(self.picture, "JPEG", restart_marker_rows=1),
+            "palette": image_factories.encoded(few, "PNG"),
+            "lzw": image_factories.encoded(self.picture, "TIFF", compression="tiff_lzw"),
+            "jpeg in tiff": image_factories.encoded(self.picture, "TIFF", compression="jpeg"),
+            "lossless": image_factories.encoded(self.picture, "WEBP", lossless=True),
+            "moving": image_factories.animated([self.picture, self.picture.rotate(90)]),
         }
         for name, data in variants.items():
             self.assertIsNone(reason(data), name)
-            for part in pictures.truncations(data, 25):
+            for part in image_factories.truncations(data, 25):
                 self.assertIsNotNone(reason(part), f"{name}: {len(part)} of {len(data)}")
 
     def test_it_refuses_a_header_that_lies(self) -> None:
         width, height = self.picture.size
         for size in ((600, 600), (width, height + 16), (width + 16, height), (width, 9 * height)):
             with self.subTest(size):
-                lying = pictures.lying_jpeg(self.picture, *size)
+                lying = image_factories.lying_jpeg(self.picture, *size)
                 self.assertEqual(reason(lying), Problem.TRUNCATED)
-                lying = pictures.lying_png(self.picture, *size)
+                lying = image_factories.lying_png(self.picture, *size)
                 self.assertEqual(reason(lying), Problem.TRUNCATED)
 
     def test_it_refuses_a_lying_jpeg_however_it_is_coded(self) -> None:
@@ -100,26 +100,26 @@ class RefusalTest(unittest.TestCase):
             image = self.picture.convert(mode)
             for size in ((600, 600), (160, image.height + 16)):
                 with self.subTest(mode=mode, size=size, **options):
-                    lying = pictures.lying_jpeg(image, *size, **options)
+                    lying = image_factories.lying_jpeg(image, *size, **options)
                     self.assertEqual(reason(lying), Problem.TRUNCATED)
 
     def test_it_accepts_honest_images_that_end_as_lying_ones_do(self) -> None:
         for colour in ("#808080", "black"):
             image = Image.new("RGB", (333, 221), colour)
             image.paste(self.picture.crop((0, 0, 100, 100)), (5, 5))
-            for name in pictures.FORMATS:
-                self.assertIsNone(reason(pictures.encoded(image, name)), name)
+            for name in image_factories.FORMATS:
+                self.assertIsNone(reason(image_factories.encoded(image, name)), name)
             for options in ({"progressive": True}, {"restart_marker_rows": 1}):
-                self.assertIsNone(reason(pictures.encoded(image, "JPEG", **options)))
+                self.assertIsNone(reason(image_factories.encoded(image, "JPEG", **options)))
             for mode in ("L", "P", "1", "RGBA", "LA"):
-                self.assertIsNone(reason(pictures.encoded(image.convert(mode), "PNG")), mode)
+                self.assertIsNone(reason(image_factories.encoded(image.convert(mode), "PNG")), mode)
 
     def test_it_refuses_too_many_pixels_before_decoding_any(self) -> None:
         for data in (
-            pictures.bomb(40_000, 40_000),
-            pictures.bomb(13_000, 13_000),
-            pictures.lying_jpeg(self.picture, 65_000, 65_000),
-            pictures.png_header(2**31 - 1, 2**31 - 1),
+            image_factories.bomb(40_000, 40_000),
+            image_factories.bomb(13_000, 13_000),
+            image_factories.lying_jpeg(self.picture, 65_000, 65_000),
+            image_factories.png_header(2**31 - 1, 2**31 - 1),
         ):
             before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
             self.assertEqual(reason(data), Problem.TOO_LARGE)
@@ -128,12 +128,12 @@ class RefusalTest(unittest.TestCase):
             self.assertLess(grown, 20_000)
 
     def test_the_pixel_cap_counts_the_last_pixel(self) -> None:
-        data = pictures.encoded(Image.new("RGB", (100, 50)), "PNG")
+        data = image_factories.encoded(Image.new("RGB", (100, 50)), "PNG")
         self.assertIsNone(reason(data, max_pixels=5000))
         self.assertEqual(reason(data, max_pixels=4999), Problem.TOO_LARGE)
 
     def test_it_refuses_polyglots_that_do_not_decode(self) -> None:
-        whole = pictures.encoded(self.picture)
+        whole = image_factories.encoded(self.picture)
         for head in (
             b"\xff\xd8\xff\xe0",
             b"\x89PNG\r\n\x1a\n",
@@ -146,8 +146,8 @@ class RefusalTest(unittest.TestCase):
         self.assertIsNotNone(reason(b"<html>" + whole))
 
     def test_it_refuses_images_without_pixels(self) -> None:
-        self.assertIsNotNone(reason(pictures.lying_png(self.picture, 0, 10)))
-        self.assertIsNotNone(reason(pictures.lying_jpeg(self.picture, 0, 0)))
+        self.assertIsNotNone(reason(image_factories.lying_png(self.picture, 0, 10)))
+        self.assertIsNotNone(reason(image_factories.lying_jpeg(self.picture, 0, 0)))
 
     def test_an_error_survives_the_way_through_a_queue(self) -> None:
         with self.assertRaises(ImageError) as caught:
@@ -167,7 +167,10 @@ class RefusalTest(unittest.TestCase):
             faceengine.check_image(Broken())  # type: ignore[arg-type]
 
     def test_many_threads_may_check_at_once(self) -> None:
-        good, bad = pictures.encoded(self.picture), pictures.encoded(self.picture)[:-500]
+        good, bad = (
+            image_factories.encoded(self.picture),
+            image_factories.encoded(self.picture)[:-500],
+        )
         wrong: list[object] = []
 
         def work() -> None:
@@ -183,9 +186,9 @@ class RefusalTest(unittest.TestCase):
         self.assertEqual(wrong, [])
 
 
-SMALL = pictures.portrait(width=40)
-FILES = [pictures.encoded(SMALL, name) for name in pictures.FORMATS]
-FILES.append(pictures.encoded(SMALL, "JPEG", progressive=True, restart_marker_rows=1))
+SMALL = image_factories.portrait(width=40)
+FILES = [image_factories.encoded(SMALL, name) for name in image_factories.FORMATS]
+FILES.append(image_factories.encoded(SMALL, "JPEG", progressive=True, restart_marker_rows=1))
 
 
 class FuzzTest(unittest.TestCase):

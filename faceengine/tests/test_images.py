@@ -11,7 +11,7 @@ import numpy
 from PIL import Image
 
 import faceengine
-from tests import pictures
+from tests.support import image_factories
 
 
 def difference(a: Image.Image, b: Image.Image) -> float:
@@ -23,12 +23,12 @@ def difference(a: Image.Image, b: Image.Image) -> float:
 
 class LoadImageTest(unittest.TestCase):
     def setUp(self) -> None:
-        self.picture = pictures.portrait(width=96)
+        self.picture = image_factories.portrait(width=96)
 
     def test_it_reads_every_format(self) -> None:
-        for name in pictures.FORMATS:
+        for name in image_factories.FORMATS:
             with self.subTest(name):
-                data = pictures.encoded(self.picture, name)
+                data = image_factories.encoded(self.picture, name)
                 loaded = faceengine.load_image(data)
                 self.assertEqual(loaded.mode, "RGB")
                 # GIF's palette is the coarsest of them.
@@ -38,10 +38,10 @@ class LoadImageTest(unittest.TestCase):
 
     def test_it_turns_every_orientation_upright_in_every_format_that_has_one(self) -> None:
         for name in ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIC"):
-            straight = faceengine.load_image(pictures.encoded(self.picture, name))
-            for orientation in pictures.ORIENTATIONS:
+            straight = faceengine.load_image(image_factories.encoded(self.picture, name))
+            for orientation in image_factories.ORIENTATIONS:
                 with self.subTest(name, orientation=orientation):
-                    data = pictures.oriented(self.picture, orientation, name)
+                    data = image_factories.oriented(self.picture, orientation, name)
                     loaded = faceengine.load_image(data)
                     # A lossy format codes turned pixels otherwise; a wrong turn makes 40.
                     self.assertLess(difference(loaded, straight), 8)
@@ -50,7 +50,7 @@ class LoadImageTest(unittest.TestCase):
 
     def test_it_reads_every_pixel_layout(self) -> None:
         grey = self.picture.convert("L")
-        for name, data in pictures.layouts(self.picture).items():
+        for name, data in image_factories.layouts(self.picture).items():
             with self.subTest(name):
                 faceengine.check_image(data)
                 loaded = faceengine.load_image(data)
@@ -61,7 +61,7 @@ class LoadImageTest(unittest.TestCase):
 
     def test_it_scales_sixteen_bits_instead_of_clipping_them(self) -> None:
         values = numpy.array([[0, 257, 32896, 65535]], numpy.uint16)
-        loaded = faceengine.load_image(pictures.encoded(Image.fromarray(values), "PNG"))
+        loaded = faceengine.load_image(image_factories.encoded(Image.fromarray(values), "PNG"))
         self.assertEqual(
             [loaded.getpixel((x, 0)) for x in range(4)], [(v,) * 3 for v in (0, 1, 128, 255)]
         )
@@ -71,10 +71,10 @@ class LoadImageTest(unittest.TestCase):
         palette = Image.new("P", (4, 4), 3)
         palette.putpalette([0, 0, 0] * 256)
         for data in (
-            pictures.encoded(clear, "PNG"),
-            pictures.encoded(clear, "WEBP", lossless=True),
-            pictures.encoded(palette, "PNG", transparency=3),
-            pictures.encoded(palette, "GIF", transparency=3),
+            image_factories.encoded(clear, "PNG"),
+            image_factories.encoded(clear, "WEBP", lossless=True),
+            image_factories.encoded(palette, "PNG", transparency=3),
+            image_factories.encoded(palette, "GIF", transparency=3),
         ):
             self.assertEqual(faceengine.load_image(data).getpixel((0, 0)), (255, 255, 255))
 
@@ -82,14 +82,14 @@ class LoadImageTest(unittest.TestCase):
         frames = [Image.new("RGB", (32, 24), colour) for colour in ("red", "lime", "blue")]
         for name in ("GIF", "WEBP", "PNG", "AVIF"):
             with self.subTest(name):
-                data = pictures.animated(frames, name)
+                data = image_factories.animated(frames, name)
                 red, green, _ = faceengine.load_image(data).getpixel((5, 5))  # type: ignore[misc]
                 self.assertGreater(red, 240)
                 self.assertLess(green, 15)
                 faceengine.check_image(data)
 
     def test_bytes_a_path_and_a_file_give_the_same_and_the_file_is_left_at_its_start(self) -> None:
-        data = pictures.encoded(self.picture)
+        data = image_factories.encoded(self.picture)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "photo.jpg")
             path.write_bytes(data)
@@ -114,17 +114,17 @@ class LoadImageTest(unittest.TestCase):
         for name in ("JPEG", "PNG", "HEIC"):
             with self.subTest(name):
                 told.clear()
-                data = pictures.encoded(Image.new("RGB", (30, 20)), name)
+                data = image_factories.encoded(Image.new("RGB", (30, 20)), name)
                 faceengine.check_image(data, decoding=decoding)
                 self.assertEqual(told, [600, "gone"])
 
     def test_it_leaves_the_metadata_out(self) -> None:
-        loaded = faceengine.load_image(pictures.oriented(self.picture, 6))
+        loaded = faceengine.load_image(image_factories.oriented(self.picture, 6))
         self.assertEqual(dict(loaded.getexif()), {})
         self.assertEqual(loaded.info, {})
 
     def test_it_ignores_broken_metadata(self) -> None:
-        data = pictures.encoded(
+        data = image_factories.encoded(
             self.picture, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 20
         )
         self.assertEqual(faceengine.load_image(data).size, self.picture.size)

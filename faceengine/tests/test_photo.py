@@ -16,7 +16,7 @@ from faceengine import hog, landmarks
 from faceengine.imaging.decode import load_reduced
 from faceengine.imaging.scaled import Photo, detection_size, photo
 from faceengine.tests import oracle
-from tests import pictures
+from tests.support import image_factories
 
 # What may lie between an encoding made with the bound on detection and one made without.
 BOUND = 0.1
@@ -46,7 +46,9 @@ class BigImageTest(unittest.TestCase):
     def setUpClass(cls) -> None:
         # 3.1 megapixels with a bound of a quarter of that: the same arithmetic as 12 with 2, in a
         # fraction of the time.
-        cls.image = pictures.canvas(2016, 1512, "obama.jpg", "biden.jpg", "obama3.jpg", share=0.9)
+        cls.image = image_factories.canvas(
+            2016, 1512, "obama.jpg", "biden.jpg", "obama3.jpg", share=0.9
+        )
         cls.bound = 2016 * 1512 // 4
         cls.boxes = oracle.locations(cls.image)
         cls.encodings = oracle.encodings(cls.image, cls.boxes)
@@ -68,7 +70,7 @@ class BigImageTest(unittest.TestCase):
 
     def test_a_file_gives_the_same_however_it_is_turned(self) -> None:
         for orientation in (1, 6):
-            data = pictures.oriented(self.image, orientation, quality=92)
+            data = image_factories.oriented(self.image, orientation, quality=92)
             self.assert_near(faceengine.find_faces(data, max_detection_pixels=self.bound))
 
     def test_chips_do_not_come_from_the_searched_pixels(self) -> None:
@@ -91,7 +93,7 @@ class BigImageTest(unittest.TestCase):
             self.assertLessEqual(off.max(), 1)
 
     def test_the_cnn_is_bounded_too(self) -> None:
-        image = pictures.canvas(800, 500, share=0.9)
+        image = image_factories.canvas(800, 500, share=0.9)
         faces = faceengine.find_faces(image, "cnn", max_detection_pixels=200_000)
         self.assertEqual(len(faces), 2)
         for face, whole in zip(faces, faceengine.find_faces(image, "cnn"), strict=True):
@@ -100,25 +102,25 @@ class BigImageTest(unittest.TestCase):
 
 class DecodingTest(unittest.TestCase):
     def test_a_jpeg_is_decoded_no_larger_than_needed(self) -> None:
-        data = pictures.encoded(pictures.faceless(1600, 1200))
+        data = image_factories.encoded(image_factories.faceless(1600, 1200))
         for enough, expected in ((1600 * 1200, 1600), (400_000, 800), (100_000, 400), (1, 200)):
             image, size = load_reduced(data, enough, max_pixels=10**7)
             self.assertEqual((image.width, size), (expected, (1600, 1200)))
 
     def test_a_reduced_image_knows_its_full_size_upright(self) -> None:
-        data = pictures.oriented(pictures.faceless(1600, 1200), 6)
+        data = image_factories.oriented(image_factories.faceless(1600, 1200), 6)
         image, size = load_reduced(data, 100_000, max_pixels=10**7)
         self.assertEqual((image.size, size), ((400, 300), (1600, 1200)))
 
     def test_a_phones_photo_is_decoded_whole_and_a_hundred_megapixels_are_not(self) -> None:
         for size, scale in (((4032, 3024), 1), ((8000, 4100), 0.5)):
-            data = pictures.encoded(Image.new("L", size))
+            data = image_factories.encoded(Image.new("L", size))
             decoded = photo(data, max_detection_pixels=10**6, encode=True)
             self.assertEqual(decoded.scale, scale)
 
     def test_small_faces_of_a_reduced_image_are_cut_from_the_whole(self) -> None:
-        image = pictures.canvas(2400, 1600, "obama.jpg", "biden.jpg", share=0.5)
-        data = pictures.encoded(image, quality=92)
+        image = image_factories.canvas(2400, 1600, "obama.jpg", "biden.jpg", share=0.5)
+        data = image_factories.encoded(image, quality=92)
         lazy = photo(data, max_detection_pixels=900_000, encode=False)
         self.assertEqual(lazy.scale, 0.5)
         self.assertTrue(lazy.sharpen())
@@ -136,7 +138,9 @@ class DecodingTest(unittest.TestCase):
         )
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "photo.jpg")
-            file.write_bytes(pictures.encoded(pictures.twelve_megapixels(), quality=90))
+            file.write_bytes(
+                image_factories.encoded(image_factories.twelve_megapixels(), quality=90)
+            )
             command = [sys.executable, "-c", script, str(file)]
             output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         faces, peak_mb = map(int, output.split())
@@ -146,11 +150,11 @@ class DecodingTest(unittest.TestCase):
 
 class MemoryTest(unittest.TestCase):
     def test_encoding_again_and_again_takes_no_more_memory(self) -> None:
-        (face,) = faceengine.find_faces(pictures.portrait(width=200))
+        (face,) = faceengine.find_faces(image_factories.portrait(width=200))
         self.assertIsNotNone(face.encoding)
         from faceengine import encoding
 
-        chip = numpy.asarray(pictures.portrait(width=150).crop((0, 0, 150, 150)))
+        chip = numpy.asarray(image_factories.portrait(width=150).crop((0, 0, 150, 150)))
         sizes = (1, 32, 7, 64, 3)
         for size in sizes:
             encoding.encode([chip] * size)
@@ -166,13 +170,13 @@ class MemoryTest(unittest.TestCase):
 class ImageInMemoryTest(unittest.TestCase):
     def test_any_mode_is_taken_and_the_image_left_as_it_was(self) -> None:
         for mode in ("RGB", "L", "RGBA", "CMYK"):
-            image = pictures.portrait(width=200).convert(mode)
+            image = image_factories.portrait(width=200).convert(mode)
             before = image.tobytes()
             self.assertEqual(len(faceengine.find_faces(image)), 1)
             self.assertEqual((image.mode, image.tobytes()), (mode, before))
 
     def test_a_loaded_image_is_a_plain_one(self) -> None:
-        loaded = faceengine.load_image(pictures.encoded(pictures.portrait(width=50)))
+        loaded = faceengine.load_image(image_factories.encoded(image_factories.portrait(width=50)))
         self.assertIs(type(loaded), Image.Image)
         self.assertEqual(loaded.copy().size, loaded.resize(loaded.size).size)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import faceengine
 from faceengine import runtime
-from tests import pictures
+from tests.support import image_factories
 
 
 def python(script: str, *arguments: str) -> str:
@@ -31,7 +31,7 @@ class ImportTest(unittest.TestCase):
         )
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "photo.jpg")
-            file.write_bytes(pictures.encoded(pictures.portrait(width=64)))
+            file.write_bytes(image_factories.encoded(image_factories.portrait(width=64)))
             self.assertEqual(python(script, str(file)), "[]")
 
     def test_a_filled_cache_needs_no_onnx_and_never_face_recognition(self) -> None:
@@ -113,7 +113,7 @@ class SharedTest(unittest.TestCase):
         self.assertEqual(len(loads), 1)
 
     def test_forked_workers_use_what_their_parent_loaded(self) -> None:
-        image = pictures.portrait(width=200)
+        image = image_factories.portrait(width=200)
         (expected,) = faceengine.find_faces(image)
         faceengine.find_faces(image, "cnn")
         loaded = set(map(id, runtime._loaded.values()))

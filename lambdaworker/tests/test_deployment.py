@@ -11,7 +11,7 @@ from typing import Final
 
 import yaml
 
-from tests.sources import ROOT
+from tests.repository.codebase import ROOT
 
 TERRAFORM: Final = ROOT / "lambdaworker" / "terraform"
 ROOTS: Final = ("account", "stage")

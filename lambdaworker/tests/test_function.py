@@ -16,7 +16,7 @@ from lambdaworker.batch import Result, SourcesLeft
 from lambdaworker.options import Options
 from lambdaworker.tests import service as services
 from lambdaworker.tests.service import Answer, event, source
-from tests import bad_files, photos, pictures
+from tests.support import hostile_files, image_factories, photographs
 from wire.facedetection import NOT_PROCESSING, Extra, Payload, ShapeError, read_callback, read_event
 
 FAST = Options(retry_delay_s=0.001, margin_s=0.0, attempts=3)
@@ -27,8 +27,8 @@ ALL = tuple(Extra)
 class FunctionCase(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
-        cls.obama = pictures.encoded(pictures.portrait(width=300))
-        cls.two = pictures.encoded(pictures.side_by_side(width=300))
+        cls.obama = image_factories.encoded(image_factories.portrait(width=300))
+        cls.two = image_factories.encoded(image_factories.side_by_side(width=300))
 
     obama: bytes
     two: bytes
@@ -56,7 +56,7 @@ class PostedTests(FunctionCase):
             self.service,
             self.photo(1),
             self.photo(2, self.two),
-            self.photo(3, pictures.encoded(pictures.portrait(width=20)), "reference"),
+            self.photo(3, image_factories.encoded(image_factories.portrait(width=20)), "reference"),
         )
         self.assertEqual(self.run_(payload)["done"], 3)
         posted = self.service.posted()
@@ -87,7 +87,7 @@ class PostedTests(FunctionCase):
         # Each answer waits until all four are asked for.
         together = threading.Barrier(4, timeout=20)
         self.service.on_request = lambda path: together.wait() if ".jpg" in path else None
-        small = pictures.encoded(pictures.portrait(width=20))
+        small = image_factories.encoded(image_factories.portrait(width=20))
         several = [self.photo(pk, small) for pk in range(4)]
         self.assertEqual(self.run_(event(self.service, *several))["done"], 4)
 
@@ -126,7 +126,7 @@ class BadSourceTests(FunctionCase):
         self.assertTrue(posted["photo/2"]["permanent"])
 
     def test_files_that_break_decoders_are_failures_of_their_own(self) -> None:
-        bad = [data for _, data in bad_files.table().values()]
+        bad = [data for _, data in hostile_files.table().values()]
         several = [self.photo(pk, data) for pk, data in enumerate(bad)]
         result = self.run_(event(self.service, *several, self.photo(999)))
         self.assertEqual(result["done"] + len(result["failed"]), len(bad) + 1)
@@ -289,7 +289,7 @@ class HandlerTests(unittest.TestCase):
 
     def test_it_returns_what_became_of_the_sources(self) -> None:
         with services.running() as service:
-            url = service.photo("a.jpg", photos.read("obama.jpg"))
+            url = service.photo("a.jpg", photographs.read("obama.jpg"))
             result = handler.handler(event(service, source(1, url)), Context())
         self.assertEqual(result, {"sources": 1, "done": 1, "not_wanted": 0, "failed": []})
 

@@ -17,7 +17,7 @@ from uuid import uuid4
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.redis_server import RedisServer
+from tests.support.redis_server import RedisServer
 from wire.events import EVENT_OF_SUBMISSION, STREAM, Outcome, build_event, to_entry
 from wire.feeds import ANONYMOUS_OWNER, signing_key
 from wsserver.request.auth import TokenVerifier

@@ -18,10 +18,10 @@ from backend.analysis.models import Analysis
 from backend.common import redis_clients
 from backend.common.jobs import queues, wakeups
 from backend.common.jobs.work import Status
-from tests import photos, pictures
+from tests.support import image_factories, photographs
 
-OBAMA = photos.read("obama.jpg")
-FACELESS = pictures.encoded(pictures.faceless())
+OBAMA = photographs.read("obama.jpg")
+FACELESS = image_factories.encoded(image_factories.faceless())
 
 
 def request(data: bytes = OBAMA) -> int:

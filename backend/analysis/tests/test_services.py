@@ -20,12 +20,12 @@ from backend.analysis import retention, services
 from backend.analysis.models import Analysis, Face
 from backend.common.jobs import process_identity
 from backend.common.jobs.work import Status
-from tests import photos, pictures
+from tests.support import image_factories, photographs
 from wire.events import BoxShape
 
-OBAMA = photos.read("obama.jpg")
+OBAMA = photographs.read("obama.jpg")
 SHA256 = hashlib.sha256(OBAMA).hexdigest()
-FACELESS = pictures.encoded(pictures.faceless())
+FACELESS = image_factories.encoded(image_factories.faceless())
 
 
 def analyse(data: bytes = OBAMA) -> services.Result:
@@ -129,8 +129,8 @@ class AnalysisTests(TransactionTestCase):
 
 class DrawingTests(TransactionTestCase):
     def test_the_result_is_an_upright_jpeg_without_metadata(self) -> None:
-        picture = pictures.portrait()
-        turned = pictures.oriented(picture, 6)
+        picture = image_factories.portrait()
+        turned = image_factories.oriented(picture, 6)
         box = BoxShape(top=10, right=60, bottom=70, left=20)
         jpeg = services.draw(io.BytesIO(turned), [box])
         with Image.open(io.BytesIO(jpeg)) as drawn:
@@ -172,8 +172,8 @@ class UnreferencedTests(TransactionTestCase):
 
 class CheckTests(SimpleTestCase):
     def test_of_several_large_images_one_is_decoded_at_a_time(self) -> None:
-        large = pictures.encoded(Image.new("L", (5000, 4000)), "PNG")
-        small = pictures.encoded(Image.new("L", (500, 400)), "PNG")
+        large = image_factories.encoded(Image.new("L", (5000, 4000)), "PNG")
+        small = image_factories.encoded(Image.new("L", (500, 400)), "PNG")
         decode, held = ImageFile.ImageFile.load, threading.Event()
         sizes: list[int] = []
 

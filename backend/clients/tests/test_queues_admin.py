@@ -17,7 +17,7 @@ from backend.common.jobs import queues, work
 from backend.common.jobs.work import Status
 from backend.submissions import services, tasks
 from backend.submissions.models import Submission
-from tests import pictures
+from tests.support import image_factories
 
 _PAGE = "/admin/django_rq/dashboard/"
 _INTERACTIVE, _UPLOADS = 0, 1
@@ -29,7 +29,9 @@ class QueuesTests(TransactionTestCase):
         self.client.force_login(User.objects.create_superuser("olga"))
 
     def submitted(self) -> Submission:
-        picture = ContentFile(pictures.encoded(pictures.faceless()), name="a-name-of-mine.png")
+        picture = ContentFile(
+            image_factories.encoded(image_factories.faceless()), name="a-name-of-mine.png"
+        )
         return services.accept(picture, owner_id=ANONYMOUS_ID)
 
     def job(self, submission: Submission) -> str:

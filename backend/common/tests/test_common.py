@@ -112,9 +112,11 @@ class ErrorShapeTests(TestCase):
     def test_a_database_that_is_busy_or_full_asks_to_try_again(self) -> None:
         from django.core.files.uploadedfile import SimpleUploadedFile
 
-        from tests import pictures
+        from tests.support import image_factories
 
-        file = SimpleUploadedFile("a.png", pictures.encoded(pictures.faceless(), "PNG"))
+        file = SimpleUploadedFile(
+            "a.png", image_factories.encoded(image_factories.faceless(), "PNG")
+        )
         with mock.patch.object(services, "accept", side_effect=OperationalError("locked")):
             answer = self.client.post("/image/", {"image": file})
         self.assertEqual(answer.status_code, 503)

@@ -22,11 +22,11 @@ from backend.common import redis_clients
 from backend.common.metrics import exposition, middleware, registry
 from backend.submissions import services, tasks
 from backend.submissions.models import Submission
-from tests import photos, pictures
+from tests.support import image_factories, photographs
 from wire import environment
 from wire import metrics as wire
 
-OBAMA = photos.read("obama.jpg")
+OBAMA = photographs.read("obama.jpg")
 
 
 def samples(page: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -138,7 +138,9 @@ class RequestTests(EmptyRedis, TestCase):
     def test_a_request_makes_one_round_trip_for_its_metrics(self) -> None:
         client = redis_clients.hasty()
         with mock.patch.object(client, "pipeline", wraps=client.pipeline) as pipeline:
-            file = ContentFile(pictures.encoded(pictures.faceless(), "PNG"), name="a.png")
+            file = ContentFile(
+                image_factories.encoded(image_factories.faceless(), "PNG"), name="a.png"
+            )
             self.assertEqual(self.client.post("/image/", {"image": file}).status_code, 202)
         self.assertEqual(pipeline.call_count, 1)
 
@@ -169,7 +171,7 @@ class PageTests(EmptyRedis, TransactionTestCase):
 
     def test_uploads_jobs_faces_and_stages_are_told(self) -> None:
         tasks.process(str(self.submit().pk))
-        tasks.process(str(self.submit(pictures.encoded(pictures.faceless())).pk))
+        tasks.process(str(self.submit(image_factories.encoded(image_factories.faceless())).pk))
         tasks.process(str(self.submit(b"no image").pk))
         kind = {"kind": "submission"}
         for outcome in ("done", "no_faces", "failed"):

@@ -26,7 +26,7 @@ from backend.common.storage.base import StorageError
 from backend.common.storage.s3 import PrivateBucket
 from backend.common.tests.bucket import NAME, SETTINGS, BucketServer
 from backend.submissions.models import Submission
-from tests import samples
+from tests.support import samples
 
 ON_DISK = storages.backends
 ON_S3 = {**ON_DISK, "default": {"BACKEND": "backend.common.storage.s3.PrivateBucket"}}

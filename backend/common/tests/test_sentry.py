@@ -10,7 +10,7 @@ import unittest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
-from tests.redis_server import RedisServer
+from tests.support.redis_server import RedisServer
 from wire import environment
 
 _SECRET = "Xq7Unlikely"

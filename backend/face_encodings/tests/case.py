@@ -12,12 +12,12 @@ from django.utils.module_loading import import_string
 
 from backend.common import redis_clients
 from backend.common.jobs import queues
-from tests import photos, pictures
+from tests.support import image_factories, photographs
 
-OBAMA = photos.read("obama.jpg")
-BIDEN = photos.read("biden.jpg")
-TWO = pictures.encoded(pictures.side_by_side("obama.jpg", "biden.jpg", width=300))
-FACELESS = pictures.encoded(pictures.faceless())
+OBAMA = photographs.read("obama.jpg")
+BIDEN = photographs.read("biden.jpg")
+TWO = image_factories.encoded(image_factories.side_by_side("obama.jpg", "biden.jpg", width=300))
+FACELESS = image_factories.encoded(image_factories.faceless())
 
 POST = "/generate_face_encoding"
 

@@ -10,9 +10,12 @@ from backend.analysis.models import Analysis
 from backend.common.jobs.work import Status
 from backend.face_encodings.models import EncodedImage
 from backend.face_encodings.tests.case import BIDEN, FACELESS, OBAMA, TWO, EncodingCase, sha256
-from tests import pictures
+from tests.support import image_factories
 
-SMALL = [pictures.encoded(pictures.portrait("obama.jpg", width)) for width in range(200, 209)]
+SMALL = [
+    image_factories.encoded(image_factories.portrait("obama.jpg", width))
+    for width in range(200, 209)
+]
 
 
 class BatchTests(EncodingCase):

@@ -28,15 +28,15 @@ from backend.face_encodings.tests.case import (
     file,
     sha256,
 )
-from tests import photos, pictures
+from tests.support import image_factories, photographs
 
 NOT_FOUND = {"message": "No face encoding found!"}
 
 
 class PostTests(EncodingCase):
     def test_it_answers_what_face_recognition_finds(self) -> None:
-        small = pictures.encoded(pictures.portrait("biden.jpg", 250))
-        for data in (photos.read("obama.jpg"), photos.read("obama2.jpg"), small):
+        small = image_factories.encoded(image_factories.portrait("biden.jpg", 250))
+        for data in (photographs.read("obama.jpg"), photographs.read("obama2.jpg"), small):
             with self.subTest(sha256(data)):
                 answer = self.post(data)
                 self.assertEqual(answer.status_code, 200)

@@ -22,9 +22,9 @@ from backend.face_encodings.tests.case import (
     file,
     sha256,
 )
-from tests import photos
+from tests.support import photographs
 
-OBAMA_AGAIN = photos.read("obama2.jpg")
+OBAMA_AGAIN = photographs.read("obama2.jpg")
 
 
 class VerifyTests(EncodingCase):

@@ -16,7 +16,7 @@ from backend.photos import tasks
 from backend.photos.albums import archive_import, service
 from backend.photos.members import consent, references
 from backend.photos.models import Album, ArchiveUpload, Member, Photo, Reference
-from tests import pictures
+from tests.support import image_factories
 
 
 def user(name: str = "alice") -> User:
@@ -63,7 +63,7 @@ def processed(source: Any) -> Any:
 @cache
 def jpeg(text: str) -> bytes:
     """A small picture without a face, like no other text's."""
-    return pictures.encoded(pictures.labelled(text, 64, 48))
+    return image_factories.encoded(image_factories.labelled(text, 64, 48))
 
 
 @cache
@@ -74,7 +74,7 @@ def located(format: str = "JPEG", *, orientation: int = 6) -> bytes:
     exif[ExifTags.Base.Artist] = "Somebody"
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2026:07:01 12:30:00"
     exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (52.0, 5.0, 0.0), 3: "E"})
-    return pictures.encoded(pictures.faceless(40, 60), format, exif=exif)
+    return image_factories.encoded(image_factories.faceless(40, 60), format, exif=exif)
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:

@@ -18,7 +18,7 @@ from backend.photos.members import consent
 from backend.photos.models import Album, Member, Photo, Reference
 from backend.photos.people_models import Person, UnknownFace
 from backend.photos.tests import cast, faces
-from tests import samples
+from tests.support import samples
 
 API = "/api/v2/photos"
 FACES = f"{API}/facedetection"

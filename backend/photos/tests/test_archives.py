@@ -27,7 +27,7 @@ from backend.photos.albums.archive_reader import ArchiveError, EntryError
 from backend.photos.files import storage
 from backend.photos.models import Album, ArchiveUpload, Photo
 from backend.photos.tests import cast
-from tests import bad_files, pictures
+from tests.support import hostile_files, image_factories
 
 _COMPRESSED = ("w", "w:gz")
 
@@ -151,8 +151,14 @@ class ReadingTests(SimpleTestCase):
 
     def test_whatever_is_no_archive_or_damaged_is_refused_with_a_sentence(self) -> None:
         whole = [cast.zipped(self.FILES), *(cast.tarred(self.FILES, mode) for mode in _COMPRESSED)]
-        bad = [b"", b"x", b"PK\3\4", bytes(100), *(b for _, b in bad_files._no_images().values())]
-        bad += [part for content in whole for part in pictures.truncations(content, 8)]
+        bad = [
+            b"",
+            b"x",
+            b"PK\3\4",
+            bytes(100),
+            *(b for _, b in hostile_files._no_images().values()),
+        ]
+        bad += [part for content in whole for part in image_factories.truncations(content, 8)]
         bad += [content[:half] + b"\xff" * 40 + content[half + 40 :] for content in whole[1:]
                 for half in (len(content) // 2,)]  # fmt: skip
         for content in bad:

@@ -13,7 +13,7 @@ from backend.photos.extraction.aws_lambda.submission import token_hash
 from backend.photos.models import Album, Extraction, Photo, PhotoFace, Reference
 from backend.photos.rest.lambda_callback import WRONG_TOKEN
 from backend.photos.tests import cast
-from tests import samples
+from tests.support import samples
 from wire.facedetection import DIMENSIONS, MAX_CALLBACK_BYTES, MAX_ENCODINGS, NOT_PROCESSING
 
 TOKEN = "the-token-of-this-submission"

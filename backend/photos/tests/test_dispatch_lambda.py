@@ -24,7 +24,7 @@ from backend.photos.extraction.aws_lambda import client, submission
 from backend.photos.extraction.aws_lambda.submission import token_hash
 from backend.photos.models import Photo, Reference
 from backend.photos.tests import cast
-from tests import samples
+from tests.support import samples
 from wire.facedetection import read_event
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:faces"

@@ -25,7 +25,7 @@ from backend.photos.members import consent
 from backend.photos.models import Extraction, Photo, PhotoFace, Reference
 from backend.photos.tests import cast
 from backend.submissions import services as submissions
-from tests import samples
+from tests.support import samples
 
 off = override_settings(FACES_PHOTOS_EXTRACTION="off")
 

@@ -19,8 +19,8 @@ from backend.photos.albums import service
 from backend.photos.files import renditions, storage
 from backend.photos.models import WIDTHS_PX, Album, Extraction, Like, Photo, PhotoFace
 from backend.photos.tests import cast
-from tests import pictures as drawn
-from tests import samples
+from tests.support import image_factories as drawn
+from tests.support import samples
 
 without_faces = override_settings(FACES_PHOTOS_EXTRACTION="off")
 

@@ -24,7 +24,7 @@ from backend.photos.match_models import Match
 from backend.photos.members import consent, references, retention
 from backend.photos.models import Extraction, Member, Reference
 from backend.photos.tests import cast
-from tests import pictures, samples
+from tests.support import image_factories, samples
 
 without_faces = override_settings(FACES_PHOTOS_EXTRACTION="off")
 
@@ -49,7 +49,9 @@ class ReferenceTests(TestCase):
         self.assertIsNotNone(self.alice.opted_in_at)
 
     def test_none_or_several_faces_are_rejected_with_the_reason(self) -> None:
-        two = pictures.encoded(pictures.side_by_side("obama.jpg", "biden.jpg", width=300))
+        two = image_factories.encoded(
+            image_factories.side_by_side("obama.jpg", "biden.jpg", width=300)
+        )
         for image, reason in (
             (samples.no_face(), results.NO_FACE),
             (two, results.SEVERAL_FACES),
@@ -73,7 +75,7 @@ class ReferenceTests(TestCase):
         cast.reference(cast.member("bob"), cast.jpeg("eighth"))
 
     def test_what_is_no_image_is_refused_with_a_sentence(self) -> None:
-        for content, name in ((b"x", "a.jpg"), (b"x", "a.txt"), (pictures.bomb(), "a.png")):
+        for content, name in ((b"x", "a.jpg"), (b"x", "a.txt"), (image_factories.bomb(), "a.png")):
             with self.subTest(name), self.assertRaises(storage.Refused) as raised:
                 cast.reference(self.alice, content, name)
             self.assertTrue(str(raised.exception).endswith("."))
@@ -112,7 +114,9 @@ class OptingOutTests(TestCase):
 
     def test_opting_out_erases_references_files_encodings_and_matches_at_once(self) -> None:
         photo = cast.photo(cast.album(), samples.face())
-        reference = cast.reference(self.alice, pictures.encoded(pictures.portrait(width=310)))
+        reference = cast.reference(
+            self.alice, image_factories.encoded(image_factories.portrait(width=310))
+        )
         for source in (photo, reference):
             cast.processed(source)
         self.assertTrue(files_of(reference))

@@ -9,7 +9,7 @@ from backend.photos.members import consent, references
 from backend.photos.models import Photo, PhotoFace, Reference
 from backend.photos.people_models import Person, UnknownFace
 from backend.photos.tests import cast, faces
-from tests import traces
+from tests.support import data_residue
 
 
 @override_settings(FACES_PHOTOS_EXTRACTION="off", FACES_GROUP_UNKNOWN=True)
@@ -26,8 +26,8 @@ class TracesTests(TestCase):
         self.traces = {
             "picture": str(self.pictured.key).encode(),
             "its bytes": self.pictured.sha256.encode(),
-            "encoding": traces.of(self.encoding),
-            "deleted encoding": traces.of(faces.encoding(1, 8)),
+            "encoding": data_residue.of(self.encoding),
+            "deleted encoding": data_residue.of(faces.encoding(1, 8)),
             "group": b"Secret Alice",
         }
 
@@ -48,9 +48,9 @@ class TracesTests(TestCase):
         self.group()
         member_photos.say_not_me(self.alice, self.photos[0])
         member_photos.add_by_hand(self.alice, self.photos[2])
-        self.assertEqual(set(traces.found(self.traces)), set(self.traces))
+        self.assertEqual(set(data_residue.found(self.traces)), set(self.traces))
         consent.opt_out(self.alice)
-        self.assertEqual(traces.found(self.traces), {})
+        self.assertEqual(data_residue.found(self.traces), {})
         self.assertFalse(member_photos.photos_of(self.alice).exists())
         self.assertEqual([member_photos.members_on(photo) for photo in self.photos], [[], [], []])
 
@@ -74,11 +74,11 @@ class TracesTests(TestCase):
     def test_nothing_is_left_of_an_erased_photo(self) -> None:
         photo = cast.processed(cast.photo(self.album, cast.jpeg("a photo")))
         known = {"key": str(photo.key).encode(), "bytes": photo.sha256.encode()}
-        face = traces.of(faces.encoding(1))
-        self.assertEqual(set(traces.found({**known, "face": face})), {*known, "face"})
+        face = data_residue.of(faces.encoding(1))
+        self.assertEqual(set(data_residue.found({**known, "face": face})), {*known, "face"})
         service.erase_photo(photo)
         service.erase_photo(self.photos[0])
-        self.assertEqual(traces.found({**known, "face": face}), {})
+        self.assertEqual(data_residue.found({**known, "face": face}), {})
         self.assertEqual(Photo.objects.count(), 2)
         self.assertTrue(Reference.objects.filter(pk=self.reference.pk).exists())
         self.assertEqual(grouping.remove_matched(), 0)

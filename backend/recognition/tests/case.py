@@ -27,12 +27,12 @@ from backend.face_encodings.models import EncodedImage
 from backend.recognition.contract import FaceShape
 from backend.recognition.gallery import index
 from backend.recognition.tests.galleries import Encodings, near, person
-from tests import photos, pictures
+from tests.support import image_factories, photographs
 
-OBAMA: Final = photos.read("obama.jpg")
-OBAMA_2: Final = photos.read("obama2.jpg")
-BIDEN: Final = photos.read("biden.jpg")
-FACELESS: Final = pictures.encoded(pictures.faceless())
+OBAMA: Final = photographs.read("obama.jpg")
+OBAMA_2: Final = photographs.read("obama2.jpg")
+BIDEN: Final = photographs.read("biden.jpg")
+FACELESS: Final = image_factories.encoded(image_factories.faceless())
 
 _colours = count(1)
 

@@ -19,7 +19,7 @@ from backend.recognition.gallery import index, reembedding
 from backend.recognition.models import Face, Kind, Operation, User
 from backend.recognition.tests import galleries
 from backend.recognition.tests.galleries import add, near, person
-from tests import samples
+from tests.support import samples
 
 
 def run_at_once(queue: str, task: str, argument: str, *, job_id: str) -> bool:

@@ -16,7 +16,7 @@ from backend.recognition.gallery import index, reembedding
 from backend.recognition.models import Face, OtherEncoding, Reembedding
 from backend.recognition.tests import galleries
 from backend.recognition.tests.galleries import add, person
-from tests import samples
+from tests.support import samples
 
 OLD = "an old model"
 

@@ -11,7 +11,7 @@ from backend.recognition.models import Face, Operation, OtherEncoding, Reembeddi
 from backend.recognition.operations import commands, retention, service
 from backend.recognition.tests.case import RecognitionCase, analysed
 from backend.recognition.tests.galleries import near, person
-from tests import traces
+from tests.support import data_residue
 
 
 class TracesTests(RecognitionCase):
@@ -24,8 +24,8 @@ class TracesTests(RecognitionCase):
             "address": b"secret-",
             "name": b"Secret Ann",
             "external id": b"712345678",
-            "encoding": traces.of(self.ann),
-            "another model's": traces.of(self.other_model),
+            "encoding": data_residue.of(self.ann),
+            "another model's": data_residue.of(self.other_model),
         }
 
     def only_ours(self, encoding: Any) -> bytes:
@@ -66,9 +66,9 @@ class TracesTests(RecognitionCase):
     def test_nothing_of_an_erased_client_is_left(self) -> None:
         self.fill()
         self.wait_with_another()
-        self.assertEqual(set(traces.found(self.traces)), set(self.traces))
+        self.assertEqual(set(data_residue.found(self.traces)), set(self.traces))
         erasure.everything(self.owner, actor="test")
-        self.assertEqual(traces.found(self.traces), {})
+        self.assertEqual(data_residue.found(self.traces), {})
 
     def test_nothing_of_a_deleted_user_is_left_once_its_deletion_was_told(self) -> None:
         self.fill()
@@ -76,13 +76,13 @@ class TracesTests(RecognitionCase):
         self.assertEqual(len(answer["deleted"]), 2)
         # The answer itself, kept for an hour, names what was deleted.
         last = Operation.objects.latest("sequence")
-        self.assertNotIn("name", traces.found(self.traces))
-        self.assertNotIn("encoding", traces.found(self.traces))
+        self.assertNotIn("name", data_residue.found(self.traces))
+        self.assertNotIn("encoding", data_residue.found(self.traces))
         Operation.objects.filter(pk=last.pk).update(
             processed_at=last.created_at - 2 * retention.DELETIONS_TOLD
         )
         retention.delete_old()
-        self.assertEqual(traces.found(self.traces), {})
+        self.assertEqual(data_residue.found(self.traces), {})
 
     def test_nothing_of_a_deleted_contact_is_left_once_its_deletion_was_told(self) -> None:
         self.fill()
@@ -92,4 +92,4 @@ class TracesTests(RecognitionCase):
             past = each.created_at - 2 * retention.DELETIONS_TOLD
             Operation.objects.filter(pk=each.pk).update(processed_at=past)
         retention.delete_old()
-        self.assertEqual(traces.found(self.traces), {})
+        self.assertEqual(data_residue.found(self.traces), {})

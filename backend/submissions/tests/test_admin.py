@@ -20,7 +20,7 @@ from backend.common.jobs import queues
 from backend.common.jobs.work import Status
 from backend.submissions import events, services, tasks
 from backend.submissions.models import Submission
-from tests import photos, pictures
+from tests.support import image_factories, photographs
 
 _PAGE = "/admin/submissions/submission/"
 
@@ -129,7 +129,7 @@ class ActionTests(TransactionTestCase):
         return list(rows.values_list("action", "subject"))
 
     def failed(self) -> Submission:
-        picture = ContentFile(photos.read("obama.jpg"), name="a.jpg")
+        picture = ContentFile(photographs.read("obama.jpg"), name="a.jpg")
         submission = services.accept(picture, owner_id=ANONYMOUS_ID)
         error = AnalysisError("broken", permanent=True)
         with mock.patch("backend.analysis.services.analyse", side_effect=error):
@@ -169,7 +169,7 @@ class ActionTests(TransactionTestCase):
         self.assertEqual(self.noted(), [])
 
     def test_what_is_erased_is_gone_from_every_store_and_it_is_noted(self) -> None:
-        upload = ContentFile(pictures.encoded(pictures.faceless()), name="a.png")
+        upload = ContentFile(image_factories.encoded(image_factories.faceless()), name="a.png")
         submission = services.accept(upload, owner_id=ANONYMOUS_ID)
         name = submission.image.name or ""
         self.assertContains(self.act("erase", submission, confirmed="yes"), "1 erased")

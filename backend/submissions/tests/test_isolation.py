@@ -23,11 +23,11 @@ from backend.common import redis_clients
 from backend.common.jobs import queues
 from backend.submissions import events, services, tasks
 from backend.submissions.models import Submission
-from tests import photos, pictures
+from tests.support import image_factories, photographs
 from wire import events as wire
 
-OBAMA = photos.read("obama.jpg")
-FACELESS = pictures.encoded(pictures.faceless())
+OBAMA = photographs.read("obama.jpg")
+FACELESS = image_factories.encoded(image_factories.faceless())
 
 
 def submitted(name: str = "alice", data: bytes = OBAMA) -> Submission:

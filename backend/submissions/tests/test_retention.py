@@ -19,9 +19,9 @@ from backend.common import redis_clients
 from backend.common.jobs.work import Status
 from backend.submissions import services, tasks
 from backend.submissions.models import Submission
-from tests import pictures
+from tests.support import image_factories
 
-FACELESS = pictures.encoded(pictures.faceless())
+FACELESS = image_factories.encoded(image_factories.faceless())
 
 
 def run(**options: Any) -> str:

@@ -25,11 +25,11 @@ from backend.common.jobs import process_identity, queues, work
 from backend.common.jobs.work import Status
 from backend.submissions import events, services, tasks
 from backend.submissions.models import Submission
-from tests import photos, pictures
+from tests.support import image_factories, photographs
 from wire import events as wire
 
-OBAMA = photos.read("obama.jpg")
-FACELESS = pictures.encoded(pictures.faceless())
+OBAMA = photographs.read("obama.jpg")
+FACELESS = image_factories.encoded(image_factories.faceless())
 
 
 def accept(data: bytes = OBAMA, name: str = "obama.jpg") -> Submission:

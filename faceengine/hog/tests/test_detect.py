@@ -17,7 +17,7 @@ from PIL import Image
 from faceengine import hog
 from faceengine.hog import build, native
 from faceengine.hog.boxes import detections_of
-from tests import photos
+from tests.support import photographs
 
 Pixels = NDArray[np.uint8]
 
@@ -26,7 +26,7 @@ _SCORE_TOLERANCE = 1e-5
 
 @functools.cache
 def photo(name: str, longest_px: int = 640) -> Pixels:
-    with Image.open(photos.path(name)) as image:
+    with Image.open(photographs.path(name)) as image:
         image.thumbnail((longest_px, longest_px))
         return np.asarray(image.convert("RGB"))
 
@@ -68,7 +68,7 @@ class SameAsDlib(unittest.TestCase):
         return len(expected)
 
     def test_it_finds_dlibs_faces_in_every_photo_at_every_upsampling_and_threshold(self) -> None:
-        for name in photos.NAMES:
+        for name in photographs.NAMES:
             for upsample, adjust_threshold in [(0, 0.0), (0, -1.0), (1, 0.0), (1, -0.5), (1, 0.5)]:
                 self.check(photo(name), upsample, adjust_threshold)
         self.assertGreaterEqual(self.check(photo("obama.jpg")), 1)

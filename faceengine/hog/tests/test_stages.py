@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceengine.hog import build, native
-from tests import photos
+from tests.support import photographs
 
 
 def setUpModule() -> None:
@@ -68,7 +68,7 @@ class Resampling(unittest.TestCase):
                 np.testing.assert_array_equal(found, expected)
 
     def images(self) -> list[NDArray[np.uint8]]:
-        with Image.open(photos.path("biden.jpg")) as photo:
+        with Image.open(photographs.path("biden.jpg")) as photo:
             images = [np.asarray(photo.convert("RGB"))]
         random = np.random.default_rng(4)
         for height, width in [(80, 80), (77, 931), (123, 64), (64, 1203), (20, 21), (9, 12)]:

@@ -27,7 +27,7 @@ from backend.common.tests.test_download.web import (
     raw,
     redirect,
 )
-from tests import pictures
+from tests.support import image_factories
 
 
 @override_settings(FACES_DOWNLOAD_ALLOWED_HOSTS=["127.0.0.1"])
@@ -65,10 +65,12 @@ class AnswerTests(SimpleTestCase):
 
     def test_every_format_of_the_engine_is_recognised(self) -> None:
         names = {"HEIC": "heif"}
-        for kind in pictures.FORMATS:
+        for kind in image_factories.FORMATS:
             with (
                 self.subTest(kind),
-                self.fetch(answer(pictures.encoded(pictures.faceless(), kind))) as image,
+                self.fetch(
+                    answer(image_factories.encoded(image_factories.faceless(), kind))
+                ) as image,
             ):
                 self.assertEqual(image.format, names.get(kind, kind.lower()))
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Self
 from unittest import mock
 
-from tests import pictures
+from tests.support import image_factories
 
-JPEG = pictures.encoded(pictures.faceless())
+JPEG = image_factories.encoded(image_factories.faceless())
 
 Reply = Callable[[socket.socket], None]
 """Answers a request that was read; the connection is closed afterwards."""

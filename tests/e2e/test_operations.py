@@ -1,0 +1,58 @@
+"""What whoever runs the service sees of it, through the front door: metrics and the admin."""
+
+import re
+import unittest
+from typing import ClassVar
+
+from tests.support import photographs
+from tests.support.stack import Stack, wait_until
+
+
+class SeenFromOutsideTests(unittest.TestCase):
+    stack: ClassVar[Stack]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.stack = cls.enterClassContext(Stack(workers=1, nginx=True))
+
+    def numbers(self) -> dict[str, float]:
+        page = self.stack.get("/metrics").text
+        pairs = (line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
+        return {series: float(value) for series, value in pairs}
+
+    def test_one_image_is_counted_by_every_process_it_passes(self) -> None:
+        with self.stack.listen() as listener:
+            id = self.stack.upload(photographs.path("obama.jpg"))
+            listener.wait_for([id])
+            expected = {
+                "faces_uploads_total": 1,
+                'faces_request_seconds_count{method="POST",status="202",view="image"}': 1,
+                'faces_jobs_total{kind="submission",outcome="done"}': 1,
+                'faces_engine_seconds_count{stage="find"}': 1,
+                "faces_found_total": 1,
+                "faces_ws_events_sent_total": 1,
+                "faces_ws_connections": 1,
+                "faces_workers": 1,
+                'faces_queue_depth{kind="submission",queue="uploads"}': 0,
+            }
+
+            def told() -> bool:
+                return expected.items() <= self.numbers().items()
+
+            # The websocket server tells its own every five seconds.
+            wait_until(told, f"{expected} are told", 20, poll_s=0.2)
+
+    def test_the_admin_comes_with_its_style_sheets(self) -> None:
+        page = self.stack.get("/admin/login/")
+        self.assertEqual(page.status_code, 200)
+        sheets = re.findall(r'href="(/[^"]+/admin/css/[^"]+)"', page.text)
+        self.assertTrue(sheets)
+        for sheet in sheets:
+            answer = self.stack.get(sheet)
+            self.assertEqual(
+                (answer.status_code, answer.headers["Content-Type"][:8]), (200, "text/css")
+            )
+
+    def test_the_admin_is_found_without_its_slash(self) -> None:
+        answer = self.stack.get("/admin")
+        self.assertEqual((answer.status_code, answer.headers["Location"]), (302, "/admin/"))

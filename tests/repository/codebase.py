@@ -1,0 +1,90 @@
+"""This repository as text: its files, its imports, its settings. For the tests of the house."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+OURS: Final = (
+    "backend",
+    "benchmarks",
+    "faceengine",
+    "lambdaworker",
+    "tests",
+    "tools",
+    "wire",
+    "wsserver",
+)
+_NOT_SOURCE: Final = {".git", ".venv", ".cache", "media", "run", "staticfiles", "__pycache__"}
+
+
+@cache
+def files() -> tuple[Path, ...]:
+    """Every tracked or new file that git does not ignore; where there is no git, every file."""
+    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        paths = [ROOT / name for name in listed.stdout.split("\0") if name]
+    except (OSError, subprocess.CalledProcessError):
+        paths = [path for path in ROOT.rglob("*") if not _NOT_SOURCE & set(path.parts)]
+    return tuple(path for path in paths if path.is_file() and not path.is_symlink())
+
+
+def python_files(folder: str) -> Iterator[Path]:
+    """The product's modules in `folder`: without tests and migrations."""
+    for path in files():
+        inside = path.relative_to(ROOT).parts
+        is_product = path.suffix == ".py" and not {"tests", "migrations"} & set(inside)
+        if is_product and path.is_relative_to(ROOT / folder):
+            yield path
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported name, in full: `from backend.analysis import services` has two parts more."""
+
+    path: Path
+    line: int
+    name: str
+
+    @property
+    def top(self) -> str:
+        return self.name.partition(".")[0]
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line} imports {self.name}"
+
+
+def imports(path: Path) -> Iterator[Import]:
+    """Everything that the module imports, also inside functions; relative names made absolute."""
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(path, node.lineno, alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            start = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (start, node.module or "") if part)
+            for alias in node.names:
+                yield Import(path, node.lineno, f"{module}.{alias.name}")
+
+
+def is_standard(name: str) -> bool:
+    """Whether a top-level name is of the standard library."""
+    return name in sys.stdlib_module_names
+
+
+def names_in(path: Path, pattern: str) -> list[str]:
+    """What `pattern`'s first group matches in the file, in order, each once."""
+    return list(dict.fromkeys(re.findall(pattern, path.read_text(), re.MULTILINE)))
+
+
+def default_env() -> list[str]:
+    """The settings of default.env, in order."""
+    return names_in(ROOT / "default.env", r"^([A-Z][A-Z0-9_]+)=")

@@ -1,0 +1,110 @@
+"""docs/settings.md, made from default.env: `python -m tests.repository.settings_page` writes it anew.
+
+The meaning of a setting is the comment above it; what is unsafe in production stands here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from tests.repository.codebase import ROOT
+
+PAGE: Final = ROOT / "docs" / "settings.md"
+
+_HEAD: Final = """\
+# Settings
+
+Every process reads `default.env`, then `.env` beside it, then its environment; the later wins, also
+when it is empty. With Docker, `.env` beside `docker-compose.yml` and the shell's environment count.
+Restart the service after a change. A value that makes no sense stops the process that reads it,
+with a message that names the setting. So does a setting that was renamed or removed; the message
+says which name replaced it.
+
+This page is made from `default.env` by `python -m tests.repository.settings_page`; a test keeps both in step.
+With `ENVIRONMENT=production` the findings marked **refused** stop the service at its start.
+"""
+
+UNSAFE: Final = {
+    "ENVIRONMENT": "`development`: unsafe settings are not refused.",
+    "DJANGO_SECRET_KEY": "**refused**: the default, or fewer than 32 characters. Whoever knows the "
+    "key can sign links, tokens and sessions.",
+    "DJANGO_DEBUG": "**refused**: `true`. Error pages show settings and code.",
+    "DJANGO_ALLOWED_HOSTS": "**refused**: `*`, or empty. Links could be made to point elsewhere.",
+    "SERVICE_URL": "`http://…` outside of your own network: images and keys travel in the open.",
+    "FACES_LOG_LEVEL": "`DEBUG`: more about each request than you may want to keep.",
+    "DATABASE_URL": "Without `?sslmode=verify-full` across a network that is not yours: faces and "
+    "the hashes of keys travel in the open.",
+    "CACHE_BACKEND_URL": "A Redis that others reach without a password: they could queue work and "
+    "read events.",
+    "FACES_S3_BUCKET": "A bucket that is public, or keeps old versions of what is deleted.",
+    "FACES_S3_ENDPOINT_URL": "`http://…` across a network that is not yours: images travel in the "
+    "open.",
+    "FACES_MAX_UPLOAD_BYTES": "Much more than the default: disks fill and memory swells with it.",
+    "FACES_MAX_IMAGE_PIXELS": "Much more than the default: one image may take all memory.",
+    "FACES_DOWNLOAD_ALLOWED_HOSTS": "Hosts that hold more than images: clients choose the path.",
+    "FACES_DOWNLOAD_MAX_REDIRECTS": "Many: each one is another request on a stranger's behalf.",
+    "FACES_REQUIRE_API_KEY": "`false` where strangers reach the service: all share one space.",
+    "FACES_REQUEST_RATE": "Empty where strangers reach the service.",
+    "FACES_UPLOAD_RATE": "Empty where strangers reach the service.",
+    "FACES_UPLOAD_BYTES_RATE": "Empty where strangers reach the service: one can fill the disk.",
+    "FACES_LOGIN_RATE": "Empty: passwords can be guessed as fast as the machine answers.",
+    "FACES_RETENTION_DAYS": "`0`: pictures of people are kept for ever.",
+    "FACES_BIND": "`0.0.0.0` opens the service to the network: put TLS in front of it.",
+    "FACES_BACKEND_BIND": "Anything but the loopback (or a private network of containers): callers "
+    "could pass by nginx and claim any address.",
+    "FACES_WS_BIND": "As FACES_BACKEND_BIND.",
+    "FACES_WS_TRUSTED_PROXIES": "Networks with clients in them: they could claim any address.",
+    "FACES_WS_MAX_CONNECTIONS_PER_ADDRESS": "`0`: one address can take every place.",
+}
+"""What not to do where it matters; **refused** is what `backend/common/checks.py` finds."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One line of default.env, with the comment that explains it."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+def page() -> str:
+    """The whole page."""
+    tables = [_table(title, settings) for title, settings in sections()]
+    return "\n".join([_HEAD, *tables])
+
+
+def sections() -> Iterator[tuple[str, list[Setting]]]:
+    """The parts of default.env, by their titles."""
+    title, settings, comment = "", list[Setting](), list[str]()
+    after_setting = False
+    for line in (ROOT / "default.env").read_text().splitlines():
+        if line.startswith("# ---"):
+            if settings:
+                yield title, settings
+            title, settings, comment = line.strip("# -"), [], []
+        elif line.startswith("#"):
+            comment = [*([] if after_setting else comment), line.strip("# ")]
+        elif line:
+            name, _, default = line.partition("=")
+            # Two settings in a row share the comment above them.
+            settings.append(Setting(name, default, " ".join(comment)))
+        after_setting = bool(line) and not line.startswith("#")
+    yield title, settings
+
+
+def _table(title: str, settings: list[Setting]) -> str:
+    rows = [
+        f"## {title}\n",
+        "| setting | default | meaning | unsafe in production |",
+        "|---|---|---|---|",
+    ]
+    for each in settings:
+        default = f"`{each.default}`" if each.default else "empty"
+        meaning = each.meaning.replace("|", "\\|")
+        rows.append(f"| `{each.name}` | {default} | {meaning} | {UNSAFE.get(each.name, '')} |")
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

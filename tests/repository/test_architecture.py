@@ -1,0 +1,282 @@
+"""The rules of the house: who imports whom, every setting documented, nothing lying about."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tests.repository import codebase, settings_page
+from tests.repository.codebase import OURS, ROOT, Import
+from tests.support import samples
+
+_DJANGO: Final = {"django", "rest_framework", "rest_framework_api_key", "redis", "rq", "tqdm"}
+
+# What each folder may import besides the standard library and itself: ours, and others'.
+_RULES: Final[dict[str, tuple[set[str], set[str]]]] = {
+    "faceengine": (
+        set(),
+        {"numpy", "PIL", "pillow_heif", "dlib", "_dlib_pybind11", "onnxruntime", "onnx", "tqdm"},
+    ),
+    "wire": (set(), set()),
+    "wsserver": ({"wire"}, {"websockets", "redis", "jwt"}),
+    "lambdaworker": ({"faceengine", "wire"}, {"httpcore", "numpy", "PIL", "sentry_sdk"}),
+    "backend/common": (
+        {"wire", "backend.databases"},
+        _DJANGO
+        | {"httpcore", "idna", "sentry_sdk", "prometheus_client", "drf_spectacular"}
+        | {"boto3", "botocore", "storages"},
+    ),
+    "backend/clients": (
+        {"backend.common", "wire"},
+        _DJANGO | {"jwt", "django_rq", "drf_spectacular"},
+    ),
+    "backend/analysis": (
+        {"backend.common", "backend.clients", "faceengine", "wire"},
+        _DJANGO | {"numpy", "pgvector", "psycopg", "PIL", "drf_spectacular"},
+    ),
+}
+_FEATURE: Final = (
+    {
+        "backend.common",
+        "backend.clients",
+        # The door to what was found; the column that holds an encoding; how the nearest are found.
+        "backend.analysis.services",
+        "backend.analysis.serializers",
+        "backend.analysis.fields",
+        "backend.analysis.nearest",
+        "wire",
+    },
+    _DJANGO | {"numpy", "drf_spectacular"},
+)
+_FEATURES: Final = ("submissions", "face_encodings", "recognition", "photos", "site")
+# What one of them alone needs: photos makes thumbnails, and asks AWS Lambda.
+_BESIDES: Final = {"photos": {"PIL", "boto3", "botocore"}}
+
+# Inside an app nobody imports upwards.
+_UPWARDS: Final = {
+    "models": {"urls", "views", "serializers", "services", "tasks", "events"},
+    "events": {"urls", "views", "serializers", "services", "tasks"},
+    "services": {"urls", "views", "serializers", "tasks"},
+    "tasks": {"urls", "views", "serializers"},
+    "serializers": {"urls", "views", "tasks"},
+    "views": {"urls", "tasks"},
+}
+
+# Only these read the environment. The others' reading is Django's own variable, or is for people.
+_READS_ENVIRONMENT: Final = {
+    "backend/env.py",
+    "backend/wsgi.py",
+    "manage.py",
+    "wire/environment.py",
+    "wsserver/main.py",
+    "lambdaworker/handler.py",
+}
+
+# Where a user's caches lie, what their compiler is called, what a library is told: not ours.
+_NOT_OURS: Final = r'"(XDG_CACHE_HOME|CXX|ORT_\w+)"'
+
+_MAX_LINES: Final = 500
+
+
+class ImportTests(unittest.TestCase):
+    maxDiff = None
+
+    def test_each_folder_imports_only_what_it_may(self) -> None:
+        ours, others = _FEATURE
+        rules = _RULES | {
+            f"backend/{name}": (ours, others | _BESIDES.get(name, set())) for name in _FEATURES
+        }
+        wrong = [
+            str(each)
+            for folder, (ours, others) in rules.items()
+            for path in codebase.python_files(folder)
+            for each in codebase.imports(path)
+            if not is_allowed(each, folder.replace("/", "."), ours, others)
+        ]
+        self.assertEqual(wrong, [])
+
+    def test_nothing_outside_analysis_imports_the_engine_into_django(self) -> None:
+        wrong = [
+            str(each)
+            for path in codebase.python_files("backend")
+            if not path.is_relative_to(ROOT / "backend" / "analysis")
+            for each in codebase.imports(path)
+            if each.top == "faceengine"
+        ]
+        self.assertEqual(wrong, [])
+
+    def test_inside_an_app_imports_go_downward(self) -> None:
+        wrong = [str(each) for each in upward_imports()]
+        self.assertEqual(wrong, [])
+
+    def test_there_are_no_signals_between_our_own_apps(self) -> None:
+        modules = ("django.dispatch", "django.db.models.signals", "django.core.signals")
+        # Sent by `migrate` to an app about itself, after which no other app is called.
+        harmless = "django.db.models.signals.post_migrate"
+        wrong = [
+            str(each)
+            for path in codebase.python_files("backend")
+            for each in codebase.imports(path)
+            if each.name.startswith(modules) and each.name != harmless
+        ]
+        self.assertEqual(wrong, [])
+
+    def test_the_product_does_not_import_its_tests(self) -> None:
+        wrong = [
+            str(each)
+            for folder in ("backend", "faceengine", "wire", "wsserver", "lambdaworker", "tools")
+            for path in codebase.python_files(folder)
+            for each in codebase.imports(path)
+            if each.top in ("tests", "benchmarks")
+        ]
+        self.assertEqual(wrong, [])
+
+    def test_the_environment_is_read_where_settings_are(self) -> None:
+        wrong = [
+            str(path.relative_to(ROOT))
+            for folder in ("backend", "faceengine", "wire", "wsserver", "lambdaworker")
+            for path in codebase.python_files(folder)
+            for line in path.read_text().splitlines()
+            if re.search(r"\bos\.(environ|getenv)\b", line) and not re.search(_NOT_OURS, line)
+        ]
+        self.assertEqual(sorted(set(wrong) - _READS_ENVIRONMENT), [])
+
+    def test_the_web_process_takes_an_upload_without_the_engines_libraries(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            picture = Path(folder, "image.jpg")
+            picture.write_bytes(samples.no_face())
+            environ = {**os.environ, "STORAGE_DIR": folder, "DJANGO_ALLOWED_HOSTS": "testserver"}
+            command = [sys.executable, "-c", _UPLOAD, str(picture)]
+            ran = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
+        self.assertEqual(
+            (ran.stdout.splitlines()[-1:], ran.returncode), (["202 []"], 0), ran.stderr
+        )
+
+
+_UPLOAD: Final = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "backend.settings"
+from backend.wsgi import application
+from django.core.management import call_command
+from django.test import Client
+call_command("migrate", verbosity=0)
+with open(sys.argv[1], "rb") as file:
+    response = Client().post("/image/", {"image": file})
+heavy = ("dlib", "_dlib_pybind11", "onnxruntime", "onnx", "face_recognition")
+print(response.status_code, [name for name in heavy if name in sys.modules])
+"""
+
+
+def is_allowed(each: Import, own: str, ours: set[str], others: set[str]) -> bool:
+    if each.top in OURS:
+        return any(f"{each.name}.".startswith(f"{name}.") for name in (own, *ours))
+    return codebase.is_standard(each.top) or each.top in others
+
+
+def upward_imports() -> Iterator[Import]:
+    for path in codebase.python_files("backend"):
+        app = path.parent.name
+        forbidden = _UPWARDS.get(path.stem, set())
+        for each in codebase.imports(path):
+            parts = each.name.split(".")
+            if parts[:2] == ["backend", app] and forbidden & set(parts[2:3]):
+                yield each
+
+
+class SettingTests(unittest.TestCase):
+    def setUp(self) -> None:
+        self.settings = codebase.default_env()
+        self.of_django = codebase.names_in(
+            ROOT / "backend" / "settings.py", r'env\.\w+\(\s*"([A-Z][A-Z0-9_]+)"'
+        )
+
+    def test_each_setting_is_documented_with_its_default(self) -> None:
+        rows = codebase.names_in(settings_page.PAGE, r"^\| `([A-Z][A-Z0-9_]+)` \|")
+        self.assertEqual(rows, self.settings)
+        help = "run `python -m tests.repository.settings_page`"
+        self.assertEqual(settings_page.PAGE.read_text(), settings_page.page(), help)
+
+    def test_each_setting_has_a_meaning_and_each_warning_a_setting(self) -> None:
+        meanings = [each for _, part in settings_page.sections() for each in part]
+        self.assertEqual([each.name for each in meanings if not each.meaning], [])
+        self.assertEqual(set(settings_page.UNSAFE) - set(self.settings), set())
+
+    def test_each_setting_of_django_is_in_default_env_in_the_same_order(self) -> None:
+        shared = [name for name in self.settings if name in self.of_django]
+        self.assertEqual(self.of_django, shared)
+
+    def test_each_setting_is_read_somewhere_and_each_that_is_read_is_there(self) -> None:
+        server = codebase.names_in(ROOT / "wsserver" / "main.py", r'environ, "([A-Z][A-Z0-9_]+)"')
+        tools = [
+            name
+            for path in codebase.python_files("tools")
+            for name in codebase.names_in(path, r'environ\["([A-Z][A-Z0-9_]+)"\]')
+        ]
+        read = {*self.of_django, *server, *tools}
+        self.assertEqual(set(self.settings) - read, set(), "in default.env, but read nowhere")
+        self.assertEqual(read - set(self.settings), set(), "read, but not in default.env")
+
+    def test_docker_compose_passes_each_setting_on(self) -> None:
+        compose = ROOT / "docker-compose.yml"
+        if not compose.exists():
+            self.skipTest("docker-compose.yml is not in the image")
+        passed = codebase.names_in(compose, r"^\s+- ([A-Z][A-Z0-9_]+)(?:=|$)")
+        self.assertEqual(set(self.settings) - set(passed), set())
+
+
+class FileTests(unittest.TestCase):
+    def test_no_file_names_where_packages_come_from(self) -> None:
+        # The brackets keep this line from being found itself.
+        hosts = r"py[p]i\.org|python[h]osted\.org|npm[j]s\.org"
+        options = r"--(extra-)?index[-]url|--trusted[-]host|--find[-]links"
+        self.assertEqual(self.containing(f"{hosts}|{options}"), [])
+
+    def test_no_file_names_a_folder_of_one_machine(self) -> None:
+        self.assertEqual(self.containing(r"(?<![\w.~$}/])/(?:work|root|home/\w+)/" r"\w"), [])
+
+    def test_no_photograph_is_in_the_repository(self) -> None:
+        pictures = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic"}
+        allowed = (ROOT / "docs" / "pictures", ROOT / "static")
+        wrong = [
+            str(path.relative_to(ROOT))
+            for path in codebase.files()
+            if path.suffix.lower() in pictures | {".avif", ".heif"}
+            if not any(path.is_relative_to(folder) for folder in allowed)
+        ]
+        self.assertEqual(wrong, [])
+
+    def test_no_source_file_is_longer_than_500_lines(self) -> None:
+        suffixes = (".py", ".cpp", ".h", ".js", ".conf", ".sh")
+        long = {
+            str(path.relative_to(ROOT)): lines
+            for path in codebase.files()
+            if path.suffix in suffixes and (lines := path.read_text().count("\n")) > _MAX_LINES
+        }
+        self.assertEqual(long, {})
+
+    def test_each_requirement_is_pinned_with_its_hash(self) -> None:
+        for lock in (ROOT / "requirements").glob("*.txt"):
+            with self.subTest(lock.name):
+                entries = re.split(r"\n(?=\S)", re.sub(r"(?m)^\s*#.*\n", "", lock.read_text()))
+                for entry in entries:
+                    if entry.strip():
+                        self.assertRegex(entry, r"^[\w.\[\]-]+==[\w.!+-]+")
+                        self.assertIn("--hash=sha256:", entry)
+
+    def containing(self, pattern: str) -> list[str]:
+        """`file:line` of each match in a text file."""
+        found = []
+        for path in codebase.files():
+            try:
+                text = path.read_text()
+            except UnicodeDecodeError:
+                continue
+            for number, line in enumerate(text.splitlines(), 1):
+                if re.search(pattern, line):
+                    found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}")
+        return found

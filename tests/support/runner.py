@@ -1,0 +1,168 @@
+"""The suite's runner: `manage.py test` finds the tests of every folder and touches no real data.
+
+One real Redis serves all tests of the Django project, and everything that is stored goes to a
+folder that ends with the run. Tests across processes start a `tests.support.stack.Stack` of their own.
+The database is SQLite; with `--database postgresql` it is a real PostgreSQL that ends with the run.
+"""
+
+import logging
+import os
+import signal
+import tempfile
+import unittest
+from argparse import SUPPRESS, ArgumentParser
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.db import connections
+from django.test import override_settings
+from django.test.runner import DiscoverRunner
+
+from backend import databases
+from tests.support import parallel_runner, photographs
+from tests.support.postgres_server import PostgresServer
+from tests.support.redis_server import RedisServer
+
+
+class Result(unittest.TextTestResult):
+    """Counts tests: one with several failing parts (subTest) is one failed test."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.passed = 0
+
+    def addSuccess(self, test: unittest.TestCase) -> None:
+        super().addSuccess(test)
+        self.passed += 1
+
+    def addExpectedFailure(self, test: unittest.TestCase, err: Any) -> None:
+        super().addExpectedFailure(test, err)
+        self.passed += 1
+
+    def counts(self) -> dict[str, int]:
+        """Passed, failed, skipped: an error is a failure, also one outside of any test."""
+        broken = [test for test, _ in (*self.failures, *self.errors)]
+        failed = {getattr(test, "test_case", test).id() for test in broken}
+        failed |= {test.id() for test in self.unexpectedSuccesses}
+        return {"passed": self.passed, "failed": len(failed), "skipped": len(self.skipped)}
+
+
+class Runner(DiscoverRunner):
+    """Django's runner, with a Redis and folders of its own, and a plain last line."""
+
+    def __init__(
+        self,
+        *args: Any,
+        database: str = "sqlite",
+        jobs: int | None = None,
+        share: Path | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._jobs, self._share = jobs, share
+        self._rest = ExitStack()
+        self._result: Result | None = None
+        self._on_postgresql = database == "postgresql"
+
+    @classmethod
+    def add_arguments(cls, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--database",
+            choices=("sqlite", "postgresql"),
+            default="sqlite",
+            help="what the tests keep their rows in; a server of their own in either case",
+        )
+        parser.add_argument(
+            "--jobs",
+            type=int,
+            help="how many processes share the tests; without, one a core for all tests, else one",
+        )
+        parser.add_argument("--share", type=Path, help=SUPPRESS)
+
+    def run_tests(self, test_labels: list[str], **kwargs: Any) -> int:
+        signal.signal(signal.SIGTERM, _interrupt)
+        # A few tests are done before a second process is ready for them.
+        jobs = self._jobs or (1 if test_labels else parallel_runner.wanted())
+        if jobs > 1 and not self.pdb:
+            return parallel_runner.run(jobs)
+        with self._rest:
+            failed: int = super().run_tests(test_labels, **kwargs)
+        if self._result is not None:
+            self._tell(self._result.counts())
+        return failed
+
+    def build_suite(self, *args: Any, **kwargs: Any) -> unittest.TestSuite:
+        suite = super().build_suite(*args, **kwargs)
+        if self._share is None:
+            return suite
+        return parallel_runner.SharedSuite(parallel_runner.flat(suite), self._share / "taken")
+
+    def setup_test_environment(self, **kwargs: Any) -> None:
+        super().setup_test_environment(**kwargs)
+        for name in photographs.NAMES:
+            photographs.path(name)
+        redis = self._rest.enter_context(RedisServer())
+        storage = self._rest.enter_context(tempfile.TemporaryDirectory(prefix="faces-test-"))
+        self._use(Path(storage), redis.url)
+        self._use_database(Path(storage))
+        # The log lines of the code under test; `assertLogs` sees them all the same.
+        for handler in logging.getLogger().handlers:
+            handler.setLevel(logging.CRITICAL)
+
+    def get_resultclass(self) -> type[unittest.TextTestResult] | None:
+        return super().get_resultclass() or Result
+
+    def suite_result(self, suite: unittest.TestSuite, result: Any, **kwargs: Any) -> int:
+        self._result = result if isinstance(result, Result) else None
+        return super().suite_result(suite, result, **kwargs)
+
+    def _tell(self, counts: dict[str, int]) -> None:
+        if self._share is not None:
+            parallel_runner.note(self._share, counts)
+        else:
+            print(", ".join(f"{count} {name}" for name, count in counts.items()), flush=True)
+
+    def _use(self, storage: Path, redis_url: str) -> None:
+        """Point the settings, and processes that tests start, away from any real installation."""
+        os.environ.update(STORAGE_DIR=str(storage), CACHE_BACKEND_URL=redis_url, FACES_CACHE_URL="")
+        (storage / "staticfiles").mkdir()
+        changed = {
+            "STORAGE_DIR": storage,
+            "MEDIA_ROOT": storage / "media",
+            "STATIC_ROOT": storage / "staticfiles",
+            "CACHE_BACKEND_URL": redis_url,
+            "FACES_CACHE_URL": redis_url,
+            "DATABASE_URL": "",
+            "RQ_QUEUES": {
+                name: {**queue, "URL": redis_url} for name, queue in settings.RQ_QUEUES.items()
+            },
+            "CACHES": {"default": {**settings.CACHES["default"], "LOCATION": redis_url}},
+        }
+        override = override_settings(**changed)
+        override.enable()
+        self._rest.callback(override.disable)
+
+    def _use_database(self, storage: Path) -> None:
+        """Of their own too, whatever DATABASE_URL says outside."""
+        url = ""
+        if self._on_postgresql:
+            PostgresServer.current = self._rest.enter_context(PostgresServer())
+            url = PostgresServer.current.create_database()
+        os.environ["DATABASE_URL"] = url
+        database = databases.configuration(url, sqlite=storage / "db.sqlite3")
+        if not url:
+            database["TEST"] = {"NAME": str(storage / "test.sqlite3")}
+        settings.DATABASES = {"default": database}
+        # Nothing is connected yet: the connection is made anew from this.
+        connections.settings = connections.configure_settings(settings.DATABASES)
+        connections["default"].close()
+        del connections["default"]
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    # As Ctrl-C: what the tests started is ended on the way out.
+    raise KeyboardInterrupt

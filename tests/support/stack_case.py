@@ -1,0 +1,74 @@
+"""The base of tests that run on a whole service: one for all tests of a class."""
+
+import sys
+import unittest
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from tests.support import samples
+from tests.support.listener import Listener
+from tests.support.stack import ENDED, Stack, wait_until
+
+
+class StackCase(unittest.TestCase):
+    """Starts `Stack(**options)` for the class; a failing test shows what its processes printed."""
+
+    options: ClassVar[dict[str, Any]] = {}
+    stack: ClassVar[Stack]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.stack = cls.enterClassContext(Stack(**cls.options))
+
+    def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
+        before = _broken(result)
+        result = super().run(result)
+        if _broken(result) > before:
+            print(f"\n=== {self.id()}\n{self.stack.log_tails()}", file=sys.stderr)
+        return result
+
+    def listen(self, query: str = "outcomes=all", *, instance: int = 0) -> Listener:
+        """A listener until the test ends."""
+        return self.enterContext(self.stack.listen(query, instance=instance))
+
+    def assert_each_ended_once(
+        self, ids: Iterable[str], *listeners: Listener, timeout_s: float = 60
+    ) -> dict[str, dict[str, Any]]:
+        """Each of `ids` is done or failed, its event once in the stream, once at each listener.
+
+        Returns the status resources. An event that would come twice is given the time to come.
+        """
+        wanted = list(ids)
+        resources = self.stack.wait_ended(wanted, timeout_s)
+        self._wait_until_told(wanted)
+        self._let_the_sweep_pass(*listeners)
+        for id in wanted:
+            self.assertIn(resources[id]["status"], ENDED)
+        told = Counter(entry["submission_id"] for entry in self.stack.events())
+        self.assertEqual({id: told[id] for id in wanted}, dict.fromkeys(wanted, 1))
+        for listener in listeners:
+            self.assertTrue(listener.is_connected, listener.closed_by_server)
+            heard = Counter(listener.ids())
+            self.assertEqual({id: heard[id] for id in wanted}, dict.fromkeys(wanted, 1))
+        return resources
+
+    def _wait_until_told(self, ids: list[str]) -> None:
+        def told() -> bool:
+            there = {entry["submission_id"] for entry in self.stack.events()}
+            return there.issuperset(ids)
+
+        wait_until(told, "every outcome is in the stream")
+
+    def _let_the_sweep_pass(self, *listeners: Listener) -> None:
+        """An upload that begins and ends now, and is told of: what was due before came before."""
+        marker = self.stack.upload(samples.no_face())
+        self.stack.wait_ended([marker])
+        self._wait_until_told([marker])
+        for listener in listeners:
+            listener.wait_for([marker])
+
+
+def _broken(result: unittest.TestResult | None) -> int:
+    return 0 if result is None else len(result.failures) + len(result.errors)
