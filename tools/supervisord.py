@@ -1,4 +1,7 @@
-"""supervisord, ended in order when the launcher dies: `python -m tools.supervisord CONFIG PARENT`."""
+"""Runs supervisord and ends it in order when the launcher dies.
+
+`python -m tools.supervisord CONFIG PARENT`
+"""
 
 import os
 import signal

@@ -1,7 +1,7 @@
 """What may come over the websocket, as JSON Schema (2020-12), and how a connection may end.
 
-`backend.site.api_docs.asyncapi` publishes it; tests hold the frames of `wire.events` and of a real server
-against it. docs/events.md tells the same in words.
+`backend.site.api_docs.asyncapi` publishes it; tests hold the frames of `wire.events` and of a real
+server against it. docs/events.md tells the same in words.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,9 @@
 """Pieces of the OpenAPI document as plain dictionaries, for apps that still have it.
 
 Each app describes its own endpoints in a module `schema.py`: `PATHS` by the template of the path,
-and the `SCHEMAS` of what it answers, as JSON Schema 2020-12. `backend.site.api_docs.openapi` puts them
-together. Our views answer plain functions' dictionaries, so there is nothing to look into; that
-the descriptions are true is asked of the running service (`tests/e2e/test_schema.py`).
+and the `SCHEMAS` of what it answers, as JSON Schema 2020-12. `backend.site.api_docs.openapi` puts
+them together. Our views answer plain functions' dictionaries, so there is nothing to look into;
+that the descriptions are true is asked of the running service (`tests/e2e/test_schema.py`).
 """
 
 from collections.abc import Iterable, Mapping

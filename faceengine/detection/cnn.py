@@ -1,9 +1,9 @@
 """dlib's CNN face detector (`cnn_face_detection_model_v1`) on ONNX Runtime, by dlib's own rules.
 
 The network slides one window of 80 × 80 pixels over an image pyramid whose levels, each 5/6 of the
-one before, are laid out on one large canvas (`faceengine.detection.tiled_pyramid`). Every place of the last layer
-with a score above 0 is a window; it is mapped back through the layers to the canvas, through the
-pyramid to the image, and kept unless it overlaps a better one.
+one before, are laid out on one large canvas (`faceengine.detection.tiled_pyramid`). Every place of
+the last layer with a score above 0 is a window; it is mapped back through the layers to the canvas,
+through the pyramid to the image, and kept unless it overlaps a better one.
 
 After dlib/dnn/loss.h (`loss_mmod_`), dlib/dnn/input.h (`input_rgb_image_pyramid`) and
 tools/python/src/cnn_face_detector.cpp of dlib 20.

@@ -1,4 +1,4 @@
-"""docs/settings.md, made from default.env: `python -m tests.repository.settings_page` writes it anew.
+"""docs/settings.md, generated from default.env by `python -m tests.repository.settings_page`.
 
 The meaning of a setting is the comment above it; what is unsafe in production stands here.
 """
@@ -20,7 +20,8 @@ Restart the service after a change. A value that makes no sense stops the proces
 with a message that names the setting. So does a setting that was renamed or removed; the message
 says which name replaced it.
 
-This page is made from `default.env` by `python -m tests.repository.settings_page`; a test keeps both in step.
+`python -m tests.repository.settings_page` generates this page from `default.env`; a
+test compares them.
 With `ENVIRONMENT=production` the findings marked **refused** stop the service at its start.
 """
 

@@ -42,12 +42,14 @@ NOT_RUN: Final = {
     "docker compose": _CONTAINERS,
     "aws s3api": "needs an account at AWS; tests/e2e/test_s3_flow.py has a server that speaks S3",
     "FACES_S3_BUCKET=NAME …": "needs a bucket; run by backend/common/tests/test_s3.py",
-    ".venv/bin/python manage.py move_database": "needs an empty PostgreSQL; tests/e2e/test_move_database.py",
+    ".venv/bin/python manage.py move_database": (
+        "needs an empty PostgreSQL; tests/e2e/test_move_database.py"
+    ),
     "make run": "run by tools/tests/test_run.py, after tools/tests/test_setup.py",
     "make test": _TARGETS,
     "make lint": _TARGETS,
     "make bench": "takes long by design: benchmarks/__main__.py",
-    "make lock": "asks the package index; tests/repository/test_architecture.py checks what it writes",
+    "make lock": ("asks the package index; tests/repository/test_architecture.py checks the locks"),
     "git pull": "changes the checkout",
 }
 

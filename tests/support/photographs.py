@@ -1,7 +1,8 @@
 """The real faces of the tests: photographs of the source distribution of `face_recognition`.
 
-No photograph of a person lives in this repository. `python -m tests.support.photographs` fetches the archive,
-pinned by hash in `requirements/oracle.txt`, with pip and unpacks it into `.cache/photos/`.
+No photograph of a person lives in this repository. `python -m tests.support.photographs` fetches
+the archive, pinned by hash in `requirements/oracle.txt`, with pip and unpacks it into
+`.cache/photos/`.
 """
 
 import subprocess

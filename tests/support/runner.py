@@ -1,7 +1,8 @@
 """The suite's runner: `manage.py test` finds the tests of every folder and touches no real data.
 
 One real Redis serves all tests of the Django project, and everything that is stored goes to a
-folder that ends with the run. Tests across processes start a `tests.support.stack.Stack` of their own.
+folder that ends with the run. Tests across processes start a `tests.support.stack.Stack` of their
+own.
 The database is SQLite; with `--database postgresql` it is a real PostgreSQL that ends with the run.
 """
 

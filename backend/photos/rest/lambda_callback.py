@@ -79,7 +79,8 @@ class EncodingsView(APIView):
     parser_classes = [BoundedJSONParser]
     throttle_classes = []
     scopes = {"get": Scope.READ, "post": Scope.UPLOAD}
-    # Anybody may knock, so no more than this is taken from them (`backend.clients.limits.upload_preflight`).
+    # Anybody may knock, so no more than this is taken from them
+    # (`backend.clients.limits.upload_preflight`).
     max_body_bytes = MAX_CALLBACK_BYTES
 
     @extend_schema(exclude=True)

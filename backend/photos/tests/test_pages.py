@@ -1,4 +1,4 @@
-"""The pages, as a browser without script gets them; `tests/e2e/test_photos_page.py` has one with."""
+"""The pages without JavaScript; `tests/e2e/test_photos_page.py` runs them in a browser."""
 
 from typing import Any
 from unittest.mock import patch
