@@ -75,6 +75,33 @@ def imports(path: Path) -> Iterator[Import]:
                 yield Import(path, node.lineno, f"{module}.{alias.name}")
 
 
+PRODUCT: Final = ("backend", "faceengine", "lambdaworker", "tools", "wire", "wsserver")
+
+
+def import_graph() -> dict[str, set[str]]:
+    """The product's modules by dotted name, each with those that it imports anywhere in it."""
+    paths = {module_name(path): path for folder in PRODUCT for path in python_files(folder)}
+    return {
+        name: {
+            imported
+            for each in imports(path)
+            if (imported := _longest_prefix(each.name, paths)) and imported != name
+        }
+        for name, path in paths.items()
+    }
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _longest_prefix(name: str, paths: dict[str, Path]) -> str:
+    while name and name not in paths:
+        name = name.rpartition(".")[0]
+    return name
+
+
 def is_standard(name: str) -> bool:
     """Whether a top-level name is of the standard library."""
     return name in sys.stdlib_module_names
