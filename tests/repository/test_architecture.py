@@ -54,7 +54,7 @@ _FEATURE: Final = (
 )
 _FEATURES: Final = ("submissions", "face_encodings", "recognition", "photos", "site")
 # What one of them alone needs: photos makes thumbnails, and asks AWS Lambda.
-_BESIDES: Final = {"photos": {"PIL", "boto3", "botocore"}}
+_BESIDES: Final = {"photos": {"PIL", "boto3", "botocore"}, "recognition": {"cachetools"}}
 
 # The layers inside each app, the lowest first: an import goes to its own room (a module or package
 # of the app's folder) or to a lower layer, never to a sibling.

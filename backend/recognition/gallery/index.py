@@ -1,23 +1,20 @@
 """Whose face is this, among one user's? Exact: every face that is used is compared with the probe.
 
 Reading 100 000 encodings takes a quarter of a second, comparing them a few milliseconds; so each
-process keeps the galleries that were asked lately, as long as their bytes fit. A kept gallery is
-compared with its user's `gallery_version` before each answer, and only what changed is read again.
-What is deleted is gone from memory with the next question about its user, and at the latest
-`FACES_GALLERY_CACHE_IDLE_S` after the last one.
+process caches galleries. A cached gallery is checked against its user's `gallery_version` before
+each answer, and only changes are read again. Deleted faces leave the memory with the next question
+about their user, and at the latest `FACES_GALLERY_CACHE_IDLE_S` after the last one.
 """
 
 from __future__ import annotations
 
 import threading
-import time
-from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy
+from cachetools import TTLCache
 from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef
@@ -35,6 +32,8 @@ MOST: Final = 3
 Integers = NDArray[numpy.int64]
 Key = tuple[int, str]
 """A user's primary key, and the model that made the encodings."""
+
+_LOADING_LOCKS: Final = 64
 
 _MANY_NEW: Final = 500
 """Of more new faces the whole gallery is read: they would make too long a list for a statement."""
@@ -78,9 +77,9 @@ class Gallery:
 
     @property
     def nbytes(self) -> int:
-        return self.faces.nbytes + self.contacts.nbytes
+        return max(1, self.faces.nbytes + self.contacts.nbytes)
 
-    def best(self, encoding: ArrayLike, *, at_most: int = MOST) -> list[Candidate]:
+    def nearest(self, encoding: ArrayLike, *, at_most: int = MOST) -> list[Candidate]:
         """The nearest contacts, also those that are too far to be named; nearest first."""
         near = self.faces.nearest_of_groups(encoding, self.contacts, max(2, at_most))
         found = []
@@ -92,128 +91,77 @@ class Gallery:
         return found
 
 
-def best(user: User, encoding: ArrayLike, *, model: str, at_most: int = MOST) -> list[Candidate]:
+def identify(
+    user: User, encoding: ArrayLike, *, model: str, at_most: int = MOST
+) -> list[Candidate]:
     """The contacts of `user` that a probe may show, most confident first; none if it is unknown.
 
-    `model` made the probe's encoding; raises `OnAnotherModel` if another made the gallery's. Not
-    to be called in a transaction that has changed the gallery: what is rolled back must not stay.
+    `model` made the probe's encoding. Raises `OnAnotherModel` if another made the gallery's. Do not
+    call it in a transaction that has changed the gallery: a rollback would leave it in the cache.
     """
-    found = of(user, model=model).best(encoding, at_most=at_most)
+    found = cache.get((user.pk, model)).nearest(encoding, at_most=at_most)
     return [each for each in found if not confidence.is_unknown(each.confidence)]
 
 
-def of(user: User, *, model: str) -> Gallery:
-    """The user's gallery as it is now, or later by what changes meanwhile."""
-    return _kept.get((user.pk, model))
-
-
-def forget() -> None:
-    """Drop all that is kept in this process."""
-    _kept.clear()
-
-
-def kept() -> list[Key]:
-    """What this process keeps, the one asked last at the end."""
-    return _kept.keys()
-
-
-class _Kept:
-    """Galleries in memory, the one asked last at the end."""
+class GalleryCache:
+    """Galleries in memory: an LRU cache by bytes, whose entries expire when they are idle."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._galleries: OrderedDict[Key, Gallery] = OrderedDict()
-        self._asked_at: dict[Key, float] = {}
-        self._loading: dict[Key, tuple[threading.Lock, int]] = {}
+        # One thread reads a gallery while others wait for it. Users share locks by their hash.
+        self._loading = [threading.Lock() for _ in range(_LOADING_LOCKS)]
         self._timer: threading.Timer | None = None
+        self.clear()
 
     def get(self, key: Key) -> Gallery:
-        version = _version(key)
-        found = self._look(key)
-        if found is not None and found.version == version:
-            return found
-        # One thread reads a gallery; the others would only read the same again.
-        with self._turn(key):
-            version, found = _version(key), self._look(key)
-            if found is None or found.version != version:
-                found = _read(key, version) if found is None else _updated(key, version, found)
-                self._keep(key, found)
-        return found
+        with self._loading[hash(key) % _LOADING_LOCKS]:
+            version, gallery = _version(key), self._find(key)
+            if gallery is None:
+                gallery = _read(key, version)
+            elif gallery.version != version:
+                gallery = _updated(key, version, gallery)
+            self._store(key, gallery)
+        return gallery
 
-    def keys(self) -> list[Key]:
+    def cached(self) -> list[Key]:
+        """The least recently used first."""
         with self._lock:
             return list(self._galleries)
 
     def clear(self) -> None:
+        """Drop all galleries, and read the settings anew."""
         with self._lock:
-            self._galleries.clear()
-            self._asked_at.clear()
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            # Expired entries are dropped as often as they expire: together that is the idle time.
+            self._idle_s = settings.FACES_GALLERY_CACHE_IDLE_S / 2
+            self._galleries: TTLCache[Key, Gallery] = TTLCache(
+                settings.FACES_GALLERY_CACHE_BYTES, self._idle_s, getsizeof=lambda each: each.nbytes
+            )
 
-    def _look(self, key: Key) -> Gallery | None:
+    def _find(self, key: Key) -> Gallery | None:
         with self._lock:
-            self._drop_idle()
-            found = self._galleries.get(key)
-            if found is not None:
-                self._galleries.move_to_end(key)
-                self._asked_at[key] = time.monotonic()
-            return found
+            return self._galleries.get(key)
 
-    def _keep(self, key: Key, gallery: Gallery) -> None:
+    def _store(self, key: Key, gallery: Gallery) -> None:
         with self._lock:
-            self._drop(key)
-            if 0 < gallery.nbytes <= settings.FACES_GALLERY_CACHE_BYTES:
+            self._galleries.pop(key, None)
+            with suppress(ValueError):  # it is larger than the cache
                 self._galleries[key] = gallery
-                self._asked_at[key] = time.monotonic()
-            while self._nbytes() > settings.FACES_GALLERY_CACHE_BYTES:
-                self._drop(next(iter(self._galleries)))
-            self._watch()
+            self._expire_later()
 
-    def _nbytes(self) -> int:
-        return sum(gallery.nbytes for gallery in self._galleries.values())
-
-    def _drop(self, key: Key) -> None:
-        self._galleries.pop(key, None)
-        self._asked_at.pop(key, None)
-
-    def _drop_idle(self) -> None:
-        oldest = time.monotonic() - settings.FACES_GALLERY_CACHE_IDLE_S
-        for key in [key for key, asked_at in self._asked_at.items() if asked_at <= oldest]:
-            self._drop(key)
-
-    def _watch(self) -> None:
-        """Drop what is idle also when nobody asks for anything any more."""
-        if self._timer is None and self._asked_at:
-            left_s = min(self._asked_at.values()) + settings.FACES_GALLERY_CACHE_IDLE_S
-            self._timer = threading.Timer(max(0.0, left_s - time.monotonic()), self._woken)
+    def _expire_later(self) -> None:
+        if self._timer is None and self._galleries:
+            self._timer = threading.Timer(self._idle_s, self._expire)
             self._timer.daemon = True
             self._timer.start()
 
-    def _woken(self) -> None:
+    def _expire(self) -> None:
         with self._lock:
+            self._galleries.expire()
             self._timer = None
-            self._drop_idle()
-            self._watch()
-
-    @contextmanager
-    def _turn(self, key: Key) -> Iterator[None]:
-        """One thread at a time for each key; the lock goes with the last that wants it."""
-        with self._lock:
-            lock, wanted = self._loading.get(key, (threading.Lock(), 0))
-            self._loading[key] = lock, wanted + 1
-        try:
-            with lock:
-                yield
-        finally:
-            with self._lock:
-                lock, wanted = self._loading.pop(key)
-                if wanted > 1:
-                    self._loading[key] = lock, wanted - 1
+            self._expire_later()
 
 
-_kept: Final = _Kept()
+cache: Final = GalleryCache()
 
 
 def _version(key: Key) -> int:

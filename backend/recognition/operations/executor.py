@@ -108,7 +108,7 @@ def _recognised(operation: Operation, seen: Seen) -> handlers.Result:
         raise WorkError(seen.reason, permanent=True)
     if seen.face is None:
         return {"faces": None}
-    found = index.best(operation.user, seen.face.encoding, model=seen.model)
+    found = index.identify(operation.user, seen.face.encoding, model=seen.model)
     faces = [
         {"id": each.face, "recognition_confidence": each.confidence, "distance": each.distance}
         for each in found

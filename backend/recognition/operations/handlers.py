@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from backend.analysis.fields import checked
 from backend.recognition.gallery import feedback
@@ -21,9 +21,6 @@ KNOWN: Final = "The contact has a face with this face_id already."
 UNKNOWN: Final = "The contact has no face with this face_id."
 NO_CONTACT: Final = "The user has no such contact."
 TAKEN: Final = "The other contact has another face with this face_id."
-
-_A_STATEMENT: Final = 1000
-"""Keys of one statement: SQLite takes no more than some thousands."""
 
 
 def add(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
@@ -56,15 +53,11 @@ def delete(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result
     gone: set[int] = set()
     if contact is not None:
         faces = contact.faces.filter(face_id__in=[each["face_id"] for each in asked])
-        result["deleted"] = _deleted(faces, {contact.pk: contact.contact_id})
+        result["deleted"] = _delete(faces, {contact.pk: contact.contact_id})
         gone = {entry["face_id"] for entry in result["deleted"]}
         choose_used([contact.pk])
-        _blank(operation, gone)
-    told = set(gone)
-    for each in asked:
-        if each["face_id"] not in told:
-            result["not_found"].append(results.asked(each, UNKNOWN))
-        told.discard(each["face_id"])
+        _redact_earlier_results(operation, gone)
+    result["not_found"] = _unknown(asked, gone)
     return result
 
 
@@ -72,22 +65,22 @@ def delete_contact(user: User, operation: Operation, seen: Mapping[int, Seen]) -
     contact = _known(user, operation.contact_id)
     deleted: list[Entry] = []
     if contact is not None:
-        deleted = _deleted(contact.faces.all(), {contact.pk: contact.contact_id})
+        deleted = _delete(contact.faces.all(), {contact.pk: contact.contact_id})
         contact.delete()
-    _blank(operation, None)
+    _redact_earlier_results(operation)
     return {**_nothing(), "deleted": deleted}
 
 
 def delete_user(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
     numbers = dict(user.contacts.values_list("pk", "contact_id"))
-    deleted = _deleted(user.faces.all(), numbers)
+    deleted = _delete(user.faces.all(), numbers)
     user.feedback.all().delete()
     user.contacts.all().delete()
     user.feedback.all().delete()
     user.reembeddings.all().delete()
     user.exists = False
     user.save(update_fields=["exists"])
-    _blank(operation, None)
+    _redact_earlier_results(operation)
     return {**_nothing(), "deleted": deleted}
 
 
@@ -98,7 +91,7 @@ def merge(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
     if source is None:
         return result
     target = _contact(user, operation)
-    result = _moved(list(source.faces.all()), source, target)
+    result = _transfer(source.faces.all(), source, target)
     if not result["not_found"]:
         target.name = target.name or source.name
         target.save(update_fields=["name"])
@@ -113,20 +106,14 @@ def move(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
     asked = operation.arguments["faces"]
     source = _known(user, operation.arguments["from_contact_id"])
     ids = {each["face_id"] for each in asked}
-    faces = list(source.faces.filter(face_id__in=ids)) if source else []
-    there = {face.face_id for face in faces}
-    unknown: list[Mapping[str, Any]] = []
-    for each in asked:
-        if each["face_id"] in there:
-            there.discard(each["face_id"])  # asked for again, there is nothing left to be done
-        else:
-            unknown.append(each)
+    faces = Face.objects.filter(contact=source, face_id__in=ids)
+    known = set(faces.values_list("face_id", flat=True))
     result = _nothing()
-    if source is not None and faces:
+    if source is not None and known:
         target = _contact(user, operation)
-        result = _moved(faces, source, target)
+        result = _transfer(faces, source, target)
         choose_used([source.pk, target.pk])
-    result["not_found"] += [results.asked(each, UNKNOWN) for each in unknown]
+    result["not_found"] += _unknown(asked, known)
     return result
 
 
@@ -159,6 +146,18 @@ def choose_used(contact_pks: Iterable[int]) -> None:
         chosen = list(best[: settings.FACES_GALLERY_FACES_PER_CONTACT])
         faces.filter(used=True).exclude(pk__in=chosen).update(used=False)
         faces.filter(used=False, pk__in=chosen).update(used=True)
+
+
+def _unknown(asked: Sequence[Mapping[str, Any]], known: Iterable[int]) -> list[Entry]:
+    """Entries of the faces that are not known, or requested a second time."""
+    left = set(known)
+    unknown: list[Entry] = []
+    for each in asked:
+        if each["face_id"] in left:
+            left.discard(each["face_id"])
+        else:
+            unknown.append(results.asked(each, UNKNOWN))
+    return unknown
 
 
 def _nothing() -> Result:
@@ -199,62 +198,48 @@ def _entry(face: Face, contact: Contact, reason: str) -> Entry:
     return results.standing(face, contact_id=contact.contact_id, reason=reason)
 
 
-def _deleted(faces: QuerySet[Face], contact_ids: Mapping[int, int]) -> list[Entry]:
-    """Delete faces; what is told of them. `contact_ids` are the numbers by the contacts' keys."""
+def _delete(faces: QuerySet[Face], contact_ids: Mapping[int, int]) -> list[Entry]:
+    """Delete faces; returns their entries. `contact_ids` are numbers by the contacts' keys."""
     gone = list(faces)
     faces.delete()
     return [results.leaving(face, contact_id=contact_ids[face.contact_id]) for face in gone]
 
 
-def _moved(faces: list[Face], source: Contact, target: Contact) -> Result:
+def _transfer(faces: QuerySet[Face], source: Contact, target: Contact) -> Result:
+    """Make faces of `source` the target's.
+
+    Where the target has the `face_id` already, a face of the same image is deleted, and one of
+    another image stays.
+    """
+    clash = target.faces.filter(face_id=OuterRef("face_id"))
+    same_image = clash.filter(sha256=OuterRef("sha256")).exclude(sha256="")
+    moving, duplicates = faces.filter(~Exists(clash)), faces.filter(Exists(same_image))
     result = _nothing()
-    there: dict[int, Face] = {}
-    for some in _parts(faces):
-        ids = [face.face_id for face in some]
-        there |= {face.face_id: face for face in target.faces.filter(face_id__in=ids)}
-    moving: list[Face] = []
-    for face in faces:
-        other = there.get(face.face_id)
-        if other is None:
-            moving.append(face)
-        elif other.sha256 and other.sha256 == face.sha256 and other.pk != face.pk:
-            same = Face.objects.filter(pk=face.pk)
-            result["deleted"] += _deleted(same, {source.pk: source.contact_id})
-        else:
-            result["not_found"].append(_entry(face, source, TAKEN))
-    for some in _parts(moving):
-        pks = [face.pk for face in some]
-        Face.objects.filter(pk__in=pks).update(contact=target, used=False)
     result["added"] = [_entry(face, target, face.note) for face in moving]
+    moving.update(contact=target, used=False)
+    result["deleted"] = _delete(duplicates, {source.pk: source.contact_id})
+    result["not_found"] = [_entry(face, source, TAKEN) for face in faces.all()]
     return result
 
 
-def _parts(faces: list[Face]) -> Iterator[list[Face]]:
-    for start in range(0, len(faces), _A_STATEMENT):
-        yield faces[start : start + _A_STATEMENT]
+def _redact_earlier_results(operation: Operation, face_ids: set[int] | None = None) -> None:
+    """Remove URLs, external ids and reasons of deleted faces from results of earlier operations.
 
-
-def _blank(operation: Operation, face_ids: set[int] | None) -> None:
-    """Take what the callers said of deleted faces out of the answers to earlier calls.
-
-    `face_ids` of the call's contact; None for all of its contact, or of the user if it names none.
+    Of the faces with `face_ids` of the operation's contact, or of all faces; of all contacts where
+    the operation names none.
     """
     contact_id = operation.contact_id
     earlier = Operation.objects.filter(user=operation.user_id, sequence__lt=operation.sequence)
     earlier = earlier.exclude(kind=Kind.RECOGNISE).exclude(result=None)
     if contact_id is not None:
-        # A move tells of the faces of another contact than its own, which are asked for below.
-        earlier = earlier.filter(Q(contact_id=contact_id) | Q(kind=Kind.MOVE))
+        # These two name faces of a second contact.
+        earlier = earlier.filter(Q(contact_id=contact_id) | Q(kind__in=[Kind.MOVE, Kind.MERGE]))
     for each in earlier:
-        told = [
-            entry
-            for name in ("deleted", "not_found", "error")
-            for entry in (each.result or {}).get(name, [])
-            if entry.get("face_url") or entry.get("external_id") is not None
-            if face_ids is None or entry["face_id"] in face_ids
+        redacted = [
+            results.redact(entry)
+            for entry in results.echoes(each.result or {})
             if contact_id in (None, each.contact_id, entry.get("contact_id"))
+            and (face_ids is None or entry["face_id"] in face_ids)
         ]
-        for entry in told:
-            entry.update(face_url="", external_id=None, reason=None)
-        if told:
+        if any(redacted):
             each.save(update_fields=["result"])

@@ -38,6 +38,19 @@ def asked(face: Mapping[str, Any], reason: str) -> Entry:
     return {**{key: face[key] for key in face if key != "user_id"}, "reason": reason}
 
 
+def echoes(result: Mapping[str, Any]) -> list[Entry]:
+    """The entries that may repeat what a caller sent: those of faces in no gallery."""
+    return [entry for name in LISTS if name != "added" for entry in result.get(name, [])]
+
+
+def redact(entry: Entry) -> bool:
+    """Remove what identifies the face; whether there was anything."""
+    identifies = bool(entry.get("face_url")) or entry.get("external_id") is not None
+    if identifies:
+        entry.update(face_url="", external_id=None, reason=None)
+    return identifies
+
+
 def structure(face: Face, *, user_id: int, contact_id: int) -> FaceShape:
     """The face data structure of a face of a gallery."""
     return FaceShape(

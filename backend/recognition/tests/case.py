@@ -153,7 +153,7 @@ def counts(answer: Mapping[str, Any]) -> tuple[int, ...]:
 class RecognitionCase(TransactionTestCase):
     def setUp(self) -> None:
         redis_clients.short().flushdb()
-        index.forget()
+        index.cache.clear()
         self.enqueue = self.enterContext(jobs_done_at_once())
         self.web = self.enterContext(Images())
 

@@ -17,12 +17,12 @@ from backend.recognition.tests.galleries import MODEL, add, moved, near, person
 
 class GalleryTests(TestCase):
     def setUp(self) -> None:
-        index.forget()
+        index.cache.clear()
         self.user = galleries.user()
         self.ann, self.bea = person(), person()
 
     def best(self, probe: galleries.Encodings) -> list[index.Candidate]:
-        return index.best(self.user, probe, model=MODEL)
+        return index.identify(self.user, probe, model=MODEL)
 
     def numbers(self, probe: galleries.Encodings) -> list[int]:
         """The contacts' numbers, best first."""
@@ -42,7 +42,7 @@ class GalleryTests(TestCase):
     def test_somebody_whom_the_user_does_not_know_is_nobody(self) -> None:
         add(self.user, 1, [self.ann])
         self.assertEqual(self.best(self.bea), [])
-        self.assertEqual(index.best(galleries.user(2), self.ann, model=MODEL), [])
+        self.assertEqual(index.identify(galleries.user(2), self.ann, model=MODEL), [])
 
     def test_contacts_that_look_alike_are_all_named_best_first(self) -> None:
         for number in range(5):
@@ -58,7 +58,7 @@ class GalleryTests(TestCase):
         add(self.user, 3, [self.ann])
         for _ in range(2):
             self.assertEqual(self.numbers(self.ann), [9, 3])
-            index.forget()
+            index.cache.clear()
 
     def test_faces_that_are_not_used_are_not_compared(self) -> None:
         (row,) = add(self.user, 1, [self.ann])
@@ -102,9 +102,9 @@ class GalleryTests(TestCase):
             for row in random.choice(len(faces), 2, replace=False):
                 Face.objects.filter(pk=faces[row].pk).delete()
             moved(self.user)
-            kept = index.of(self.user, model=MODEL).best(self.ann)
-            index.forget()
-            self.assertEqual(kept, index.of(self.user, model=MODEL).best(self.ann))
+            kept = index.cache.get((self.user.pk, MODEL)).nearest(self.ann)
+            index.cache.clear()
+            self.assertEqual(kept, index.cache.get((self.user.pk, MODEL)).nearest(self.ann))
 
     def test_a_gallery_is_read_once_while_it_does_not_change(self) -> None:
         add(self.user, 1, [self.ann])
@@ -126,36 +126,38 @@ class GalleryTests(TestCase):
         users = [galleries.user(number) for number in range(4)]
         for each in users:
             add(each, 1, [self.ann] * 10)
-        size = index.of(users[0], model=MODEL).nbytes
+        size = index.cache.get((users[0].pk, MODEL)).nbytes
         with override_settings(FACES_GALLERY_CACHE_BYTES=2 * size):
-            index.forget()
+            index.cache.clear()
             for each in (users[0], users[1], users[0], users[2]):
-                index.of(each, model=MODEL)
-            self.assertEqual([key[0] for key in index.kept()], [users[0].pk, users[2].pk])
+                index.cache.get((each.pk, MODEL))
+            self.assertEqual([key[0] for key in index.cache.cached()], [users[0].pk, users[2].pk])
         with override_settings(FACES_GALLERY_CACHE_BYTES=0):
-            index.of(users[3], model=MODEL)
-            self.assertEqual(index.kept(), [])
+            index.cache.clear()
+            index.cache.get((users[3].pk, MODEL))
+            self.assertEqual(index.cache.cached(), [])
 
     @override_settings(FACES_GALLERY_CACHE_IDLE_S=0.05)
-    def test_what_nobody_asks_for_leaves_the_memory_by_itself(self) -> None:
+    def test_an_idle_gallery_is_dropped_by_a_timer(self) -> None:
+        index.cache.clear()
         add(self.user, 1, [self.ann])
         self.best(self.ann)
         deadline = time.monotonic() + 10
-        while index.kept() and time.monotonic() < deadline:
+        while index.cache.cached() and time.monotonic() < deadline:
             time.sleep(0.01)
-        self.assertEqual(index.kept(), [])
+        self.assertEqual(index.cache.cached(), [])
 
 
 class ThreadsTests(TransactionTestCase):
     def test_threads_that_ask_at_once_read_it_once_and_agree(self) -> None:
-        index.forget()
+        index.cache.clear()
         user, ann = galleries.user(), person()
         add(user, 1, [near(ann, 0.2) for _ in range(200)])
         ready, found = threading.Barrier(6), list[list[index.Candidate]]()
 
         def ask() -> None:
             ready.wait(10)
-            found.append(index.best(user, ann, model=MODEL))
+            found.append(index.identify(user, ann, model=MODEL))
             connection.close()
 
         with mock.patch.object(index, "_read", wraps=index._read) as read:

@@ -29,7 +29,7 @@ def run_at_once(queue: str, task: str, argument: str, *, job_id: str) -> bool:
 
 class GalleryViewsTests(TransactionTestCase):
     def setUp(self) -> None:
-        index.forget()
+        index.cache.clear()
         redis_clients.short().flushdb()
         self.model = reembedding.current_model()
         self.alice, self.bob = cast.headers("alice"), cast.headers("bob")

@@ -38,7 +38,7 @@ def imported(data: bytes, user_id: int = 2) -> portability.Imported:
 
 class PortabilityTests(TestCase):
     def setUp(self) -> None:
-        index.forget()
+        index.cache.clear()
         self.user = galleries.user(1)
         self.ann, self.bea = person(), person()
         self.faces = add(self.user, 5, [near(self.ann, 0.3) for _ in range(3)])
@@ -71,7 +71,7 @@ class PortabilityTests(TestCase):
         imported(joined(exported(self.user)))
         other = galleries.user(2)
         for probe in (self.ann, self.bea):
-            one, two = (index.best(user, probe, model=MODEL) for user in (self.user, other))
+            one, two = (index.identify(user, probe, model=MODEL) for user in (self.user, other))
             self.assertEqual([c.distance for c in one], [c.distance for c in two])
             self.assertEqual([c.confidence for c in one], [c.confidence for c in two])
 

@@ -23,7 +23,7 @@ OLD = "an old model"
 
 class ReembeddingTests(TestCase):
     def setUp(self) -> None:
-        index.forget()
+        index.cache.clear()
         redis_clients.short().flushdb()
         self.user = galleries.user()
         self.ann = person()
@@ -54,7 +54,7 @@ class ReembeddingTests(TestCase):
         return out.getvalue()
 
     def best(self, probe: Any, model: str) -> list[int]:
-        return [each.face for each in index.best(self.user, probe, model=model)]
+        return [each.face for each in index.identify(self.user, probe, model=model)]
 
     def test_all_faces_switch_at_once_and_keep_their_ids(self) -> None:
         with self.assertRaises(index.OnAnotherModel):
@@ -67,7 +67,7 @@ class ReembeddingTests(TestCase):
         self.assertEqual(self.best(rows[0].encoding, self.new), [rows[0].pk])
         self.assertEqual(self.best(self.ann, OLD), [rows[0].pk])
         self.run_command("--finish")
-        index.forget()
+        index.cache.clear()
         self.assertEqual(OtherEncoding.objects.count(), 0)
 
     def test_the_old_model_answers_until_every_face_is_done(self) -> None:
