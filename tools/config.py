@@ -1,7 +1,6 @@
 """What is to run, and where: the settings that the launcher needs, read and checked."""
 
 import ipaddress
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +14,6 @@ from tools.shell import ROOT
 # nginx and supervisor have no way to write these in a file name.
 _UNSPEAKABLE: Final = re.compile(r"[\"'\\${};#%\x00-\x1f]")
 _FORM_BYTES: Final = 64 * 1024
-# The name of a Unix socket has at most 107 bytes, and one lies below this folder.
-_MAX_STORAGE_BYTES: Final = 107 - len("/run/nginx/inside.sock")
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,6 @@ class Stack:
     host_header: str
     """A host name that the backend answers to, for asking it whether it is there."""
     max_body_bytes: int
-    keys_needed: bool
 
     @property
     def run(self) -> Path:
@@ -105,8 +101,6 @@ def read(environ: Mapping[str, str], defaults: Mapping[str, str]) -> Stack:
         service_url=_service_url(environ["SERVICE_URL"], defaults, nginx),
         host_header=host_header(environ["DJANGO_ALLOWED_HOSTS"]),
         max_body_bytes=_max_body_bytes(environ["FACES_MAX_UPLOAD_BYTES"]),
-        # What is no flag at all stops the backend, which reads it too.
-        keys_needed=environ["FACES_REQUIRE_API_KEY"].lower() in ("1", "true", "yes", "on"),
     )
 
 
@@ -115,8 +109,6 @@ def _storage(text: str) -> Path:
     for path in (storage, ROOT):
         if _UNSPEAKABLE.search(str(path)):
             raise Problem(f"the folder {path} has a character in its name that nginx cannot take.")
-    if len(os.fsencode(storage)) > _MAX_STORAGE_BYTES:
-        raise Problem(f"the name of the folder {storage} is too long for a socket in it.")
     return storage
 
 

@@ -24,7 +24,7 @@ NICENESS: Final = 10
 
 def nginx(stack: Stack, *, connections: int, as_root: bool) -> str:
     """nginx.conf: the shared rules of `nginx/`, and what is of this stack alone."""
-    run, inside = stack.run / "nginx", inside_socket(stack)
+    run = stack.run / "nginx"
     # Started by root, nginx would drop to a user who may not enter the folders of the checkout.
     user = "user root;\n" if as_root else ""
     temporary = "\n".join(
@@ -53,17 +53,10 @@ http {{
 {_outside()}
     server {{
         listen {stack.nginx};
-        set $inside "unix:{inside}";
+        set $backend_address {stack.backend.reached_at};
         set $ws_address {stack.ws.reached_at};
         set $media_dir "{stack.storage}/media";
-        set $keys_needed {int(stack.keys_needed)};
         include "{ROOT}/nginx/faces.conf";
-    }}
-
-    server {{
-        listen "unix:{inside}";
-        set $backend_address {stack.backend.reached_at};
-        include "{ROOT}/nginx/inside.conf";
     }}
 }}
 """
@@ -93,11 +86,6 @@ def _name_servers() -> list[str]:
 def _authorities() -> str:
     """The machine's certificate authorities, or those that come with the packages."""
     return _CA_BUNDLE if os.path.exists(_CA_BUNDLE) else certifi.where()
-
-
-def inside_socket(stack: Stack) -> Path:
-    """The socket between nginx's two servers."""
-    return stack.run / "nginx" / "inside.sock"
 
 
 def redis(stack: Stack, address: Address) -> str:
@@ -148,14 +136,12 @@ def commands(stack: Stack) -> dict[str, tuple[list[str], str]]:
     python = sys.executable
     gunicorn = [python, "-m", "gunicorn", "-c", "tools/gunicorn_conf.py", "backend.wsgi"]
     work = ["nice", "-n", str(NICENESS), python, "manage.py", "work"]
-    nginx = shlex.join([_program_file("nginx"), "-e", "stderr", "-c", f"{stack.run}/nginx.conf"])
-    # A nginx that crashed leaves its socket behind, and none starts where there is one.
-    front = ["sh", "-c", f"rm -f {shlex.quote(str(inside_socket(stack)))}; exec {nginx}"]
+    nginx = [_program_file("nginx"), "-e", "stderr", "-c", f"{stack.run}/nginx.conf"]
     listed = {
         "backend": (gunicorn, "TERM"),
         "worker": (work, "TERM"),
         "wsserver": ([python, "-m", "wsserver"], "TERM"),
-        "nginx": (front, "QUIT"),
+        "nginx": (nginx, "QUIT"),
     }
     if stack.redis:
         redis_server = [_program_file("redis-server"), f"{stack.run}/redis.conf"]

@@ -1,4 +1,4 @@
-"""Who may send a body is asked before it is taken: strangers, keys, staff, through nginx."""
+"""Upload preflight through nginx: without a key, with keys of all kinds, by staff."""
 
 import io
 import json
@@ -117,9 +117,9 @@ class GateTests(StackCase):
         self.assert_stopped(401, self.archives)
         self.assert_stopped(413, "/api/facedetection/encodings/photo/1/")
 
-    def test_who_would_be_told_to_go_on_is_told_to_stop(self) -> None:
+    def test_expect_100_continue_is_refused_before_the_body(self) -> None:
         length = str(_STRANGERS_BYTES)
-        # Who asks waits for the answer, however long it takes a busy machine.
+        # Such a client waits for the answer, however long a busy machine takes.
         asked = {"content_length": length, "expect": "100-continue"}
         sent, status, _, _ = self.slowly("/image/", 15, **asked)
         self.assertEqual((sent, status), (0, 401))
@@ -134,10 +134,17 @@ class GateTests(StackCase):
             self.assertEqual(answer.status_code, 202, answer.text)
 
     def test_nobody_asks_in_nginxs_place(self) -> None:
-        for path in ("/_may_send", "//_may_send", "/%5fmay_send", "/x/../_may_send", "/.may_send"):
+        paths = (
+            "/_upload_preflight",
+            "//_upload_preflight",
+            "/%5fupload_preflight",
+            "/x/../_upload_preflight",
+            "/.upload_preflight",
+        )
+        for path in paths:
             with self.subTest(path):
                 head = raw_http.head(
-                    "GET", path, x_asked_uri="/image/", x_api_key=self.made["good"]
+                    "GET", path, x_original_uri="/image/", x_api_key=self.made["good"]
                 )
                 answer = raw_http.send(self.stack.nginx_port, [head])
                 self.assertEqual(answer.status, 404, answer.body)

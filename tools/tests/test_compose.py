@@ -40,14 +40,6 @@ class ComposeTests(unittest.TestCase):
                 if not line.lstrip().startswith(("#", "depends_on", "redis: {")):
                     self.assertIn(line, services(SCALE)[service].splitlines(), service)
 
-    def test_nginx_is_the_same_but_for_how_it_finds_the_others(self) -> None:
-        def lines(name: str) -> set[str]:
-            text = (ROOT / "nginx" / name).read_text().splitlines()
-            return {line.partition("  #")[0] for line in text if not line.lstrip().startswith("#")}
-
-        differ = lines("docker.conf") ^ lines("scale.conf")
-        self.assertEqual({line.split()[0] for line in differ}, {"resolver", "set"})
-
     def test_every_service_comes_back_and_is_asked_how_it_is(self) -> None:
         once = {"nginx", "backend", "worker", "wsserver", "redis"}
         many = {"backend-1", "backend-2", "backend-3", "postgresql", "redis-cache"}

@@ -93,7 +93,7 @@ class NginxTests(ConfigTestCase):
         path = self.storage / "docker.conf"
         path.write_text(text)
         # As in an image that has no authorities; the container's command puts one of both there.
-        shutil.copy(ROOT / "nginx" / "nobody.pem", self.storage / "authorities.pem")
+        shutil.copy(ROOT / "nginx" / "untrusted-ca.pem", self.storage / "authorities.pem")
         self.assert_nginx_takes(path)
 
     def test_both_take_requests_as_large_as_the_largest_file_and_its_form(self) -> None:

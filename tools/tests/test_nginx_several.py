@@ -24,7 +24,7 @@ http {{
     fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
     include "{rules}/http.conf";
-    # Whoever was found gone is asked again all the same.
+    # A backend that was found gone is asked again all the same.
     upstream backends {{
         server 127.0.0.1:{gone} max_fails=0;
         server 127.0.0.1:{dying} max_fails=0;
@@ -33,7 +33,9 @@ http {{
     server {{
         listen 127.0.0.1:{port};
         set $backend_address backends;
-        include "{rules}/inside.conf";
+        set $ws_address 127.0.0.1:{gone};
+        set $media_dir {folder};
+        include "{rules}/faces.conf";
     }}
 }}
 """
@@ -115,7 +117,7 @@ class SeveralBackendsTests(unittest.TestCase):
 
     def statuses(self, path: str, count: int = 12) -> list[int]:
         return [
-            requests.post(self.url + path, data=b"x" * 100_000, timeout=10).status_code
+            requests.post(self.url + path, data=b"x" * 90_000, timeout=10).status_code
             for _ in range(count)
         ]
 

@@ -1,6 +1,6 @@
-"""How often one caller may ask: requests, uploads and bytes in a time.
+"""Rate limits: requests, uploads and bytes, for each client and each address.
 
-Counted in Redis, for each client and each address; without Redis nobody is turned away.
+Counted in Redis; without Redis every request is allowed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class Rate(BaseThrottle):
-    """Fixed windows of one counter each.
+    """Fixed-window counters.
 
     REST framework's own throttle keeps the time of every call, which at thousands a minute costs
     more than the upload.
@@ -37,58 +37,63 @@ class Rate(BaseThrottle):
     name = ""
 
     def limit(self) -> tuple[int, int] | None:
+        """Most in a window, and the window's length in seconds; None: no limit."""
         raise NotImplementedError
 
     def cost(self, request: Request) -> int:
         return 1
 
-    def who(self, request: Request) -> Iterator[str]:
-        """Those that the request counts for, as parts of keys."""
+    def cost_of(self, size_bytes: int) -> int:
+        """The least cost of a request with a body of that size."""
+        return 1
+
+    def keys(self, request: Request) -> Iterator[str]:
+        """Whose counters the request raises, as parts of cache keys."""
         yield f"address={address(request)}"
         if not caller.of(request).is_anonymous:
             yield f"client={caller.of(request).client_id}"
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        return self.take(request)
+        return self.hit(request)
 
-    def take(self, request: Request) -> bool:
+    def hit(self, request: Request) -> bool:
         """Count the request; whether it is within the limit."""
         limit = self.limit()
         if limit is None:
             return True
         most, self.window_s = limit
         try:
-            # Every count is raised, also when one is over: asking again must not be free.
-            counts = [self._raise_count(who, self.cost(request)) for who in self.who(request)]
+            # Every counter is raised, also when one is over: asking again must not be free.
+            counts = [self._raise_count(key, self.cost(request)) for key in self.keys(request)]
         except RedisError as error:
             logger.warning("%s are not counted, Redis is out of reach: %s", self.name, error)
             return True
         return max(counts) <= most
 
-    def is_used_up(self, request: Request) -> bool:
-        """Whether the request would be over the limit; nothing is counted."""
+    def is_exceeded(self, request: Request, *, size_bytes: int) -> bool:
+        """Whether a body of that size would exceed the limit; nothing is counted."""
         limit = self.limit()
         if limit is None:
             return False
         most, self.window_s = limit
         try:
-            counts = cache.get_many([self._key(who) for who in self.who(request)])
+            counts = cache.get_many([self._cache_key(key) for key in self.keys(request)])
         except RedisError:
             return False
-        return max(counts.values(), default=0) + self.cost(request) > most
+        return max(counts.values(), default=0) + self.cost_of(size_bytes) > most
 
     def wait(self) -> float:
-        """Seconds until the next window: the answer's Retry-After."""
+        """Seconds until the next window, for Retry-After."""
         return self.window_s - time.time() % self.window_s
 
-    def _raise_count(self, who: str, by: int) -> int:
-        key = self._key(who)
-        # Twice as long as it counts: ended between the two, it could not be raised any more.
-        cache.add(key, 0, timeout=2 * self.window_s)
-        return cache.incr(key, by)
+    def _raise_count(self, key: str, by: int) -> int:
+        cache_key = self._cache_key(key)
+        # Twice the window: a counter that expired between the two calls could not be raised.
+        cache.add(cache_key, 0, timeout=2 * self.window_s)
+        return cache.incr(cache_key, by)
 
-    def _key(self, who: str) -> str:
-        return f"{self.name}:{who}:{int(time.time() // self.window_s)}"
+    def _cache_key(self, key: str) -> str:
+        return f"{self.name}:{key}:{int(time.time() // self.window_s)}"
 
 
 class RequestRate(Rate):
@@ -106,7 +111,7 @@ class UploadRate(Rate):
 
 
 class UploadBytesRate(Rate):
-    """Counts what the request says it brings: nginx has made sure that it brings just that."""
+    """Counts the Content-Length, which nginx has made sure is the body's size."""
 
     name = "bytes"
 
@@ -117,25 +122,28 @@ class UploadBytesRate(Rate):
         length = request.META.get("CONTENT_LENGTH") or "0"
         return int(length) if length.isdecimal() else 0
 
+    def cost_of(self, size_bytes: int) -> int:
+        return size_bytes
+
 
 class _RefusedRate(RequestRate):
-    """A request that came no further than the door counts for its address as any other."""
+    """A request that authentication refused counts for its address like any other."""
 
-    def who(self, request: Request) -> Iterator[str]:
+    def keys(self, request: Request) -> Iterator[str]:
         yield f"address={address(request)}"
 
 
 def count_refused(request: Request) -> None:
     """Count a request that is refused before its view counts it; `Throttled` past the limit."""
     rate = _RefusedRate()
-    if not rate.take(request):
+    if not rate.hit(request):
         raise Throttled(wait=rate.wait())
 
 
 def address(request: Request) -> str:
-    """The caller's address as nginx saw it, which sets the header whatever the caller sent.
+    """The caller's address as nginx saw it, which overwrites what the caller sends.
 
-    Of IPv6 the first 64 bits: one customer commonly holds all addresses that begin so.
+    Of IPv6 the first 64 bits, because one customer commonly holds that network.
     """
     text = str(request.META.get("HTTP_X_REAL_IP") or request.META.get("REMOTE_ADDR", ""))
     try:
@@ -148,16 +156,16 @@ def address(request: Request) -> str:
 
 
 class LoginRate(Rate):
-    """Attempts to log in with a password, from one address and for one name."""
+    """Login attempts with a password, from one address and for one name."""
 
     name = "logins"
 
     def limit(self) -> tuple[int, int] | None:
         return settings.FACES_LOGIN_RATE
 
-    def who(self, request: Request) -> Iterator[str]:
+    def keys(self, request: Request) -> Iterator[str]:
         yield f"address={address(request)}"
-        # Hashed, for it may be any text.
+        # Hashed, because it may be any text.
         yield f"name={hashlib.sha256(self.username(request).encode()).hexdigest()}"
 
     def username(self, request: Request) -> str:

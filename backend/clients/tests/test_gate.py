@@ -1,4 +1,4 @@
-"""What nginx is told when it asks who may send a body."""
+"""Upload preflight: what nginx learns of a body before it reads it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,10 +25,10 @@ class GateTests(TestCase):
         *,
         length: int | None = _MANY_BYTES,
     ) -> Any:
-        asked = {"x_asked_uri": path, "x_asked_method": "POST", **(headers or {})}
+        upload = {"x_original_uri": path, "x_original_method": "POST", **(headers or {})}
         if length is not None:
-            asked["x_asked_length"] = str(length)
-        return self.client.get("/_may_send", headers=asked)
+            upload["x_original_length"] = str(length)
+        return self.client.get("/_upload_preflight", headers=upload)
 
     def assert_refused(self, answer: Any, status: int) -> Any:
         self.assertEqual(answer.status_code, status)

@@ -39,7 +39,7 @@ class _FailedLogins(throttling.LoginRate):
 
     def check(self, request: Request, *, count: int) -> None:
         self.counted = count
-        if not self.take(request):
+        if not self.hit(request):
             raise Throttled(wait=self.wait())
 
 
@@ -93,7 +93,7 @@ class IsMember(BasePermission):
 class _OfMember(BaseThrottle):
     """Counts for the member and their address."""
 
-    def who(self, request: Request) -> Iterator[str]:
+    def keys(self, request: Request) -> Iterator[str]:
         yield f"address={throttling.address(request)}"
         if request.user is not None and request.user.pk:
             yield f"member={request.user.pk}"

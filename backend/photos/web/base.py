@@ -78,7 +78,7 @@ def finished(request: HttpRequest, response: HttpResponse) -> HttpResponse:
 def refusal_of_upload(request: HttpRequest) -> HttpResponse | None:
     """The answer to who uploads too much; None for anybody else."""
     for rate in (authentication.Uploads(), authentication.UploadBytes()):
-        if not rate.take(request):  # type: ignore[arg-type]  # asks for headers and the user alone
+        if not rate.hit(request):  # type: ignore[arg-type]  # asks for headers and the user alone
             return refused(request, TOO_OFTEN, 429, wait_s=rate.wait())
     return None
 

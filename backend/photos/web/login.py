@@ -29,7 +29,7 @@ class Login(views.LoginView):
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         rate = LoginRate()
-        if not rate.take(request):  # type: ignore[arg-type]  # any request has what is counted
+        if not rate.hit(request):  # type: ignore[arg-type]  # any request has what is counted
             return refused(request, TOO_MANY, 429, wait_s=rate.wait())
         return super().post(request, *args, **kwargs)
 
