@@ -25,18 +25,18 @@ _MAKE_CAST = f"""
 import json
 from django.conf import settings
 from django.contrib.auth.models import User
-from backend.clients import services
+from backend.clients import keys
 from backend.clients.models import Client
 from backend.photos.models import Album
 
 def key(name, scopes):
     client = Client.objects.create(name=name)
-    return services.create_key(client, name=name, scopes=scopes, actor="test")
+    return keys.create_key(client, name=name, scopes=scopes, actor="test")
 
 User.objects.create_superuser("zoe", password="{_PASSWORD}")
 User.objects.create_user("alice", password="{_PASSWORD}")
 revoked, text = key("carol", ["upload"])
-services.revoke_key(revoked, actor="test")
+keys.revoke_key(revoked, actor="test")
 print(json.dumps({{
     "album": Album.objects.create(title="Summer", date="2026-07-01").pk,
     "good": key("alice", ["upload", "read"])[1],
