@@ -286,7 +286,6 @@ API_DESCRIPTIONS = [
     "backend.common.openapi_by_hand",
     "backend.site.api_docs.schema",
     "backend.clients.schema",
-    "backend.face_encodings.schema",
     "backend.recognition.rest.schema",
     "backend.photos.rest.lambda_schema",
     "backend.photos.rest.schema",

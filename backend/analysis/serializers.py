@@ -22,8 +22,11 @@ FACE_EXAMPLE: Final = {
 
 
 @extend_schema_field(ENCODING)
-class EncodingField(serializers.ReadOnlyField):
+class FaceEncodingField(serializers.Field[Any, Any, Any, Any]):
     """128 numbers, as they are."""
+
+    def to_representation(self, value: list[float]) -> list[float]:
+        return value
 
 
 class QualitySerializer(serializers.Serializer[Any]):
@@ -41,5 +44,5 @@ class FaceSerializer(serializers.Serializer[Any]):
     """A face: its box, its 128 numbers and its quality. Of a `FoundFace`."""
 
     box = BoxSerializer()
-    encoding = EncodingField()
+    encoding = FaceEncodingField()
     quality = QualitySerializer()

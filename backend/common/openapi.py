@@ -197,6 +197,12 @@ class ApiSchema(AutoSchema):
         made: Fragment = usual._get_response_for_code(serializer, status_code, *args)
         return made
 
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> Fragment:
+        """What the fields cannot say stands in the serializer's `constraints`, as JSON Schema."""
+        usual: Any = super()
+        schema: Fragment = usual._map_basic_serializer(serializer, direction)
+        return {**schema, **getattr(serializer, "constraints", {})}
+
     def _map_serializer_field(self, field: Any, *args: Any, **kwargs: Any) -> Any:
         usual: Any = super()
         schema = usual._map_serializer_field(field, *args, **kwargs)

@@ -8,14 +8,18 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.files.base import File
-from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
 from rest_framework.exceptions import APIException, UnsupportedMediaType, ValidationError
+from rest_framework.fields import empty
 from rest_framework.request import Request
 
 from backend.analysis import services as analysis
+from backend.analysis.serializers import FaceEncodingField, FaceSerializer
 from backend.analysis.services import AnalysisError, FoundFace
 from backend.common.http.errors import TooLarge
+from backend.common.openapi import ENCODING
 from backend.face_encodings.models import EncodedImage
 from backend.face_encodings.statistics import Statistics
 
@@ -34,6 +38,9 @@ KINDS: Final = ("image", "hash", "encoding")
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _DIMENSIONS: Final = 128
+
+_A_HASH: Final = "The SHA-256 of an image that was sent before."
+_A_TEXT: Final = "128 numbers, as the text of a JSON list."
 
 _LARGEST: Final = 1000.0
 """Encodings have about the length 1; of numbers without a bound the distance is none."""
@@ -86,70 +93,181 @@ def hash_of(text: str) -> str:
     return found if _HASH.fullmatch(found) else ""
 
 
-def encoding(value: Any) -> list[float]:
-    """128 numbers, also as the text of a JSON list; `ValueError` for anything else."""
-    numbers = json.loads(value) if isinstance(value, str) else value
-    if not isinstance(numbers, list) or len(numbers) != _DIMENSIONS:
-        raise ValueError
-    if not all(type(number) in (int, float) and abs(number) <= _LARGEST for number in numbers):
-        raise ValueError
-    return [float(number) for number in numbers]
+@extend_schema_field({"type": "string", "pattern": "^[0-9a-f]{64}$"})
+class Sha256Field(serializers.CharField):
+    """The SHA-256 of an image's bytes."""
 
 
-def side(request: Request, number: int) -> tuple[str, Any]:
-    """What is sent as side 1 or 2: its kind, and the file, the hash or the encoding."""
-    data = request.data if isinstance(request.data, dict) else {}
-    fields = {kind: f"{kind}_{number}" for kind in KINDS}
-    sent = [kind for kind, field in fields.items() if field in data]
-    if len(sent) != 1:
-        raise ValidationError({fields["image"]: [f"Send one of {', '.join(fields.values())}."]})
-    (kind,) = sent
-    return kind, _value(kind, fields[kind], data)
+class _Single(serializers.Field[Any, Any, Any, Any]):
+    """A field that a form holds twice is refused."""
+
+    def get_value(self, dictionary: Any) -> Any:
+        values = (
+            dictionary.getlist(str(self.field_name)) if isinstance(dictionary, QueryDict) else []
+        )
+        return values if len(values) > 1 else dictionary.get(self.field_name, empty)
 
 
-def _value(kind: str, field: str, data: Any) -> Any:
-    values = data.getlist(field) if isinstance(data, QueryDict) else [data[field]]
-    value = values[0] if len(values) == 1 else None
-    if kind == "image" and isinstance(value, UploadedFile):
-        return value
-    if kind == "hash" and isinstance(value, str) and _HASH.fullmatch(hash_of(value)):
-        return hash_of(value)
-    try:
-        if kind == "encoding":
-            return encoding(value)
-    except (ValueError, OverflowError, RecursionError):
-        pass
-    raise ValidationError({field: [_WANTED[kind]]})
+class ImageField(_Single, serializers.FileField):
+    default_error_messages = dict.fromkeys(("invalid", "no_name"), "Send one file.")
 
 
-_WANTED: Final = {
-    "image": "Send one file.",
-    "hash": "Send the SHA-256 of an image: 64 hexadecimal digits.",
-    "encoding": "Send a list of 128 numbers, none beyond 1000.",
-}
+class HashField(_Single, serializers.CharField):
+    default_error_messages = {"invalid": "Send the SHA-256 of an image: 64 hexadecimal digits."}
+
+    def to_internal_value(self, data: Any) -> str:
+        found = hash_of(data) if isinstance(data, str) else ""
+        return found or self.fail("invalid")
+
+
+@extend_schema_field(ENCODING)
+class EncodingField(_Single):
+    """128 numbers, also as the text of a JSON list."""
+
+    default_error_messages = {"invalid": "Send a list of 128 numbers, none beyond 1000."}
+
+    def to_internal_value(self, data: Any) -> list[float]:
+        try:
+            numbers = json.loads(data) if isinstance(data, str) else data
+        except (ValueError, RecursionError):
+            numbers = None
+        if not isinstance(numbers, list) or len(numbers) != _DIMENSIONS:
+            self.fail("invalid")
+        if not all(type(number) in (int, float) and abs(number) <= _LARGEST for number in numbers):
+            self.fail("invalid")
+        return [float(number) for number in numbers]
+
+
+@extend_schema_field(str)
+class EncodingTextField(EncodingField):
+    """In a form."""
+
+
+def _one_a_side(*kinds: str) -> dict[str, Any]:
+    one = [[{"required": [f"{kind}_{side}"]} for kind in kinds] for side in SIDES]
+    return {"allOf": [{"oneOf": each} for each in one]}
+
+
+class SidesSerializer(serializers.Serializer[Any]):
+    """Two sides, each an encoding, or the hash of an image that was sent before."""
+
+    hash_1 = HashField(required=False, help_text=_A_HASH)
+    encoding_1 = EncodingField(required=False)
+    hash_2 = HashField(required=False, help_text=_A_HASH)
+    encoding_2 = EncodingField(required=False)
+
+    constraints = _one_a_side("hash", "encoding")
+
+
+class SidesFormSerializer(serializers.Serializer[Any]):
+    """Two sides, each an image, a hash or an encoding. Takes what JSON holds as well."""
+
+    image_1 = ImageField(required=False, allow_empty_file=True)
+    hash_1 = HashField(required=False, help_text=_A_HASH)
+    encoding_1 = EncodingTextField(required=False, help_text=_A_TEXT)
+    image_2 = ImageField(required=False, allow_empty_file=True)
+    hash_2 = HashField(required=False, help_text=_A_HASH)
+    encoding_2 = EncodingTextField(required=False, help_text=_A_TEXT)
+
+    constraints = _one_a_side(*KINDS)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[int, tuple[str, Any]]:
+        """The kind and the value of each side."""
+        return {side: self._side(side, attrs) for side in SIDES}
+
+    def _side(self, side: int, attrs: dict[str, Any]) -> tuple[str, Any]:
+        fields = {f"{kind}_{side}": kind for kind in KINDS}
+        sent = [field for field in fields if field in attrs]
+        if len(sent) != 1:
+            raise ValidationError({f"image_{side}": [f"Send one of {', '.join(fields)}."]})
+        return fields[sent[0]], attrs[sent[0]]
+
+
+class ImageToEncodeSerializer(serializers.Serializer[Any]):
+    upload_file = serializers.FileField(help_text="The image.")
+
+
+class ImagesToEncodeSerializer(serializers.Serializer[Any]):
+    upload_file = serializers.ListField(child=serializers.FileField(), min_length=1)
+
+
+class EncodedSerializer(serializers.Serializer[Any]):
+    """An image with at least one face."""
+
+    message = serializers.CharField()
+    file_hash = Sha256Field()
+    face_encoding = FaceEncodingField(help_text="The first face's.")
+    faces = FaceSerializer(many=True)
+
+
+class PendingSerializer(serializers.Serializer[Any]):
+    """An image that takes longer."""
+
+    message = serializers.CharField()
+    file_hash = Sha256Field()
+    face_encoding_url = serializers.URLField()
+
+
+class UnusableSerializer(serializers.Serializer[Any]):
+    """The request is understood, and nothing can be made of the image."""
+
+    message = serializers.CharField()
+    file_hash = Sha256Field(required=False)
+    reason = serializers.CharField(required=False)
+    side = serializers.ChoiceField(SIDES, required=False)
+
+
+class BatchAnswerSerializer(serializers.Serializer[Any]):
+    """What the image would be answered alone, and the status of that."""
+
+    status = serializers.ChoiceField([200, 202, 413, 422])
+    message = serializers.CharField()
+    file_hash = Sha256Field(required=False)
+    face_encoding = FaceEncodingField(required=False)
+    faces = FaceSerializer(many=True, required=False)
+    face_encoding_url = serializers.URLField(required=False)
+
+
+class BatchSerializer(serializers.Serializer[Any]):
+    results = BatchAnswerSerializer(many=True)
+
+
+class StatisticsSerializer(serializers.Serializer[Statistics]):
+    number_of_images_processed = serializers.IntegerField(source="images", min_value=0)
+    average_face_encodings = serializers.SerializerMethodField()
+
+    @extend_schema_field({"type": "array", "items": ENCODING, "minItems": 1, "maxItems": 1})
+    def get_average_face_encodings(self, statistics: Statistics) -> list[list[float]]:
+        return [statistics.mean]
+
+
+class FalseAcceptRateSerializer(serializers.Serializer[Any]):
+    at_most = serializers.FloatField(allow_null=True)
+    measured_at_threshold = serializers.FloatField(allow_null=True)
+    source = serializers.CharField()  # type: ignore[assignment]
+
+
+class VerdictSerializer(serializers.Serializer[Any]):
+    distance = serializers.FloatField(min_value=0, help_text="Euclidean.")
+    same_person = serializers.BooleanField()
+    threshold = serializers.FloatField()
+    false_accept_rate = FalseAcceptRateSerializer()
 
 
 def as_answer(image: EncodedImage, faces: list[FoundFace]) -> Body:
-    """The body of an image with at least one face."""
     several = "OK - Multiple faces. Returning first"
-    return {
-        "message": several if len(faces) > 1 else "OK",
-        "file_hash": image.sha256,
-        "face_encoding": faces[0].encoding,
-        "faces": [vars(face) for face in faces],
-    }
+    return EncodedSerializer(
+        {
+            "message": several if len(faces) > 1 else "OK",
+            "file_hash": image.sha256,
+            "face_encoding": faces[0].encoding,
+            "faces": faces,
+        }
+    ).data
 
 
 def as_pending(sha256: str) -> Body:
-    """The body of an image that takes longer."""
     return {"message": NOT_YET, "file_hash": sha256, "face_encoding_url": url(sha256)}
-
-
-def as_statistics(statistics: Statistics) -> Body:
-    return {
-        "number_of_images_processed": statistics.images,
-        "average_face_encodings": [statistics.mean],
-    }
 
 
 def url(sha256: str) -> str:

@@ -1,14 +1,16 @@
 """Encodings of images, by upload and by hash; statistics; are these two the same person?"""
 
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.http.response import HttpResponseBase
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from backend.analysis.serializers import FACE_EXAMPLE
 from backend.analysis.services import AnalysisError, FoundFace
 from backend.clients import caller
 from backend.clients.keys import audit
@@ -16,6 +18,16 @@ from backend.clients.limits import throttling
 from backend.clients.models import Scope
 from backend.common.http.parsers import JSONParser, MultiPartParser
 from backend.common.http.upload_fields import sha256_of
+from backend.common.openapi import (
+    bad_request,
+    body,
+    errors,
+    in_header,
+    in_path,
+    named,
+    response,
+    sent,
+)
 from backend.face_encodings import batch, caching, serializers, services, statistics, verification
 from backend.face_encodings.models import EncodedImage
 from backend.face_encodings.serializers import Unusable
@@ -31,12 +43,81 @@ class _ImagesRate(throttling.UploadRate):
         return len(serializers.uploads(request)) if request.method == "POST" else 1
 
 
+_HASH: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+_NUMBERS: Final = FACE_EXAMPLE["encoding"]
+_ENCODED: Final = {
+    "message": "OK",
+    "file_hash": _HASH,
+    "face_encoding": _NUMBERS,
+    "faces": [FACE_EXAMPLE],
+}
+_PENDING: Final = {
+    "message": serializers.NOT_YET,
+    "file_hash": _HASH,
+    "face_encoding_url": f"http://localhost:8282/face_encoding/{_HASH}",
+}
+_BATCH: Final = {
+    "results": [
+        {"status": 200, **_ENCODED},
+        {"status": 422, "message": serializers.NO_FACES, "file_hash": _HASH},
+    ]
+}
+_VERDICT: Final = {
+    "distance": 0.41,
+    "same_person": True,
+    "threshold": 0.6,
+    "false_accept_rate": {
+        "at_most": 0.005333,
+        "measured_at_threshold": 0.6,
+        "source": "LFW's 3000 pairs of different people, as published with the model",
+    },
+}
+_STATISTICS: Final = {"number_of_images_processed": 1, "average_face_encodings": [_NUMBERS]}
+_UNREADABLE: Final = bad_request(
+    "The body cannot be read.",
+    {"detail": "Multipart form parse error - Invalid boundary in multipart: None"},
+)
+
+_sha256: Final = in_path(
+    "sha256", str, _HASH, "The SHA-256 of the image's bytes, in hexadecimal digits."
+)
+_LATER: Final = [
+    sent("Location", "Where the encoding will be.", 202),
+    sent("Retry-After", "Seconds to wait.", 202),
+]
+
+
+def _unusable(**messages: str) -> OpenApiResponse:
+    examples = {name: {"message": message} for name, message in messages.items()}
+    return response(serializers.UnusableSerializer, "Nothing can be made of it.", **examples)
+
+
+@extend_schema(tags=["Face encodings"])
 class GenerateView(APIView):
     parser_classes = [MultiPartParser]
     throttle_classes = _UPLOAD_RATES
     scopes = {"post": Scope.UPLOAD}
+    api_path = "/generate_face_encoding"
 
+    @extend_schema(
+        operation_id="encode",
+        request=serializers.ImageToEncodeSerializer,
+        parameters=_LATER,
+        responses={
+            200: response(
+                serializers.EncodedSerializer, "Its faces, the first one's encoding.", _ENCODED
+            ),
+            202: response(serializers.PendingSerializer, "It takes longer: ask again.", _PENDING),
+            400: _UNREADABLE,
+            422: _unusable(no_image=serializers.NO_IMAGE, no_faces=serializers.NO_FACES),
+            **errors(413),
+        },
+    )
     def post(self, request: Request) -> Response:
+        """The encoding of an image's face.
+
+        Waits for the result, up to `FACES_ANSWER_TIMEOUT_S`. The image itself is not kept.
+        """
         file, owner_id = serializers.upload(request), caller.of(request).client_id
         sha256 = sha256_of(file)
         image = services.up_to_date(owner_id, sha256)
@@ -51,10 +132,30 @@ class GenerateView(APIView):
         return Response(serializers.as_answer(image, faces), headers=_NOT_KEPT)
 
 
+@extend_schema(tags=["Face encodings"], parameters=[_sha256])
 class EncodingView(APIView):
     scopes = {"get": Scope.READ, "delete": Scope.UPLOAD}
+    api_path = "/face_encoding/{sha256}"
 
+    @extend_schema(
+        operation_id="encoding",
+        parameters=[
+            in_header("If-None-Match", "304 if the answer has this `ETag`."),
+            in_header("If-Match", "412 unless the answer has this `ETag`."),
+            *_LATER,
+            sent("ETag", "A strong validator.", 200),
+            sent("Cache-Control", "Who may keep it.", 200),
+        ],
+        responses={
+            200: response(serializers.EncodedSerializer, "Its faces.", _ENCODED),
+            202: response(serializers.PendingSerializer, "Not yet.", _PENDING),
+            304: response(None, "The caller has it already."),
+            412: response(named("Detail"), "It is another one.", {"detail": caching.OTHER}),
+            422: _unusable(not_found=serializers.NOT_FOUND),
+        },
+    )
     def get(self, request: Request, sha256: str) -> HttpResponseBase:
+        """The encoding of an image that was sent before."""
         image = _own(request, sha256)
         if not _settled(image, timeout_s=0):
             return _pending(image)
@@ -63,40 +164,98 @@ class EncodingView(APIView):
         answer = caching.unchanged(request, image) or _answer(image, services.faces(image))
         return caching.mark(answer, request, image)
 
+    @extend_schema(
+        operation_id="encoding_erase",
+        responses={
+            204: response(None, "Nothing is left of them."),
+            422: _unusable(not_found=serializers.NOT_FOUND),
+        },
+    )
     def delete(self, request: Request, sha256: str) -> Response:
-        """Forget the image and its encodings; 204 when nothing is left of them."""
+        """Erase an image and its encodings."""
         image = _own(request, sha256)
         services.erase([image])
         audit(caller.of(request).name, "erase encoding", f"encoded image {image.pk}")
         return Response(status=204)
 
 
+@extend_schema(tags=["Face encodings"])
 class BatchView(APIView):
     parser_classes = [MultiPartParser]
     throttle_classes = [throttling.RequestRate, _ImagesRate, throttling.UploadBytesRate]
     scopes = {"post": Scope.UPLOAD}
+    api_path = "/face_encodings/batch"
 
+    @extend_schema(
+        operation_id="encode_batch",
+        request=serializers.ImagesToEncodeSerializer,
+        responses={
+            200: response(serializers.BatchSerializer, "A result for each.", _BATCH),
+            400: _UNREADABLE,
+            422: _unusable(no_image=serializers.NO_IMAGE, many="At most 32 images at a time."),
+            **errors(413),
+        },
+    )
     def post(self, request: Request) -> Response:
+        """The encodings of several images.
+
+        A result for each, in the order sent; an image that cannot be used does not affect others.
+        """
         files = serializers.uploads(request)
         results = batch.answers(files, owner_id=caller.of(request).client_id)
         return Response({"results": results}, headers=_NOT_KEPT)
 
 
+@extend_schema(tags=["Face encodings"])
 class StatisticsView(APIView):
     scopes = {"get": Scope.READ}
 
+    @extend_schema(
+        operation_id="statistics",
+        responses={
+            200: response(serializers.StatisticsSerializer, "Of the caller's images.", _STATISTICS)
+        },
+    )
     def get(self, request: Request) -> Response:
+        """How many images had a face, and the mean of their first encodings."""
         read = statistics.read(caller.of(request).client_id)
-        return Response(serializers.as_statistics(read), headers=_NOT_KEPT)
+        return Response(serializers.StatisticsSerializer(read).data, headers=_NOT_KEPT)
 
 
+@extend_schema(tags=["Face encodings"])
 class VerifyView(APIView):
     parser_classes = [MultiPartParser, JSONParser]
     throttle_classes = _UPLOAD_RATES
     scopes = {"post": Scope.UPLOAD}
+    api_path = "/verify"
 
+    @extend_schema(
+        operation_id="verify",
+        request={
+            "multipart/form-data": serializers.SidesFormSerializer,
+            "application/json": body(
+                serializers.SidesSerializer, {"hash_1": _HASH, "encoding_2": _NUMBERS}
+            ),
+        },
+        responses={
+            200: response(serializers.VerdictSerializer, "The verdict.", _VERDICT),
+            400: bad_request(
+                "A side is missing, or is not what its field says.",
+                {"image_1": ["Send one of image_1, hash_1, encoding_1."]},
+            ),
+            422: _unusable(no_faces=serializers.NO_FACES, not_found=serializers.NOT_FOUND),
+            **errors(413, 415),
+        },
+    )
     def post(self, request: Request) -> Response:
-        sides = {number: serializers.side(request, number) for number in serializers.SIDES}
+        """Are these two the same person?
+
+        Each side is an image, the hash of one that was sent before (which needs the scope `read` as
+        well), or an encoding.
+        """
+        form = serializers.SidesFormSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        sides: dict[int, tuple[str, Any]] = form.validated_data
         who = caller.of(request)
         if not who.may(Scope.READ) and any(kind == "hash" for kind, _ in sides.values()):
             raise PermissionDenied("This key lacks the scope 'read', which a hash needs.")
@@ -106,7 +265,8 @@ class VerifyView(APIView):
             raise Unusable(serializers.NO_FACES, side=error.side) from error
         except AnalysisError as error:
             raise Unusable(str(error)) from error
-        return Response(verification.verdict(one, two), headers=_NOT_KEPT)
+        verdict = serializers.VerdictSerializer(verification.verdict(one, two))
+        return Response(verdict.data, headers=_NOT_KEPT)
 
 
 def _encodings(
@@ -145,9 +305,9 @@ def _settled(image: EncodedImage, *, timeout_s: float) -> bool:
 
 
 def _pending(image: EncodedImage) -> Response:
-    body = serializers.as_pending(image.sha256)
-    headers = {**_NOT_KEPT, "Location": body["face_encoding_url"], "Retry-After": "1"}
-    return Response(body, status=202, headers=headers)
+    pending = serializers.as_pending(image.sha256)
+    headers = {**_NOT_KEPT, "Location": pending["face_encoding_url"], "Retry-After": "1"}
+    return Response(pending, status=202, headers=headers)
 
 
 def _answer(image: EncodedImage, faces: list[FoundFace]) -> Response:

@@ -98,7 +98,7 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
         {"statistics", "caching"},
         {"services"},
         {"verification", "serializers", "tasks", "management"},
-        {"batch", "schema", "admin"},
+        {"batch", "admin"},
         {"views", "apps"},
         {"urls"},
     ),
