@@ -42,8 +42,9 @@ COPY faceengine faceengine
 RUN python -m faceengine.hog.build && python -m faceengine warm --model-cache models \
  && rm -r faceengine/tests faceengine/hog/tests
 COPY wire wire
+COPY safe_http safe_http
 COPY lambdaworker lambdaworker
-RUN rm -r wire/tests lambdaworker/tests lambdaworker/terraform requirements; \
+RUN rm -r wire/tests safe_http/tests lambdaworker/tests lambdaworker/terraform requirements; \
     pip uninstall --yes --quiet onnx ml_dtypes pip setuptools; \
     rm .venv/lib/python3.11/site-packages/face_recognition_models/models/shape_predictor_68*; \
     .venv/bin/python -m compileall -q .
@@ -78,10 +79,11 @@ ENV PATH=/app/.venv/bin:$PATH \
 COPY --from=build /app /app
 COPY default.env manage.py LICENSE ./
 COPY backend backend
+COPY safe_http safe_http
 COPY tools tools
 COPY wsserver wsserver
 # Compiled here, for the user who runs this may not write beside the sources.
-RUN python -m compileall -q backend faceengine tools wire wsserver
+RUN python -m compileall -q backend faceengine safe_http tools wire wsserver
 USER 10001:10001
 EXPOSE 8280 8284
 CMD ["gunicorn", "-c", "tools/gunicorn_conf.py", "backend.wsgi"]

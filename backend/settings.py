@@ -328,6 +328,7 @@ LOGGING = {
     "loggers": {
         "backend": {"level": LOG_LEVEL},
         "faceengine": {"level": LOG_LEVEL},
+        "safe_http": {"level": LOG_LEVEL},
         "rq": {"level": "WARNING"},
         # The access log of nginx tells what was asked; a 4xx is the caller's business.
         "django.request": {"level": "ERROR"},

@@ -1,12 +1,10 @@
 """All sources of one invocation, side by side, within its time; and what is told of them."""
 
 import json
-import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from functools import partial
 from threading import BoundedSemaphore
 from typing import Final, TypedDict
@@ -14,7 +12,7 @@ from typing import Final, TypedDict
 from lambdaworker import sources
 from lambdaworker.options import Options
 from lambdaworker.sources import Batch, Ended, Outcome
-from lambdaworker.web import Web
+from safe_http import Client, Policy
 from wire.facedetection import Event
 
 _MOST_TOLD: Final = 100
@@ -49,21 +47,32 @@ class SourcesLeft(Exception):
         self.result = result
 
 
-def run(event: Event, options: Options, tls: ssl.SSLContext, remaining_s: float) -> Result:
+def run(event: Event, options: Options, remaining_s: float) -> Result:
     """Work on all sources; `remaining_s` is what the function has before it is killed.
 
     Raises `SourcesLeft` if trying again may help. Then the service is asked first for each source
     whether it still waits for it, if it understands that, and what was done is not done again.
     """
     ends_at = time.monotonic() + remaining_s - options.margin_s
-    with closing(Web(parallel=options.parallel, never=options.runtime_api, tls=tls)) as web:
-        batch = Batch(event, options, web, BoundedSemaphore(options.engines), _until(ends_at))
-        with ThreadPoolExecutor(options.parallel, "source") as threads:
-            outcomes = list(threads.map(partial(sources.handle, batch=batch), event.sources))
+    batch = Batch(
+        event, options, _client(options), BoundedSemaphore(options.engines), _until(ends_at)
+    )
+    with ThreadPoolExecutor(options.parallel, "source") as threads:
+        outcomes = list(threads.map(partial(sources.handle, batch=batch), event.sources))
     result = _told(outcomes)
     if any(each["again"] for each in result["failed"]):
         raise SourcesLeft(result)
     return result
+
+
+def _client(options: Options) -> Client:
+    """The invoker names the URLs, and its own network may be private, so private hosts are allowed.
+
+    Redirects of public servers lead to public addresses only. Never allowed is what returns
+    credentials or other invocations: metadata services and the runtime API.
+    """
+    policy = Policy(allow_private=True, forbidden=options.runtime_api)
+    return Client(options.max_download_bytes, options.download_timeout_s, policy)
 
 
 def _until(ends_at: float) -> Callable[[], float]:

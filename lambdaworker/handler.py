@@ -9,12 +9,11 @@ import os
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-import httpcore
-
 import faceengine
 from lambdaworker import batch, errors
 from lambdaworker.batch import Result, SourcesLeft
 from lambdaworker.options import Options
+from safe_http import transport
 from wire.facedetection import read_event
 
 logger = logging.getLogger(__name__)
@@ -51,7 +50,7 @@ def options_from(environ: Mapping[str, str]) -> Options:
 
 
 def _log_as(level: str) -> None:
-    for name in ("lambdaworker", "faceengine"):
+    for name in ("lambdaworker", "faceengine", "safe_http"):
         logging.getLogger(name).setLevel(level)
     # They would write whole requests, with signed addresses and tokens, where the root's level is
     # lowered to DEBUG.
@@ -62,7 +61,7 @@ def _log_as(level: str) -> None:
 _log_as(os.environ.get("FACES_LOG_LEVEL") or "INFO")
 errors.start(os.environ.get("FACES_SENTRY_DSN", ""), os.environ.get("ENVIRONMENT", ""))
 _OPTIONS: Final = options_from(os.environ)
-_TLS: Final = httpcore.default_ssl_context()
+transport.tls_context()
 faceengine.configure(model_cache=os.environ.get("FACES_MODEL_CACHE") or None)
 faceengine.load(_OPTIONS.detector)  # type: ignore[arg-type]  # a wrong name raises here
 
@@ -77,7 +76,7 @@ def handler(event: object, context: Context) -> Result:
         read = read_event(event)
         remaining_s = context.get_remaining_time_in_millis() / 1000
         try:
-            result = batch.run(read, _OPTIONS, _TLS, remaining_s)
+            result = batch.run(read, _OPTIONS, remaining_s)
         except SourcesLeft as left:
             logger.warning("left request=%s %s", context.aws_request_id, left)
             raise

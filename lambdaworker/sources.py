@@ -1,24 +1,19 @@
-"""One source, the whole way: is it still wanted, download, find its faces, tell the service."""
+"""One source: is it still wanted, download, find its faces, post them to the service."""
 
 import json
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
-from tempfile import SpooledTemporaryFile
 from threading import BoundedSemaphore
 from typing import IO, Final, TypeVar
-from urllib.parse import urlsplit
-
-import httpcore
 
 import faceengine
-from lambdaworker import web
 from lambdaworker.options import Options
-from lambdaworker.web import Web, WebError
+from safe_http import Answer, Client, Download, FetchError, NotAnImage
 from wire.facedetection import (
     MAX_ENCODINGS,
     NOT_PROCESSING,
@@ -32,13 +27,6 @@ from wire.facedetection import (
 )
 
 logger = logging.getLogger(__name__)
-
-_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
-_MAX_REDIRECTS: Final = 3
-_IN_MEMORY_BYTES: Final = 2 << 20
-"""A larger download goes to /tmp, which is not counted as the function's memory."""
-
-_MAX_ANSWER_BYTES: Final = 2000
 
 NO_TIME: Final = "No time was left for it."
 
@@ -80,7 +68,7 @@ class Batch:
 
     event: Event
     options: Options
-    web: Web
+    client: Client
     engines: BoundedSemaphore
     left_s: Callable[[], float]
     """Until the function has to be through."""
@@ -91,9 +79,8 @@ def handle(source: Source, batch: Batch) -> Outcome:
     """Whatever goes wrong with one source is its outcome and no other's."""
     began = time.monotonic()
     try:
-        with web.within(batch.left_s()):
-            outcome = _handle(source, batch)
-    except WebError as error:
+        outcome = _handle(source, batch)
+    except FetchError as error:
         outcome = Outcome(source, Ended.FAILED if error.permanent else Ended.LEFT, str(error))
     except Exception:  # the edge: a fault of ours must not cost the others
         logger.exception("failed %r", source)
@@ -116,12 +103,12 @@ def _handle(source: Source, batch: Batch) -> Outcome:
         return Outcome(source, Ended.NOT_WANTED, reason)
     try:
         faces = _faces(source, batch)
-    except WebError as error:
+    except (NotAnImage, faceengine.ImageError) as error:
+        return _failed(source, batch, str(error), permanent=True)
+    except FetchError as error:
         if not error.permanent:
             raise
         return _failed(source, batch, str(error), permanent=False)
-    except faceengine.ImageError as error:
-        return _failed(source, batch, str(error), permanent=True)
     wanted = _post(source, batch, _callback(source, batch, faces))
     return Outcome(source, Ended.DONE if wanted else Ended.NOT_WANTED, faces=len(faces))
 
@@ -141,14 +128,19 @@ def _failed(source: Source, batch: Batch, reason: str, *, permanent: bool) -> Ou
 
 def _faces(source: Source, batch: Batch) -> Sequence[faceengine.Face]:
     with ExitStack() as stack:
-        file = stack.enter_context(again(batch, lambda: _download(source, batch)))
+        photo = stack.enter_context(again(batch, lambda: _download(source, batch)))
         stack.enter_context(batch.engines)
         if batch.left_s() <= batch.pace.slowest_s:
-            raise WebError(NO_TIME, permanent=False)
+            raise FetchError(NO_TIME, permanent=False)
         began = time.monotonic()
-        found = _found(file, batch.options)
+        found = _found(photo.file, batch.options)
         batch.pace.slowest_s = max(batch.pace.slowest_s, time.monotonic() - began)
         return found
+
+
+def _download(source: Source, batch: Batch) -> Download:
+    time_s = min(batch.options.download_timeout_s, batch.left_s())
+    return batch.client.fetch(source.photo_url, timeout_s=time_s)
 
 
 def _found(file: IO[bytes], options: Options) -> Sequence[faceengine.Face]:
@@ -170,46 +162,13 @@ def again(batch: Batch, work: Callable[[], T]) -> T:
     for attempt in range(1, batch.options.attempts + 1):
         try:
             return work()
-        except WebError as error:
+        except FetchError as error:
             most_s = batch.options.retry_delay_s * 2**attempt
-            pause_s = max(error.wait_s, random.uniform(0, most_s))
+            pause_s = max(error.retry_after_s, random.uniform(0, most_s))
             if error.permanent or attempt == batch.options.attempts or pause_s >= batch.left_s():
                 raise
             time.sleep(pause_s)
     raise AssertionError("unreachable")
-
-
-# --- the picture
-
-
-def _download(source: Source, batch: Batch) -> IO[bytes]:
-    url, only_public = source.photo_url, False
-    with web.within(batch.options.download_timeout_s):
-        for _ in range(_MAX_REDIRECTS + 1):
-            with batch.web.ask("GET", url, only_public=only_public) as answer:
-                if answer.status not in _REDIRECTS:
-                    return _received(answer, urlsplit(url).hostname or "-", batch.options)
-                only_public = only_public or web.came_from_public(answer)
-                url = web.after_redirect(url, answer)
-    raise WebError("The photo's address is redirected too often.", permanent=True)
-
-
-def _received(answer: httpcore.Response, host: str, options: Options) -> IO[bytes]:
-    web.check_status(answer, host)
-    if web.header(answer, "content-encoding").lower() not in ("", "identity"):
-        raise WebError(f"{host} sent the photo encoded, unasked.", permanent=True)
-    most = options.max_download_bytes
-    size = 0
-    with ExitStack() as on_failure:
-        file = on_failure.enter_context(SpooledTemporaryFile(_IN_MEMORY_BYTES))
-        for chunk in answer.iter_stream():
-            size += len(chunk)
-            if size > most:
-                raise WebError(f"{host} sent more than {most} bytes.", permanent=True)
-            file.write(chunk)
-        file.seek(0)
-        on_failure.pop_all()
-    return file
 
 
 # --- the service
@@ -219,14 +178,13 @@ def _why_not_wanted(source: Source, batch: Batch) -> str:
     """Ask before the work; a service that does not answer is asked again after it."""
     headers = {"Authorization": f"Bearer {source.token}"}
     try:
-        with _at_service(source, batch, "GET", headers) as answer:
-            body = web.read(answer, at_most=_MAX_ANSWER_BYTES)
-    except WebError as error:
+        answer = _ask_service(source, batch, "GET", headers)
+    except FetchError as error:
         if error.permanent:
             raise
         return ""
-    if answer.status in (403, 404) or (answer.status == 400 and _is_not_processing(body)):
-        return f"The service answered {answer.status}: {_detail(body)}"
+    if answer.status in (403, 404) or (answer.status == 400 and _is_not_processing(answer.body)):
+        return f"The service answered {answer.status}: {_detail(answer.body)}"
     return ""
 
 
@@ -260,32 +218,30 @@ def _post(source: Source, batch: Batch, callback: Callback) -> bool:
 
 def _post_once(source: Source, batch: Batch, body: bytes) -> bool:
     headers = {"Content-Type": "application/json"}
-    with _at_service(source, batch, "POST", headers, body) as answer:
-        if answer.status in (200, 201, 202, 204):
-            return True
-        text = web.read(answer, at_most=_MAX_ANSWER_BYTES)
-        # An old service words it as it likes; of a bad body it names the key.
-        is_new = Extra.STATUS in batch.event.accepts
-        not_processing = _is_not_processing(text) if is_new else not _is_of_the_body(text)
-        if answer.status == 400 and not_processing:
-            return False
-        web.check_status(answer, "The service")
-    return True
+    answer = _ask_service(source, batch, "POST", headers, body)
+    if answer.status in (200, 201, 202, 204):
+        return True
+    # An old service words it as it likes; of a bad body it names the key.
+    is_new = Extra.STATUS in batch.event.accepts
+    not_processing = _is_not_processing(answer.body) if is_new else not _is_of_body(answer.body)
+    if answer.status == 400 and not_processing:
+        return False
+    raise answer.failure("The service")
 
 
-@contextmanager
-def _at_service(
-    source: Source, batch: Batch, method: str, headers: dict[str, str], body: bytes | None = None
-) -> Iterator[httpcore.Response]:
+def _ask_service(
+    source: Source,
+    batch: Batch,
+    method: str,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+) -> Answer:
     url = batch.event.api_url + callback_path(source.type, source.pk)
-    with (
-        web.within(batch.options.callback_timeout_s),
-        batch.web.ask(method, url, headers=headers, body=body) as answer,
-    ):
-        yield answer
+    time_s = min(batch.options.callback_timeout_s, batch.left_s())
+    return batch.client.request(method, url, timeout_s=time_s, headers=headers, body=body)
 
 
-def _is_of_the_body(text: bytes) -> bool:
+def _is_of_body(text: bytes) -> bool:
     """Whether a 400 names a key of the body, which is bad then."""
     return bool(_document(text).keys() & set(Callback.__annotations__))
 

@@ -1,23 +1,26 @@
-"""Fetch an image from a URL that a caller gave, without lending them our place in the network.
+"""HTTP requests to URLs that strangers choose, without lending them our place in the network.
 
-    with download.fetch(url) as picture:
+    client = safe_http.Client(max_bytes=32 << 20, timeout_s=20)
+    with client.fetch(url) as picture:
         picture.file, picture.sha256, picture.size
 
-Whoever may name a URL may name `http://127.0.0.1:6379/`, a cloud's metadata service, or their own
-server that answers for a week (CWE-918, server-side request forgery). What is promised here:
+A client that may name a URL may name `http://127.0.0.1:6379/`, a cloud's metadata service, or a
+server of its own that answers for a week (CWE-918, server-side request forgery). Promised here:
 
-- `targets` reads the URL once, strictly, and refuses what it would have to interpret;
-- `addresses` tells public addresses from all others, by the IANA special-purpose registries;
-- `connection` looks a name up once, checks every answer and connects to one of these answers, so
-  that a name whose next answer differs (DNS rebinding) gains nothing; all waiting ends in time;
-- `fetching` follows redirects by hand, each a new URL to the same checks, and takes no more bytes
-  than it was told, only of images (`formats`), as they were sent.
+- `url_policy` parses the URL once, strictly, and refuses what it would have to interpret;
+- `ip_policy` separates public addresses from all others by the IANA special-purpose registries;
+- `transport` resolves a name once, checks every answer and connects to one of these answers, so a
+  name whose next answer differs (DNS rebinding) gains nothing; every wait ends in time; a TLS
+  stream that is cut is an error and not the end of a body;
+- `client` follows redirects itself, each a new URL under the same checks, and takes no more bytes
+  than its limit, only of images (`signatures`), as they were sent.
 
-`FACES_DOWNLOAD_ALLOWED_HOSTS` names hosts that may be at private addresses and at any port, such
-as a NAS. Everything else holds for them too. Callers learn of every failure by `DownloadError`.
+`Policy` names the hosts that may be at private addresses and at any port, such as a NAS. Everything
+else holds for them too. Every failure is a `FetchError`.
 """
 
-from .errors import DownloadError
-from .fetching import Download, fetch, fetch_many
+from .client import Answer, Client, Download
+from .errors import FetchError, NotAnImage
+from .url_policy import Policy
 
-__all__ = ["Download", "DownloadError", "fetch", "fetch_many"]
+__all__ = ["Answer", "Client", "Download", "FetchError", "NotAnImage", "Policy"]

@@ -1,11 +1,11 @@
-"""Fetch a URL: redirects, headers and body, within the limits."""
+"""The client: requests, redirects, headers and body, each within its limits."""
 
 import hashlib
 import logging
 import math
 import ssl
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
@@ -15,33 +15,34 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 import httpcore
-from django.conf import settings
 
-from . import connection, formats, targets
-from .connection import Budget
-from .errors import DownloadError
-from .targets import Target
+from . import ip_policy, signatures, transport, url_policy
+from .errors import FetchError, NotAnImage
+from .transport import Budget, Connector
+from .url_policy import Policy, Target
 
 logger = logging.getLogger(__name__)
 
-_IN_MEMORY_BYTES: Final = 4 << 20
-"""Larger bodies go to a file in the temporary folder, which goes when it is closed."""
+_IN_MEMORY_BYTES: Final = 2 << 20
+"""A larger body goes to a temporary file, which is deleted when it is closed."""
+
+_MAX_RETRY_AFTER_S: Final = 60.0
+"""Longer pauses that a server asks for are cut to this: a Lambda function costs while it waits."""
 
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _TRY_AGAIN: Final = frozenset((408, 425, 429))
 
-# Stores of files often know no better than octet-stream; S3 says it in its own way.
+# File stores often know no better than octet-stream; S3 has its own name for it.
 _OCTETS: Final = frozenset(("application/octet-stream", "binary/octet-stream"))
 
 _TOO_LATE: Final = "The other downloads took too long, and this one was not begun."
 
-_HEADERS: Final = (
-    ("User-Agent", "Faces"),
-    ("Accept", "image/*"),
-    # What is decoded can be a thousand times what was sent; images are compressed already.
-    ("Accept-Encoding", "identity"),
-    ("Connection", "close"),
-)
+_HEADERS: Final = {
+    "User-Agent": "Faces",
+    # A decoded body can be a thousand times what was sent; images are compressed already.
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,7 @@ class Download:
     size: int
     """In bytes."""
     format: str
-    """What the first bytes announce: see `formats.announced`."""
+    """By the first bytes: see `signatures.image_format`."""
     final_url: str = field(repr=False)
     """After all redirects. Its query may hold a token: not for logs."""
 
@@ -74,107 +75,153 @@ class Download:
         self.close()
 
 
-def fetch(url: str, *, max_bytes: int | None = None, timeout_s: float | None = None) -> Download:
-    """The image at `url`, of at most `max_bytes`, or a DownloadError within `timeout_s`.
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a request, with the beginning of its body."""
 
-    Both are the settings FACES_DOWNLOAD_MAX_BYTES and FACES_DOWNLOAD_TIMEOUT_S unless given.
-    """
-    limit = settings.FACES_DOWNLOAD_MAX_BYTES if max_bytes is None else max_bytes
-    time_s = settings.FACES_DOWNLOAD_TIMEOUT_S if timeout_s is None else timeout_s
-    budget = Budget(time_s, settings.FACES_DOWNLOAD_CONNECT_TIMEOUT_S)
-    host = "-"  # until the URL was read: what does not parse could forge log lines
-    try:
-        target = targets.parse(url)
-        host = target.host
-        download = _follow(target, budget, limit)
-    except DownloadError as error:
-        logger.info("download host=%s failed: %s", host, error)
-        raise
-    logger.info("download host=%s %s, %d bytes", host, download.format, download.size)
-    return download
+    status: int
+    body: bytes = b""
+    retry_after_s: float = 0.0
+
+    def failure(self, name: str) -> FetchError:
+        """The error that this answer, other than a success, means; `name` is the server's."""
+        permanent = self.status < 500 and self.status not in _TRY_AGAIN
+        message = f"{name} answered {self.status}."
+        return FetchError(message, permanent, self.status, self.retry_after_s)
 
 
-def fetch_many(
-    urls: Iterable[str],
-    *,
-    max_bytes: int | None = None,
-    timeout_s: float | None = None,
-    in_all_s: float = math.inf,
-) -> list[Download | DownloadError]:
-    """`fetch` for each, FACES_DOWNLOAD_PARALLEL at a time, in the order given; limits are each's.
+@dataclass(frozen=True)
+class Client:
+    """What requests may reach and cost. Safe for threads; a request opens its own connection."""
 
-    Only `in_all_s` is for all together: servers that keep silent must not hold a worker for as
-    long as there are URLs. Every Download in the answer is the caller's to close.
-    """
-    each_s = settings.FACES_DOWNLOAD_TIMEOUT_S if timeout_s is None else timeout_s
-    end = time.monotonic() + in_all_s
+    max_bytes: int
+    """Of a download."""
+    timeout_s: float
+    """Of a request or download in all, with its redirects."""
+    policy: Policy = Policy()
+    parallel: int = 8
+    """Downloads of one `fetch_many` at a time."""
+    max_redirects: int = 3
 
-    def outcome(url: str) -> Download | DownloadError:
-        left_s = end - time.monotonic()
-        if left_s <= 0:
-            return DownloadError(_TOO_LATE, permanent=False)
+    def fetch(self, url: str, *, timeout_s: float | None = None) -> Download:
+        """The image at `url`, after redirects. `timeout_s` instead of the client's own."""
+        host = "-"  # until the URL is parsed: one that does not parse could forge log lines
         try:
-            return fetch(url, max_bytes=max_bytes, timeout_s=min(each_s, left_s))
-        except DownloadError as error:
-            return error
-
-    with ThreadPoolExecutor(settings.FACES_DOWNLOAD_PARALLEL, "download") as threads:
-        try:
-            # Each in a copy of this context, so that its log lines carry the request's id.
-            running = [threads.submit(copy_context().run, outcome, url) for url in urls]
-            return [each.result() for each in running]
-        except BaseException:  # a job that is told to end must not wait for what has not begun
-            threads.shutdown(wait=False, cancel_futures=True)
+            budget = Budget(self.timeout_s if timeout_s is None else timeout_s)
+            target = url_policy.parse(url, self.policy)
+            host = target.host
+            download = self._follow(target, budget)
+        except FetchError as error:
+            logger.info("download host=%s failed: %s", host, error)
             raise
+        logger.info("download host=%s %s, %d bytes", host, download.format, download.size)
+        return download
+
+    def fetch_many(
+        self, urls: Iterable[str], *, in_all_s: float = math.inf
+    ) -> list[Download | FetchError]:
+        """`fetch` for each, in the order given; every Download is the caller's to close.
+
+        `in_all_s` bounds all together: servers that keep silent must not hold a worker for as
+        long as there are URLs.
+        """
+        end = time.monotonic() + in_all_s
+
+        def outcome(url: str) -> Download | FetchError:
+            left_s = end - time.monotonic()
+            if left_s <= 0:
+                return FetchError(_TOO_LATE, permanent=False)
+            try:
+                return self.fetch(url, timeout_s=min(self.timeout_s, left_s))
+            except FetchError as error:
+                return error
+
+        with ThreadPoolExecutor(self.parallel, "download") as threads:
+            try:
+                # Each in a copy of this context, so that its log lines carry the request's id.
+                running = [threads.submit(copy_context().run, outcome, url) for url in urls]
+                return [each.result() for each in running]
+            except BaseException:  # a job that is stopped must not wait for what has not begun
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        max_bytes: int = 2000,
+    ) -> Answer:
+        """The answer whatever its status, with `max_bytes` of its body. Follows no redirect."""
+        target = url_policy.parse(url, self.policy)
+        connector = Connector(target, self.policy, Budget(timeout_s))
+        with (
+            _faults_of(target.host),
+            _exchange(connector, method, headers or {}, body) as response,
+        ):
+            taken = bytearray()
+            for chunk in response.iter_stream():
+                taken += chunk
+                if len(taken) >= max_bytes:
+                    break
+            return Answer(response.status, bytes(taken[:max_bytes]), _retry_after_s(response))
+
+    def _follow(self, target: Target, budget: Budget) -> Download:
+        policy = self.policy
+        for _ in range(self.max_redirects + 1):
+            connector = Connector(target, policy, budget)
+            with (
+                _faults_of(target.host),
+                _exchange(connector, "GET", {"Accept": "image/*"}) as response,
+            ):
+                if response.status not in _REDIRECTS:
+                    _check_head(response, target.host, self.max_bytes)
+                    budget.expect_body(self.max_bytes)
+                    return _receive(response, target, self.max_bytes)
+                if connector.reached is ip_policy.Reach.PUBLIC:
+                    policy = policy.of_strangers()
+                target = url_policy.follow(target, _location(response, target.host), policy)
+        raise FetchError(f"{target.host} is the end of too many redirects.", permanent=True)
 
 
-def _follow(target: Target, budget: Budget, max_bytes: int) -> Download:
-    for _ in range(settings.FACES_DOWNLOAD_MAX_REDIRECTS + 1):
-        with _faults_of(target.host):
-            answer = _ask(target, budget, max_bytes)
-        if isinstance(answer, Download):
-            return answer
-        target = answer
-    raise DownloadError(f"{target.host} is the end of too many redirects.", permanent=True)
-
-
-def _ask(target: Target, budget: Budget, max_bytes: int) -> Download | Target:
-    """The image, or where to look for it instead."""
+@contextmanager
+def _exchange(
+    connector: Connector, method: str, headers: Mapping[str, str], body: bytes | None = None
+) -> Iterator[httpcore.Response]:
+    """One request on a connection of its own; the body of the answer is still to be read."""
+    target = connector.target
     url = httpcore.URL(
         scheme=target.scheme, host=target.host, port=target.port, target=target.resource
     )
+    sent = [("Host", target.authority), *_HEADERS.items(), *headers.items()]
+    tls = transport.tls_context() if target.scheme == "https" else None
     with (
-        httpcore.HTTPConnection(
-            url.origin,
-            ssl_context=connection.tls_context() if target.scheme == "https" else None,
-            network_backend=connection.Connector(target, budget),
-        ) as http,
-        http.stream("GET", url, headers=[("Host", target.authority), *_HEADERS]) as response,
+        httpcore.HTTPConnection(url.origin, ssl_context=tls, network_backend=connector) as http,
+        http.stream(method, url, headers=sent, content=body) as response,
     ):
-        if response.status in _REDIRECTS:
-            return targets.follow(target, _location(response, target.host))
-        _check_head(response, target.host, max_bytes)
-        budget.expect_body(max_bytes)
-        return _receive(response, target, max_bytes)
+        yield response
 
 
 @contextmanager
 def _faults_of(host: str) -> Iterator[None]:
-    """Every way in which a server or the network can fail, as a DownloadError."""
+    """Every way in which a server or the network can fail, as a FetchError."""
     try:
         yield
     except ssl.SSLCertVerificationError as error:
         message = f"The certificate of {host} is not valid for it."
-        raise DownloadError(message, permanent=True) from error
+        raise FetchError(message, permanent=True) from error
     except TimeoutError as error:
         message = f"{host} took too long to answer."
-        raise DownloadError(message, permanent=False) from error
+        raise FetchError(message, permanent=False) from error
     except OSError as error:
         message = f"{host} could not be reached, or broke off."
-        raise DownloadError(message, permanent=False) from error
+        raise FetchError(message, permanent=False) from error
     except (httpcore.ProtocolError, httpcore.NetworkError) as error:
         message = f"{host} did not send a complete HTTP answer."
-        raise DownloadError(message, permanent=False) from error
+        raise FetchError(message, permanent=False) from error
 
 
 def _values(response: httpcore.Response, name: bytes) -> list[str]:
@@ -182,25 +229,29 @@ def _values(response: httpcore.Response, name: bytes) -> list[str]:
     return [value.decode("latin-1").strip().lower() for value in found]
 
 
+def _retry_after_s(response: httpcore.Response) -> float:
+    text = next(iter(_values(response, b"retry-after")), "")
+    return min(float(text), _MAX_RETRY_AFTER_S) if text.isascii() and text.isdecimal() else 0.0
+
+
 def _location(response: httpcore.Response, host: str) -> bytes:
     found = {value for key, value in response.headers if key.lower() == b"location"}
     if len(found) != 1:
-        raise DownloadError(f"{host} redirects to nowhere.", permanent=True)
+        raise FetchError(f"{host} redirects to nowhere.", permanent=True)
     return found.pop()
 
 
 def _check_head(response: httpcore.Response, host: str, max_bytes: int) -> None:
     if response.status != 200:
-        permanent = response.status < 500 and response.status not in _TRY_AGAIN
-        raise DownloadError(f"{host} answered {response.status}.", permanent)
+        raise Answer(response.status, retry_after_s=_retry_after_s(response)).failure(host)
     if any(value not in ("", "identity") for value in _values(response, b"content-encoding")):
-        raise DownloadError(f"{host} sent the image encoded, unasked.", permanent=True)
+        raise FetchError(f"{host} sent the image encoded, unasked.", permanent=True)
     # None at all means octet-stream, too (RFC 9110, 8.3).
     for value in _values(response, b"content-type"):
         kind = value.partition(";")[0].strip()
         if not kind.startswith("image/") and kind not in _OCTETS:
             raise _not_an_image(host)
-    # h11 took only numbers, and one. A server that promises less than it sends is cut there.
+    # h11 accepts one value of digits. A server that promises less than it sends is cut there.
     if any(int(value) > max_bytes for value in _values(response, b"content-length")):
         raise _too_large(host, max_bytes)
 
@@ -214,21 +265,21 @@ def _receive(response: httpcore.Response, target: Target, max_bytes: int) -> Dow
             if size > max_bytes:
                 raise _too_large(target.host, max_bytes)
             if kind is None:
-                head += chunk[: formats.HEAD_BYTES]
-                if len(head) >= formats.HEAD_BYTES:
-                    kind = _announced(head, target.host)
+                head += chunk[: signatures.HEAD_BYTES]
+                if len(head) >= signatures.HEAD_BYTES:
+                    kind = _image_format(head, target.host)
             digest.update(chunk)
             with _storing():
                 file.write(chunk)
-        kind = kind or _announced(head, target.host)
+        kind = kind or _image_format(head, target.host)
         with _storing():
             file.seek(0)
         on_failure.pop_all()
     return Download(file, digest.hexdigest(), size, kind, target.url)
 
 
-def _announced(head: bytes, host: str) -> str:
-    kind = formats.announced(head)
+def _image_format(head: bytes, host: str) -> str:
+    kind = signatures.image_format(head)
     if kind is None:
         raise _not_an_image(host)
     return kind
@@ -240,12 +291,12 @@ def _storing() -> Iterator[None]:
         yield
     except OSError as error:
         logger.error("downloads cannot be stored: %s", error)
-        raise DownloadError("The image cannot be stored here right now.", False) from error
+        raise FetchError("The image cannot be stored here right now.", False) from error
 
 
-def _not_an_image(host: str) -> DownloadError:
-    return DownloadError(f"What {host} sent is not an image that can be read.", permanent=True)
+def _not_an_image(host: str) -> NotAnImage:
+    return NotAnImage(f"What {host} sent is not an image that can be read.", permanent=True)
 
 
-def _too_large(host: str, max_bytes: int) -> DownloadError:
-    return DownloadError(f"{host} sent more than {max_bytes} bytes.", permanent=True)
+def _too_large(host: str, max_bytes: int) -> FetchError:
+    return FetchError(f"{host} sent more than {max_bytes} bytes.", permanent=True)

@@ -1,9 +1,9 @@
-"""Which addresses a download may connect to.
+"""Address policy: which IP addresses a request may connect to.
 
 The tables are the IANA special-purpose address registries for IPv4 and IPv6 (RFC 6890, 8190), and
-what belongs with them. They are written out because `ipaddress.is_global` says yes to multicast,
-to 64:ff9b::7f00:1 (NAT64 for 127.0.0.1), 2002:7f00:1:: (6to4) and ::127.0.0.1, and changes with
-the version of Python.
+the clouds' metadata addresses. They are written out because `ipaddress.is_global` is true for
+multicast, 64:ff9b::7f00:1 (NAT64 for 127.0.0.1), 2002:7f00:1:: (6to4) and ::127.0.0.1, and changes
+with the version of Python.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,6 @@ from ipaddress import (
     IPv4Network,
     IPv6Address,
     IPv6Network,
-    ip_address,
     ip_network,
 )
 from typing import Final
@@ -25,7 +24,7 @@ class Reach(Enum):
     """What lies behind an address."""
 
     PUBLIC = auto()
-    LOCAL = auto()  # this machine or the owner's network: for hosts on the allow-list
+    LOCAL = auto()  # this machine or the owner's network: for hosts that the policy names
     NEVER = auto()  # nothing that an image comes from
 
 
@@ -34,8 +33,8 @@ def _networks(*blocks: str) -> tuple[IPv4Network | IPv6Network, ...]:
 
 
 _METADATA: Final = _networks(
-    # Clouds tell whoever asks here the machine's credentials. Most are at 169.254.169.254, which
-    # is link-local; these lie among private, shared and even public addresses.
+    # A cloud's metadata service returns the machine's credentials to every caller. Most are at
+    # 169.254.169.254, which is link-local; these are among private, shared and public addresses.
     "100.100.100.200/32",  # Alibaba
     "168.63.129.16/32",  # Azure
     "fd00:ec2::/32",  # Amazon
@@ -86,12 +85,8 @@ _ISATAP: Final = frozenset((0x00005EFE, 0x02005EFE))
 """Second-lowest 32 bits of an IPv6 address with an IPv4 address inside (RFC 5214, 6.1)."""
 
 
-def parse(text: str) -> Address:
-    """The address in the text that a resolver gives. ValueError for anything else."""
-    return ip_address(text)
-
-
 def reach(address: Address) -> Reach:
+    """Where `address` lies."""
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         return Reach.NEVER
     if _within(address, _METADATA):
@@ -103,9 +98,9 @@ def reach(address: Address) -> Reach:
     return Reach.PUBLIC
 
 
-def may_connect(address: Address, *, listed: bool) -> bool:
-    """Whether a host at `address` may be asked; `listed`: it is on the allow-list."""
-    permitted = (Reach.PUBLIC, Reach.LOCAL) if listed else (Reach.PUBLIC,)
+def may_connect(address: Address, *, allow_private: bool) -> bool:
+    """Whether `address` may be connected to; `allow_private`: also if it is not public."""
+    permitted = (Reach.PUBLIC, Reach.LOCAL) if allow_private else (Reach.PUBLIC,)
     return reach(address) in permitted
 
 

@@ -1,9 +1,9 @@
-"""Which image format the first bytes announce. Whether it is a whole image, only decoding tells."""
+"""The image format by its first bytes. Only decoding shows whether the image is whole."""
 
 from typing import Final
 
 HEAD_BYTES: Final = 32
-"""So many first bytes are enough to tell."""
+"""The first bytes that decide."""
 
 _STARTS: Final = (
     (b"\xff\xd8\xff", "jpeg"),
@@ -23,7 +23,7 @@ _HEIF_BRANDS: Final = frozenset(
 _BMP_HEADER_SIZES: Final = frozenset((12, 16, 40, 52, 56, 64, 108, 124))
 
 
-def announced(head: bytes) -> str | None:
+def image_format(head: bytes) -> str | None:
     """`jpeg`, `png`, `gif`, `webp`, `bmp`, `tiff`, `heif`, `avif`, or None for anything else."""
     for start, name in _STARTS:
         if head.startswith(start):

@@ -1,8 +1,8 @@
-"""The connection of a download: to an address that was checked, and never waiting for ever.
+"""The network backend of a request: it connects to a checked address, and every wait ends.
 
-httpcore does the HTTP, because it does nothing else: it follows no redirect, keeps no cookie, asks
+httpcore does the HTTP, because it does nothing else: it follows no redirect, keeps no cookie, uses
 no proxy and no netrc, and decodes nothing; and its network backend is where a connection is made
-(requests and httpx would have to be undone in each of these points, urllib3 subclassed in parts
+(each of these would have to be turned off in requests and httpx, and urllib3 subclassed in parts
 that are not public). This module is that backend.
 """
 
@@ -13,25 +13,30 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from functools import cache
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, Final
 
+import certifi
 import httpcore
 
-from . import addresses
-from .errors import DownloadError
-from .targets import Target
+from . import ip_policy
+from .errors import FetchError
+from .ip_policy import Address
+from .url_policy import Policy, Target
 
+_CONNECT_TIMEOUT_S: Final = 5.0
+"""Of one address: the next one is tried within the time of the request."""
 _MAX_HEAD_BYTES: Final = 32 << 10
-"""Status line and headers, with what a server sends before them (1xx)."""
+"""Status line and headers, with the 1xx answers before them."""
 _MAX_ADDRESSES: Final = 4
-"""So many addresses of a name are tried: a name with hundreds must not make us knock at each."""
+"""Addresses of a name that are tried: a name with hundreds must not make us scan them all."""
 
 
 class Budget:
-    """What is left of the time of a download, and of the bytes of one answer."""
+    """The time left to a request, and the bytes left to one answer."""
 
-    def __init__(self, timeout_s: float, connect_timeout_s: float) -> None:
-        self._connect_timeout_s = connect_timeout_s
+    def __init__(self, timeout_s: float) -> None:
         self._end = time.monotonic() + timeout_s
         self._bytes = _MAX_HEAD_BYTES
 
@@ -43,18 +48,18 @@ class Budget:
         return left
 
     def connect_s(self) -> float:
-        return min(self.left_s(), self._connect_timeout_s)
+        return min(self.left_s(), _CONNECT_TIMEOUT_S)
 
     def expect_head(self) -> None:
         self._bytes = _MAX_HEAD_BYTES
 
     def expect_body(self, max_bytes: int) -> None:
-        """Twice the body: a server may send it in chunks, each with a line of its own around it."""
+        """Twice the body: a server may send it in chunks, each with a line of its own."""
         self._bytes = 2 * max_bytes + _MAX_HEAD_BYTES
 
     def next_read(self, wanted: int) -> int:
         if self._bytes <= 0:
-            raise DownloadError("The server sent more than was asked for.", permanent=True)
+            raise FetchError("The server sent more than was asked for.", permanent=True)
         return min(wanted, self._bytes)
 
     def spend(self, count: int) -> None:
@@ -64,8 +69,11 @@ class Budget:
 class Connector(httpcore.NetworkBackend):
     """Connects to `target` and nothing else, whatever host it is given."""
 
-    def __init__(self, target: Target, budget: Budget) -> None:
-        self._target = target
+    def __init__(self, target: Target, policy: Policy, budget: Budget) -> None:
+        self.target = target
+        self.reached: ip_policy.Reach | None = None
+        """Of the address that was connected to."""
+        self._policy = policy
         self._budget = budget
 
     def connect_tcp(
@@ -78,53 +86,70 @@ class Connector(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         self._budget.expect_head()
         failure: OSError = OSError("no address")
-        for address in checked_addresses(self._target, self._budget)[:_MAX_ADDRESSES]:
+        found = checked_addresses(self.target, self._policy, self._budget)
+        for address in found[:_MAX_ADDRESSES]:
             try:
-                return _Stream(self._connected(address), self._budget)
+                stream = _Stream(self._connected(address), self._budget)
+                self.reached = ip_policy.reach(address)
+                return stream
             except OSError as error:
                 failure = error
         raise failure
 
-    def _connected(self, address: addresses.Address) -> socket.socket:
+    def _connected(self, address: Address) -> socket.socket:
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.settimeout(self._budget.connect_s())
-            # The text of an address: nothing is looked up.
-            sock.connect((str(address), self._target.port))
+            # The text of an address: no name is resolved.
+            sock.connect((str(address), self.target.port))
         except BaseException:
             sock.close()
             raise
         return sock
 
 
-def checked_addresses(target: Target, budget: Budget) -> Sequence[addresses.Address]:
-    """Where `target` is. One address that may not be asked among many refuses all.
+def checked_addresses(target: Target, policy: Policy, budget: Budget) -> Sequence[Address]:
+    """The addresses of `target`. A single one that is not allowed refuses all.
 
-    A name in whose answers public and private addresses mix is no host for images, and choosing
-    among them would only make the attempt cheaper. That a name is unknown and that it is private
-    is told in the same words, so that nobody can list the names of our network.
+    A name whose answers mix public and private addresses is no host for images, and choosing
+    among them would only make an attack cheaper. Unknown and private names get the same message,
+    so that a caller cannot list the names of our network.
     """
     if target.address is not None:
-        return [target.address]
-    found = list(dict.fromkeys(_look_up(target.host, target.port, budget.left_s())))
-    if not found or not all(addresses.may_connect(a, listed=target.listed) for a in found):
-        raise _no_address(target.host)
+        found: Sequence[Address] = [target.address]
+    else:
+        found = list(dict.fromkeys(_look_up(target.host, target.port, budget.left_s())))
+        private = target.allow_private
+        if not found or not all(ip_policy.may_connect(a, allow_private=private) for a in found):
+            raise _no_address(target.host)
+    if _is_forbidden(found, target.port, policy, budget):
+        raise FetchError(f"{target.host} is at an address that is not asked.", permanent=True)
     return found
 
 
-def _no_address(host: str) -> DownloadError:
-    return DownloadError(f"No public address was found for {host}.", permanent=True)
+def _is_forbidden(found: Sequence[Address], port: int, policy: Policy, budget: Budget) -> bool:
+    host, _, forbidden_port = policy.forbidden.rpartition(":")
+    if str(port) != forbidden_port:
+        return False
+    forbidden = set(_look_up(host, port, budget.left_s()))
+    # A server at one loopback address may answer at all of them.
+    is_loopback = any(each.is_loopback for each in forbidden)
+    return any(each in forbidden or (is_loopback and each.is_loopback) for each in found)
 
 
-def _look_up(host: str, port: int, timeout_s: float) -> Sequence[addresses.Address]:
-    """The resolver's answers. It has no time limit of its own, so it runs in a thread beside."""
-    answers: queue.SimpleQueue[Sequence[addresses.Address] | Exception] = queue.SimpleQueue()
+def _no_address(host: str) -> FetchError:
+    return FetchError(f"No public address was found for {host}.", permanent=True)
+
+
+def _look_up(host: str, port: int, timeout_s: float) -> Sequence[Address]:
+    """The resolver's answers. It has no time limit of its own, so it runs in another thread."""
+    answers: queue.SimpleQueue[Sequence[Address] | Exception] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
             answers.put(_resolve(host, port))
-        except Exception as error:  # carried over to the thread that waits, and raised there
+        except Exception as error:  # raised in the thread that waits
             answers.put(error)
 
     threading.Thread(target=ask, daemon=True, name="name look-up").start()
@@ -137,22 +162,22 @@ def _look_up(host: str, port: int, timeout_s: float) -> Sequence[addresses.Addre
     return answer
 
 
-def _resolve(host: str, port: int) -> Sequence[addresses.Address]:
+def _resolve(host: str, port: int) -> Sequence[Address]:
     try:
-        # As bytes, or Python would encode the name once more, by other rules than ours.
+        # As bytes, or Python would encode the name once more by other rules (IDNA 2003).
         found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
-        return [addresses.parse(str(entry[4][0])) for entry in found]
+        return [ip_address(str(entry[4][0])) for entry in found]
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
             message = f"The name {host} cannot be looked up at the moment."
-            raise DownloadError(message, permanent=False) from error
+            raise FetchError(message, permanent=False) from error
         raise _no_address(host) from error
     except ValueError as error:
         raise _no_address(host) from error
 
 
 class _Stream(httpcore.NetworkStream):
-    """A socket whose every wait ends with the budget's time, whatever httpcore asks for."""
+    """A socket whose every wait ends with the budget's time, whatever timeout httpcore passes."""
 
     def __init__(self, sock: socket.socket, budget: Budget) -> None:
         self._sock = sock
@@ -166,6 +191,10 @@ class _Stream(httpcore.NetworkStream):
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not buffer:
+            # httpcore ends each request so. A reset by the server would be reported here, where it
+            # does no harm, and the read after it would see a regular end.
+            return
         self._sock.settimeout(self._budget.left_s())
         try:
             self._sock.sendall(buffer)
@@ -185,7 +214,7 @@ class _Stream(httpcore.NetworkStream):
         """`server_hostname` is the host of the URL: the certificate must be for it."""
         try:
             self._sock.settimeout(self._budget.left_s())
-            # An end without TLS's own goodbye may be a cut that someone between us made.
+            # An end without the close_notify of TLS may be a cut on the way.
             secure = ssl_context.wrap_socket(
                 self._sock, server_hostname=server_hostname, suppress_ragged_eofs=False
             )
@@ -200,5 +229,14 @@ class _Stream(httpcore.NetworkStream):
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """The system's authorities, or those that SSL_CERT_FILE and SSL_CERT_DIR name."""
-    return ssl.create_default_context()
+    """The system's authorities, or those that SSL_CERT_FILE and SSL_CERT_DIR name.
+
+    Python 3.11.2 (Debian 12) and others ask OpenSSL 3 to report a cut stream as its regular end,
+    so that a body without a length is taken short; that option is cleared here.
+    """
+    paths = ssl.get_default_verify_paths()
+    has_folder = paths.capath is not None and any(Path(paths.capath).iterdir())
+    of_certifi = None if paths.cafile or has_folder else certifi.where()
+    context = ssl.create_default_context(cafile=of_certifi)
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    return context

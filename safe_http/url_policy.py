@@ -1,28 +1,28 @@
-"""What a URL asks us to connect to: read once and strictly, so that no two readers can differ.
+"""URL policy: a URL is parsed once and strictly, so that no second parser can read another host.
 
-Differences between readers of URLs are the classic way round such checks: what is odd is refused
-rather than interpreted. In particular IPv4 addresses are taken in one notation only.
+Differences between URL parsers are the classic way round such checks: odd URLs are refused rather
+than interpreted. In particular IPv4 addresses are accepted in one notation only.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from typing import Final
+from typing import Final, Self
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import idna
-from django.conf import settings
 
-from . import addresses
-from .errors import DownloadError
+from . import ip_policy
+from .errors import FetchError
 
 _MAX_URL_CHARS: Final = 4096
 _MAX_NAME_CHARS: Final = 253  # RFC 1035, 2.3.4, without the full stop at the end
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _PORTS: Final = frozenset((80, 443, 8080, 8443))
-"""Where web servers listen. Elsewhere something else may, that makes sense of what we send."""
+"""Ports of web servers. At others a server of another protocol may obey what we send."""
 
-# Controls and spaces are stripped by some readers of URLs, and `\` is taken for `/` by browsers.
+# Some parsers strip control characters and spaces, and browsers take `\` for `/`.
 _NEVER_IN_URL: Final = re.compile(r"[\x00-\x20\x7f\\]")
 # A zone (`%eth0`, RFC 6874) and percent-encoding have no place in the host of an image.
 _AUTHORITY: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:@%]+))(?::([0-9]{0,5}))?")
@@ -40,8 +40,31 @@ _NOT_PUBLIC_NAMES: Final = (
 
 
 @dataclass(frozen=True)
+class Policy:
+    """Where requests may go beside public addresses. The default: nowhere."""
+
+    private_hosts: Sequence[str] = ()
+    """Hosts that may be private and at any port: `host`, `host:port`, or `.suffix` for a domain
+    and all below it, in lower case; IPv6 in brackets."""
+    allow_private: bool = False
+    """Every host may be, unless a public server redirects to it."""
+    forbidden: str = ""
+    """`host:port` that is never connected to, under any of its names."""
+
+    def of_strangers(self) -> Self:
+        """The policy for a URL that a public server chose."""
+        return replace(self, allow_private=False)
+
+    def allows_private(self, host: str, port: int, *, is_name: bool) -> bool:
+        """Whether `host` may be at a private address and at any port."""
+        return self.allow_private or any(
+            _matches(entry, host, port, is_name=is_name) for entry in self.private_hosts
+        )
+
+
+@dataclass(frozen=True)
 class Target:
-    """A URL, read and checked as far as that goes without looking its name up."""
+    """A URL, parsed and checked as far as possible without resolving its name."""
 
     scheme: str
     host: str
@@ -49,10 +72,10 @@ class Target:
     port: int
     resource: str
     """Path and query, percent-encoded."""
-    address: addresses.Address | None
+    address: ip_policy.Address | None
     """Set where `host` is an address."""
-    listed: bool
-    """Whether the host is on the allow-list."""
+    allow_private: bool
+    """Whether the policy lets the host be at a private address."""
 
     @property
     def authority(self) -> str:
@@ -65,46 +88,43 @@ class Target:
         return f"{self.scheme}://{self.authority}{self.resource}"
 
 
-def parse(url: str) -> Target:
-    """The target of an absolute URL; DownloadError where it is not one that may be fetched."""
+def parse(url: str, policy: Policy) -> Target:
+    """The target of an absolute URL; FetchError if `policy` does not allow it."""
     parts = _split(url)
     if parts.scheme not in _DEFAULT_PORTS:
-        raise DownloadError("Only http:// and https:// URLs can be fetched.", permanent=True)
+        raise FetchError("Only http:// and https:// URLs can be fetched.", permanent=True)
     if "@" in parts.netloc:
-        raise DownloadError("A URL with a user name or password is not fetched.", permanent=True)
+        raise FetchError("A URL with a user name or password is not fetched.", permanent=True)
     authority = _AUTHORITY.fullmatch(parts.netloc)
     if authority is None:
         raise _unreadable()
     bracketed, name, port_text = authority.groups()
     host, address = _ipv6(bracketed) if bracketed else _name_or_ipv4(name)
     port = int(port_text) if port_text else _DEFAULT_PORTS[parts.scheme]
-    listed = any(
-        _matches(entry, host, port, is_name=address is None)
-        for entry in settings.FACES_DOWNLOAD_ALLOWED_HOSTS
-    )
-    _check(host, port, address, listed=listed)
-    return Target(parts.scheme, host, port, _resource(parts), address, listed)
+    allow_private = policy.allows_private(host, port, is_name=address is None)
+    _check(host, port, address, allow_private=allow_private)
+    return Target(parts.scheme, host, port, _resource(parts), address, allow_private)
 
 
-def follow(target: Target, location: bytes) -> Target:
+def follow(target: Target, location: bytes, policy: Policy) -> Target:
     """Where a redirect leads, by the same rules."""
     try:
-        redirected = parse(urljoin(target.url, location.decode()))
+        redirected = parse(urljoin(target.url, location.decode()), policy)
     except ValueError:
         raise _unreadable() from None
     if target.scheme == "https" and redirected.scheme == "http":
         message = f"{target.host} redirects from https to http, which is not followed."
-        raise DownloadError(message, permanent=True)
+        raise FetchError(message, permanent=True)
     return redirected
 
 
-def _unreadable() -> DownloadError:
-    return DownloadError("This is not a URL that can be fetched.", permanent=True)
+def _unreadable() -> FetchError:
+    return FetchError("This is not a URL that can be fetched.", permanent=True)
 
 
 def _split(url: str) -> SplitResult:
     if len(url) > _MAX_URL_CHARS:
-        raise DownloadError(f"URLs may have {_MAX_URL_CHARS} characters.", permanent=True)
+        raise FetchError(f"URLs may have {_MAX_URL_CHARS} characters.", permanent=True)
     if _NEVER_IN_URL.search(url):
         raise _unreadable()
     try:
@@ -154,7 +174,7 @@ def _ascii(host: str) -> str:
 
 
 def _matches(entry: str, host: str, port: int, *, is_name: bool) -> bool:
-    """`host`, `host:port`, or `.suffix` for a domain and all below it; IPv6 in brackets."""
+    """Whether `entry` of `Policy.private_hosts` names the host at this port."""
     name, _, wanted = entry.rpartition(":") if re.search(r":[0-9]+$", entry) else (entry, "", "")
     if wanted and int(wanted) != port:
         return False
@@ -163,11 +183,12 @@ def _matches(entry: str, host: str, port: int, *, is_name: bool) -> bool:
     return host == name.strip("[]")
 
 
-def _check(host: str, port: int, address: addresses.Address | None, *, listed: bool) -> None:
-    if address is not None and not addresses.may_connect(address, listed=listed):
-        raise DownloadError(f"{host} is not a public address.", permanent=True)
-    if address is None and not listed and ("." not in host or host.endswith(_NOT_PUBLIC_NAMES)):
-        raise DownloadError(f"{host} is not a public name.", permanent=True)
-    if not 1 <= port <= 65535 or not (listed or port in _PORTS):
+def _check(host: str, port: int, address: ip_policy.Address | None, *, allow_private: bool) -> None:
+    if address is not None and not ip_policy.may_connect(address, allow_private=allow_private):
+        raise FetchError(f"{host} is not a public address.", permanent=True)
+    is_public_name = "." in host and not host.endswith(_NOT_PUBLIC_NAMES)
+    if address is None and not (allow_private or is_public_name):
+        raise FetchError(f"{host} is not a public name.", permanent=True)
+    if not 1 <= port <= 65535 or not (allow_private or port in _PORTS):
         ports = ", ".join(map(str, sorted(_PORTS)))
-        raise DownloadError(f"Port {port} is not fetched from, only {ports}.", permanent=True)
+        raise FetchError(f"Port {port} is not fetched from, only {ports}.", permanent=True)

@@ -103,3 +103,26 @@ class EnvTests(SimpleTestCase):
             ):
                 reading(nonsense, env.postgresql)
             self.assertNotIn("secret", str(refusal.exception))
+
+    def test_hosts_are_names_or_addresses_and_nothing_else(self) -> None:
+        with mock.patch.dict(os.environ, HOSTS=" NAS, nas:81,.Lan., [FD00:0::1]:8080 ,10.0.0.1"):
+            expected = ["nas", "nas:81", ".lan", "[fd00::1]:8080", "10.0.0.1"]
+            self.assertEqual(env.hosts("HOSTS"), expected)
+        for wrong in (
+            "*",
+            "http://nas",
+            "nas/",
+            "*.lan",
+            "a b",
+            "fd00::1",
+            "[zz]",
+            "[::g]",
+            "nas:",
+            ".",
+        ):
+            with (
+                self.subTest(wrong),
+                mock.patch.dict(os.environ, HOSTS=wrong),
+                self.assertRaisesMessage(ImproperlyConfigured, "HOSTS"),
+            ):
+                env.hosts("HOSTS")

@@ -1,1 +1,1 @@
-"""Downloads: whatever a URL, a name server or a web server tries."""
+"""Requests: whatever a URL, a name server or a web server tries."""

@@ -8,20 +8,20 @@ import socket
 import tempfile
 import threading
 import time
+import unittest
 from pathlib import Path
 from unittest import mock
 
-from django.test import SimpleTestCase, override_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.common import download
-from backend.common.download import DownloadError
-from backend.common.tests.test_download.web import (
+from safe_http import Client, Download, FetchError
+from safe_http.tests.web import (
     JPEG,
     Net,
     Reply,
     Server,
+    allowing,
     answer,
     endless,
     raw,
@@ -30,24 +30,23 @@ from backend.common.tests.test_download.web import (
 from tests.support import image_factories
 
 
-@override_settings(FACES_DOWNLOAD_ALLOWED_HOSTS=["127.0.0.1"])
-class AnswerTests(SimpleTestCase):
+class AnswerTests(unittest.TestCase):
     """What servers do, good and bad; here one on loopback is allowed, as a NAS would be."""
 
     def setUp(self) -> None:
+        self.client: Client = allowing("127.0.0.1")
         self.server = self.enterContext(Server())
         self.net = self.enterContext(Net())
 
-    def fetch(
-        self, reply: Reply, *, max_bytes: int = 1 << 20, timeout_s: float = 5
-    ) -> download.Download:
+    def fetch(self, reply: Reply, *, max_bytes: int = 1 << 20, timeout_s: float = 5) -> Download:
         self.server.replies["/x"] = reply
-        return download.fetch(self.server.url("/x"), max_bytes=max_bytes, timeout_s=timeout_s)
+        client = dataclasses.replace(self.client, max_bytes=max_bytes, timeout_s=timeout_s)
+        return client.fetch(self.server.url("/x"))
 
     def assert_fails(
         self, reply: Reply, *, permanent: bool, max_bytes: int = 1 << 20, timeout_s: float = 5
-    ) -> DownloadError:
-        with self.assertRaises(DownloadError) as failed:
+    ) -> FetchError:
+        with self.assertRaises(FetchError) as failed:
             self.fetch(reply, max_bytes=max_bytes, timeout_s=timeout_s)
         self.assertEqual(failed.exception.permanent, permanent, failed.exception.message)
         return failed.exception
@@ -105,19 +104,19 @@ class AnswerTests(SimpleTestCase):
         self.server.replies["/c"] = raw(
             "HTTP/1.1 308 Gone\r\nLocation: d%20e/fé.jpg#part\r\nContent-Length: 0\r\n\r\n".encode()
         )
-        with download.fetch(self.server.url("/a#x")) as image:
+        with self.client.fetch(self.server.url("/a#x")) as image:
             self.assertEqual(image.final_url, self.server.url("/d%20e/f%C3%A9.jpg"))
 
     def test_the_host_ends_where_it_does_for_browsers(self) -> None:
         self.server.replies |= {"/": answer(JPEG), "/?@10.0.0.1/": answer(JPEG)}
         for end in ("#@10.0.0.1/", "/#\u2028", "?@10.0.0.1/"):
             with self.subTest(end):
-                download.fetch(f"http://127.0.0.1:{self.server.port}{end}").close()
+                self.client.fetch(f"http://127.0.0.1:{self.server.port}{end}").close()
         self.assertEqual({address for address, _ in self.net.connected}, {"127.0.0.1"})
 
     def test_an_empty_path_is_the_root(self) -> None:
         self.server.replies["/?size=1"] = answer(JPEG)
-        download.fetch(f"http://127.0.0.1:{self.server.port}?size=1").close()
+        self.client.fetch(f"http://127.0.0.1:{self.server.port}?size=1").close()
 
     def test_a_request_carries_nothing_of_ours(self) -> None:
         netrc = Path(self.enterContext(tempfile.TemporaryDirectory())) / "netrc"
@@ -131,7 +130,7 @@ class AnswerTests(SimpleTestCase):
             "http_proxy": away
         }
         with mock.patch.dict(os.environ, {**proxies, "NETRC": str(netrc)}):
-            download.fetch(self.server.url("/a")).close()
+            self.client.fetch(self.server.url("/a")).close()
         sent = b"".join(self.server.requests).lower()
         for header in (b"cookie", b"authorization", b"referer", b"secret"):
             self.assertNotIn(header, sent)
@@ -205,8 +204,8 @@ class AnswerTests(SimpleTestCase):
         self.assert_fails(redirect("/x"), permanent=True)
         self.assertEqual(self.server.connections, 4)
 
-    @override_settings(FACES_DOWNLOAD_MAX_REDIRECTS=0)
     def test_redirects_can_be_forbidden(self) -> None:
+        self.client = allowing("127.0.0.1", max_redirects=0)
         self.assert_fails(redirect("/x"), permanent=True)
         self.assertEqual(self.server.connections, 1)
 
@@ -314,8 +313,8 @@ class AnswerTests(SimpleTestCase):
     def test_a_server_that_is_not_there_is_worth_another_try(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as closed:
             port = closed.getsockname()[1]
-        with self.assertRaises(DownloadError) as failed:
-            download.fetch(f"http://127.0.0.1:{port}/")
+        with self.assertRaises(FetchError) as failed:
+            self.client.fetch(f"http://127.0.0.1:{port}/")
         self.assertFalse(failed.exception.permanent)
 
     def test_a_server_that_does_not_speak_http_is_refused(self) -> None:
@@ -323,7 +322,7 @@ class AnswerTests(SimpleTestCase):
             with self.subTest(data[:20]):
                 self.assert_fails(raw(data), permanent=False)
         upgrade = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
-        with self.assertRaises(DownloadError):
+        with self.assertRaises(FetchError):
             self.fetch(raw(upgrade))
 
     @settings(max_examples=150, deadline=None)
@@ -363,7 +362,7 @@ class AnswerTests(SimpleTestCase):
     def test_whatever_a_server_sends_is_an_image_or_a_download_error(self, data: bytes) -> None:
         try:
             self.fetch(raw(data)).close()
-        except DownloadError as error:
+        except FetchError as error:
             self.assertTrue(error.message)
 
     # --- ours
@@ -372,7 +371,7 @@ class AnswerTests(SimpleTestCase):
         full = OSError(28, "No space left on device")
         with (
             mock.patch.object(tempfile.SpooledTemporaryFile, "write", side_effect=full),
-            self.assertLogs("backend.common.download", "ERROR"),
+            self.assertLogs("safe_http", "ERROR"),
         ):
             self.assert_fails(answer(JPEG), permanent=False)
 
@@ -389,17 +388,17 @@ class AnswerTests(SimpleTestCase):
             "http://secret\n/",
             "secret",
         ]
-        with self.assertLogs("backend", "DEBUG") as logs:
-            outcomes = download.fetch_many(urls)
+        with self.assertLogs("safe_http", "DEBUG") as logs:
+            outcomes = self.client.fetch_many(urls)
         told = "\n".join(logs.output) + "".join(map(repr, outcomes))
-        assert isinstance(outcomes[0], download.Download)
+        assert isinstance(outcomes[0], Download)
         outcomes[0].close()
         self.assertNotIn("secret", told)
         self.assertEqual(len(logs.records), len(urls))
         self.assertIn("host=127.0.0.1 jpeg, ", told)
 
     def test_an_error_survives_the_way_between_processes(self) -> None:
-        error = pickle.loads(pickle.dumps(DownloadError("No.", permanent=True)))
+        error = pickle.loads(pickle.dumps(FetchError("No.", permanent=True)))
         self.assertEqual((str(error), error.message, error.permanent), ("No.", "No.", True))
 
     def test_a_download_cannot_be_changed(self) -> None:
@@ -421,17 +420,16 @@ class AnswerTests(SimpleTestCase):
             "nonsense",
             self.server.url("/good"),
         ]
-        outcomes = download.fetch_many(urls, timeout_s=1)
-        good = [index for index, o in enumerate(outcomes) if isinstance(o, download.Download)]
+        outcomes = allowing("127.0.0.1", timeout_s=1).fetch_many(urls)
+        good = [index for index, o in enumerate(outcomes) if isinstance(o, Download)]
         self.assertEqual(good, [0, 4, 7])
         for outcome in outcomes:
-            if isinstance(outcome, download.Download):
+            if isinstance(outcome, Download):
                 with outcome:
                     self.assertEqual(outcome.file.read(), JPEG)
             else:
-                self.assertIsInstance(outcome, DownloadError)
+                self.assertIsInstance(outcome, FetchError)
 
-    @override_settings(FACES_DOWNLOAD_PARALLEL=3)
     def test_many_are_fetched_at_the_same_time_and_not_too_many(self) -> None:
         at_once, most, lock = 0, 0, threading.Lock()
 
@@ -446,18 +444,19 @@ class AnswerTests(SimpleTestCase):
             answer(JPEG)(connection)
 
         self.server.replies["/x"] = reply
-        for outcome in download.fetch_many([self.server.url("/x")] * 12):
-            assert isinstance(outcome, download.Download)
+        client = allowing("127.0.0.1", parallel=3)
+        for outcome in client.fetch_many([self.server.url("/x")] * 12):
+            assert isinstance(outcome, Download)
             outcome.close()
         self.assertEqual(most, 3)
 
     def test_none_is_none(self) -> None:
-        self.assertEqual(download.fetch_many([]), [])
+        self.assertEqual(self.client.fetch_many([]), [])
 
     def test_silent_servers_hold_many_downloads_no_longer_than_all_may_take(self) -> None:
         self.server.replies["/x"] = endless(b"", b"", self.server.ended, 0.05)
-        with override_settings(FACES_DOWNLOAD_PARALLEL=2):
-            outcomes = download.fetch_many([self.server.url("/x")] * 6, in_all_s=0.3)
-        self.assertEqual([type(each) for each in outcomes], [DownloadError] * 6)
+        client = allowing("127.0.0.1", parallel=2)
+        outcomes = client.fetch_many([self.server.url("/x")] * 6, in_all_s=0.3)
+        self.assertEqual([type(each) for each in outcomes], [FetchError] * 6)
         self.assertEqual(self.server.connections, 2)
         self.assertIn("not begun", str(outcomes[-1]))

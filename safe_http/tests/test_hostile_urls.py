@@ -1,14 +1,14 @@
 """URLs that lead where no image is: each refused, and nothing is connected."""
 
+import unittest
 from unittest import mock
 
-from django.test import SimpleTestCase, override_settings
-
-from backend.common import download
-from backend.common.download import DownloadError, targets
-from backend.common.tests.test_download.web import (
+from safe_http import Client, FetchError, url_policy
+from safe_http.tests.web import (
+    CLIENT,
     Net,
     Server,
+    allowing,
     listeners,
     redirect,
     was_touched,
@@ -97,18 +97,19 @@ NAMES = {
 }
 
 
-class HostileUrlTests(SimpleTestCase):
+class HostileUrlTests(unittest.TestCase):
     """No name is reached and nothing on loopback is touched; tried with every port open."""
 
     def setUp(self) -> None:
+        self.client: Client = CLIENT
         self.listeners = self.enterContext(listeners())
         self.net = self.enterContext(Net())
         self.net.names = {name: [answers] for name, answers in NAMES.items()}
         self.port = self.listeners[0].getsockname()[1]
 
-    def assert_refused(self, url: str) -> DownloadError:
-        with self.subTest(url), self.assertRaises(DownloadError) as refused:
-            download.fetch(url, timeout_s=2)
+    def assert_refused(self, url: str) -> FetchError:
+        with self.subTest(url), self.assertRaises(FetchError) as refused:
+            self.client.fetch(url, timeout_s=2)
         with self.subTest(f"{url} connects to nothing"):
             self.assertEqual(self.net.connected, [])
             self.assertFalse(any(was_touched(listener) for listener in self.listeners))
@@ -125,7 +126,7 @@ class HostileUrlTests(SimpleTestCase):
             self.assert_refused(f"https://{host}/image.jpg")
 
     def test_it_is_the_host_that_is_refused_not_only_its_port(self) -> None:
-        with mock.patch.object(targets, "_PORTS", frozenset((self.port,))):
+        with mock.patch.object(url_policy, "_PORTS", frozenset((self.port,))):
             for host in HOSTILE_HOSTS:
                 self.assert_refused(f"http://{host}:{self.port}/image.jpg")
 
@@ -156,8 +157,8 @@ class HostileUrlTests(SimpleTestCase):
             for number, place in enumerate(places):
                 location = place.replace("{port}", str(self.port))
                 server.replies[f"/{number}"] = redirect(location)
-                with self.subTest(location), self.assertRaises(DownloadError):
-                    download.fetch(f"http://photos.example.org/{number}", timeout_s=2)
+                with self.subTest(location), self.assertRaises(FetchError):
+                    CLIENT.fetch(f"http://photos.example.org/{number}", timeout_s=2)
             self.assertEqual(set(self.net.connected), {(PUBLIC, 80)})
             self.assertGreaterEqual(server.connections, len(places))
         self.assertFalse(any(was_touched(listener) for listener in self.listeners))
@@ -172,6 +173,6 @@ class HostileUrlTests(SimpleTestCase):
         ):
             self.assertIn(word, self.assert_refused(url).message)
 
-    @override_settings(FACES_DOWNLOAD_ALLOWED_HOSTS=["127.0.0.1:1"])
     def test_an_allowed_host_at_one_port_is_not_allowed_at_another(self) -> None:
+        self.client = allowing("127.0.0.1:1")
         self.assert_refused(f"http://127.0.0.1:{self.port}/")

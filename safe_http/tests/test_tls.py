@@ -5,17 +5,19 @@ import socket
 import ssl
 import tempfile
 import time
+import unittest
 from pathlib import Path
 from unittest import mock
 
-from django.test import SimpleTestCase, override_settings
+import certifi
 
-from backend.common import download
-from backend.common.download import DownloadError, connection
-from backend.common.tests.test_download.web import (
+from safe_http import Client, FetchError, transport
+from safe_http.tests.web import (
+    CLIENT,
     JPEG,
     Net,
     Server,
+    allowing,
     answer,
     certificate,
     redirect,
@@ -24,7 +26,7 @@ from backend.common.tests.test_download.web import (
 PUBLIC = "93.184.215.14"
 
 
-class TlsTests(SimpleTestCase):
+class TlsTests(unittest.TestCase):
     """https: the certificate must be for the host of the URL, wherever that was found."""
 
     def setUp(self) -> None:
@@ -39,21 +41,21 @@ class TlsTests(SimpleTestCase):
         for name in ("photos.example.org", "other.example.org"):
             self.net.names[name] = [[PUBLIC]]
         self.net.routes = {(PUBLIC, 443): self.server.port}
-        connection.tls_context.cache_clear()
-        self.addCleanup(connection.tls_context.cache_clear)
+        transport.tls_context.cache_clear()
+        self.addCleanup(transport.tls_context.cache_clear)
 
     def trusted(self) -> None:
         self.enterContext(mock.patch.dict(os.environ, SSL_CERT_FILE=str(self.pem)))
 
-    def assert_fails(self, url: str, *, permanent: bool = True) -> None:
-        with self.assertRaises(DownloadError) as failed:
-            download.fetch(url, timeout_s=2)
+    def assert_fails(self, url: str, *, permanent: bool = True, client: Client = CLIENT) -> None:
+        with self.assertRaises(FetchError) as failed:
+            client.fetch(url, timeout_s=2)
         self.assertEqual(failed.exception.permanent, permanent, failed.exception.message)
         self.assertEqual(self.server.requests, [])
 
     def test_an_image_comes_over_https_from_the_checked_address(self) -> None:
         self.trusted()
-        with download.fetch("https://photos.example.org/a.jpg") as image:
+        with CLIENT.fetch("https://photos.example.org/a.jpg") as image:
             self.assertEqual(image.file.read(), JPEG)
         self.assertEqual(self.net.connected, [(PUBLIC, 443)])
         self.assertEqual(self.names_asked, ["photos.example.org"])
@@ -66,15 +68,15 @@ class TlsTests(SimpleTestCase):
     def test_a_certificate_that_nobody_vouches_for_is_refused(self) -> None:
         self.assert_fails("https://photos.example.org/a.jpg")
 
-    @override_settings(FACES_DOWNLOAD_ALLOWED_HOSTS=["127.0.0.1"])
     def test_an_allowed_host_needs_a_certificate_too(self) -> None:
-        self.assert_fails(f"https://127.0.0.1:{self.server.port}/a.jpg")
+        url = f"https://127.0.0.1:{self.server.port}/a.jpg"
+        self.assert_fails(url, client=allowing("127.0.0.1"))
 
     def test_a_redirect_from_https_to_http_is_not_followed(self) -> None:
         self.trusted()
         self.server.replies["/b"] = redirect("http://photos.example.org/a.jpg")
-        with self.assertRaises(DownloadError) as failed:
-            download.fetch("https://photos.example.org/b")
+        with self.assertRaises(FetchError) as failed:
+            CLIENT.fetch("https://photos.example.org/b")
         self.assertTrue(failed.exception.permanent)
         self.assertEqual(self.net.connected, [(PUBLIC, 443)])
 
@@ -86,16 +88,24 @@ class TlsTests(SimpleTestCase):
             connection.shutdown(socket.SHUT_RDWR)
 
         self.server.replies["/cut"] = cut
-        with self.assertRaises(DownloadError) as failed:
-            download.fetch("https://photos.example.org/cut")
+        with self.assertRaises(FetchError) as failed:
+            CLIENT.fetch("https://photos.example.org/cut")
         self.assertFalse(failed.exception.permanent)
+
+    def test_a_system_without_authorities_gets_those_of_certifi(self) -> None:
+        none = mock.Mock(cafile=None, capath=None)
+        with mock.patch.object(ssl, "get_default_verify_paths", return_value=none):
+            found = transport.tls_context().get_ca_certs(binary_form=True)
+        of_certifi = ssl.create_default_context(cafile=certifi.where())
+        self.assertEqual(set(found), set(of_certifi.get_ca_certs(binary_form=True)))
+        self.assertGreater(len(found), 10)
 
     def test_a_handshake_without_end_is_left_when_the_time_is_over(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             self.net.routes[PUBLIC, 443] = silent.getsockname()[1]
             started = time.monotonic()
-            with self.assertRaises(DownloadError):
-                download.fetch("https://photos.example.org/a.jpg", timeout_s=0.3)
+            with self.assertRaises(FetchError):
+                CLIENT.fetch("https://photos.example.org/a.jpg", timeout_s=0.3)
             self.assertLess(time.monotonic() - started, 1.5)
 
     def test_https_to_a_server_without_it_is_refused(self) -> None:

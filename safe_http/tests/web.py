@@ -1,4 +1,4 @@
-"""A small web for tests of downloads: servers that misbehave, and names that resolve as told.
+"""A small web for tests of requests: servers that misbehave, and a resolver that tests fill.
 
 Nothing outside this machine is contacted: a "public" address leads to a server on loopback, and
 any other connection that is not to loopback fails the test.
@@ -11,13 +11,22 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 from unittest import mock
 
+from safe_http import Client, Policy
 from tests.support import image_factories
 
 JPEG = image_factories.encoded(image_factories.faceless())
+CLIENT = Client(max_bytes=32 << 20, timeout_s=20)
+
+
+def allowing(*private_hosts: str, **limits: Any) -> Client:
+    """A client whose policy names `private_hosts`."""
+    return replace(CLIENT, policy=Policy(private_hosts), **limits)
+
 
 Reply = Callable[[socket.socket], None]
 """Answers a request that was read; the connection is closed afterwards."""

@@ -16,6 +16,7 @@ OURS: Final = (
     "benchmarks",
     "faceengine",
     "lambdaworker",
+    "safe_http",
     "tests",
     "tools",
     "wire",

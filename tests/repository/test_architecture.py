@@ -23,11 +23,12 @@ _RULES: Final[dict[str, tuple[set[str], set[str]]]] = {
     ),
     "wire": (set(), set()),
     "wsserver": ({"wire"}, {"websockets", "redis", "jwt"}),
-    "lambdaworker": ({"faceengine", "wire"}, {"httpcore", "numpy", "PIL", "sentry_sdk"}),
+    "safe_http": ({"wire"}, {"httpcore", "certifi", "idna"}),
+    "lambdaworker": ({"faceengine", "safe_http", "wire"}, {"numpy", "PIL", "sentry_sdk"}),
     "backend/common": (
-        {"wire", "backend.databases"},
+        {"safe_http", "wire", "backend.databases"},
         _DJANGO
-        | {"httpcore", "idna", "sentry_sdk", "prometheus_client", "drf_spectacular"}
+        | {"sentry_sdk", "prometheus_client", "drf_spectacular"}
         | {"boto3", "botocore", "storages"},
     ),
     "backend/clients": (
@@ -230,7 +231,7 @@ class ImportTests(unittest.TestCase):
     def test_the_product_does_not_import_its_tests(self) -> None:
         wrong = [
             str(each)
-            for folder in ("backend", "faceengine", "wire", "wsserver", "lambdaworker", "tools")
+            for folder in set(OURS) - {"tests", "benchmarks"}
             for path in codebase.python_files(folder)
             for each in codebase.imports(path)
             if each.top in ("tests", "benchmarks")
@@ -240,7 +241,7 @@ class ImportTests(unittest.TestCase):
     def test_the_environment_is_read_where_settings_are(self) -> None:
         wrong = [
             str(path.relative_to(ROOT))
-            for folder in ("backend", "faceengine", "wire", "wsserver", "lambdaworker")
+            for folder in set(OURS) - {"tests", "benchmarks", "tools"}
             for path in codebase.python_files(folder)
             for line in path.read_text().splitlines()
             if re.search(r"\bos\.(environ|getenv)\b", line) and not re.search(_NOT_OURS, line)

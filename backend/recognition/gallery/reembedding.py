@@ -21,8 +21,8 @@ from django.utils import timezone
 
 from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError
-from backend.common import download
-from backend.common.download import Download, DownloadError
+from backend.common import image_downloads
+from backend.common.image_downloads import Download, FetchError
 from backend.recognition.models import Face, OtherEncoding, Reembedding, User
 from backend.recognition.operations import ordering
 
@@ -137,7 +137,7 @@ def _embed(faces: Sequence[Face], model: str) -> dict[str, str]:
     """Store the new encodings; returns why there is none, by the ids of faces."""
     reasons = {str(face.pk): NO_URL for face in faces if not face.face_url}
     there = [face for face in faces if face.face_url]
-    outcomes = download.fetch_many([face.face_url for face in there])
+    outcomes = image_downloads.client().fetch_many([face.face_url for face in there])
     with ExitStack() as downloads:
         good: list[tuple[Face, Download]] = []
         for face, outcome in zip(there, outcomes, strict=True):
@@ -157,8 +157,8 @@ def _embed(faces: Sequence[Face], model: str) -> dict[str, str]:
             analysis.withdraw(id)
 
 
-def _refusal(face: Face, outcome: Download | DownloadError) -> str:
-    if isinstance(outcome, DownloadError):
+def _refusal(face: Face, outcome: Download | FetchError) -> str:
+    if isinstance(outcome, FetchError):
         return outcome.message
     # Somebody else may be on it by now, and would get this contact's name.
     return CHANGED if face.sha256 and outcome.sha256 != face.sha256 else ""

@@ -20,8 +20,8 @@ from django.utils import timezone
 
 from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError, Finished, FoundFace
-from backend.common import download
-from backend.common.download import Download, DownloadError
+from backend.common import image_downloads
+from backend.common.image_downloads import Download, FetchError
 from backend.recognition.models import Operation, OperationImage
 
 DELETED: Final = "The image was deleted in the meantime."
@@ -85,7 +85,7 @@ def _seen(image: OperationImage, finished: Finished | None) -> Seen:
 def _fetch(images: Sequence[OperationImage], urls: Mapping[int, str], *, in_all_s: float) -> None:
     """Download in parallel, and ask for the faces of all that came."""
     wanted = [urls[image.position] for image in images]
-    outcomes = download.fetch_many(wanted, in_all_s=in_all_s)
+    outcomes = image_downloads.client().fetch_many(wanted, in_all_s=in_all_s)
     with ExitStack() as downloads:
         for outcome in outcomes:
             if isinstance(outcome, Download):
@@ -99,8 +99,8 @@ def _fetch(images: Sequence[OperationImage], urls: Mapping[int, str], *, in_all_
         _request(good)
 
 
-def _refusal(outcome: Download | DownloadError) -> str:
-    if isinstance(outcome, DownloadError):
+def _refusal(outcome: Download | FetchError) -> str:
+    if isinstance(outcome, FetchError):
         return outcome.message
     try:
         analysis.check_image(outcome.file)  # type: ignore[arg-type]  # it reads and seeks

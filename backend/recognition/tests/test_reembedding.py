@@ -10,12 +10,12 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import TestCase
 
-from backend.common import download, redis_clients
-from backend.common.download import Download, DownloadError
+from backend.common import redis_clients
 from backend.recognition.gallery import index, reembedding
 from backend.recognition.models import Face, OtherEncoding, Reembedding
 from backend.recognition.tests import galleries
 from backend.recognition.tests.galleries import add, person
+from safe_http import Client, Download, FetchError
 from tests.support import samples
 
 OLD = "an old model"
@@ -36,15 +36,15 @@ class ReembeddingTests(TestCase):
         for face in self.faces:
             sha256 = hashlib.sha256(self.images[face.face_url]).hexdigest()
             Face.objects.filter(pk=face.pk).update(sha256=sha256)
-        self.enterContext(mock.patch.object(download, "fetch_many", self.fetched))
+        self.enterContext(mock.patch.object(Client, "fetch_many", self.fetched))
 
-    def fetched(self, urls: Sequence[str]) -> list[Download | DownloadError]:
+    def fetched(self, urls: Sequence[str]) -> list[Download | FetchError]:
         """What lies across the network."""
         return [self.one(self.images.get(url)) for url in urls]
 
-    def one(self, data: bytes | None) -> Download | DownloadError:
+    def one(self, data: bytes | None) -> Download | FetchError:
         if data is None:
-            return DownloadError("It is gone.", permanent=True)
+            return FetchError("It is gone.", permanent=True)
         sha256 = hashlib.sha256(data).hexdigest()
         return Download(io.BytesIO(data), sha256, len(data), "jpeg", "https://images.example/")
 
