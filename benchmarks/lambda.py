@@ -190,8 +190,7 @@ class Ours:
 
     def __init__(self, python: Path, memory_mb: int) -> None:
         environment = {"FACES_LOG_LEVEL": "WARNING", **IMAGE}
-        for name in ("FACES_MAX_IMAGE_PIXELS", "FACES_DOWNLOAD_PARALLEL"):
-            environment[name] = ""  # as on Lambda: by its memory
+        environment["FACES_MAX_IMAGE_PIXELS"] = ""  # as on Lambda: by its memory
         self.emulated = Lambda(
             Function(
                 memory_mb=memory_mb,

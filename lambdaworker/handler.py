@@ -36,7 +36,6 @@ def options_from(environ: Mapping[str, str]) -> Options:
 
     return Options(
         memory_mb=number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", known.memory_mb),
-        parallel=max(1, number("FACES_DOWNLOAD_PARALLEL", known.parallel)),
         max_image_pixels=number("FACES_MAX_IMAGE_PIXELS", 0),
         max_download_bytes=number("FACES_DOWNLOAD_MAX_BYTES", known.max_download_bytes),
         download_timeout_s=float(

@@ -16,7 +16,12 @@ RENAMED: Final[dict[str, str]] = {
 
 _WS_CONSTANT: Final = "It is a constant of the websocket server now (wsserver/service.py)."
 
+_DOWNLOAD_CONSTANT: Final = "It is a constant of downloads now (safe_http/)."
+
 REMOVED: Final[dict[str, str]] = {
+    "FACES_DOWNLOAD_CONNECT_TIMEOUT_S": _DOWNLOAD_CONSTANT,
+    "FACES_DOWNLOAD_MAX_REDIRECTS": _DOWNLOAD_CONSTANT,
+    "FACES_DOWNLOAD_PARALLEL": _DOWNLOAD_CONSTANT,
     "FACES_WS_HANDSHAKE_TIMEOUT_S": _WS_CONSTANT,
     "FACES_WS_MAX_MESSAGES_PER_MINUTE": _WS_CONSTANT,
     "FACES_WS_MAX_MESSAGE_BYTES": _WS_CONSTANT,

@@ -43,7 +43,6 @@ UNSAFE: Final = {
     "FACES_MAX_UPLOAD_BYTES": "Much more than the default: disks fill and memory swells with it.",
     "FACES_MAX_IMAGE_PIXELS": "Much more than the default: one image may take all memory.",
     "FACES_DOWNLOAD_ALLOWED_HOSTS": "Hosts that hold more than images: clients choose the path.",
-    "FACES_DOWNLOAD_MAX_REDIRECTS": "Many: each one is another request on a stranger's behalf.",
     "FACES_REQUIRE_API_KEY": "`false` where strangers reach the service: all share one space.",
     "FACES_REQUEST_RATE": "Empty where strangers reach the service.",
     "FACES_UPLOAD_RATE": "Empty where strangers reach the service.",
