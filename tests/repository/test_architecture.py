@@ -61,8 +61,8 @@ _BESIDES: Final = {"photos": {"PIL", "boto3", "botocore"}, "recognition": {"cach
 # of the app's folder) or to a lower layer, never to a sibling.
 _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
     "common": (
-        {"redis_clients", "storage", "observability", "openapi", "download", "checks"},
-        {"metrics", "event_stream", "sentry", "openapi_by_hand", "moving_media"},
+        {"redis_clients", "storage", "observability", "openapi", "checks"},
+        {"image_downloads", "metrics", "event_stream", "sentry", "openapi_by_hand", "moving_media"},
         {"jobs", "without_redis", "apps"},
         {"http"},
         {"health"},
