@@ -14,14 +14,11 @@ from rq.serializers import JSONSerializer
 
 from backend.common import redis_clients
 from backend.common.http.errors import read_only
-from backend.common.jobs import queues
+from backend.common.jobs import queues, registration
 from backend.common.storage import base
 from backend.common.storage.base import StorageError
 
 logger = logging.getLogger(__name__)
-
-WORKER_SILENT_S: Final = 45
-"""A worker says that it lives every 15 seconds (`worker_pool`); three misses are its death."""
 
 
 @never_cache
@@ -64,7 +61,7 @@ def _worker() -> bool:
 
 def living_workers() -> int:
     """How many workers gave a sign of life lately. Raises `redis.RedisError`."""
-    oldest = datetime.now(UTC) - timedelta(seconds=WORKER_SILENT_S)
+    oldest = datetime.now(UTC) - timedelta(seconds=registration.SILENT_S)
     workers = Worker.all(queue=queues.queue(queues.UPLOADS), serializer=JSONSerializer)
     beats = (worker.last_heartbeat for worker in workers)
     return sum(beat is not None and aware(beat) > oldest for beat in beats)

@@ -43,18 +43,10 @@ class KilledWorkerTests(StackCase):
     def test_a_job_killed_in_mid_image_is_done_by_another(self) -> None:
         listener = self.listen()
         id = self.stack.upload(phone_photo())
-        self.stack.kill_job(id)
+        self.stack.kill_worker_of(id)
         resources = self.assert_each_ended_once([id], listener)
         self.assertEqual((resources[id]["status"], resources[id]["faces_count"]), ("done", 2))
         self.assertEqual(resources[id]["attempts"], 2)
-
-    def test_a_worker_killed_alone_leaves_its_image_done_once(self) -> None:
-        listener = self.listen()
-        id = self.stack.upload(phone_photo())
-        job = self.stack.kill_worker_of(id)
-        resources = self.assert_each_ended_once([id], listener)
-        self.assertEqual(resources[id]["status"], "done")
-        wait_until(lambda: not service_process.is_alive(job), "the orphaned job ends")
 
     def test_a_worker_killed_is_replaced(self) -> None:
         wait_until(lambda: len(self.forks()) == 3, "two workers and the sweep are there")
@@ -88,7 +80,7 @@ class KilledWorkerTests(StackCase):
             id = stack.upload(phone_photo())
             for attempt in range(1, 4):
                 wait_until(lambda n=attempt: attempts(stack, id) == n, f"attempt {attempt}")  # type: ignore[misc]
-                stack.kill_job(id)
+                stack.kill_worker_of(id)
             resource = stack.wait_ended([id])[id]
         self.assertEqual(resource["status"], "failed")
         self.assertIn("several attempts", resource["reason"])

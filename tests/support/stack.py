@@ -32,7 +32,6 @@ import psycopg
 import requests
 from psycopg.rows import dict_row
 
-from tests.support import service_process
 from tests.support.listener import Listener
 from tests.support.postgres_server import PostgresServer
 from tests.support.redis_server import RedisServer
@@ -61,7 +60,10 @@ _REQUEST_TIMEOUT_S: Final = 30.0
 
 
 class Stack:
-    """One running service. `settings` override default.env, `nginx_values` nginx's directives."""
+    """One running service. `settings` override default.env, `nginx_values` nginx's directives.
+
+    `worker_program` is Python that runs instead of `manage.py work`.
+    """
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class Stack:
         nginx: bool = False,
         nginx_values: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
+        worker_program: str = "",
     ) -> None:
         self._folder: Final = tempfile.TemporaryDirectory(prefix="faces-stack-")
         self.storage: Final = Path(self._folder.name, "storage")
@@ -82,6 +85,7 @@ class Stack:
         self._nginx_values: Final = dict(nginx_values or {})
         self._workers: Final = workers
         self._settings: Final = dict(settings or {})
+        self._worker_program: Final = worker_program
         ports = free_ports(2 + wsservers)
         self.nginx_port, self.backend_port, *self.ws_ports = ports
         self.environ: dict[str, str] = {}
@@ -309,20 +313,14 @@ class Stack:
         return self.holder(id)
 
     def holder(self, id: str) -> int:
-        """The process whose claim on `id` the database names: the fork that does the job."""
+        """The worker whose claim on `id` the database names."""
         return int(self.submissions()[id]["claimed_by"].rsplit("/", 2)[1])
 
-    def kill_job(self, id: str) -> None:
-        """Kill -9 for the process that has `id` in hand; its worker lives on."""
-        os.kill(self.wait_in_work(id), signal.SIGKILL)
-
     def kill_worker_of(self, id: str) -> int:
-        """Kill -9 for the worker alone, whose job has `id` in hand; returns the job's process."""
-        job = self.wait_in_work(id)
-        worker = service_process.parent(job)
-        assert worker is not None, f"the job {job} has ended already"
+        """Kill -9 for the worker that has `id` in hand; returns its process."""
+        worker = self.wait_in_work(id)
         os.kill(worker, signal.SIGKILL)
-        return job
+        return worker
 
     # --- how it is put together
 
@@ -347,6 +345,7 @@ class Stack:
             "FACES_WS_BIND": f"127.0.0.1:{self.ws_ports[0]}",
             "FACES_WORKERS": str(self._workers),
             "PYTHONUNBUFFERED": "1",
+            "DJANGO_SETTINGS_MODULE": "backend.settings",
             **_PACE,
             **self._settings,
         }
@@ -366,6 +365,8 @@ class Stack:
         # This raises with what to install where nginx is missing.
         commands = config_files.commands(service)
         self.web = self._process("backend", *commands["backend"])
+        if self._worker_program:
+            commands["worker"] = ([sys.executable, "-c", self._worker_program], "TERM")
         self.pool = self._process("worker", *commands["worker"])
         for port in self.ws_ports:
             command, stop_signal = commands["wsserver"]

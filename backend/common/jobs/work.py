@@ -5,10 +5,12 @@ work on it; a claim names its process and ends by itself: a worker's death block
 """
 
 import logging
+import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final, Self, TypeVar
 
+from django.apps import apps
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
@@ -36,6 +38,7 @@ DURATIONS: Final = registry.histogram(
 )
 
 _BATCH: Final = 1000
+_FIRST_FEW: Final = 16
 
 _ON_ITS_WAY: Final = timedelta(seconds=3)
 """A row this young has probably just been enqueued."""
@@ -239,6 +242,24 @@ def enqueue_lost(model: type[W]) -> None:
     for work in rows:
         if work.job_id not in waiting and not work.enqueue():
             break
+
+
+def kinds() -> list[type[Work]]:
+    """The models of all work there is, the most urgent first."""
+    concrete = (model for model in apps.get_models() if issubclass(model, Work))
+    return sorted(concrete, key=lambda model: queues.IN_ORDER.index(model.queue))
+
+
+def next_due() -> Work | None:
+    """A row of the most urgent kind that is due, for a worker without a queue.
+
+    Any of the first few, because other workers ask at the same time; one of them claims it.
+    """
+    for model in kinds():
+        due = model._default_manager.filter(status=Status.QUEUED, due_at__lte=timezone.now())
+        if first := list(due.order_by("due_at").only("pk")[:_FIRST_FEW]):
+            return random.choice(first)
+    return None
 
 
 def _failed(work: W, reason: str, *, permanent: bool, on_failed: Ended[W]) -> None:

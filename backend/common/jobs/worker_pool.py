@@ -1,9 +1,14 @@
-"""rq's pool of forking workers, fitted to this project: the engine loaded once, a sweep beside.
+"""The pool: loads the engine once, forks workers and the sweep from there, and replaces them.
 
-work ─┬─ worker ── job     every job runs in a fork of its worker, and so starts with the engine
-      ├─ worker ── job     loaded and shares its memory; what it leaks or breaks ends with it
-      └─ sweep ─── job     only while Redis, and with it the queue, is away
+pool ─┬─ worker   `worker.Worker`: a job after the other, in its own process
+      ├─ worker
+      └─ sweep    mends what was lost (`sweep.run`)
+
+A child shares the memory of the loaded engine. One that crashed, was worn out or overstayed its
+deadline is replaced; its row is found by the sweep and tried again.
 """
+
+from __future__ import annotations
 
 import ctypes
 import gc
@@ -12,30 +17,27 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
-import redis
 from django.conf import settings
 from django.db import connections as databases
 from django.utils.module_loading import import_string
-from rq import Queue, Worker
-from rq.serializers import JSONSerializer
-from rq.worker_pool import WorkerPool
 
-from backend.common import redis_clients
-from backend.common.jobs import queues
-from backend.common.without_redis import Hands
+from backend.common.jobs import sweep
+from backend.common.jobs.worker import Deadline, Worker
 
 logger = logging.getLogger(__name__)
 
-WORKER_TTL_S: Final = 30
-"""Idle workers renew their registration in half of this, so that a dead one is soon missed."""
+_TICK_S: Final = 0.25
+"""How often the pool looks for deadlines and for a signal to stop; it sees a death at once."""
 
-_LOOK_FOR_WORK_S: Final = 0.1
-"""How often rows are looked for that no queue tells of, and whether Redis is still there."""
+_RESTART_PAUSE_S: Final = 1.0
+"""From the start of a child that failed to the next: it must not be forked in a loop."""
 
 _fork = multiprocessing.get_context("fork")
 
@@ -44,65 +46,79 @@ _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _PR_SET_PDEATHSIG: Final = 1
 
 
-class ForkingWorker(Worker):
-    """A worker that comes back soon after Redis did."""
+class _Place:
+    """One child of the pool, and its successors."""
 
-    max_connection_wait_time = 2.0
-    log_result_lifespan = False
+    def __init__(self, target: Callable[[Deadline], None]) -> None:
+        self._target = target
+        self._deadline = _fork.Value("d", 0.0, lock=False)
+        self._started_at = 0.0
+        self.process: BaseProcess | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.is_alive()
+
+    def fill(self) -> None:
+        """Start a child if there is none."""
+        if self.is_running or self._failed_just_now():
+            return
+        self._started_at, self._deadline.value = time.monotonic(), 0.0
+        self.process = _fork.Process(target=_begin, args=(self._target, self._deadline))
+        with _signals_held():
+            self.process.start()
+
+    def _failed_just_now(self) -> bool:
+        if self.process is None or not self.process.exitcode:
+            return False
+        if time.monotonic() < self._started_at + _RESTART_PAUSE_S:
+            return True
+        logger.warning("process %d ended with %d", self.process.pid, self.process.exitcode)
+        return False
+
+    def kill_overdue(self) -> None:
+        """Kill a child whose job goes on in spite of its deadline."""
+        if self.is_running and 0 < self._deadline.value < time.monotonic():
+            assert self.process is not None
+            logger.error("a job hangs, its process is killed pid=%d", self.process.pid)
+            self.process.kill()
+
+    def stop(self) -> None:
+        """Ask the child to end."""
+        if self.process is not None:
+            self.process.terminate()
 
 
-class Pool(WorkerPool):
-    """`count` workers and one sweep, each started again when it dies."""
+class Pool:
+    """`count` workers and one sweep."""
 
     def __init__(self, count: int) -> None:
-        super().__init__(
-            list(queues.IN_ORDER),
-            connection=redis_clients.queueing(timeout_s=None),
-            num_workers=count,
-            worker_class=ForkingWorker,
-            serializer=JSONSerializer,
-        )
-        self.sweep: BaseProcess | None = None
-        self.told_to_stop = False
+        self._places = [*(_Place(_work) for _ in range(count)), _Place(sweep.run)]
+        self._is_stopping = False
 
-    def get_worker_process(self, name: str, *args: Any, **kwargs: Any) -> BaseProcess:
-        return _fork.Process(target=_work, args=(name,), name=f"worker {name}")
+    def run(self) -> None:
+        """Keep all places filled until SIGTERM or SIGINT; then wait for the jobs in hand."""
+        for number in _STOP_SIGNALS:
+            signal.signal(number, self._stop)
+        while not self._is_stopping:
+            for place in self._places:
+                place.fill()
+            self._watch()
+        # Only now: a child that was being started when the signal came is asked too.
+        for place in self._places:
+            place.stop()
+        while any(place.is_running for place in self._places):
+            self._watch()
 
-    def check_workers(self, respawn: bool = True) -> None:
-        super().check_workers(respawn)
-        self._check_sweep()
+    def _stop(self, *_: object) -> None:
+        self._is_stopping = True
 
-    def start_workers(self, *args: Any, **kwargs: Any) -> None:
-        # rq does this after the start, and a stop in between would leave the workers behind.
-        self._install_signal_handlers()  # type: ignore[no-untyped-call]
-        super().start_workers(*args, **kwargs)
-        self._check_sweep()
-
-    def start_worker(self, *args: Any, **kwargs: Any) -> None:
-        with _signals_held():
-            super().start_worker(*args, **kwargs)
-
-    def request_stop(self, signum: Any = None, frame: Any = None) -> None:
-        """Only noted here: what is being started in this moment would not hear of it."""
-        self.status = self.Status.STOPPED
-
-    def all_workers_have_stopped(self) -> bool:
-        if not self.told_to_stop:
-            self.told_to_stop = True
-            self.stop_workers()
-        return bool(super().all_workers_have_stopped())
-
-    def stop_workers(self) -> None:
-        super().stop_workers()  # type: ignore[no-untyped-call]
-        if self.sweep is not None and self.sweep.is_alive():
-            self.sweep.terminate()
-
-    def _check_sweep(self) -> None:
-        if self.sweep is None or not self.sweep.is_alive():
-            arguments = (os.getpid(), self.num_workers)
-            self.sweep = _fork.Process(target=_sweep, args=arguments, name="sweep")
-            with _signals_held():
-                self.sweep.start()
+    def _watch(self) -> None:
+        """Until a child ends, or for a moment."""
+        running = [place.process for place in self._places if place.process and place.is_running]
+        wait([process.sentinel for process in running], timeout=_TICK_S)
+        for place in self._places:
+            place.kill_overdue()
 
 
 def run(count: int) -> None:
@@ -114,82 +130,35 @@ def run(count: int) -> None:
     # Forks must not share a connection.
     databases.close_all()
     logger.info("starting %d workers pid=%d", count, os.getpid())
-    Pool(count).start(logging_level="WARNING")
+    Pool(count).run()
+
+
+def _work(deadline: Deadline) -> None:
+    worker = Worker(uuid.uuid4().hex, deadline)
+    for number in _STOP_SIGNALS:
+        signal.signal(number, worker.stop)
+    _release_signals()
+    worker.run()
 
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """For a fork: a stop that reaches it before `_begin_child` waits until then."""
+    """For a fork: a signal to stop waits until the child has its own handlers."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+        _release_signals()
 
 
-def _begin_child(*, on_interrupt: Any) -> None:
-    """Leave the pool's signal handlers behind, and end with the pool even if that is killed."""
-    signal.signal(signal.SIGINT, on_interrupt)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _release_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+
+
+def _begin(target: Callable[[Deadline], None], deadline: Any) -> None:
+    """Run `target` in a new child, which ends with the pool even if that is killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     pool = multiprocessing.parent_process()
-    if pool is None or os.getppid() != pool.pid:
-        raise SystemExit
-
-
-def _work(name: str) -> None:
-    # The pool asks its workers to stop with SIGINT; SIGTERM from elsewhere means the same to rq.
-    _begin_child(on_interrupt=signal.SIG_DFL)
-    connection = redis_clients.queueing(timeout_s=None)
-    waiting: Sequence[Queue] = [
-        Queue(queue, connection=connection, serializer=JSONSerializer) for queue in queues.IN_ORDER
-    ]
-    while not _redis_answers(connection):
-        time.sleep(0.5)
-    worker = ForkingWorker(
-        waiting,
-        name=name,
-        connection=connection,
-        serializer=JSONSerializer,
-        worker_ttl=WORKER_TTL_S,
-        job_monitoring_interval=WORKER_TTL_S // 2,
-        log_job_description=False,
-    )
-    worker.work(logging_level="WARNING")
-
-
-def _redis_answers(connection: Any) -> bool:
-    try:
-        return bool(connection.ping())
-    except redis.RedisError:
-        return False
-
-
-def _sweep(parent: int, count: int) -> None:
-    """Call every sweep in turn, for ever; end with the pool."""
-    _begin_child(on_interrupt=signal.SIG_IGN)
-    steps: list[Callable[[], None]] = [import_string(name) for name in settings.SWEEPS]
-    hands = Hands(count, begin=lambda: _begin_child(on_interrupt=signal.SIG_IGN))
-    while os.getppid() == parent:
-        for step in steps:
-            try:
-                step()
-            except Exception:  # the edge of the process: the next round tries again
-                logger.exception("a sweep failed")
-                databases.close_all()
-        _pause(hands)
-
-
-def _pause(hands: Hands) -> None:
-    """Until the next round of sweeps. While Redis is away, work is found by looking for it."""
-    ends_at = time.monotonic() + settings.FACES_SWEEP_INTERVAL_S
-    while (left_s := ends_at - time.monotonic()) > 0:
-        try:
-            hands.let_go()
-            if not _redis_answers(redis_clients.short()):
-                hands.take_up()
-        except Exception:  # as in the sweep itself
-            logger.exception("no work was found without Redis")
-            databases.close_all()
-        time.sleep(min(_LOOK_FOR_WORK_S, left_s))
+    # It may have died before the kernel was asked to watch it.
+    if pool is not None and os.getppid() == pool.pid:
+        target(deadline)

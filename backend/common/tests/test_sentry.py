@@ -36,14 +36,11 @@ with mock.patch("backend.clients.auth.authentication.by_key", fail_in_view):
     request = requests.post("/image/?token={_SECRET}", {{"image": file}})
     list(application(request.environ, lambda *answer: None))
 
-from rq.serializers import JSONSerializer
-from backend.common import queues, worker_pool
+from multiprocessing import RawValue
+from backend.common.jobs import queues
+from backend.common.jobs.worker import Worker
 queues.enqueue("uploads", "backend.common.tests.test_sentry.fail", "{_SECRET}", job_id="job")
-worker = worker_pool.ForkingWorker(
-    [queues.queue("uploads")], connection=queues.queue("uploads").connection,
-    serializer=JSONSerializer, log_job_description=False,
-)
-worker.work(burst=True, logging_level="WARNING")
+Worker("one", RawValue("d")).run_next()
 
 import sentry_sdk
 sentry_sdk.flush()

@@ -13,7 +13,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
 from backend.common import health
-from backend.common.jobs import queues
+from backend.common.jobs import queues, registration
 from backend.common.jobs.work import Status, Work
 
 _SHOWN: Final = 200
@@ -44,7 +44,7 @@ def workers() -> list[WorkerShape]:
 
 def _is_alive(worker: BaseWorker) -> bool:
     beat = worker.last_heartbeat
-    oldest = datetime.now(UTC) - timedelta(seconds=health.WORKER_SILENT_S)
+    oldest = datetime.now(UTC) - timedelta(seconds=registration.SILENT_S)
     return beat is not None and health.aware(beat) > oldest
 
 

@@ -1,0 +1,200 @@
+"""A worker: one process that runs many jobs, one after the other.
+
+Its next job comes from the queue; while Redis is away, from the rows that are due.
+
+What one job leaves behind in the process must not reach the next: each runs in an empty context
+(of logs, metrics and Sentry) and finds database connections that were checked. A job that raises,
+or whose time runs out in the middle of anything, is the last one of its process.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import mmap
+import signal
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import redis
+from django.conf import settings
+from django.db import close_old_connections, reset_queries
+from django.utils.module_loading import import_string
+from rq.exceptions import NoSuchJobError
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from backend.common import redis_clients
+from backend.common.jobs import queues, work
+from backend.common.jobs.registration import Registration
+
+logger = logging.getLogger(__name__)
+
+GRACE_S: Final = 5
+"""Seconds that a job has to end by itself when its time is over; then its process is killed."""
+
+_BLOCK_S: Final = 1
+"""Seconds of one blocking read of the queue: an idle worker notices so late that it is to stop."""
+
+_REDIS_RETRY_S: Final = 1.0
+"""Seconds between two attempts to reach a Redis that is away: each may cost a timeout."""
+
+_POLL_S: Final = 0.2
+"""Seconds between two looks at the rows while Redis is away and nothing is due."""
+
+_MAX_JOBS: Final = 2000
+"""Jobs of one process: a slow leak ends with it. To start another takes 20 ms."""
+
+_MAX_GROWTH_BYTES: Final = 256 << 20
+"""What a process may keep above the memory it began with and the gallery cache."""
+
+_END_JOB: Final = """
+if redis.call('HGET', KEYS[1], 'status') == 'started' then redis.call('DEL', KEYS[1]) end
+"""
+"""Removes a job, unless its row was enqueued anew, under the same id, while it ran."""
+
+
+class Deadline(Protocol):
+    """A number that the pool reads: until when (`time.monotonic`) this process may live, or 0."""
+
+    value: float
+
+
+class JobTimeout(Exception):
+    """Raised in the middle of a job whose time is over."""
+
+
+class Worker:
+    """Runs jobs until it is asked to stop or worn out."""
+
+    def __init__(self, name: str, deadline: Deadline) -> None:
+        self._registration = Registration(name)
+        self._deadline = deadline
+        self._redis = redis_clients.queueing(timeout_s=_BLOCK_S + redis_clients.REDIS_TIMEOUT_S)
+        self._queue_keys = [queues.queue(name).key for name in queues.IN_ORDER]
+        self._redis_away_until = 0.0
+        self._memory_limit = _resident_bytes() + _max_growth()
+        self._jobs_left = _MAX_JOBS
+        self._is_stopping = False
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT, and then end after the job in hand; or until worn out."""
+        self._registration.start()
+        try:
+            while not self._is_stopping and not self._is_worn_out():
+                self.run_next()
+            if not self._is_stopping:
+                logger.info("worn out, another process takes over")
+        finally:
+            self._registration.end()
+            if settings.FACES_SENTRY_DSN:
+                # Its thread sends errors, and a child of the pool ends without waiting for threads.
+                import sentry_sdk
+
+                sentry_sdk.flush(timeout=2)
+
+    def stop(self, *_: object) -> None:
+        """A handler of signals: end after the job in hand."""
+        self._is_stopping = True
+
+    def run_next(self) -> None:
+        """Wait a moment for a job, and run it."""
+        if time.monotonic() >= self._redis_away_until:
+            try:
+                self._run_from_queue()
+                return
+            except redis.RedisError as error:
+                logger.warning("the queue is out of reach, rows are looked for: %s", error)
+                self._redis_away_until = time.monotonic() + _REDIS_RETRY_S
+        self._run_from_rows()
+
+    def _is_worn_out(self) -> bool:
+        return self._jobs_left <= 0 or _resident_bytes() > self._memory_limit
+
+    def _run_from_queue(self) -> None:
+        popped: Any = self._redis.blpop(self._queue_keys, timeout=_BLOCK_S)
+        job = self._begin(popped[1].decode()) if popped else None
+        if job is None:
+            return
+        try:
+            self._run(str(job.func_name), *job.args)
+        except Exception:  # the edge of the process; a row in its hands is lost and tried again
+            logger.exception("a job failed job=%s", job.id)
+            self._jobs_left = 0
+            self._end_failed(job, traceback.format_exc())
+        else:
+            self._end(job)
+
+    def _begin(self, job_id: str) -> Job | None:
+        with self._redis.pipeline() as pipeline:
+            pipeline.hgetall(Job.key_for(job_id))
+            self._registration.begin_job(job_id, pipeline)
+            fields, *_ = pipeline.execute()
+        job = Job(job_id, connection=self._redis, serializer=JSONSerializer)
+        try:
+            job.restore(fields)
+        except NoSuchJobError:  # deleted while it waited
+            self._end(job)
+            return None
+        return job
+
+    def _end(self, job: Job) -> None:
+        # Redis may have gone meanwhile. The row says how the job went.
+        with suppress(redis.RedisError), self._redis.pipeline() as pipeline:
+            self._registration.end_job(pipeline)
+            pipeline.eval(_END_JOB, 1, job.key)
+            pipeline.execute()
+
+    def _end_failed(self, job: Job, trace: str) -> None:
+        with suppress(redis.RedisError), self._redis.pipeline() as pipeline:
+            self._registration.end_job(pipeline)
+            registry = queues.queue(job.origin).failed_job_registry
+            registry.add(job, ttl=job.failure_ttl, exc_string=trace, pipeline=pipeline)
+            pipeline.execute()
+
+    def _run_from_rows(self) -> None:
+        row = work.next_due()
+        if row is None:
+            time.sleep(_POLL_S)
+            return
+        try:
+            self._run(row.task, str(row.pk))
+        except Exception:  # as above
+            logger.exception("a job failed job=%s", row.job_id)
+            self._jobs_left = 0
+
+    def _run(self, task: str, *arguments: Any) -> None:
+        self._jobs_left -= 1
+        close_old_connections()
+        reset_queries()
+        with self._time_limit():
+            contextvars.Context().run(import_string(task), *arguments)
+
+    @contextmanager
+    def _time_limit(self) -> Iterator[None]:
+        """Raises `JobTimeout` in the block when its time is over; the pool kills what goes on."""
+        self._deadline.value = time.monotonic() + settings.FACES_JOB_TIMEOUT_S + GRACE_S
+        signal.signal(signal.SIGALRM, self._time_is_over)
+        signal.alarm(settings.FACES_JOB_TIMEOUT_S)
+        try:
+            yield
+        finally:
+            signal.alarm(0)
+            self._deadline.value = 0.0
+
+    def _time_is_over(self, *_: object) -> None:
+        self._jobs_left = 0
+        raise JobTimeout(f"took longer than {settings.FACES_JOB_TIMEOUT_S} s")
+
+
+def _max_growth() -> int:
+    return settings.FACES_GALLERY_CACHE_BYTES + _MAX_GROWTH_BYTES
+
+
+def _resident_bytes() -> int:
+    """The memory of this process, as proc(5) counts it in `statm`."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
