@@ -1,7 +1,7 @@
 """What the processes count, where all can add to it: one hash in Redis, and a note per server.
 
-Jobs run in forks that live for a moment and the web in several processes, so none can be asked for
-its numbers: each adds to the hash, and `GET /metrics` reads it. All of it may be lost with Redis.
+Jobs and requests run in several processes that come and go, so that none can be asked for the
+numbers: each adds to the hash, and `GET /metrics` reads it. All of it may be lost with Redis.
 """
 
 from collections.abc import Mapping
