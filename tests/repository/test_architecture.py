@@ -63,7 +63,7 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
     "common": (
         {"redis_clients", "storage", "observability", "openapi", "checks"},
         {"image_downloads", "metrics", "event_stream", "sentry", "openapi_by_hand", "moving_media"},
-        {"jobs", "without_redis", "apps"},
+        {"jobs", "apps"},
         {"http"},
         {"health"},
         {"migration"},
@@ -130,8 +130,6 @@ _NOT_YET: Final = {
     ("recognition.gallery", "operations"),
     ("photos.web", "rest"),
     ("photos.files", "matching"),
-    ("common.without_redis", "jobs"),
-    ("common.jobs", "without_redis"),
     ("common.jobs", "health"),
 }
 _CIRCLES_NOT_YET: Final = [
