@@ -138,7 +138,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "backend.common.http.admission.SeatMiddleware",
+    "backend.common.http.admission.ConcurrencyLimitMiddleware",
     "backend.common.observability.logs.RequestIdMiddleware",
     "backend.common.metrics.middleware.MetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",

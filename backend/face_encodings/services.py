@@ -99,7 +99,7 @@ def wait(analysis_id: int, *, since: datetime, timeout_s: float) -> Finished | N
     for, that the engine took for it: somebody who never sent these bytes must not be able to tell
     by the clock that somebody else did.
     """
-    with admission.place() as may_wait:
+    with admission.blocking_wait_slot() as may_wait:
         return _wait(analysis_id, since, timeout_s if may_wait else 0.0)
 
 

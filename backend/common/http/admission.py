@@ -1,68 +1,83 @@
-"""Requests of a web process: few work at a time, many may wait for an answer of a worker.
+"""Admission control: at most 4 requests of a process run at a time; more may wait for a worker.
 
-There are as many threads as may wait and work together. Waiting costs next to nothing, but work
-done by more threads than there are cores is done later, and SQLite gives way to one writer only and
-to the others in no order.
+Up to ¾ of the process's threads may block on a worker's result, which costs next to nothing.
+Running more requests than there are cores only delays each, and SQLite serves concurrent writers
+one at a time and in no order.
 """
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from functools import cache
-from typing import Final
+from typing import Final, Self
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-WORKING: Final = 4
-"""Requests of one process that work at a time."""
+MAX_RUNNING: Final = 4
 
-_seats: Final = threading.BoundedSemaphore(WORKING)
-
-
-class _Here(threading.local):
-    seated = False
+_running: Final = threading.BoundedSemaphore(MAX_RUNNING)
 
 
-_here: Final = _Here()
+class _RunSlot:
+    """A request's permission to run, one of `MAX_RUNNING` in the process."""
+
+    def __enter__(self) -> Self:
+        _running.acquire()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _running.release()
+
+    @contextmanager
+    def given_up(self) -> Iterator[None]:
+        """Another request may run within the block."""
+        _running.release()
+        try:
+            yield
+        finally:
+            _running.acquire()
 
 
-class SeatMiddleware:
-    """A request works on a seat, which it leaves while it waits."""
+_run_slot: Final[ContextVar[_RunSlot | None]] = ContextVar("run_slot", default=None)
+"""The slot of the request that this thread serves; None outside of a request."""
+
+
+class ConcurrencyLimitMiddleware:
+    """Holds a run slot for each request."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        with _seats:
-            _here.seated = True
+        with _RunSlot() as slot:
+            token = _run_slot.set(slot)
             try:
                 return self.get_response(request)
             finally:
-                _here.seated = False
+                _run_slot.reset(token)
 
 
 @contextmanager
-def place() -> Iterator[bool]:
-    """Whether there is a place to wait within the block; the seat is free meanwhile.
+def blocking_wait_slot() -> Iterator[bool]:
+    """Whether the thread may block within the block; the request's run slot is given up meanwhile.
 
-    Each that waits holds a thread. If all threads could, slow workers would make the whole service
-    silent: uploads, pages, and the health check by which it would be restarted.
+    The number is bounded because each waiting request holds a thread: if all threads could wait,
+    slow workers would stop uploads, pages and the health check, and cause a restart.
     """
-    if not _places().acquire(blocking=False):
+    slots = _wait_slots()
+    if not slots.acquire(blocking=False):
         yield False
         return
-    seated = _here.seated
-    if seated:
-        _seats.release()
     try:
-        yield True
+        run_slot = _run_slot.get()
+        with run_slot.given_up() if run_slot else nullcontext():
+            yield True
     finally:
-        if seated:
-            _seats.acquire()
-        _places().release()
+        slots.release()
 
 
 @cache
-def _places() -> threading.BoundedSemaphore:
+def _wait_slots() -> threading.BoundedSemaphore:
     return threading.BoundedSemaphore(max(1, settings.FACES_WEB_THREADS * 3 // 4))

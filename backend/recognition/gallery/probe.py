@@ -59,7 +59,7 @@ def _named(sent: bytes | File[Any]) -> tuple[File[Any], str]:
 
 def _found(id: int) -> Probe | None:
     began = time.monotonic()
-    with admission.place() as may_wait:
+    with admission.blocking_wait_slot() as may_wait:
         timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
         result = analysis.wait(id, timeout_s=timeout_s)
         if result is None:

@@ -140,7 +140,7 @@ class SearchView(_View):
 
 def _settle(user: User) -> None:
     """Wait for the calls that were accepted before."""
-    with admission.place() as may_wait:
+    with admission.blocking_wait_slot() as may_wait:
         timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
         try:
             waiting = service.settle(user, timeout_s=timeout_s)

@@ -201,7 +201,7 @@ def _faces(view: _View, user: User, contact_id: int | None) -> Response:
 
 def _settled(user: User) -> int:
     """How many calls before have not taken effect, also after we waited for them."""
-    with admission.place() as may_wait:
+    with admission.blocking_wait_slot() as may_wait:
         timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
         try:
             return service.settle(user, timeout_s=timeout_s)
@@ -216,7 +216,7 @@ def _carried_out(request: Request, make: Any) -> HttpResponse:
     except Malformed as error:
         raise serializers.refused(error) from error
     who, timeout_s = caller.of(request), settings.FACES_ANSWER_TIMEOUT_S
-    with admission.place() as may_wait:
+    with admission.blocking_wait_slot() as may_wait:
         patience_s = timeout_s if may_wait else 0.0
         operation = service.begin(call, owner_id=who.client_id, timeout_s=patience_s)
         try:
