@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, TypedDict
+from typing import Final, TypeAlias, TypedDict
 
 STREAM: Final = "faces:events"
 """The Redis stream of events, oldest first, trimmed to the newest `FACES_EVENT_STREAM_MAXLEN`."""
@@ -20,6 +20,12 @@ EVENT_OF_SUBMISSION: Final = "faces:event-of:{owner}:{submission_id}"
 
 The owner is part of it, so that nobody finds out by an id whether another's submission exists.
 """
+
+EventId: TypeAlias = tuple[int, int]
+"""An event's id, comparable by age: milliseconds since 1970 and sequence."""
+
+BEGINNING: Final[EventId] = (0, 0)
+"""Older than every event."""
 
 _EVENT_ID: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?", re.ASCII)
 
@@ -193,8 +199,8 @@ def from_entry(event_id: str, fields: Mapping[str, str]) -> Entry:
     }
 
 
-def parse_event_id(text: str) -> tuple[int, int]:
-    """`"1732896102763-0"` → `(1732896102763, 0)`, comparable by age; `ValueError` otherwise.
+def parse_event_id(text: str) -> EventId:
+    """`"1732896102763-0"` → `(1732896102763, 0)`; `ValueError` otherwise.
 
     Without a sequence it means the first of that millisecond. Both numbers must fit 64 bits, or
     Redis would refuse them.
@@ -204,3 +210,8 @@ def parse_event_id(text: str) -> tuple[int, int]:
     if parts is None or max(parts) >= 1 << 64:
         raise ValueError(f"not an event id: {text[:50]!r}")
     return parts
+
+
+def format_event_id(event_id: EventId) -> str:
+    """The inverse of `parse_event_id`."""
+    return f"{event_id[0]}-{event_id[1]}"

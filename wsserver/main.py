@@ -86,10 +86,10 @@ async def _serve(settings: Settings) -> None:
     async with running(settings) as service:
         logger.info("listening on %s", service.address)
         stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({stopped, service.feed}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopped, service.reading}, return_when=asyncio.FIRST_COMPLETED)
         if not stopped.done():
             # Raises what ended it, and so ends the process: better restarted than deaf.
-            await service.feed
+            await service.reading
         logger.info("stopping")
 
 

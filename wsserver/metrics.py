@@ -1,4 +1,4 @@
-"""Tells Redis how this server is doing, for `GET /metrics` of the backend."""
+"""Publishes this server's metrics to Redis, for `GET /metrics` of the backend."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Counters:
-    """The reporter at one moment; all but the first only grow."""
+    """The values at one moment; all but `connections` only grow."""
 
     connections: int = 0
     events_sent: int = 0
@@ -22,39 +22,40 @@ class Counters:
 
 
 class MetricsReporter:
-    """Publishes what `read` gives. Redis being away changes nothing here: it is told later."""
+    """Reports what `read` returns. What cannot be reported while Redis is away is added later."""
 
     def __init__(self, stream: Stream, read: Callable[[], Counters], *, every_s: float) -> None:
         self._stream = stream
         self._read = read
         self._every_s = every_s
         self._reported = Counters()
-        # Two servers may have the same address, in two containers, and one may be started again.
+        # Not the address: two containers may have the same, and a server may be restarted.
         self._instance = secrets.token_hex(8)
 
     async def run(self) -> None:
-        """Publish until cancelled."""
+        """Report until cancelled."""
         while True:
             await self.report()
             await asyncio.sleep(self._every_s)
 
     async def report(self) -> None:
-        """Publish once: the listeners as they are, of the others what has come since last time."""
+        """Report once: the connections as they are, the counters' growth since the last report."""
         now = self._read()
-        since = {
+        growth = {
             metrics.EVENTS_SENT: now.events_sent - self._reported.events_sent,
             metrics.SLOW_CONSUMERS: now.slow_consumers - self._reported.slow_consumers,
         }
         try:
-            await self._stream.report_server(self._instance, now.connections, since)
+            await self._stream.report_server(self._instance, now.connections, growth)
             self._reported = now
         except RedisErrors as error:
-            logger.debug("the reporter are told later: %s", error)
+            logger.debug("metrics not reported yet: %s", error)
 
-    async def end(self) -> None:
-        """The last reporter, and no more of this server."""
-        await self.report()
+    async def end(self, timeout_s: float = 1.0) -> None:
+        """Report a last time and delete this server's gauge, if Redis answers in time."""
         try:
-            await self._stream.remove_server(self._instance)
-        except RedisErrors as error:
-            logger.debug("Redis forgets this server by itself: %s", error)
+            async with asyncio.timeout(timeout_s):
+                await self.report()
+                await self._stream.remove_server(self._instance)
+        except RedisErrors as error:  # TimeoutError is an OSError.
+            logger.debug("this server's gauge expires by itself: %s", error)

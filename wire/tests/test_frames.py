@@ -63,7 +63,7 @@ class FrameTests(unittest.TestCase):
 
     def test_a_notice_of_a_gap_fits(self) -> None:
         for oldest in (None, (1767323046012, 0)):
-            state = State(oldest=oldest, newest=(1767323046012, 0), length=1, added=2)
+            state = State(oldest=oldest, newest=(1767323046012, 0), is_trimmed=True)
             _CHECK.validate(json.loads(catch_up.gap_frame(state)))
 
     def test_what_is_no_frame_does_not_fit(self) -> None:

@@ -1,118 +1,114 @@
-"""Who listens, and the fan-out to them."""
+"""The clients that receive events, and the fan-out to them."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from websockets.asyncio.server import ServerConnection, broadcast
-from websockets.protocol import State
 
+from wire.events import Entry
 from wsserver.delivery.closing import FINISHED, REFUSED, SLOW, Closer
 from wsserver.request.auth import Claims
-from wsserver.request.event_ids import EventId
 from wsserver.request.filters import Filter
-from wsserver.stream.reader import StreamEvent
 
 logger = logging.getLogger(__name__)
+
+KEY_REVOKED: Final = "the API key was revoked"
 
 
 @dataclass(eq=False)
 class Subscriber:
-    """One client and what it wants.
+    """One client and the events it wants.
 
-    `last_sent`: up to this id it has everything already; None as soon as that lies in the past.
-    `only`: the one submission it waits for, with whose event it is done.
-    `lacks_before`: it may lack events whose submissions were told about before this place, so it
-    gets them when they are added again; others do not get them twice.
+    `only`: the one submission it waits for; the event of that submission ends its connection.
+    `is_live`: it receives events as they are read; before that, a replay may serve it.
+    `wants_repeats`: it may lack events that were read before, so it also receives those that are
+    appended a second time.
     """
 
     connection: ServerConnection
     wants: Filter
     claims: Claims
-    last_sent: EventId | None = None
     only: str | None = None
-    lacks_before: int = 0
+    is_live: bool = False
+    wants_repeats: bool = False
 
-    def awaits(self, event: StreamEvent) -> bool:
-        """Whether this is for it, and new to it."""
-        if event.first_place is not None and event.first_place >= self.lacks_before:
+    def receives(self, entry: Entry, *, is_repeat: bool) -> bool:
+        """Whether this event is sent to it now."""
+        return self.is_live and self.wants(entry) and (self.wants_repeats or not is_repeat)
+
+    def is_finished_by(self, entry: Entry) -> bool:
+        """Whether this is the event it waited for."""
+        if not self.is_live or self.only != entry["submission_id"]:
             return False
-        return self.wants(event.entry) and not self._has(event.event_id)
-
-    def is_finished_by(self, event: StreamEvent) -> bool:
-        """Whether there is nothing more to wait for after this."""
-        entry = event.entry
-        return self.only == entry["submission_id"] and self.claims.owner == entry["owner"]
-
-    def _has(self, event_id: EventId) -> bool:
-        if self.last_sent is None:
-            return False
-        if event_id <= self.last_sent:
-            return True
-        self.last_sent = None
-        return False
+        return self.claims.owner == entry["owner"]
 
 
 class Broadcaster:
-    """All who listen live."""
+    """All subscribers, live or not yet."""
 
     def __init__(self, closer: Closer, *, send_buffer_bytes: int) -> None:
         self._closer = closer
         self._send_buffer_bytes = send_buffer_bytes
         self._subscribers: set[Subscriber] = set()
         self.events_sent = 0
-        """Events sent, live or from the past, one for each subscriber."""
+        """Events sent, live or from the past, counted for each subscriber."""
 
-    def join(self, subscriber: Subscriber) -> None:
-        """From now on it gets what it wants; nothing happens if it is gone already."""
-        if subscriber.connection.state is State.OPEN:
-            self._subscribers.add(subscriber)
+    def add(self, subscriber: Subscriber) -> None:
+        """Add a connected client; it receives nothing before `go_live`."""
+        self._subscribers.add(subscriber)
 
-    def leave(self, subscriber: Subscriber) -> None:
-        """No more."""
+    def go_live(self, subscriber: Subscriber) -> None:
+        """Send it events from now on, unless it was removed meanwhile."""
+        subscriber.is_live = subscriber in self._subscribers
+
+    def remove(self, subscriber: Subscriber) -> None:
+        """Send it no more live events."""
         self._subscribers.discard(subscriber)
+        subscriber.is_live = False
 
-    def has(self, subscriber: Subscriber) -> bool:
-        """Whether it is still waiting for more."""
-        return subscriber in self._subscribers
+    def send(self, entry: Entry, to: Iterable[Subscriber]) -> None:
+        """Write the frame of an event to the send buffers; does not wait for any client."""
+        connections = [subscriber.connection for subscriber in to]
+        broadcast(connections, entry["frame"])
+        self.events_sent += len(connections)
 
-    def refuse(self, subscriber: Subscriber, reason: str) -> None:
-        """It hears nothing, or nothing more."""
-        self.leave(subscriber)
-        self._closer.close(subscriber.connection, REFUSED, reason)
-
-    def fan_out(self, event: StreamEvent) -> None:
-        """Send an event to all who want it. Waits for nobody: who reads too slowly is dropped."""
-        chosen = [subscriber for subscriber in self._subscribers if subscriber.awaits(event)]
-        broadcast((subscriber.connection for subscriber in chosen), event.entry["frame"])
-        self.events_sent += len(chosen)
+    def publish(self, entry: Entry, is_repeat: bool) -> None:
+        """Send an event to the live subscribers that want it; disconnect slow consumers."""
+        receivers = [one for one in self._subscribers if one.receives(entry, is_repeat=is_repeat)]
+        self.send(entry, receivers)
         logger.info(
             "event sent submission=%s outcome=%s event=%s listeners=%d",
-            event.entry["submission_id"],
-            event.entry["outcome"],
-            event.entry["event_id"],
-            len(chosen),
+            entry["submission_id"],
+            entry["outcome"],
+            entry["event_id"],
+            len(receivers),
         )
-        self._drop_slow(chosen)
-        self._release(event)
-
-    def forget_ids(self) -> None:
-        """The ids begin anew: what was sent under the old ones says nothing about the new."""
-        for subscriber in self._subscribers:
-            subscriber.last_sent = None
+        for subscriber in receivers:
+            self._disconnect_if_slow(subscriber)
+        for subscriber in [one for one in self._subscribers if one.is_finished_by(entry)]:
+            self.finish(subscriber)
 
     def finish(self, subscriber: Subscriber) -> None:
-        """It has what it came for."""
-        self.leave(subscriber)
-        self._closer.close(subscriber.connection, FINISHED, "submission finished")
+        """End the connection of a subscriber that has the event it waited for."""
+        self._end(subscriber, FINISHED, "submission finished")
 
-    def _drop_slow(self, chosen: list[Subscriber]) -> None:
-        for subscriber in chosen:
-            transport = subscriber.connection.transport
-            if transport.get_write_buffer_size() > self._send_buffer_bytes:
-                self.leave(subscriber)
-                logger.info("dropped a subscriber that reads too slowly")
-                self._closer.close(subscriber.connection, SLOW, "too slow")
+    def refuse(self, subscriber: Subscriber, reason: str) -> None:
+        """End the connection of a subscriber that may not receive events (any more)."""
+        self._end(subscriber, REFUSED, reason)
 
-    def _release(self, event: StreamEvent) -> None:
-        for subscriber in [one for one in self._subscribers if one.is_finished_by(event)]:
-            self.finish(subscriber)
+    def revoke(self, key_prefix: str) -> None:
+        """End the connections of an API key."""
+        for subscriber in [one for one in self._subscribers if one.claims.key_prefix == key_prefix]:
+            self.refuse(subscriber, KEY_REVOKED)
+
+    def _disconnect_if_slow(self, subscriber: Subscriber) -> None:
+        unread_bytes = subscriber.connection.transport.get_write_buffer_size()
+        if unread_bytes > self._send_buffer_bytes:
+            logger.info("disconnected a slow consumer")
+            self._end(subscriber, SLOW, "too slow")
+
+    def _end(self, subscriber: Subscriber, code: int, reason: str) -> None:
+        self.remove(subscriber)
+        self._closer.close(subscriber.connection, code, reason)

@@ -1,21 +1,18 @@
-"""Ends connections without waiting for the client to cooperate."""
+"""Closing of connections without waiting for the client."""
 
 import asyncio
-import logging
 from typing import Final
 
 from websockets.asyncio.server import ServerConnection
 
-logger = logging.getLogger(__name__)
-
 SLOW: Final = 1013
-"""Try again later: the client does not read as fast as events come."""
+"""Try again later: the client reads more slowly than events come."""
 POLICY_VIOLATION: Final = 1008
-"""Policy violation: the client sent more than it may."""
+"""The client sent more than it may."""
 REFUSED: Final = 4401
-"""The token is missing, forged or has expired, or its API key was revoked: get a new address."""
+"""The token is missing, invalid or expired, or its API key was revoked."""
 FINISHED: Final = 1000
-"""There is nothing more to report."""
+"""The one event that was asked for has been sent."""
 
 
 class Closer:
@@ -25,10 +22,10 @@ class Closer:
         self._grace_s = grace_s
         self._tasks: set[asyncio.Task[None]] = set()
         self.slow_consumers = 0
-        """How many were closed because they read too slowly."""
+        """How many connections were closed because the client read too slowly."""
 
     def close(self, connection: ServerConnection, code: int, reason: str) -> None:
-        """Send a close frame with `code` and `reason`; cut the connection if that does not do."""
+        """Send a close frame; abort the connection if the client does not answer it in time."""
         self.slow_consumers += code == SLOW
         task = asyncio.create_task(self._close(connection, code, reason))
         # The loop keeps only weak references to tasks.
@@ -37,7 +34,7 @@ class Closer:
 
     async def _close(self, connection: ServerConnection, code: int, reason: str) -> None:
         try:
-            # The close frame stands behind all that the client has not read yet.
+            # The close frame is queued behind everything that the client has not read yet.
             async with asyncio.timeout(self._grace_s):
                 await connection.close(code, reason)
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""One client's connection: what it asked for, and what it may send."""
+"""One client's connection: its options, and a limit on what it may send."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from wsserver.request.query import Options
 
 
 class MessageRateLimit:
-    """So many a minute, saved up to one minute's worth."""
+    """A token bucket of one minute's messages."""
 
     def __init__(self, per_minute: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_minute = per_minute
@@ -23,8 +23,8 @@ class MessageRateLimit:
         self._left = per_minute
         self._counted_at = clock()
 
-    def take(self) -> bool:
-        """Use one; False when there is none left."""
+    def hit(self) -> bool:
+        """Count one message; False if it exceeds the limit."""
         now = self._clock()
         earned = (now - self._counted_at) * self._per_minute / 60
         self._left = min(self._per_minute, self._left + earned)
@@ -38,8 +38,8 @@ class MessageRateLimit:
 class ClientConnection(ServerConnection):
     """A connection that ignores what the client sends, up to a rate.
 
-    Pings count as well: each is answered, and a client that sends many and reads none would make
-    the answers pile up here.
+    Pings count too, because each is answered: the answers would pile up here for a client that
+    sends many and reads none.
     """
 
     def __init__(
@@ -47,41 +47,37 @@ class ClientConnection(ServerConnection):
         protocol: ServerProtocol,
         server: Server,
         *,
-        allowance: MessageRateLimit,
+        rate_limit: MessageRateLimit,
         closer: Closer,
-        on_made: Callable[["ClientConnection"], bool],
+        on_open: Callable[["ClientConnection"], bool],
         on_lost: Callable[["ClientConnection"], None],
         **limits: Any,
     ) -> None:
         super().__init__(protocol, server, **limits)
         self.options = Options()
-        self._allowance = allowance
+        self._rate_limit = rate_limit
         self._closer = closer
-        self._on_made = on_made
+        self._on_open = on_open
         self._on_lost = on_lost
-        self._misbehaved = False
+        self._is_ending = False
 
     def process_event(self, event: Event) -> None:
-        """Take the handshake and the pongs; drop everything else, counting it."""
+        """Process the handshake and pongs; count and drop everything else."""
         if not isinstance(event, Frame):
             return super().process_event(event)
         if event.opcode is Opcode.PONG and bytes(event.data) in self.pending_pings:
             return super().process_event(event)
-        if event.opcode is not Opcode.CLOSE and not self._allowance.take():
-            self._turn_out()
+        if event.opcode is not Opcode.CLOSE and not self._rate_limit.hit() and not self._is_ending:
+            self._is_ending = True
+            self._closer.close(self, POLICY_VIOLATION, "too many messages")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the handshake, unless there are too many sockets already."""
+        """Start the handshake, unless `on_open` refuses the socket."""
         super().connection_made(transport)
-        if not self._on_made(self):
+        if not self._on_open(self):
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place free."""
+        """Report the end of the socket."""
         super().connection_lost(exc)
         self._on_lost(self)
-
-    def _turn_out(self) -> None:
-        if not self._misbehaved:
-            self._misbehaved = True
-            self._closer.close(self, POLICY_VIOLATION, "too many messages")

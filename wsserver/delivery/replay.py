@@ -1,205 +1,199 @@
-"""Brings a subscriber up to the present: what it missed, or the one event it asks for."""
+"""Replay: events from the past of the stream, before a subscriber becomes live."""
 
 import asyncio
 import json
-import logging
 import random
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from websockets.asyncio.server import broadcast
 from websockets.exceptions import ConnectionClosed
 
-from wire.events import Entry, from_entry, parse_event_id
-from wsserver.delivery.broadcaster import Broadcaster, Subscriber
+from wire.events import BEGINNING, Entry, EventId, format_event_id, from_entry
+from wsserver.delivery.broadcaster import KEY_REVOKED, Broadcaster, Subscriber
 from wsserver.delivery.closing import SLOW, Closer
-from wsserver.request.event_ids import BEGINNING, EventId, to_text
 from wsserver.request.query import Since
-from wsserver.stream.deduplication import DeduplicationWindow
 from wsserver.stream.reader import StreamReader
 from wsserver.stream.redis_stream import RawEntry, RedisErrors, State, Stream
-
-logger = logging.getLogger(__name__)
 
 GAP_MESSAGE: Final = "Some events are no longer available"
 
 _PAGE: Final = 100
 _PAUSE_S: Final = 0.2
 
+_Reply = TypeVar("_Reply")
+
 
 def gap_frame(state: State) -> str:
-    """What a subscriber is told when the stream no longer holds all that it asks for."""
-    oldest = to_text(state.oldest) if state.oldest else None
+    """The notice to a subscriber whose events the stream no longer holds completely."""
+    oldest = format_event_id(state.oldest) if state.oldest else None
     return json.dumps({"message": GAP_MESSAGE, "oldest_event_id": oldest})
 
 
 def reaches_back(state: State, since: Since) -> bool:
-    """Whether the stream surely holds everything that came after `since`.
+    """Whether the stream certainly holds every event after `since`.
 
-    An event's id must lie between the stream's oldest and newest: else that event was trimmed, or
-    belongs to a stream that is gone. A moment may lie before the oldest if nothing was trimmed.
+    The id of an event must lie between the oldest and the newest of the stream; otherwise that
+    event was trimmed, or belongs to a stream that Redis lost. A moment may lie before the oldest
+    if nothing was trimmed.
     """
     if since.after > state.newest:
         return False
     if state.oldest is None:
         return since.after == state.newest
-    if since.after >= state.oldest:
-        return True
-    return since.is_moment and state.added == state.length
+    return since.after >= state.oldest or (since.is_moment and not state.is_trimmed)
 
 
-class TooSlow(Exception):
-    """The client did not read what it asked for in time."""
+class SlowConsumerError(Exception):
+    """The client did not read its replay in time."""
 
 
 @dataclass
 class Progress:
-    """How far one subscriber has been brought, kept over interruptions."""
+    """How far one replay has come; kept when Redis fails in between."""
 
     since: Since
-    told_of_gap: bool = False
+    gap_reported: bool = False
+
+    def is_at(self, position: EventId) -> bool:
+        """Whether nothing up to `position` is left to send. A moment may lie in the future."""
+        return self.since.after == position or (
+            self.since.is_moment and self.since.after > position
+        )
 
 
 @dataclass(frozen=True)
 class Replay:
-    """Sends listeners what the stream already holds, then lets them into the broadcaster.
+    """Serves subscribers from the stream and makes them live.
 
-    Redis being away only delays it: the client stays connected.
+    While Redis is away it waits; the clients stay connected.
     """
 
     stream: Stream
-    feed: StreamReader
+    reader: StreamReader
     broadcaster: Broadcaster
-    remembered: DeduplicationWindow
     closer: Closer
-    unread_bytes: int
-    answer_timeout_s: float
+    max_unread_bytes: int
+    read_timeout_s: float
 
-    async def bring(self, subscriber: Subscriber, since: Since | None) -> None:
-        """Bring one that asks for the past up to the present: live, finished or gone."""
+    async def serve(self, subscriber: Subscriber, since: Since | None) -> None:
+        """Serve one subscriber until it is live, finished or refused."""
         try:
-            if subscriber.only is not None:
-                await self._bring_one(subscriber, subscriber.only, since)
+            if await self._is_revoked(subscriber.claims.key_prefix):
+                self.broadcaster.refuse(subscriber, KEY_REVOKED)
+            elif subscriber.only is not None:
+                await self._serve_one(subscriber, subscriber.only, since)
             elif since is not None:
                 progress = Progress(since)
                 await self._retry(lambda: self._replay(subscriber, progress))
         except ConnectionClosed:
             pass
-        except TooSlow:
+        except SlowConsumerError:
             self.closer.close(subscriber.connection, SLOW, "too slow")
 
-    async def is_revoked(self, key_prefix: str) -> bool:
-        """Whether an API key was revoked, as soon as Redis can be asked."""
-        while True:
-            await self.feed.current.wait()
-            with suppress(*RedisErrors):
-                return await self.stream.is_revoked(key_prefix)
-            await asyncio.sleep(_PAUSE_S * random.uniform(0.5, 1.0))
+    async def _is_revoked(self, key_prefix: str) -> bool:
+        # A revocation is written to Redis before the reader can hand it to the broadcaster.
+        return key_prefix != "" and await self._retry(lambda: self.stream.is_revoked(key_prefix))
 
-    async def _retry(self, ask: Callable[[], Awaitable[None]]) -> None:
+    async def _retry(self, ask: Callable[[], Awaitable[_Reply]]) -> _Reply:
         while True:
-            await self.feed.current.wait()
+            await self.reader.current.wait()
             try:
                 return await ask()
             except RedisErrors:
                 await asyncio.sleep(_PAUSE_S * random.uniform(0.5, 1.0))
 
-    async def _bring_one(
+    async def _serve_one(
         self, subscriber: Subscriber, submission_id: str, since: Since | None
     ) -> None:
-        # Live first and looked up second: an event that comes in between is met by one of both.
-        subscriber.lacks_before = self.remembered.count
-        self.broadcaster.join(subscriber)
-        await self._retry(lambda: self._tell_if_ended(subscriber, submission_id, since))
+        # Live first, lookup second: an event that is appended in between is met by one of the two.
+        subscriber.wants_repeats = True
+        self.broadcaster.go_live(subscriber)
+        await self._retry(lambda: self._finish_if_ended(subscriber, submission_id, since))
 
-    async def _tell_if_ended(
+    async def _finish_if_ended(
         self, subscriber: Subscriber, submission_id: str, since: Since | None
     ) -> None:
-        event_id = _parsed(
-            await self.stream.event_id_of(submission_id, owner=subscriber.claims.owner)
-        )
+        owner = subscriber.claims.owner
+        event_id = await self.stream.event_id_of(submission_id, owner=owner)
         if event_id is None:
             return
-        frame = await self._frame_of_ended(subscriber, await self.stream.entry(event_id))
-        already_has = since is not None and event_id <= since.after
-        # Meanwhile it may have come live.
-        if self.broadcaster.has(subscriber):
-            if frame is not None and not already_has:
-                broadcast([subscriber.connection], frame)
-                self.broadcaster.events_sent += 1
+        if since is None or event_id > since.after:
+            await self._send_ended(subscriber, event_id)
+        if subscriber.is_live:
             self.broadcaster.finish(subscriber)
 
-    async def _frame_of_ended(self, subscriber: Subscriber, raw: RawEntry | None) -> str | None:
+    async def _send_ended(self, subscriber: Subscriber, event_id: EventId) -> None:
+        raw = await self.stream.entry(event_id)
+        state = (await self.stream.page_after(BEGINNING, 1)).state if raw is None else State()
+        # Its event may have come live meanwhile; then it is finished.
+        if not subscriber.is_live:
+            return
         if raw is None:
-            return gap_frame((await self.stream.page_after(BEGINNING, 1)).state)
-        entry = _read(raw)
-        return entry["frame"] if entry is not None and subscriber.wants(entry) else None
+            broadcast([subscriber.connection], gap_frame(state))
+        else:
+            self._send(subscriber, raw)
 
     async def _replay(self, subscriber: Subscriber, progress: Progress) -> None:
-        """Page through the stream until nothing more follows, and go live in that same instant."""
-        if progress.since.is_moment and progress.since.after > self.feed.position:
-            return self.broadcaster.join(subscriber)
-        while True:
-            mark = (self.feed.epoch, self.feed.position)
+        """Send everything up to the position of the reader, and go live in that same instant."""
+        while not progress.is_at(until := self.reader.position):
             page = await self.stream.page_after(progress.since.after, _PAGE)
-            self._tell_of_gap(subscriber, progress, page.state)
+            self._report_gap(subscriber, progress, page.state)
             if progress.since.after > page.state.newest:
-                # Ids began anew: all there is came after it.
+                # The ids began anew: everything in the stream came after `since`.
                 progress.since = Since(BEGINNING, is_moment=True)
-                continue
-            for raw in page.entries:
-                await self._send(subscriber, raw)
-                progress.since = Since(raw.event_id, is_moment=False)
-            # Whatever the feed read meanwhile went out live, and this subscriber was not there.
-            if not page.full and mark == (self.feed.epoch, self.feed.position):
-                return self._go_live(subscriber, progress)
+            elif progress.since.after > until:
+                # Another server read this event first; this one is about to.
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                await self._send_page(subscriber, progress, page.entries, until=until)
+        self.broadcaster.go_live(subscriber)
 
-    def _tell_of_gap(self, subscriber: Subscriber, progress: Progress, state: State) -> None:
-        if not progress.told_of_gap and not reaches_back(state, progress.since):
-            progress.told_of_gap = True
+    async def _send_page(
+        self,
+        subscriber: Subscriber,
+        progress: Progress,
+        entries: Sequence[RawEntry],
+        *,
+        until: EventId,
+    ) -> None:
+        due = [raw for raw in entries if raw.event_id <= until]
+        for raw in due:
+            self._send(subscriber, raw)
+            progress.since = Since(raw.event_id, is_moment=False)
+            await self._wait_for_slow(subscriber)
+        if len(due) < _PAGE:
+            progress.since = Since(until, is_moment=False)
+
+    def _report_gap(self, subscriber: Subscriber, progress: Progress, state: State) -> None:
+        if not progress.gap_reported and not reaches_back(state, progress.since):
+            progress.gap_reported = subscriber.wants_repeats = True
             broadcast([subscriber.connection], gap_frame(state))
 
-    def _go_live(self, subscriber: Subscriber, progress: Progress) -> None:
-        subscriber.last_sent = progress.since.after
-        # What it lacks may be added to the stream again; what it has, it does not get twice.
-        subscriber.lacks_before = self.remembered.count if progress.told_of_gap else 0
-        self.broadcaster.join(subscriber)
-
-    async def _send(self, subscriber: Subscriber, raw: RawEntry) -> None:
-        # Said beside the document: what is not theirs is not worth reading for everyone who asks.
+    def _send(self, subscriber: Subscriber, raw: RawEntry) -> None:
+        # The owner stands beside the document: events of other owners are not parsed.
         if raw.fields.get("owner") != subscriber.claims.owner:
             return
-        entry = _read(raw)
-        if entry is None or not subscriber.wants(entry):
+        entry = _parsed(raw)
+        if entry is not None and subscriber.wants(entry):
+            self.broadcaster.send(entry, [subscriber])
+
+    async def _wait_for_slow(self, subscriber: Subscriber) -> None:
+        """Wait while too much is unread. A pong comes after everything that was sent before."""
+        connection = subscriber.connection
+        if connection.transport.get_write_buffer_size() <= self.max_unread_bytes:
             return
-        broadcast([subscriber.connection], entry["frame"])
-        self.broadcaster.events_sent += 1
-        if subscriber.connection.transport.get_write_buffer_size() > self.unread_bytes:
-            await self._until_read(subscriber)
-
-    async def _until_read(self, subscriber: Subscriber) -> None:
-        """Wait until the client has read all of it: a pong comes after what was sent before."""
         try:
-            async with asyncio.timeout(self.answer_timeout_s):
-                await (await subscriber.connection.ping())
+            async with asyncio.timeout(self.read_timeout_s):
+                await (await connection.ping())
         except TimeoutError as error:
-            # Not let through as it is: a TimeoutError is an OSError, as if Redis were away.
-            raise TooSlow from error
+            # Converted, because a TimeoutError is an OSError, as if Redis were away.
+            raise SlowConsumerError from error
 
 
-def _parsed(event_id: str | None) -> EventId | None:
+def _parsed(raw: RawEntry) -> Entry | None:
     try:
-        return None if event_id is None else parse_event_id(event_id)
-    except ValueError as error:
-        logger.warning("a submission's event id cannot be read: %s", error)
-        return None
-
-
-def _read(raw: RawEntry) -> Entry | None:
-    try:
-        return from_entry(to_text(raw.event_id), raw.fields)
+        return from_entry(format_event_id(raw.event_id), raw.fields)
     except ValueError:
-        # The feed has logged it.
-        return None
+        return None  # The reader has logged it.

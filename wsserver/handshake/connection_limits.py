@@ -1,4 +1,4 @@
-"""Who may come in: limits on connections, in all and from one address."""
+"""Limits on the number of connections: in total, and from one client address."""
 
 import ipaddress
 from collections import Counter
@@ -11,80 +11,80 @@ from websockets.datastructures import Headers
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_PROVIDERS_PREFIX: Final = 64
-"""One customer commonly holds a whole IPv6 /64: its addresses count as one."""
+_IPV6_PREFIX: Final = 64
+"""One customer commonly has a whole IPv6 /64: its addresses count as one."""
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why a client may not come in now, and when to try again."""
+    """Why a client may not connect now, and when it may try again."""
 
     reason: str
     retry_after_s: int
 
 
 class ConnectionLimiter:
-    """Counts the clients inside. `per_address` 0 means no such limit."""
+    """Counts connections. `per_address` 0: no such limit."""
 
-    def __init__(self, *, in_all: int, per_address: int, proxies: Sequence[Network]) -> None:
-        self._in_all = in_all
+    def __init__(self, *, total: int, per_address: int, proxies: Sequence[Network]) -> None:
+        self._total = total
         self._per_address = per_address
         self._proxies = proxies
-        self._inside: dict[object, str | None] = {}
-        self._of_address: Counter[str] = Counter()
+        self._connections: dict[object, str | None] = {}
+        self._per_address_count: Counter[str] = Counter()
 
     @property
-    def inside(self) -> int:
-        """How many are in."""
-        return len(self._inside)
+    def active(self) -> int:
+        """The number of connections."""
+        return len(self._connections)
 
     def acquire(self, connection: object, peer: str, headers: Headers) -> Rejection | None:
-        """Count `connection` in, or say why not."""
-        if len(self._inside) >= self._in_all:
+        """Count `connection`, or return why it exceeds a limit."""
+        if len(self._connections) >= self._total:
             return Rejection("Too many clients are connected.", retry_after_s=10)
         address = self._counted_address(peer, headers)
-        if address is not None and 0 < self._per_address <= self._of_address[address]:
+        if address is not None and 0 < self._per_address <= self._per_address_count[address]:
             return Rejection("Too many clients are connected from your address.", retry_after_s=30)
-        self._inside[connection] = address
+        self._connections[connection] = address
         if address is not None:
-            self._of_address[address] += 1
+            self._per_address_count[address] += 1
         return None
 
     def release(self, connection: object) -> None:
-        """Count `connection` out, if it was in."""
-        address = self._inside.pop(connection, None)
+        """Count `connection` no more, if it was counted."""
+        address = self._connections.pop(connection, None)
         if address is not None:
-            self._of_address[address] -= 1
-            if not self._of_address[address]:
-                del self._of_address[address]
+            self._per_address_count[address] -= 1
+            if not self._per_address_count[address]:
+                del self._per_address_count[address]
 
     def _counted_address(self, peer: str, headers: Headers) -> str | None:
-        """What the client counts as; None for our own proxies and machines, which have no limit."""
+        """The address to count; None for trusted proxies, which have no limit."""
         address = self._client_address(peer, headers)
-        if address is None or self._is_ours(address):
+        if address is None or self._is_trusted(address):
             return None
         if address.version == 6:
-            return str(ipaddress.ip_network((address, _PROVIDERS_PREFIX), strict=False))
+            return str(ipaddress.ip_network((address, _IPV6_PREFIX), strict=False))
         return str(address)
 
     def _client_address(self, peer: str, headers: Headers) -> Address | None:
-        """The nearest address that is not ours. Only what our own proxies wrote is believed."""
+        """The nearest untrusted address: a header counts only if a trusted proxy wrote it."""
         address = _parse(peer)
-        for claim in _claims(headers):
-            if address is None or not self._is_ours(address):
+        for text in _forwarded_addresses(headers):
+            if address is None or not self._is_trusted(address):
                 break
-            claimed = _parse(claim)
-            if claimed is None:
+            forwarded_address = _parse(text)
+            if forwarded_address is None:
                 break
-            address = claimed
+            address = forwarded_address
         return address
 
-    def _is_ours(self, address: Address) -> bool:
+    def _is_trusted(self, address: Address) -> bool:
         return any(address in network for network in self._proxies)
 
 
-def _claims(headers: Headers) -> Iterable[str]:
-    """The addresses that proxies have written, nearest first."""
+def _forwarded_addresses(headers: Headers) -> Iterable[str]:
+    """The addresses in the proxies' headers, nearest first."""
     forwarded = ",".join(headers.get_all("X-Forwarded-For"))
     if forwarded:
         return reversed(forwarded.split(","))

@@ -1,4 +1,4 @@
-"""What happens before the websocket opens: paths, options, limits, the health check."""
+"""The HTTP request before a websocket opens: routing, options, limits, health check."""
 
 import logging
 from collections.abc import Callable
@@ -20,14 +20,14 @@ _HEALTHCHECK: Final = "/healthcheck"
 
 
 class HandshakeHandler:
-    """Answers requests, or lets them through to the websocket."""
+    """Answers a request, or lets it open a websocket."""
 
     def __init__(self, limiter: ConnectionLimiter, is_ready: Callable[[], bool]) -> None:
         self._limiter = limiter
         self._is_ready = is_ready
 
-    def receive(self, connection: ServerConnection, request: Request) -> Response | None:
-        """The answer to a request; None lets the client in."""
+    def handle(self, connection: ServerConnection, request: Request) -> Response | None:
+        """The response to a request; None opens the websocket."""
         path, _, query = request.path.partition("?")
         if path.removesuffix("/") == _HEALTHCHECK:
             return self._health(query)
@@ -39,23 +39,25 @@ class HandshakeHandler:
             cast(ClientConnection, connection).options = parse_options(query)
         except OptionError as error:
             return responses.invalid(error.errors)
-        return self._let_in(connection, request)
+        return self._acquire(connection, request)
 
-    def _let_in(self, connection: ServerConnection, request: Request) -> Response | None:
-        # Empty for a socket that is gone already, or is not of the internet.
+    def _acquire(self, connection: ServerConnection, request: Request) -> Response | None:
+        # No address: the socket is closed already, or is not an internet socket.
         peer = str((connection.remote_address or [""])[0])
-        refusal = self._limiter.acquire(connection, peer, request.headers)
-        if refusal is None:
+        rejection = self._limiter.acquire(connection, peer, request.headers)
+        if rejection is None:
             return None
-        logger.warning("refused a client: %s", refusal.reason)
+        logger.warning("refused a client: %s", rejection.reason)
         return responses.error(
             HTTPStatus.SERVICE_UNAVAILABLE,
-            refusal.reason,
-            {"Retry-After": str(refusal.retry_after_s)},
+            rejection.reason,
+            {"Retry-After": str(rejection.retry_after_s)},
         )
 
     def _health(self, query: str) -> Response:
-        """Alive in any case: a restart would not bring Redis back. `?ready` asks for Redis too."""
+        """Liveness, which does not depend on Redis: a restart would not bring it back. With
+        `?ready`, readiness, which does.
+        """
         if query.partition("=")[0] == "ready" and not self._is_ready():
             return responses.error(HTTPStatus.SERVICE_UNAVAILABLE, "Redis cannot be reached.")
         return responses.text(HTTPStatus.OK, "OK")
@@ -64,13 +66,12 @@ class HandshakeHandler:
 def as_json_error(
     connection: ServerConnection, request: Request, response: Response
 ) -> Response | None:
-    """The library's own refusals of a bad handshake are text; ours are JSON."""
+    """The library's text response to an invalid handshake, as JSON."""
     if response.status_code < 400 or response.headers.get("Content-Type") == "application/json":
         return None
-    # Its text repeats what the client sent.
-    return responses.error(
-        HTTPStatus(response.status_code), "The websocket handshake is not valid."
-    )
+    # The library's text repeats what the client sent.
+    status = HTTPStatus(response.status_code)
+    return responses.error(status, "The websocket handshake is not valid.")
 
 
 def _asks_for_websocket(request: Request) -> bool:

@@ -1,4 +1,4 @@
-"""Answers in plain HTTP: what a client gets when the websocket does not open."""
+"""HTTP responses, for requests that do not open a websocket."""
 
 import json
 from collections.abc import Mapping
@@ -9,21 +9,21 @@ from websockets.http11 import Response
 
 
 def text(status: HTTPStatus, body: str) -> Response:
-    """A plain text answer."""
-    return _answer(status, body, "text/plain; charset=utf-8", {})
+    """A plain text response."""
+    return _response(status, body, "text/plain; charset=utf-8", {})
 
 
 def error(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """An error in the shape that all of ours have: `{"detail": "…"}`."""
-    return _answer(status, json.dumps({"detail": detail}), "application/json", headers or {})
+    """An error in the shape of the whole service: `{"detail": "…"}`."""
+    return _response(status, json.dumps({"detail": detail}), "application/json", headers or {})
 
 
 def invalid(errors: Mapping[str, list[str]]) -> Response:
-    """What is wrong with the options: `{"option": ["…"]}`."""
-    return _answer(HTTPStatus.BAD_REQUEST, json.dumps(errors), "application/json", {})
+    """The validation errors of the options: `{"option": ["…"]}`."""
+    return _response(HTTPStatus.BAD_REQUEST, json.dumps(errors), "application/json", {})
 
 
-def _answer(
+def _response(
     status: HTTPStatus, body: str, content_type: str, headers: Mapping[str, str]
 ) -> Response:
     content = body.encode()

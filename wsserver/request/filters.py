@@ -1,32 +1,24 @@
-"""Which events a subscriber gets: small predicates that combine."""
+"""Which events a client receives."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import TypeAlias
 
 from wire.events import Entry, Outcome
+from wsserver.request.query import Options
 
 Filter: TypeAlias = Callable[[Entry], bool]
-"""Whether a subscriber gets this event."""
+"""Whether a client receives this event."""
 
 
-def outcome_in(outcomes: Collection[Outcome]) -> Filter:
-    """Events of submissions that ended in one of these ways."""
-    chosen = frozenset(outcomes)
-    return lambda entry: entry["outcome"] in chosen
+def build_filter(options: Options, *, owner: str) -> Filter:
+    """The filter for these options of a client that may receive the events of `owner`."""
+    submission_id = options.submission_id
+    default = {Outcome.FACES} if submission_id is None else frozenset(Outcome)
+    outcomes = options.outcomes or default
 
+    def passes(entry: Entry) -> bool:
+        if submission_id is not None and entry["submission_id"] != submission_id:
+            return False
+        return entry["owner"] == owner and entry["outcome"] in outcomes
 
-def of_submission(submission_id: str) -> Filter:
-    """The event of one submission."""
-    return lambda entry: entry["submission_id"] == submission_id
-
-
-def of_owner(owner: str) -> Filter:
-    """Events of one client's submissions."""
-    return lambda entry: entry["owner"] == owner
-
-
-def all_of(*filters: Filter) -> Filter:
-    """Events that pass every one of these."""
-    if len(filters) == 1:
-        return filters[0]
-    return lambda entry: all(passes(entry) for passes in filters)
+    return passes

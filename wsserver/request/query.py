@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
-from wire.events import OF_SUBMISSIONS, Outcome, parse_event_id
-from wsserver.request.event_ids import BEGINNING, EventId
+from wire.events import BEGINNING, OF_SUBMISSIONS, EventId, Outcome, parse_event_id
 
 OPTIONS: Final = ("outcomes", "submission", "since", "token")
 """Every option there is."""

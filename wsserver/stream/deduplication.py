@@ -1,32 +1,25 @@
-"""Which endings of submissions have been told about already."""
+"""Deduplication of events that the workers append a second time."""
 
 from collections import OrderedDict
 
 
 class DeduplicationWindow:
-    """The newest endings whose event was fanned out, each with its place in the order.
+    """The most recently read submissions, each with its time of completion; the oldest is evicted.
 
-    After Redis was emptied the workers add recent events again, with new ids: only the submission
-    and the time at which it ended report that they are the same.
+    After Redis was emptied the workers append recent events again, with new ids: only the
+    submission and its time of completion show that an event is the same.
     """
 
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._places: OrderedDict[str, int] = OrderedDict()
-        self.count = 0
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._completions: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def reserve(self, capacity: int) -> None:
-        """Grow to hold at least that many: what is read again as a whole must fit as a whole."""
-        self._capacity = max(self._capacity, capacity)
-
-    def sequence_of(self, ending: str) -> int | None:
-        """Where in the order it came, counted from 0; None the first time."""
-        place = self._places.get(ending)
-        if place is not None:
-            self._places.move_to_end(ending)
-            return place
-        self._places[ending] = self.count
-        self.count += 1
-        if len(self._places) > self._capacity:
-            self._places.popitem(last=False)
-        return None
+    def is_repeat(self, submission_id: str, processed_at: str) -> bool:
+        """Record one completion; return whether it was in the window already."""
+        completion = (submission_id, processed_at)
+        is_known = completion in self._completions
+        self._completions[completion] = None
+        self._completions.move_to_end(completion)
+        if len(self._completions) > self._size:
+            self._completions.popitem(last=False)
+        return is_known

@@ -1,8 +1,8 @@
-"""The stream of events in Redis: the few questions that this server asks of it."""
+"""Redis as the websocket server uses it: the stream of events, revocations, metrics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
 import redis.asyncio
 from redis.asyncio.retry import Retry
@@ -10,10 +10,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from wire import events, feeds, metrics
-from wsserver.request.event_ids import BEGINNING, EventId, to_text
+from wire.events import BEGINNING, EventId, format_event_id
 
 RedisErrors: Final = (RedisError, OSError)
-"""What a command raises while Redis is away, loading, or not what we think it is."""
+"""Raised by a command while Redis is unreachable or loading, or if a key has another type."""
 
 _CONNECT_TIMEOUT_S: Final = 5.0
 _ANSWER_TIMEOUT_S: Final = 5.0
@@ -29,23 +29,18 @@ class RawEntry:
 
 @dataclass(frozen=True)
 class State:
-    """The stream at one moment.
+    """The stream at one moment. `newest` is the last id that was given out, trimmed or not."""
 
-    `added` counts the entries ever added to this incarnation of the stream, those trimmed since
-    included: it starts from 0 when Redis was emptied, which is how that is noticed.
-    """
-
-    length: int = 0
-    added: int = 0
     oldest: EventId | None = None
     newest: EventId = BEGINNING
+    is_trimmed: bool = False
 
 
 @dataclass(frozen=True)
 class Page:
     """Entries after a cursor, oldest first, and the stream's state at that same moment.
 
-    `full` says that more may follow.
+    `full`: more entries may follow.
     """
 
     state: State
@@ -54,23 +49,23 @@ class Page:
 
 
 class Stream:
-    """A client of the stream. Raises one of `RedisErrors`, at once and without its own retries."""
+    """A Redis client without retries: its methods raise one of `RedisErrors` at once."""
 
     def __init__(self, url: str, *, connections: int, block_s: float = 0) -> None:
         pool = redis.asyncio.BlockingConnectionPool.from_url(
             url,
             max_connections=connections,
             timeout=None,
-            # RESP2, so that the shapes below do not depend on what the client prefers.
+            # RESP2: the shapes below do not depend on the library's default.
             protocol=2,
             decode_responses=True,
             # One entry that is not UTF-8 must not end the connection each time it is read.
             encoding_errors="replace",
             socket_connect_timeout=_CONNECT_TIMEOUT_S,
-            # A blocking read is silent for that long; past it the connection is dead.
+            # A blocking read may take `block_s`; after that the connection is dead.
             socket_timeout=block_s + _ANSWER_TIMEOUT_S,
             socket_keepalive=True,
-            # Whoever calls knows better when to try again.
+            # The callers retry, each in its own way.
             retry=Retry(NoBackoff(), 0),
         )
         self._redis = redis.asyncio.Redis.from_pool(pool)
@@ -85,7 +80,7 @@ class Stream:
     async def page_after(self, cursor: EventId, count: int = 100) -> Page:
         """Up to `count` entries newer than `cursor`."""
         async with self._redis.pipeline(transaction=True) as transaction:
-            transaction.xread({events.STREAM: to_text(cursor)}, count=count)
+            transaction.xread({events.STREAM: format_event_id(cursor)}, count=count)
             transaction.xinfo_stream(events.STREAM)
             answer, information = await transaction.execute(raise_on_error=False)
         if isinstance(answer, Exception):
@@ -94,32 +89,33 @@ class Stream:
         return Page(_state(information), entries, full=len(entries) >= count)
 
     async def wait_after(self, cursor: EventId, count: int = 100) -> Sequence[RawEntry]:
-        """The same entries as soon as there is one; none when `block_s` have passed."""
+        """The same entries as soon as there is one; none after `block_s`."""
         return _entries(
             await self._redis.xread(
-                {events.STREAM: to_text(cursor)}, count=count, block=self._block_ms
+                {events.STREAM: format_event_id(cursor)}, count=count, block=self._block_ms
             )
         )
 
-    async def event_id_of(self, submission_id: str, *, owner: str) -> str | None:
+    async def event_id_of(self, submission_id: str, *, owner: str) -> EventId | None:
         """The id of the event of the owner's submission, or None while there is none."""
         key = events.EVENT_OF_SUBMISSION.format(owner=owner, submission_id=submission_id)
-        return cast("str | None", await self._redis.get(key))
+        event_id: Any = await self._redis.get(key)
+        return None if event_id is None else events.parse_event_id(event_id)
 
     async def is_revoked(self, key_prefix: str) -> bool:
-        """Whether the API key with this prefix was revoked while its tokens may still be alive."""
+        """Whether the API key with this prefix was revoked within the lifetime of its tokens."""
         return bool(await self._redis.exists(feeds.REVOKED_KEY.format(key_prefix=key_prefix)))
 
     async def entry(self, event_id: EventId) -> RawEntry | None:
-        """One entry, or None when it has been trimmed."""
-        text = to_text(event_id)
+        """One entry, or None if it has been trimmed."""
+        text = format_event_id(event_id)
         rows: Any = await self._redis.xrange(events.STREAM, text, text)
         return _entry(*rows[0]) if rows else None
 
     async def report_server(
         self, instance: str, listeners: int, counted: Mapping[str, int]
     ) -> None:
-        """Say that a server lives and has so many listeners; add to what all of them counted."""
+        """Publish the gauge of one server, and add to the counters that all servers share."""
         async with self._redis.pipeline(transaction=True) as transaction:
             transaction.sadd(metrics.SERVERS, instance)
             key = metrics.SERVER.format(instance=instance)
@@ -129,7 +125,7 @@ class Stream:
             await transaction.execute()
 
     async def remove_server(self, instance: str) -> None:
-        """Say that a server has ended."""
+        """Delete the gauge of a server that ends."""
         async with self._redis.pipeline(transaction=True) as transaction:
             transaction.srem(metrics.SERVERS, instance)
             transaction.delete(metrics.SERVER.format(instance=instance))
@@ -145,16 +141,15 @@ def _entry(event_id: str, fields: Mapping[str, str] | None) -> RawEntry:
 
 
 def _state(information: Any) -> State:
-    """From `XINFO STREAM`, which answers with an error while the stream does not exist."""
+    """Read the reply to `XINFO STREAM`, which is an error while the stream does not exist."""
     if isinstance(information, ResponseError) and "no such key" in str(information):
         return State()
     if isinstance(information, Exception):
         raise information
     first = information["first-entry"]
     return State(
-        length=information["length"],
-        # Counted since Redis 7.
-        added=information["entries-added"],
         oldest=events.parse_event_id(first[0]) if first else None,
         newest=events.parse_event_id(information["last-generated-id"]),
+        # Redis counts `entries-added` since version 7.
+        is_trimmed=information["entries-added"] > information["length"],
     )

@@ -2,7 +2,8 @@
 
 from uuid import uuid4
 
-from wire.events import STREAM, Outcome
+from wire.events import EVENT_OF_SUBMISSION, STREAM, Outcome
+from wire.feeds import ANONYMOUS_OWNER
 from wsserver.delivery.replay import GAP_MESSAGE
 from wsserver.tests.support import ServerTestCase, eventually, listening, received
 
@@ -69,7 +70,8 @@ class OneSubmission(ServerTestCase):
 
     async def test_an_unreadable_pointer_to_its_event_leaves_it_waiting(self) -> None:
         mine = str(uuid4())
-        self.redis.set(f"faces:event-of:{mine}", "nonsense")
+        key = EVENT_OF_SUBMISSION.format(owner=ANONYMOUS_OWNER, submission_id=mine)
+        self.redis.set(key, "nonsense")
         async with self.serving() as address, listening(address, f"?submission={mine}") as alice:
             self.publish(submission_id=mine)
             self.assertEqual((await received(alice))["submission_id"], mine)

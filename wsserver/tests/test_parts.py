@@ -67,7 +67,7 @@ class ParseOptions(unittest.TestCase):
 class WhoComesIn(unittest.TestCase):
     def setUp(self) -> None:
         self.limiter = ConnectionLimiter(
-            in_all=100, per_address=1, proxies=[ip_network("10.0.0.0/8")]
+            total=100, per_address=1, proxies=[ip_network("10.0.0.0/8")]
         )
 
     def refused(self, peer: str, **headers: str) -> bool:
@@ -106,31 +106,31 @@ class WhoComesIn(unittest.TestCase):
         self.assertFalse(self.refused("192.0.2.1"))
 
 
-class WhatIsRemembered(unittest.TestCase):
-    def test_the_first_time_there_is_no_place_yet(self) -> None:
-        remembered = DeduplicationWindow(10)
-        places = [remembered.sequence_of(name) for name in "abab"]
-        self.assertEqual(places, [None, None, 0, 1])
+class DeduplicationWindowTests(unittest.TestCase):
+    def is_repeat(self, window: DeduplicationWindow, submission_id: str) -> bool:
+        return window.is_repeat(submission_id, "2026-01-01T00:00:00+00:00")
 
-    def test_the_longest_unmentioned_is_forgotten_first(self) -> None:
-        remembered = DeduplicationWindow(2)
+    def test_a_submission_is_a_repeat_from_the_second_time_on(self) -> None:
+        window = DeduplicationWindow(10)
+        repeats = [self.is_repeat(window, name) for name in "abab"]
+        self.assertEqual(repeats, [False, False, True, True])
+
+    def test_a_submission_that_completed_at_another_time_is_no_repeat(self) -> None:
+        window = DeduplicationWindow(10)
+        self.assertFalse(self.is_repeat(window, "a"))
+        self.assertFalse(window.is_repeat("a", "2026-01-01T00:00:01+00:00"))
+
+    def test_the_least_recently_read_submission_is_evicted_first(self) -> None:
+        window = DeduplicationWindow(2)
         for name in "abac":
-            remembered.sequence_of(name)
-        self.assertEqual(remembered.sequence_of("a"), 0)
-        self.assertIsNone(remembered.sequence_of("b"))
-
-    def test_it_can_grow_and_does_not_shrink(self) -> None:
-        remembered = DeduplicationWindow(1)
-        remembered.reserve(3)
-        remembered.reserve(2)
-        for name in "abc":
-            remembered.sequence_of(name)
-        self.assertEqual(remembered.sequence_of("a"), 0)
+            self.is_repeat(window, name)
+        self.assertTrue(self.is_repeat(window, "a"))
+        self.assertFalse(self.is_repeat(window, "b"))
 
 
 class HowFarTheStreamReaches(unittest.TestCase):
-    whole = State(length=3, added=3, oldest=(10, 0), newest=(30, 0))
-    trimmed = State(length=3, added=5, oldest=(10, 0), newest=(30, 0))
+    whole = State(oldest=(10, 0), newest=(30, 0))
+    trimmed = State(oldest=(10, 0), newest=(30, 0), is_trimmed=True)
 
     def test_it_reaches_back_to_what_it_holds(self) -> None:
         for after in ((10, 0), (20, 0), (30, 0)):
@@ -146,7 +146,7 @@ class HowFarTheStreamReaches(unittest.TestCase):
 
     def test_an_empty_stream_reaches_back_to_its_end(self) -> None:
         self.assertTrue(reaches_back(State(), Since((0, 0), is_moment=True)))
-        emptied = State(length=0, added=5, oldest=None, newest=(30, 0))
+        emptied = State(oldest=None, newest=(30, 0), is_trimmed=True)
         self.assertTrue(reaches_back(emptied, Since((30, 0), is_moment=False)))
         self.assertFalse(reaches_back(emptied, Since((20, 0), is_moment=False)))
 
@@ -154,9 +154,9 @@ class HowFarTheStreamReaches(unittest.TestCase):
 class HowMuchMayBeSent(unittest.TestCase):
     def test_a_minutes_worth_at_once_and_then_as_time_passes(self) -> None:
         now = 0.0
-        allowance = MessageRateLimit(60, clock=lambda: now)
-        self.assertEqual([allowance.take() for _ in range(61)], [True] * 60 + [False])
+        limit = MessageRateLimit(60, clock=lambda: now)
+        self.assertEqual([limit.hit() for _ in range(61)], [True] * 60 + [False])
         now = 2.5
-        self.assertEqual([allowance.take() for _ in range(3)], [True, True, False])
+        self.assertEqual([limit.hit() for _ in range(3)], [True, True, False])
         now = 1000.0
-        self.assertEqual(sum(allowance.take() for _ in range(100)), 60)
+        self.assertEqual(sum(limit.hit() for _ in range(100)), 60)
