@@ -35,14 +35,17 @@ class ImportTest(unittest.TestCase):
             self.assertEqual(python(script, str(file)), "[]")
 
     def test_a_filled_cache_needs_no_onnx_and_never_face_recognition(self) -> None:
-        faceengine.load("cnn")
-        others = "onnx", "face_recognition", "face_recognition_models", "pkg_resources"
+        others = "face_recognition", "face_recognition_models", "pkg_resources", "onnx"
         script = (
             "import sys, faceengine\n"
+            "faceengine.configure(model_cache=sys.argv[1])\n"
             "faceengine.load('cnn'), faceengine.load('hog')\n"
             f"print([name for name in {others!r} if name in sys.modules])"
         )
-        self.assertEqual(python(script), "[]")
+        # A cache of its own: where the models of this machine are is not known to every process.
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertEqual(python(script, folder), "['onnx']")
+            self.assertEqual(python(script, folder), "[]")
 
     def test_the_runtime_leaves_no_mark_for_its_telemetry(self) -> None:
         """It keeps a number for this machine in the home folder before it reports to its makers."""
