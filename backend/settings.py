@@ -281,8 +281,6 @@ RETRIES = {"submission": "backend.submissions.services.retry"}
 # (`backend.common.openapi`).
 API_DESCRIPTIONS = [
     "backend.common.openapi_by_hand",
-    "backend.site.api_docs.schema",
-    "backend.clients.schema",
     "backend.recognition.rest.schema",
     "backend.photos.rest.lambda_schema",
     "backend.photos.rest.schema",

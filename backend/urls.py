@@ -8,8 +8,8 @@ from backend.common import health
 from backend.common.metrics.exposition import MetricsView
 
 urlpatterns = [
-    re_path(r"^healthcheck/?$", health.healthcheck),
-    re_path(r"^readiness/?$", health.readiness),
+    re_path(r"^healthcheck/?$", health.HealthcheckView.as_view(), name="healthcheck"),
+    re_path(r"^readiness/?$", health.ReadinessView.as_view(), name="readiness"),
     re_path(r"^admin$", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     re_path(r"^metrics/?$", MetricsView.as_view(), name="metrics"),

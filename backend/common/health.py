@@ -3,38 +3,79 @@
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import redis
 from django.db import DatabaseError, connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse
+from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
 from rq import Worker
 from rq.serializers import JSONSerializer
 
 from backend.common import redis_clients
-from backend.common.http.errors import read_only
+from backend.common.http.public import PublicView
 from backend.common.jobs import queues, registration
+from backend.common.openapi import response
 from backend.common.storage import base
 from backend.common.storage.base import StorageError
 
 logger = logging.getLogger(__name__)
 
 
-@never_cache
-@read_only
-def healthcheck(request: HttpRequest) -> HttpResponse:
-    """`OK`: this process answers. Asks nobody else: Redis going must not restart the backend."""
-    return HttpResponse("OK", content_type="text/plain")
+_STATES: Final = ("ok", "missing")
+_READY: Final = {"ready": True, **dict.fromkeys(("database", "redis", "worker", "storage"), "ok")}
 
 
-@never_cache
-@read_only
-def readiness(request: HttpRequest) -> JsonResponse:
-    """200 when an upload would be processed now, else 503; tells which part is missing."""
-    parts = {name: _state(name, check) for name, check in _CHECKS.items()}
-    ready = all(state == "ok" for state in parts.values())
-    return JsonResponse({"ready": ready, **parts}, status=200 if ready else 503)
+class ReadinessSerializer(serializers.Serializer[Any]):
+    ready = serializers.BooleanField()
+    database = serializers.ChoiceField(_STATES)
+    redis = serializers.ChoiceField(_STATES)
+    worker = serializers.ChoiceField(_STATES)
+    storage = serializers.ChoiceField(_STATES)
+
+
+@method_decorator(never_cache, name="dispatch")
+@extend_schema(tags=["Service"])
+class HealthcheckView(PublicView):
+    api_path = "/healthcheck"
+
+    @extend_schema(
+        operation_id="healthcheck",
+        responses={(200, "text/plain"): response({"const": "OK"}, "It does.")},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Does the service answer?
+
+        Asks nothing else: with Redis or the database away it is `OK` as well.
+        """
+        # If Redis is down, a restart of the backend does not help.
+        return HttpResponse("OK", content_type="text/plain")
+
+
+@method_decorator(never_cache, name="dispatch")
+@extend_schema(tags=["Service"])
+class ReadinessView(PublicView):
+    @extend_schema(
+        operation_id="readiness",
+        responses={
+            200: response(ReadinessSerializer, "It would.", _READY),
+            503: response(
+                ReadinessSerializer,
+                "Something is missing.",
+                {**_READY, "ready": False, "redis": "missing"},
+            ),
+        },
+    )
+    def get(self, request: Request) -> Response:
+        """Would an upload be processed now?"""
+        parts = {name: _state(name, check) for name, check in _CHECKS.items()}
+        ready = all(state == "ok" for state in parts.values())
+        return Response({"ready": ready, **parts}, status=200 if ready else 503)
 
 
 def _state(name: str, check: Callable[[], bool]) -> str:

@@ -162,58 +162,11 @@ def _examples(example: Any, examples: Mapping[str, Any] | None) -> Fragment:
     return {} if example is None else {"example": example}
 
 
-_PARTS: Final = ("database", "redis", "worker", "storage")
-
 SCHEMAS: Final[Fragment] = {
     "Box": record(
         dict.fromkeys(("top", "right", "bottom", "left"), PIXELS),
         description="Pixels of the upright image; `right` and `bottom` lie just outside the face.",
     ),
-    "Readiness": record(
-        {
-            "ready": FLAG,
-            **{part: one_of_words("ok", "missing") for part in _PARTS},
-        }
-    ),
 }
 
-_READY: Final = {"ready": True, **dict.fromkeys(_PARTS, "ok")}
-
-PATHS: Final[Fragment] = {
-    "/healthcheck": {
-        "get": operation(
-            "healthcheck",
-            "Does the service answer?",
-            tag="Service",
-            description="Asks nobody else: with Redis or the database away it is `OK` as well.",
-            answers={200: answer("It does.", {"const": "OK"}, media_types=["text/plain"])},
-            errors=[405],
-        )
-    },
-    "/readiness/": {
-        "get": operation(
-            "readiness",
-            "Would an upload be processed now?",
-            tag="Service",
-            answers={
-                200: answer("It would.", named("Readiness"), example=_READY),
-                503: answer(
-                    "Something is missing.",
-                    named("Readiness"),
-                    example={**_READY, "ready": False, "redis": "missing"},
-                ),
-            },
-            errors=[405],
-        )
-    },
-    "/metrics": {
-        "get": operation(
-            "metrics",
-            "All numbers, for Prometheus",
-            tag="Service",
-            description="The text format 0.0.4. docs/metrics.md says what each number means.",
-            scope="operate",
-            answers={200: answer("The numbers.", TEXT, media_types=["text/plain"])},
-        )
-    },
-}
+PATHS: Final[Fragment] = {}

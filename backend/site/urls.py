@@ -4,7 +4,7 @@ from django.views.generic import RedirectView
 
 from backend.common.http.errors import read_only
 from backend.site import views
-from backend.site.api_docs.views import DocsView, SchemaView, asyncapi
+from backend.site.api_docs.views import AsyncApiView, DocsView, SchemaView
 from backend.site.dashboard.views import DashboardView, dashboard_numbers, dashboard_retry
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -13,7 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}site/icon.svg")),
     re_path(r"^api/schema/?$", SchemaView.as_view(), name="schema"),
     re_path(r"^api/docs/?$", read_only(DocsView.as_view()), name="docs"),
-    re_path(r"^api/asyncapi\.json$", asyncapi, name="asyncapi"),
+    re_path(r"^api/asyncapi\.json$", AsyncApiView.as_view(), name="asyncapi"),
     re_path(r"^dashboard/?$", read_only(DashboardView.as_view()), name="dashboard"),
     re_path(r"^dashboard/numbers/?$", dashboard_numbers, name="dashboard_numbers"),
     re_path(r"^dashboard/retry/?$", dashboard_retry, name="dashboard_retry"),

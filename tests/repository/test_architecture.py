@@ -70,8 +70,8 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
         {"management"},
     ),
     "clients": (
-        {"models", "schema"},
-        {"caller", "keys", "metrics", "apps"},
+        {"models"},
+        {"serializers", "caller", "keys", "metrics", "apps"},
         {"limits", "erasure"},
         {"auth", "admin_site", "tasks"},
         {"admin", "views", "management"},

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.http import HttpResponse
 from django.utils.module_loading import import_string
+from drf_spectacular.utils import extend_schema
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -24,6 +25,7 @@ from rest_framework.views import APIView
 
 from backend.common import redis_clients
 from backend.common.metrics.registry import BUCKETS_S, DECLARED, SUM, Kind, Sample
+from backend.common.openapi import response
 from wire import metrics as wire
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ Gauges = dict[str, dict[tuple[str, ...], float]]
 """The series of each gauge, by its name."""
 
 
+@extend_schema(tags=["Service"])
 class MetricsView(APIView):
     """For a key of whoever runs the service; where no key is needed, for everybody, like all else.
 
@@ -46,7 +49,17 @@ class MetricsView(APIView):
     def scopes(self) -> dict[str, str]:
         return {"get": "operate" if settings.FACES_REQUIRE_API_KEY else "read"}
 
+    api_path = "/metrics"
+
+    @extend_schema(
+        operation_id="metrics",
+        responses={(200, "text/plain"): response(str, "The numbers.")},
+    )
     def get(self, request: Request) -> HttpResponse:
+        """All numbers, for Prometheus.
+
+        The text format 0.0.4. docs/metrics.md says what each number means.
+        """
         page = HttpResponse(render(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
         page["Cache-Control"] = "no-store"
         return page
