@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,12 @@ from wire import environment
 VENV: Final = ROOT / ".venv"
 PYTHON: Final = VENV / "bin" / "python"
 NEEDED: Final = (3, 11)
+
+RUN: Final = ("app", "conversion", "aws")
+"""The locks of `make run`."""
+
+TEST: Final = ("test", "postgresql", "browser", "lint", "docs")
+"""The locks that the tests and the linters need besides."""
 
 _NO_NETWORK: Final = (
     "NameResolutionError",
@@ -67,24 +73,29 @@ class Part:
         return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
-def install_packages(names: Iterable[str], *options: str) -> None:
+def install_packages(names: Sequence[str], *options: str) -> None:
     """Install the locks `requirements/NAME.txt`, each file checked against its hash."""
-    for name in names:
-        lock = ROOT / "requirements" / f"{name}.txt"
-        command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
-        command += ["--require-hashes", "--progress-bar=off", *options, "-r", str(lock)]
-        with Step(f"Installing the Python packages of requirements/{name}.txt") as step:
-            try:
-                run(command, step, telling=_Packages(lock).progress)
-            except CommandFailed as error:
-                raise Problem(_why_pip_failed(error)) from error
+    locks = [_lock(name) for name in names]
+    command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
+    command += ["--require-hashes", "--progress-bar=off", *options]
+    command += [part for lock in locks for part in ("-r", str(lock))]
+    with Step(f"Installing the Python packages of requirements/ ({', '.join(names)})") as step:
+        try:
+            run(command, step, telling=_Packages(locks).progress)
+        except CommandFailed as error:
+            raise Problem(_why_pip_failed(error)) from error
+
+
+def _lock(name: str) -> Path:
+    return ROOT / "requirements" / f"{name}.txt"
 
 
 class _Packages:
-    """Turns what pip prints into how far it is."""
+    """The progress of pip, from its output."""
 
-    def __init__(self, lock: Path) -> None:
-        self._all = sum("==" in line for line in lock.read_text().splitlines())
+    def __init__(self, locks: Iterable[Path]) -> None:
+        lines = [line for lock in locks for line in lock.read_text().splitlines()]
+        self._all = len({line for line in lines if "==" in line})
         self._collected = 0
 
     def progress(self, line: str) -> str | None:
@@ -155,28 +166,29 @@ def _environment_works() -> bool:
 
 def parts(*, test: bool) -> list[Part]:
     """What has to be there, in the order in which it is made."""
-    locks = ROOT / "requirements"
-    app, dev, oracle = (locks / f"{name}.txt" for name in ("app", "dev", "oracle"))
     sources = sorted(
         path
         for path in (ROOT / "faceengine").rglob("*")
         if path.suffix in (".py", ".cpp", ".h") and "tests" not in path.parts
     )
-    engine = Part("engine", (app, *sources), build_engine)
+    packages = _packages("packages", RUN)
+    engine = Part("engine", (*packages.made_from, *sources), build_engine)
     if not test:
-        return [Part("app", (app,), lambda: install_packages(["app"])), engine]
+        return [packages, engine]
+    oracle = _packages("oracle", ["oracle"], "--no-deps")
+    photographs = (*oracle.made_from, ROOT / "tests" / "support" / "photographs.py")
     return [
-        Part("dev", (dev,), lambda: install_packages(["dev"])),
-        # dev.txt is app.txt and more, at the same versions: nothing is left to install.
-        Part("app", (app,), lambda: None),
-        Part("oracle", (oracle,), lambda: install_packages(["oracle"], "--no-deps")),
-        Part(
-            "photographs",
-            (oracle, ROOT / "tests" / "support" / "photographs.py"),
-            fetch_photographs,
-        ),
+        packages,
+        _packages("test-packages", TEST),
+        oracle,
+        Part("photographs", photographs, fetch_photographs),
         engine,
     ]
+
+
+def _packages(name: str, locks: Sequence[str], *options: str) -> Part:
+    made_from = tuple(_lock(each) for each in locks)
+    return Part(name, made_from, lambda: install_packages(locks, *options))
 
 
 def set_up(*, test: bool) -> None:
