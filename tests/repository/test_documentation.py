@@ -20,6 +20,7 @@ from faceengine import cli
 from tests.repository import codebase, documents
 from tests.repository.codebase import ROOT
 from tests.repository.documents import DOCS, blocks, name, pages
+from tests.support import prerequisites
 
 _COMMAND: Final = re.compile(r"(?m)^\s*(?:docker |curl |make |\.venv/bin/python |manage\.py )")
 _ELSEWHERE: Final = re.compile(
@@ -118,6 +119,7 @@ class SiteTests(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
+        prerequisites.require("docs")
         cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory(prefix="faces-site-")))
         cls.built = subprocess.run(
             [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(cls.folder)],

