@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backend.clients.models import ANONYMOUS_ID
-from backend.recognition.contract import ChangesShape, FaceShape, integer
+from backend.recognition.contract import ChangesShape, ContactInput, FaceShape, UserInput, validated
 from backend.recognition.models import Operation
 from backend.recognition.operations import commands, service
-from backend.recognition.operations.acceptance import Call
+from backend.recognition.operations.commands import Command
 from backend.recognition.operations.service import CallFailed as CallFailed  # part of this door
 
 Faces = Sequence[Mapping[str, Any]]
@@ -56,9 +56,11 @@ def get_faces(
     user_id: int, contact_id: int | None = None, *, client_id: int = ANONYMOUS_ID
 ) -> list[FaceShape]:
     """The faces of the contact, or of all the user's contacts, after all calls before this one."""
-    user = service.find_user(client_id, integer(user_id, "user_id"))
-    if contact_id is not None:
-        integer(contact_id, "contact_id")
+    if contact_id is None:
+        validated(UserInput, user_id=user_id)
+    else:
+        validated(ContactInput, user_id=user_id, contact_id=contact_id)
+    user = service.find_user(client_id, user_id)
     if user is None:
         return []
     service.settle(user, timeout_s=None)
@@ -108,11 +110,11 @@ def rename_contact(
     return bool((operation.result or {}).get("renamed"))
 
 
-def _changed(call: Call, client_id: int) -> ChangesShape:
+def _changed(call: Command, client_id: int) -> ChangesShape:
     return service.changes(_ended(call, client_id))
 
 
-def _ended(call: Call, client_id: int) -> Operation:
+def _ended(call: Command, client_id: int) -> Operation:
     operation = service.begin(call, owner_id=client_id, timeout_s=None)
     service.wait(operation, timeout_s=None)
     return operation

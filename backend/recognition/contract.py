@@ -1,14 +1,20 @@
-"""The face data structure: what callers send, made sure of, and what they get back.
+"""The contract's face structure, and the inputs of commands: one validation for Python and HTTP.
 
-The keys and their meanings are the contract's. What is none of ours is ignored, so that a structure
-that came out of one call can be given to the next.
+Values are taken as they are in JSON: "1", 1.0 and true are no integers. Unknown keys are ignored,
+so that a structure of an answer can be sent again.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, TypedDict
+
+from django.conf import settings
+from django.core.files.base import File
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.settings import api_settings
 
 INTEGERS: Final = range(-(1 << 63), 1 << 63)
 """What both databases can hold."""
@@ -29,13 +35,13 @@ class FaceShape(TypedDict, total=False):
     id: int
     is_face: bool
     reason: str | None
-    """Why it is in `error` or `not_found`; of an added one, what is worth knowing of its image."""
+    """Why it is in `error` or `not_found`; of an added one, a remark on its image."""
     recognition_confidence: float
     distance: float
 
 
 class ChangesShape(TypedDict):
-    """What every change answers: each face of the call is in exactly one of the lists."""
+    """The answer to a change: each face of the call is in exactly one of the lists."""
 
     added: list[FaceShape]
     deleted: list[FaceShape]
@@ -46,98 +52,168 @@ class ChangesShape(TypedDict):
 LISTS: Final = ("added", "deleted", "not_found", "error")
 
 
-class Malformed(ValueError):
-    """A structure that cannot be used; `field` is the argument or key that is wrong."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
+class InvalidInput(ValidationError, ValueError):
+    """An input that cannot be used: 400 over HTTP, a `ValueError` in Python."""
 
 
-def nothing() -> ChangesShape:
-    return {"added": [], "deleted": [], "not_found": [], "error": []}
+def validated(kind: type[serializers.Serializer[Any]], **given: Any) -> dict[str, Any]:
+    """The values of a command. Raises `InvalidInput` with the first error, by its field."""
+    serializer = kind(data=given)
+    if not serializer.is_valid():
+        raise InvalidInput(first_error(serializer.errors))
+    return dict(serializer.validated_data)
 
 
-def integer(value: Any, field: str) -> int:
-    """`value`, if it is an integer that can be stored. Raises `Malformed`."""
-    # True is an int in Python, and nobody's number.
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise Malformed(field, "A valid integer is required.")
-    if value not in INTEGERS:
-        raise Malformed(field, "Ensure this value fits 64 bits.")
-    return value
+def first_error(errors: Any, field: str = "") -> dict[str, list[str]]:
+    """The first of nested errors, by the innermost field that has a name."""
+    if isinstance(errors, Mapping):
+        name, inner = next(iter(errors.items()))
+        is_field = isinstance(name, str) and name != api_settings.NON_FIELD_ERRORS_KEY
+        return first_error(inner, name if is_field else field)
+    first = next(each for each in errors if each)
+    return {field: [str(first)]} if isinstance(first, str) else first_error(first, field)
 
 
-def text(value: Any, field: str, *, at_most: int) -> str:
-    """`value`, if it is a text that can be stored. Raises `Malformed`."""
-    if not isinstance(value, str):
-        raise Malformed(field, "Not a valid string.")
-    if len(value) > at_most:
-        raise Malformed(field, f"Ensure this field has no more than {at_most} characters.")
-    # PostgreSQL has no zero byte in its texts, and half a surrogate is no character at all.
-    if "\0" in value or _has_surrogate(value):
-        raise Malformed(field, "This text holds characters that cannot be stored.")
-    return value
+class IntegerField(serializers.IntegerField):
+    """An integer of 64 bits."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=INTEGERS[0], max_value=INTEGERS[-1], **kwargs)
+
+    def to_internal_value(self, data: Any) -> int:
+        if type(data) is not int:
+            self.fail("invalid")
+        return data
 
 
-def added(face: Any, *, user_id: int, contact_id: int) -> FaceShape:
-    """A structure to be added: all that callers must provide. Raises `Malformed`."""
-    found = named(face, user_id=user_id, contact_id=contact_id)
-    if "score" not in found:
-        raise Malformed("score", "This field is required.")
-    if not found["face_url"] and face.get("image") is None:
-        raise Malformed("face_url", "Give a URL here, or the bytes as image.")
-    return found
+class NumberField(serializers.FloatField):
+    """A finite number."""
+
+    def to_internal_value(self, data: Any) -> float:
+        if type(data) not in (int, float) or not _is_finite(data):
+            self.fail("invalid")
+        return float(data)
 
 
-def named(face: Any, *, user_id: int, contact_id: int) -> FaceShape:
-    """A structure that names a face: its `face_id`, and what else was given. Raises `Malformed`."""
-    if not isinstance(face, Mapping):
-        raise Malformed("faces", "Each face is a dictionary.")
-    for field, expected in (("user_id", user_id), ("contact_id", contact_id)):
-        if face.get(field) is not None and integer(face[field], field) != expected:
-            raise Malformed(field, f"This face is of another {field[:-3]} than the call.")
-    found = FaceShape(
-        user_id=user_id,
-        contact_id=contact_id,
-        face_id=_required(face, "face_id"),
-        face_url=text(face.get("face_url") or "", "face_url", at_most=URL_CHARACTERS),
-        external_id=None,
+class FlagField(serializers.BooleanField):
+    def to_internal_value(self, data: Any) -> bool:
+        if type(data) is not bool:
+            self.fail("invalid", input=data)
+        return data
+
+
+class TextField(serializers.CharField):
+    """A text as it is. REST framework's validators refuse what PostgreSQL cannot store."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return data
+
+
+class ImageField(serializers.Field[Any, Any, Any, Any]):
+    """The bytes of an image, or a file of them."""
+
+    default_error_messages = {"invalid": "Give a URL, or the bytes of an image."}
+
+    def to_internal_value(self, data: Any) -> bytes | File[Any]:
+        if isinstance(data, bytes | bytearray | memoryview):
+            return bytes(data)
+        if not isinstance(data, File):
+            self.fail("invalid")
+        return data
+
+
+class NamedFaceSerializer(serializers.Serializer[Any]):
+    """A face by its `face_id`; the rest is what an answer repeats."""
+
+    user_id = IntegerField(required=False, allow_null=True)
+    contact_id = IntegerField(required=False, allow_null=True)
+    face_id = IntegerField()
+    face_url = TextField(
+        max_length=URL_CHARACTERS, required=False, allow_null=True, allow_blank=True
     )
-    if face.get("external_id") is not None:
-        found["external_id"] = integer(face["external_id"], "external_id")
-    if face.get("score") is not None:
-        found["score"] = _score(face["score"])
-    return found
+    external_id = IntegerField(required=False, allow_null=True)
+    score = NumberField(required=False, allow_null=True)
 
 
-def faces(value: Any, *, at_most: int) -> Sequence[Any]:
-    """The array of a call. Raises `Malformed` where it is none, or too long."""
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
-        raise Malformed("faces", "Expected a list of faces.")
-    if len(value) > at_most:
-        raise Malformed("faces", f"At most {at_most} faces a call.")
-    return value
+class NewFaceSerializer(NamedFaceSerializer):
+    """A face to add: with its score, and its image by URL or as bytes."""
+
+    score = NumberField()
+    image = ImageField(required=False, allow_null=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs.get("face_url") and attrs.get("image") is None:
+            raise ValidationError({"face_url": ["Give a URL here, or the bytes as image."]})
+        return attrs
 
 
-def _required(face: Mapping[str, Any], field: str) -> int:
-    if face.get(field) is None:
-        raise Malformed(field, "This field is required.")
-    return integer(face[field], field)
+class UserInput(serializers.Serializer[Any]):
+    user_id = IntegerField()
 
 
-def _score(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Malformed("score", "A valid number is required.")
+class ContactInput(UserInput):
+    contact_id = IntegerField()
+
+
+class FacesInput(ContactInput):
+    """Faces of one contact."""
+
+    face: type[serializers.Serializer[Any]] = NamedFaceSerializer
+
+    def get_fields(self) -> Any:
+        most: int = settings.FACES_MAX_FACES_PER_CALL
+        faces = self.face(many=True, max_length=most)  # type: ignore[call-arg]  # the list's
+        return {**super().get_fields(), "faces": faces}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        for face in attrs["faces"]:
+            for field in ("user_id", "contact_id"):
+                if face.get(field) not in (None, attrs[field]):
+                    message = f"This face is of another {field[:-3]} than the call."
+                    raise ValidationError({field: [message]})
+        return attrs
+
+
+class NewFacesInput(FacesInput):
+    face = NewFaceSerializer
+
+
+class MoveInput(FacesInput):
+    to_contact_id = IntegerField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["to_contact_id"] == attrs["contact_id"]:
+            raise ValidationError({"to_contact_id": ["The faces are of this contact already."]})
+        return super().validate(attrs)
+
+
+class MergeInput(ContactInput):
+    from_contact_id = IntegerField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["from_contact_id"] == attrs["contact_id"]:
+            raise ValidationError({"from_contact_id": ["A contact cannot be merged with itself."]})
+        return attrs
+
+
+class RenameInput(ContactInput):
+    name = TextField(max_length=NAME_CHARACTERS, allow_blank=True)
+
+
+class ProbeInput(UserInput):
+    """An image to recognise: by URL or as bytes."""
+
+    face_url = TextField(max_length=URL_CHARACTERS, required=False)
+    image = ImageField(required=False)
+
+
+def _is_finite(value: float) -> bool:
     try:
-        score = float(value)
-    except OverflowError:
-        score = math.inf
-    if not math.isfinite(score):
-        raise Malformed("score", "A finite number is required.")
-    return score
-
-
-def _has_surrogate(value: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in value)
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False

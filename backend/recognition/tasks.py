@@ -12,7 +12,7 @@ from backend.recognition.operations import executor, retention
 logger = logging.getLogger(__name__)
 
 
-def carry_out(id: str) -> None:
+def execute(id: str) -> None:
     """Fetch and encode the images of a call, and let it take effect if it is its turn."""
     executor.execute(uuid.UUID(id))
 
@@ -20,7 +20,7 @@ def carry_out(id: str) -> None:
 def sweep() -> None:
     """Find calls that dead workers left or no queue knows; delete what is old."""
     try:
-        work.release_lost(Operation, on_failed=executor.ended)
+        work.release_lost(Operation, on_failed=executor.on_end)
         retention.tidy_up()
         retention.delete_old()
         work.enqueue_lost(Operation)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
-from backend.recognition.tests.case import Images
+from backend.recognition.tests.base import Images
 from tests.support import photographs, samples
 from tests.support.scaled_stack import ScaledStack
 from tests.support.stack import wait_until

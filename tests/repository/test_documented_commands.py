@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final
 
 import psycopg
 
-from backend.recognition.tests.case import Images
+from backend.recognition.tests.base import Images
 from tests.repository.codebase import ROOT
 from tests.repository.documents import DOCS, Block, blocks, name, pages
 from tests.support import image_factories, postgres_server, samples

@@ -34,7 +34,7 @@ class Fit:
         """Of each distance: the share of both kinds that is nearer, confidence now and fitted."""
         for distance in DISTANCES:
             now, then = (
-                confidence.of(distance, None, contacts=1, by=curve)
+                confidence.estimate(distance, None, contacts=1, by=curve)
                 for curve in (confidence.curve(), self.curve)
             )
             same = float((self.same <= distance).mean())

@@ -45,7 +45,9 @@ def curve() -> Curve:
     return Curve(settings.FACES_CONFIDENCE_SLOPE, settings.FACES_CONFIDENCE_MIDDLE)
 
 
-def of(distance: float, gap: float | None, *, contacts: int, by: Curve | None = None) -> float:
+def estimate(
+    distance: float, gap: float | None, *, contacts: int, by: Curve | None = None
+) -> float:
     """In [0, 1]; `gap` is None where the gallery has no other contact.
 
     It never rises with the distance or the number of contacts, and never falls with the gap.

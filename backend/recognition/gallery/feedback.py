@@ -11,8 +11,8 @@ from typing import Final, TypedDict
 from django.conf import settings
 from django.db import transaction
 
+from backend.recognition.gallery import locking
 from backend.recognition.models import Contact, Feedback, Kind, Operation, User
-from backend.recognition.operations import ordering
 
 THRESHOLDS: Final = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -74,7 +74,7 @@ def note(owner_id: int, user_id: int, answer_id: uuid.UUID, said: Said) -> Feedb
         if user is None:
             raise NoSuchAnswer
         # A contact of it that is deleted meanwhile takes the feedback with it.
-        ordering.lock(user.pk)
+        locking.lock(user.pk)
         named, confidence = _answer(user, answer_id)
         values = _judged(user, named, said)
         kept, _ = Feedback.objects.update_or_create(

@@ -86,7 +86,7 @@ class Gallery:
         for number, each in enumerate(near[:at_most]):
             other = near[1 if number == 0 else 0] if len(near) > 1 else None
             gap = other.distance - each.distance if other else None
-            sure = confidence.of(each.distance, gap, contacts=self.contacts_count)
+            sure = confidence.estimate(each.distance, gap, contacts=self.contacts_count)
             found.append(Candidate(each.id, each.group, each.distance, gap, sure))
         return found
 

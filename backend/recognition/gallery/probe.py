@@ -28,7 +28,7 @@ class Probe:
     model: str
 
 
-def of_image(sent: bytes | File[Any]) -> Probe | None:
+def from_image(sent: bytes | File[Any]) -> Probe | None:
     """Of the largest face; None if there is none in the image.
 
     Raises `AnalysisError` for what is no image, `TooLarge`, or `Unavailable` if it takes too long.
@@ -46,7 +46,7 @@ def of_image(sent: bytes | File[Any]) -> Probe | None:
         analysis.withdraw(id)
 
 
-def of_numbers(encoding: list[float]) -> Probe:
+def from_encoding(encoding: list[float]) -> Probe:
     """Of numbers that came out of this service: its model made them."""
     return Probe(encoding, _model(analysis.maker()))
 

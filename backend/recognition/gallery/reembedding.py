@@ -23,8 +23,8 @@ from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError
 from backend.common import image_downloads
 from backend.common.image_downloads import Download, FetchError
+from backend.recognition.gallery import locking
 from backend.recognition.models import Face, OtherEncoding, Reembedding, User
-from backend.recognition.operations import ordering
 
 NO_URL: Final = "Its image was sent as bytes, which are not kept."
 CHANGED: Final = "There is another image at its URL by now."
@@ -109,7 +109,7 @@ def switch(user: User, *, leave_behind: bool = False) -> bool:
     """
     model = current_model()
     with transaction.atomic():
-        ordering.lock(user.pk)
+        locking.lock(user.pk)
         if not leave_behind and _missing(user, model).exists():
             return False
         rows = OtherEncoding.objects.filter(face__user=user, model=model, face__is_face=True)
@@ -119,7 +119,7 @@ def switch(user: User, *, leave_behind: bool = False) -> bool:
         Reembedding.objects.update_or_create(
             user=user, model=model, defaults={"switched_at": timezone.now()}
         )
-        ordering.bump_version(ordering.lock(user.pk))
+        locking.bump_version(locking.lock(user.pk))
     return True
 
 

@@ -68,7 +68,7 @@ def best(owner_id: int, encoding: ArrayLike, *, model: str, at_most: int) -> lis
         Contact.objects.filter(pk__in=[each.group for each in near]).values_list("pk", "user")
     )
     for group, id, distance in near:
-        sure = confidence.of(distance, None, contacts=count)
+        sure = confidence.estimate(distance, None, contacts=count)
         if group in owners and not confidence.is_unknown(sure):
             found.append(Match(owners[group], group, id, distance, sure))
     return found

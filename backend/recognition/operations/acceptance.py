@@ -1,4 +1,4 @@
-"""Taking a call in: its place in the order, its images, its row. After that it cannot be lost."""
+"""Accepts a command: its number, its images, its row. From then on it cannot be lost."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import hashlib
 import io
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.files.base import File
@@ -20,43 +20,28 @@ from backend.analysis.services import AnalysisError
 from backend.clients.limits import quota
 from backend.common.http.errors import Unavailable
 from backend.common.http.upload_fields import sha256_of
-from backend.recognition.models import OPEN, Kind, Operation, OperationImage, User
+from backend.recognition.models import OPEN, Operation, OperationImage, User
+from backend.recognition.operations.commands import Bytes, Command
 
 logger = logging.getLogger(__name__)
 
 _TRIES: Final = 5
 
-Bytes: TypeAlias = "bytes | File[Any]"
 
+def accept(command: Command, *, owner_id: int, awaited_s: float) -> Operation:
+    """Store the command as the user's next operation; its caller waits `awaited_s` for the end.
 
-@dataclass(frozen=True)
-class Call:
-    """What somebody asks for. `images` are by their place among the call's faces: a URL, or bytes.
-
-    The structures in `arguments` are made sure of already.
+    Raises `TooManyWaiting` or `Unavailable` when it cannot be accepted now. Bytes are stored with
+    their analyses before the row: a crash in between leaves analyses without references, which the
+    sweep of analyses deletes.
     """
-
-    kind: Kind
-    user_id: int
-    contact_id: int | None = None
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    urls: Mapping[int, str] = field(default_factory=dict)
-    sent: Mapping[int, Bytes] = field(default_factory=dict)
-
-
-def accept(call: Call, *, owner_id: int, awaited_s: float) -> Operation:
-    """Give the call its number; who calls will wait `awaited_s` seconds for the end.
-
-    Raises `TooManyWaiting` or `Unavailable` when it cannot be taken now. Bytes are with their
-    analyses before the row is written: a crash in between leaves analyses that nobody refers to.
-    """
-    checked = {position: _checked(sent) for position, sent in call.sent.items()}
+    checked = {position: _checked(sent) for position, sent in command.sent.items()}
     for _ in range(_TRIES):
         images = _requested(checked)
         try:
             with transaction.atomic():
-                operation = _inserted(call, owner_id, awaited_s)
-                _insert_images(operation, [*images, *_named(call.urls)])
+                operation = _inserted(command, owner_id, awaited_s)
+                _insert_images(operation, [*images, *_named(command.urls)])
         except IntegrityError:  # an analysis went with its last image just now
             continue
         logger.info("accepted operation=%s kind=%s", operation.pk, operation.kind)
@@ -64,19 +49,19 @@ def accept(call: Call, *, owner_id: int, awaited_s: float) -> Operation:
     raise Unavailable
 
 
-def _inserted(call: Call, owner_id: int, awaited_s: float) -> Operation:
+def _inserted(command: Command, owner_id: int, awaited_s: float) -> Operation:
     quota.take_room(owner_id, 0)  # no bytes are kept, but who is erased gets nothing in
     _refuse_if_too_many_wait(owner_id)
-    user = _next_in_line(owner_id, call.user_id)
+    user = _next_in_line(owner_id, command.user_id)
     now = timezone.now()
-    has_images = bool(call.urls or call.sent)
+    has_images = bool(command.urls or command.sent)
     return Operation.objects.create(
         owner_id=owner_id,
         user=user,
         sequence=user.accepted_seq,
-        kind=call.kind,
-        contact_id=call.contact_id,
-        arguments={**call.arguments, "urls": {str(at): url for at, url in call.urls.items()}},
+        kind=command.kind,
+        contact_id=command.contact_id,
+        arguments={**command.arguments, "urls": {str(at): url for at, url in command.urls.items()}},
         created_at=now,
         prepared_at=None if has_images else now,
         awaited_until=_awaited_until(now, awaited_s),

@@ -16,10 +16,10 @@ from django.db.models import QuerySet
 from backend.analysis import services as analysis
 from backend.common.jobs import wakeups, work
 from backend.common.jobs.work import WorkError
-from backend.recognition.gallery import index
+from backend.recognition.gallery import index, locking
 from backend.recognition.models import READING, Operation, OperationImage
-from backend.recognition.operations import events, handlers, ordering, preparation
-from backend.recognition.operations.preparation import Seen
+from backend.recognition.operations import events, handlers, preparation
+from backend.recognition.operations.preparation import ImageFinding
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def execute_unblocked(user_pk: int) -> None:
         wakeups.tell("operation", id)
 
 
-def ended(operation: Operation) -> None:
+def on_end(operation: Operation) -> None:
     """Notify waiting callers, delete the images, and publish the event where it was asked for."""
     wakeups.tell("operation", operation.pk)
     clean_up(operation)
@@ -65,7 +65,7 @@ def clean_up(operation: Operation) -> None:
 
 
 def _run(id: uuid.UUID) -> None:
-    work.run(Operation, str(id), _step, on_failed=ended)
+    work.run(Operation, str(id), _step, on_failed=on_end)
 
 
 def _prepared(operations: QuerySet[Operation], user_pk: int) -> list[uuid.UUID]:
@@ -80,21 +80,21 @@ def _step(operation: Operation) -> None:
         return
     _apply(operation)
     logger.info("done operation=%s kind=%s", operation.pk, operation.kind)
-    ended(operation)
+    on_end(operation)
 
 
 def _apply(operation: Operation) -> None:
     """The effect and the end, in one transaction."""
-    seen = preparation.seen(operation)
+    seen = preparation.findings(operation)
     if operation.kind in READING:
         # Every later change waits for it, so that nothing changes meanwhile.
         _end(operation, _recognised(operation, seen[0]))
         return
     with transaction.atomic():
-        user = ordering.lock(operation.user_id)
-        result = handlers.EFFECTS[operation.kind](user, operation, seen)
+        user = locking.lock(operation.user_id)
+        result = handlers.HANDLERS[operation.kind](user, operation, seen)
         if result["added"] or result["deleted"]:
-            ordering.bump_version(user)
+            locking.bump_version(user)
         _end(operation, result)
 
 
@@ -103,7 +103,7 @@ def _end(operation: Operation, result: handlers.Result) -> None:
         raise WorkError(TAKEN_OVER, permanent=False)
 
 
-def _recognised(operation: Operation, seen: Seen) -> handlers.Result:
+def _recognised(operation: Operation, seen: ImageFinding) -> handlers.Result:
     if seen.reason:
         raise WorkError(seen.reason, permanent=True)
     if seen.face is None:

@@ -12,7 +12,7 @@ from backend.analysis.fields import checked
 from backend.recognition.gallery import feedback
 from backend.recognition.models import Contact, Face, Kind, Operation, User
 from backend.recognition.operations import results
-from backend.recognition.operations.preparation import Seen
+from backend.recognition.operations.preparation import ImageFinding
 from backend.recognition.operations.results import Entry
 
 Result = dict[str, Any]
@@ -23,7 +23,7 @@ NO_CONTACT: Final = "The user has no such contact."
 TAKEN: Final = "The other contact has another face with this face_id."
 
 
-def add(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
+def add(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -> Result:
     contact = _contact(user, operation)
     asked = operation.arguments["faces"]
     ids = [each["face_id"] for each in asked]
@@ -36,7 +36,7 @@ def add(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
         if face_id in known or face_id in new:
             repeated.append(face_id)
         elif image.reason:
-            result["error"].append(results.asked(each, image.reason))
+            result["error"].append(results.requested(each, image.reason))
         else:
             new[face_id] = _face(contact, each, image)
     Face.objects.bulk_create(new.values())
@@ -46,7 +46,7 @@ def add(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
     return result
 
 
-def delete(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
+def delete(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -> Result:
     asked = operation.arguments["faces"]
     contact = _known(user, operation.contact_id)
     result = _nothing()
@@ -61,7 +61,7 @@ def delete(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result
     return result
 
 
-def delete_contact(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
+def delete_contact(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -> Result:
     contact = _known(user, operation.contact_id)
     deleted: list[Entry] = []
     if contact is not None:
@@ -71,7 +71,7 @@ def delete_contact(user: User, operation: Operation, seen: Mapping[int, Seen]) -
     return {**_nothing(), "deleted": deleted}
 
 
-def delete_user(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
+def delete_user(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -> Result:
     numbers = dict(user.contacts.values_list("pk", "contact_id"))
     deleted = _delete(user.faces.all(), numbers)
     user.feedback.all().delete()
@@ -84,7 +84,7 @@ def delete_user(user: User, operation: Operation, seen: Mapping[int, Seen]) -> R
     return {**_nothing(), "deleted": deleted}
 
 
-def merge(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
+def merge(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -> Result:
     """All faces of one contact become another's; what both have stays once."""
     source = _known(user, operation.arguments["from_contact_id"])
     result = _nothing()
@@ -101,7 +101,7 @@ def merge(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
     return result
 
 
-def move(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
+def move(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -> Result:
     """Faces of one contact become another's, and keep their ids."""
     asked = operation.arguments["faces"]
     source = _known(user, operation.arguments["from_contact_id"])
@@ -117,7 +117,7 @@ def move(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
     return result
 
 
-def rename(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result:
+def rename(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -> Result:
     contact = _known(user, operation.contact_id)
     if contact is not None:
         contact.name = operation.arguments["name"]
@@ -125,9 +125,9 @@ def rename(user: User, operation: Operation, seen: Mapping[int, Seen]) -> Result
     return {**_nothing(), "renamed": contact is not None}
 
 
-Effect = Callable[[User, Operation, Mapping[int, Seen]], Result]
+Handler = Callable[[User, Operation, Mapping[int, ImageFinding]], Result]
 
-EFFECTS: Final[Mapping[str, Effect]] = {
+HANDLERS: Final[Mapping[str, Handler]] = {
     Kind.ADD: add,
     Kind.DELETE: delete,
     Kind.DELETE_CONTACT: delete_contact,
@@ -156,7 +156,7 @@ def _unknown(asked: Sequence[Mapping[str, Any]], known: Iterable[int]) -> list[E
         if each["face_id"] in left:
             left.discard(each["face_id"])
         else:
-            unknown.append(results.asked(each, UNKNOWN))
+            unknown.append(results.requested(each, UNKNOWN))
     return unknown
 
 
@@ -177,7 +177,7 @@ def _contact(user: User, operation: Operation) -> Contact:
     return user.contacts.get_or_create(contact_id=operation.contact_id)[0]
 
 
-def _face(contact: Contact, asked: Mapping[str, Any], image: Seen) -> Face:
+def _face(contact: Contact, asked: Mapping[str, Any], image: ImageFinding) -> Face:
     face = Face(
         contact=contact,
         user_id=contact.user_id,
@@ -195,14 +195,14 @@ def _face(contact: Contact, asked: Mapping[str, Any], image: Seen) -> Face:
 
 
 def _entry(face: Face, contact: Contact, reason: str) -> Entry:
-    return results.standing(face, contact_id=contact.contact_id, reason=reason)
+    return results.stored(face, contact_id=contact.contact_id, reason=reason)
 
 
 def _delete(faces: QuerySet[Face], contact_ids: Mapping[int, int]) -> list[Entry]:
     """Delete faces; returns their entries. `contact_ids` are numbers by the contacts' keys."""
     gone = list(faces)
     faces.delete()
-    return [results.leaving(face, contact_id=contact_ids[face.contact_id]) for face in gone]
+    return [results.deleted(face, contact_id=contact_ids[face.contact_id]) for face in gone]
 
 
 def _transfer(faces: QuerySet[Face], source: Contact, target: Contact) -> Result:

@@ -36,7 +36,7 @@ _A_JOB: Final = 8
 
 
 @dataclass(frozen=True)
-class Seen:
+class ImageFinding:
     """What is known of one image of a call: a face, or none, or why it cannot be said."""
 
     sha256: str = ""
@@ -62,7 +62,7 @@ def prepare(operation: Operation) -> None:
     _analyse([image for image in images if image.analysis_id is not None], operation)
 
 
-def seen(operation: Operation) -> dict[int, Seen]:
+def findings(operation: Operation) -> dict[int, ImageFinding]:
     """What the images of a prepared call show, by their places in it."""
     images = list(operation.images.all())
     ids = [image.analysis_id for image in images if image.analysis_id is not None]
@@ -70,16 +70,16 @@ def seen(operation: Operation) -> dict[int, Seen]:
     return {image.position: _seen(image, finished.get(image.analysis_id or 0)) for image in images}
 
 
-def _seen(image: OperationImage, finished: Finished | None) -> Seen:
+def _seen(image: OperationImage, finished: Finished | None) -> ImageFinding:
     if image.reason or image.analysis_id is None or finished is None:
-        return Seen(image.sha256, reason=image.reason or DELETED)
+        return ImageFinding(image.sha256, reason=image.reason or DELETED)
     faces = analysis.faces(image.analysis_id) if finished.faces_count else []
     model = finished.made_by.split("/", 2)[2]
     if not faces:
-        return Seen(image.sha256, model=model)
+        return ImageFinding(image.sha256, model=model)
     best = max(faces, key=lambda face: (face.quality["size_px"], face.quality["score"]))
     note = SEVERAL.format(count=len(faces)) if len(faces) > 1 else ""
-    return Seen(image.sha256, best, model, note)
+    return ImageFinding(image.sha256, best, model, note)
 
 
 def _fetch(images: Sequence[OperationImage], urls: Mapping[int, str], *, in_all_s: float) -> None:

@@ -15,7 +15,7 @@ from backend.recognition.models import Face
 Entry = dict[str, Any]
 
 
-def standing(face: Face, *, contact_id: int, reason: str = "") -> Entry:
+def stored(face: Face, *, contact_id: int, reason: str = "") -> Entry:
     """A face that is in the gallery."""
     return {
         "contact_id": contact_id,
@@ -27,13 +27,13 @@ def standing(face: Face, *, contact_id: int, reason: str = "") -> Entry:
     }
 
 
-def leaving(face: Face, *, contact_id: int) -> Entry:
+def deleted(face: Face, *, contact_id: int) -> Entry:
     """A face that goes, and cannot be looked up again."""
     known = {"face_url": face.face_url, "external_id": face.external_id}
-    return {**standing(face, contact_id=contact_id), **known}
+    return {**stored(face, contact_id=contact_id), **known}
 
 
-def asked(face: Mapping[str, Any], reason: str) -> Entry:
+def requested(face: Mapping[str, Any], reason: str) -> Entry:
     """A face that is in no gallery: as the caller sent it."""
     return {**{key: face[key] for key in face if key != "user_id"}, "reason": reason}
 

@@ -11,7 +11,8 @@ from backend.common.jobs.work import Status
 from backend.recognition.contract import ChangesShape, FaceShape
 from backend.recognition.models import OPEN, READING, Contact, Face, Operation, User
 from backend.recognition.operations import executor, results
-from backend.recognition.operations.acceptance import Call, accept
+from backend.recognition.operations.acceptance import accept
+from backend.recognition.operations.commands import Command
 
 _LOOK_AGAIN_S: Final = 2.0
 """Who waits is woken; a Redis that hangs wakes nobody, so after so long they look themselves."""
@@ -26,7 +27,7 @@ class CallFailed(Exception):
     """A call that came to nothing; the reason is for who called."""
 
 
-def begin(call: Call, *, owner_id: int, timeout_s: float | None) -> Operation:
+def begin(call: Command, *, owner_id: int, timeout_s: float | None) -> Operation:
     """Accept a call and have it carried out; whoever calls will wait up to `timeout_s`.
 
     Raises `TooManyWaiting` or `Unavailable` when it cannot be taken now.

@@ -29,7 +29,7 @@ from backend.recognition.gallery import probe as probes
 from backend.recognition.models import Face, Feedback, User
 from backend.recognition.operations import results, service
 from backend.recognition.rest import serializers
-from backend.recognition.transfer import portability
+from backend.recognition.transfer import exporter, importer
 from backend.recognition.transfer.jsonl import Unreadable
 
 _NOT_KEPT: Final = {"Cache-Control": "no-store"}
@@ -113,10 +113,10 @@ class ImportView(_View):
             raise TooLarge(f"At most {settings.FACES_MAX_UPLOAD_BYTES} bytes are accepted.")
         number = serializers.number(user_id)
         try:
-            stored = portability.read(files[0].file, owner_id=who.client_id, user_id=number)
+            stored = importer.read(files[0].file, owner_id=who.client_id, user_id=number)
         except Unreadable as error:
             raise ValidationError({"file": [str(error)]}) from error
-        except portability.NotEmpty:
+        except importer.NotEmpty:
             raise _Conflict("The user has faces already, or calls that have not ended.") from None
         audit(who.name, "recognition: import", f"{stored.faces} faces")
         return Response(vars(stored), status=201, headers=_NOT_KEPT)
@@ -153,7 +153,7 @@ def _settle(user: User) -> None:
 def _exported(user: User, *, compress: bool) -> IO[bytes]:
     # All of it before the first byte goes out: who reads slowly must not hold up who changes it.
     plain = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115  # the answer's
-    portability.write(user, plain)
+    exporter.write(user, plain)
     plain.seek(0)
     if not compress:
         return plain
@@ -204,14 +204,14 @@ def _limit(request: Request) -> int:
 def _probe(request: Request) -> probes.Probe | None:
     data = request.data if isinstance(request.data, dict) else {}
     if data.get("encoding") is not None:
-        return probes.of_numbers(_encoding(data["encoding"]))
+        return probes.from_encoding(_encoding(data["encoding"]))
     image = serializers.image(request) if data.get("image") is not None else None
     if image is None:
         raise ValidationError({"image": ["Send an image, or an encoding."]})
     if not isinstance(image, bytes | File):
         raise ValidationError({"image": ["Send one file."]})
     try:
-        return probes.of_image(image)
+        return probes.from_image(image)
     except AnalysisError as error:
         raise _Unusable(str(error)) from error
 

@@ -14,7 +14,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from backend.common.jobs.work import Status
-from backend.recognition.contract import INTEGERS, Malformed
+from backend.recognition.contract import INTEGERS
 from backend.recognition.models import READING, Contact, Operation, User
 from backend.recognition.operations import events, service
 
@@ -30,10 +30,6 @@ def number(text: str) -> int:
     if len(text) > 20 or int(text) not in INTEGERS:
         raise Http404
     return int(text)
-
-
-def refused(error: Malformed) -> ValidationError:
-    return ValidationError({error.field: [error.message]})
 
 
 def images_count(request: Request) -> int:

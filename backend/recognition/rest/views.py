@@ -24,10 +24,9 @@ from backend.clients.models import Scope
 from backend.common.http import admission
 from backend.common.http.errors import Unavailable
 from backend.common.http.parsers import JSONParser, MultiPartParser
-from backend.recognition.contract import Malformed
 from backend.recognition.models import Contact, Kind, Operation, User
 from backend.recognition.operations import commands, events, service
-from backend.recognition.operations.acceptance import Call
+from backend.recognition.operations.commands import Command
 from backend.recognition.operations.service import CallFailed
 from backend.recognition.rest import serializers
 
@@ -211,10 +210,7 @@ def _settled(user: User) -> int:
 
 def _carried_out(request: Request, make: Any) -> HttpResponse:
     """Accept the call and answer it, at once if its end can be had at once."""
-    try:
-        call: Call = make()
-    except Malformed as error:
-        raise serializers.refused(error) from error
+    call: Command = make()
     who, timeout_s = caller.of(request), settings.FACES_ANSWER_TIMEOUT_S
     with admission.blocking_wait_slot() as may_wait:
         patience_s = timeout_s if may_wait else 0.0

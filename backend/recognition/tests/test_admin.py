@@ -6,7 +6,7 @@ from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
 
 from backend.recognition.models import Kind, Operation
-from backend.recognition.tests import galleries
+from backend.recognition.tests import factories
 
 PAGES = ("user", "contact", "face", "operation")
 
@@ -17,8 +17,8 @@ class AdminTests(TestCase):
         self.client.force_login(admin)
 
     def fill(self, number: int) -> None:
-        user = galleries.user(number)
-        galleries.add(user, 1, [galleries.person()])
+        user = factories.user(number)
+        factories.add(user, 1, [factories.person()])
         Operation.objects.create(owner_id=user.owner_id, user=user, sequence=1, kind=Kind.ADD)
 
     def test_lists_take_no_query_a_row_and_load_no_encodings(self) -> None:

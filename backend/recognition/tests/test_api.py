@@ -9,7 +9,7 @@ from backend.clients.models import ANONYMOUS_ID, Client
 from backend.recognition import api
 from backend.recognition.models import Face, Operation, OperationImage, User
 from backend.recognition.operations import commands, service
-from backend.recognition.tests.case import (
+from backend.recognition.tests.base import (
     BIDEN,
     FACELESS,
     OBAMA,
@@ -19,7 +19,7 @@ from backend.recognition.tests.case import (
     counts,
     ids,
 )
-from backend.recognition.tests.galleries import near, person
+from backend.recognition.tests.factories import near, person
 
 KEYS = {"user_id", "contact_id", "face_id", "face_url", "external_id", "score", "id", "is_face"}
 

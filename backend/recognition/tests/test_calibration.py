@@ -10,14 +10,14 @@ from django.test import TestCase
 
 from backend.recognition.gallery import calibration, reembedding
 from backend.recognition.models import User
-from backend.recognition.tests import galleries
-from backend.recognition.tests.galleries import add, near, person
+from backend.recognition.tests import factories
+from backend.recognition.tests.factories import add, near, person
 
 
 class CalibrationTests(TestCase):
     def setUp(self) -> None:
         self.model = reembedding.current_model()
-        self.user = galleries.user()
+        self.user = factories.user()
         for number in range(12):
             who = person()
             add(self.user, number, [near(who, 0.3) for _ in range(6)], model=self.model)

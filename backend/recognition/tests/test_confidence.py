@@ -17,7 +17,7 @@ counts = st.integers(1, 10**6)
 
 
 def of(distance: float, gap: float | None, contacts: int = 1) -> float:
-    return confidence.of(distance, gap, contacts=contacts)
+    return confidence.estimate(distance, gap, contacts=contacts)
 
 
 class ConfidenceTests(SimpleTestCase):

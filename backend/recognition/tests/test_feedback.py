@@ -22,8 +22,8 @@ from backend.recognition.models import (
     Reembedding,
 )
 from backend.recognition.operations import retention
-from backend.recognition.tests import galleries
-from backend.recognition.tests.galleries import add, person
+from backend.recognition.tests import factories
+from backend.recognition.tests.factories import add, person
 
 RIGHT, WRONG = Said(is_right=True), Said(is_right=False)
 NOBODY = Said(is_contact_given=True)
@@ -35,7 +35,7 @@ def it_is(contact_id: int) -> Said:
 
 class FeedbackTests(TestCase):
     def setUp(self) -> None:
-        self.user = galleries.user()
+        self.user = factories.user()
         (self.ann,), (self.bea,) = (add(self.user, number, [person()]) for number in (1, 2))
         self.sequence = 0
 
@@ -91,7 +91,7 @@ class FeedbackTests(TestCase):
         for owner, number, id in ((999, 1, answer), (1, 999, answer), (1, 1, uuid.uuid4())):
             with self.assertRaises(feedback.NoSuchAnswer):
                 feedback.note(owner, number, id, RIGHT)
-        add(galleries.user(2), 3, [person()])
+        add(factories.user(2), 3, [person()])
         with self.assertRaises(feedback.NoSuchContact):
             self.note(answer, it_is(3))
         with self.assertRaises(feedback.NoSuchAnswer):

@@ -11,20 +11,20 @@ from django.test import TestCase, TransactionTestCase, override_settings
 from backend.analysis import fields
 from backend.recognition.gallery import index
 from backend.recognition.models import Contact, Face, User
-from backend.recognition.tests import galleries
-from backend.recognition.tests.galleries import MODEL, add, moved, near, person
+from backend.recognition.tests import factories
+from backend.recognition.tests.factories import MODEL, add, moved, near, person
 
 
 class GalleryTests(TestCase):
     def setUp(self) -> None:
         index.cache.clear()
-        self.user = galleries.user()
+        self.user = factories.user()
         self.ann, self.bea = person(), person()
 
-    def best(self, probe: galleries.Encodings) -> list[index.Candidate]:
+    def best(self, probe: factories.Encodings) -> list[index.Candidate]:
         return index.identify(self.user, probe, model=MODEL)
 
-    def numbers(self, probe: galleries.Encodings) -> list[int]:
+    def numbers(self, probe: factories.Encodings) -> list[int]:
         """The contacts' numbers, best first."""
         found = self.best(probe)
         of = dict(Contact.objects.values_list("pk", "contact_id"))
@@ -42,7 +42,7 @@ class GalleryTests(TestCase):
     def test_somebody_whom_the_user_does_not_know_is_nobody(self) -> None:
         add(self.user, 1, [self.ann])
         self.assertEqual(self.best(self.bea), [])
-        self.assertEqual(index.identify(galleries.user(2), self.ann, model=MODEL), [])
+        self.assertEqual(index.identify(factories.user(2), self.ann, model=MODEL), [])
 
     def test_contacts_that_look_alike_are_all_named_best_first(self) -> None:
         for number in range(5):
@@ -74,7 +74,7 @@ class GalleryTests(TestCase):
             add(self.user, 2, [self.ann])
 
     def test_another_users_faces_are_not_compared(self) -> None:
-        add(galleries.user(2), 1, [self.ann])
+        add(factories.user(2), 1, [self.ann])
         self.assertEqual(self.best(self.ann), [])
 
     def test_every_change_is_seen_by_the_next_question(self) -> None:
@@ -123,7 +123,7 @@ class GalleryTests(TestCase):
         self.assertEqual(list(rows.values_list("pk", flat=True)), [new.pk])
 
     def test_as_many_galleries_are_kept_as_fit_and_the_oldest_goes(self) -> None:
-        users = [galleries.user(number) for number in range(4)]
+        users = [factories.user(number) for number in range(4)]
         for each in users:
             add(each, 1, [self.ann] * 10)
         size = index.cache.get((users[0].pk, MODEL)).nbytes
@@ -151,7 +151,7 @@ class GalleryTests(TestCase):
 class ThreadsTests(TransactionTestCase):
     def test_threads_that_ask_at_once_read_it_once_and_agree(self) -> None:
         index.cache.clear()
-        user, ann = galleries.user(), person()
+        user, ann = factories.user(), person()
         add(user, 1, [near(ann, 0.2) for _ in range(200)])
         ready, found = threading.Barrier(6), list[list[index.Candidate]]()
 

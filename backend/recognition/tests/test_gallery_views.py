@@ -17,8 +17,8 @@ from backend.common.jobs import queues
 from backend.common.jobs.work import Status
 from backend.recognition.gallery import index, reembedding
 from backend.recognition.models import Face, Kind, Operation, User
-from backend.recognition.tests import galleries
-from backend.recognition.tests.galleries import add, near, person
+from backend.recognition.tests import factories
+from backend.recognition.tests.factories import add, near, person
 from tests.support import samples
 
 
@@ -34,7 +34,7 @@ class GalleryViewsTests(TransactionTestCase):
         self.model = reembedding.current_model()
         self.alice, self.bob = cast.headers("alice"), cast.headers("bob")
         self.owner = cast.client("alice")
-        self.user = galleries.user(7, owner_id=self.owner.pk)
+        self.user = factories.user(7, owner_id=self.owner.pk)
         self.ann, self.bea = person(), person()
         self.faces = add(self.user, 1, [near(self.ann, 0.3)], model=self.model)
         add(self.user, 2, [near(self.bea, 0.3)], model=self.model)
@@ -145,7 +145,7 @@ class GalleryViewsTests(TransactionTestCase):
         self.assertEqual(self.post("/users/8/import", {"file": file}).status_code, 413)
 
     def test_the_search_finds_a_contact_of_any_user_by_its_encoding(self) -> None:
-        other = galleries.user(8, owner_id=self.owner.pk)
+        other = factories.user(8, owner_id=self.owner.pk)
         add(other, 5, [near(self.ann, 0.31)], model=self.model)
         body = {"encoding": self.ann.tolist(), "limit": 5}
         matches = self.post("/search", body).json()["matches"]

@@ -15,8 +15,8 @@ from backend.common import redis_clients
 from backend.common.jobs import queues
 from backend.recognition import tasks
 from backend.recognition.models import Operation, User
-from backend.recognition.tests.case import RecognitionCase, analysed, ids
-from backend.recognition.tests.galleries import near, person
+from backend.recognition.tests.base import RecognitionCase, analysed, ids
+from backend.recognition.tests.factories import near, person
 from wire import events
 
 USER = "/recognition/users/1"
@@ -203,14 +203,14 @@ class LaterTests(HttpCase):
         self.assertEqual(answer["Location"], body["operation_url"])
         self.assertEqual((body["status"], body["result"]), ("queued", None))
         path = f"/recognition/operations/{body['operation_id']}/"
-        tasks.carry_out(body["operation_id"])
+        tasks.execute(body["operation_id"])
         done = self.call("get", path).json()
         self.assertEqual((done["status"], ids(done["result"]["added"])), ("done", [1]))
 
     def test_its_end_is_told_on_the_feed_once_and_names_no_face(self) -> None:
         self.add(self.face(7))
         body = self.later().json()
-        tasks.carry_out(body["operation_id"])
+        tasks.execute(body["operation_id"])
         tasks.sweep()
         told: Any = redis_clients.short().xrange(events.STREAM)
         (entry,) = [events.from_entry(id, fields) for id, fields in told]
@@ -223,7 +223,7 @@ class LaterTests(HttpCase):
     def test_what_could_not_be_told_is_told_by_the_sweep(self) -> None:
         body = self.later().json()
         with mock.patch("backend.recognition.operations.events.publish", return_value=False):
-            tasks.carry_out(body["operation_id"])
+            tasks.execute(body["operation_id"])
         self.assertEqual(redis_clients.short().xlen(events.STREAM), 0)
         tasks.sweep()
         self.assertEqual(redis_clients.short().xlen(events.STREAM), 1)

@@ -15,8 +15,8 @@ from backend.recognition import api, tasks
 from backend.recognition.models import READING, Operation, OperationImage, User
 from backend.recognition.operations import commands, executor, preparation, retention, service
 from backend.recognition.tests import processes
-from backend.recognition.tests.case import RecognitionCase, counts, ids
-from backend.recognition.tests.galleries import person
+from backend.recognition.tests.base import RecognitionCase, counts, ids
+from backend.recognition.tests.factories import person
 
 
 class OrderTests(RecognitionCase):
@@ -136,32 +136,32 @@ class OrderTests(RecognitionCase):
 
 
 def _at_once(queue: str, task: str, argument: str, *, job_id: str) -> bool:
-    tasks.carry_out(argument)
+    tasks.execute(argument)
     return True
 
 
 _HERE = "backend.recognition"
 
 STEPS = (
-    f"{_HERE}.acceptance._requested",
-    f"{_HERE}.acceptance._inserted",
-    f"{_HERE}.acceptance._insert_images",
-    f"{_HERE}.services.accept",
+    f"{_HERE}.operations.acceptance._requested",
+    f"{_HERE}.operations.acceptance._inserted",
+    f"{_HERE}.operations.acceptance._insert_images",
+    f"{_HERE}.operations.service.accept",
     "backend.common.jobs.queues.enqueue",
     "backend.common.jobs.work.run",
     "backend.common.jobs.work.claim_of_ours",
-    f"{_HERE}.preparing.prepare",
-    f"{_HERE}.preparing._fetch",
-    f"{_HERE}.preparing._request",
-    f"{_HERE}.preparing._analyse",
+    f"{_HERE}.operations.preparation.prepare",
+    f"{_HERE}.operations.preparation._fetch",
+    f"{_HERE}.operations.preparation._request",
+    f"{_HERE}.operations.preparation._analyse",
     f"{_HERE}.models.Operation.mark_prepared",
-    f"{_HERE}.turns.lock",
-    f"{_HERE}.effects.choose_used",
-    f"{_HERE}.turns.bump_version",
-    f"{_HERE}.carrying_out._end",
-    f"{_HERE}.carrying_out._apply",
-    f"{_HERE}.carrying_out.ended",
-    f"{_HERE}.carrying_out.clean_up",
+    f"{_HERE}.gallery.locking.lock",
+    f"{_HERE}.operations.handlers.choose_used",
+    f"{_HERE}.gallery.locking.bump_version",
+    f"{_HERE}.operations.executor._end",
+    f"{_HERE}.operations.executor._apply",
+    f"{_HERE}.operations.executor.on_end",
+    f"{_HERE}.operations.executor.clean_up",
 )
 """Every step of a call, in their order."""
 

@@ -14,9 +14,9 @@ from backend.clients.models import ANONYMOUS_ID
 from backend.recognition.gallery import index
 from backend.recognition.models import Contact, Face, Feedback, User
 from backend.recognition.operations import retention
-from backend.recognition.tests import galleries
-from backend.recognition.tests.galleries import MODEL, add, near, person
-from backend.recognition.transfer import portability
+from backend.recognition.tests import factories
+from backend.recognition.tests.factories import MODEL, add, near, person
+from backend.recognition.transfer import exporter, importer
 from backend.recognition.transfer.jsonl import Unreadable
 
 Lines = list[dict[str, Any]]
@@ -24,7 +24,7 @@ Lines = list[dict[str, Any]]
 
 def exported(user: User) -> Lines:
     file = io.BytesIO()
-    portability.write(user, file)
+    exporter.write(user, file)
     return [json.loads(line) for line in file.getvalue().splitlines()]
 
 
@@ -32,14 +32,14 @@ def joined(lines: Lines) -> bytes:
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
-def imported(data: bytes, user_id: int = 2) -> portability.Imported:
-    return portability.read(io.BytesIO(data), owner_id=ANONYMOUS_ID, user_id=user_id)
+def imported(data: bytes, user_id: int = 2) -> importer.Imported:
+    return importer.read(io.BytesIO(data), owner_id=ANONYMOUS_ID, user_id=user_id)
 
 
 class PortabilityTests(TestCase):
     def setUp(self) -> None:
         index.cache.clear()
-        self.user = galleries.user(1)
+        self.user = factories.user(1)
         self.ann, self.bea = person(), person()
         self.faces = add(self.user, 5, [near(self.ann, 0.3) for _ in range(3)])
         self.faces += add(self.user, 6, [near(self.bea, 0.3), self.bea])
@@ -57,7 +57,7 @@ class PortabilityTests(TestCase):
     def test_what_went_out_comes_in_again_with_new_ids(self) -> None:
         out = exported(self.user)
         result = imported(joined(out))
-        again = exported(galleries.user(2))
+        again = exported(factories.user(2))
         self.assertEqual((result.contacts, result.faces, result.feedback), (2, 6, 2))
         self.assertEqual(len(again), len(out))
         for before, after in zip(out[1:], again[1:], strict=True):
@@ -69,7 +69,7 @@ class PortabilityTests(TestCase):
 
     def test_an_imported_gallery_answers_as_the_first_one_does(self) -> None:
         imported(joined(exported(self.user)))
-        other = galleries.user(2)
+        other = factories.user(2)
         for probe in (self.ann, self.bea):
             one, two = (index.identify(user, probe, model=MODEL) for user in (self.user, other))
             self.assertEqual([c.distance for c in one], [c.distance for c in two])
@@ -83,30 +83,30 @@ class PortabilityTests(TestCase):
         Face.objects.filter(pk=self.faces[1].pk).update(score=0.5)
         result = imported(joined(exported(self.user)))
         used = set(
-            Face.objects.filter(user=galleries.user(2), used=True).values_list("pk", flat=True)
+            Face.objects.filter(user=factories.user(2), used=True).values_list("pk", flat=True)
         )
         self.assertEqual(used, {result.ids[self.faces[n].pk] for n in (0, 2, 3, 4)})
 
     def test_a_user_that_changes_all_the_time_is_written_while_nobody_can_change_it(self) -> None:
         wanted = len(exported(self.user))
-        with mock.patch.object(portability, "_version", side_effect=range(100)) as version:
+        with mock.patch.object(exporter, "_version", side_effect=range(100)) as version:
             self.assertEqual(len(exported(self.user)), wanted)
         self.assertGreater(version.call_count, 2)
 
     def test_an_empty_user_round_trips_too(self) -> None:
-        result = imported(joined(exported(galleries.user(9))))
+        result = imported(joined(exported(factories.user(9))))
         self.assertEqual((result.contacts, result.faces), (0, 0))
-        self.assertFalse(galleries.user(2).exists)
+        self.assertFalse(factories.user(2).exists)
 
     def test_contacts_without_faces_stay_when_the_sweep_has_passed(self) -> None:
         self.user.faces.all().delete()
         imported(joined(exported(self.user)))
         retention.delete_old()
-        self.assertEqual(galleries.user(2).contacts.count(), 2)
+        self.assertEqual(factories.user(2).contacts.count(), 2)
 
     def test_a_user_with_faces_is_not_imported_into(self) -> None:
         data = joined(exported(self.user))
-        with self.assertRaises(portability.NotEmpty):
+        with self.assertRaises(importer.NotEmpty):
             imported(data, user_id=1)
         self.assertEqual(self.user.faces.count(), 6)
 

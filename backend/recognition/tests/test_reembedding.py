@@ -13,8 +13,8 @@ from django.test import TestCase
 from backend.common import redis_clients
 from backend.recognition.gallery import index, reembedding
 from backend.recognition.models import Face, OtherEncoding, Reembedding
-from backend.recognition.tests import galleries
-from backend.recognition.tests.galleries import add, person
+from backend.recognition.tests import factories
+from backend.recognition.tests.factories import add, person
 from safe_http import Client, Download, FetchError
 from tests.support import samples
 
@@ -25,7 +25,7 @@ class ReembeddingTests(TestCase):
     def setUp(self) -> None:
         index.cache.clear()
         redis_clients.short().flushdb()
-        self.user = galleries.user()
+        self.user = factories.user()
         self.ann = person()
         self.faces = add(self.user, 1, [self.ann, self.ann], model=OLD)
         self.new = reembedding.current_model()

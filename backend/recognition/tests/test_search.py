@@ -10,14 +10,14 @@ from django.test import TestCase, override_settings
 from backend.clients.tests import cast
 from backend.recognition.gallery import search
 from backend.recognition.models import Contact, Face, User
-from backend.recognition.tests import galleries
-from backend.recognition.tests.galleries import MODEL, add, near, person
+from backend.recognition.tests import factories
+from backend.recognition.tests.factories import MODEL, add, near, person
 
 
 class SearchTests(TestCase):
     alice: int
     bob: int
-    people: list[galleries.Encodings]
+    people: list[factories.Encodings]
 
     @classmethod
     def setUpTestData(cls) -> None:
@@ -25,10 +25,10 @@ class SearchTests(TestCase):
         cls.people = [person() for _ in range(40)]
         for number, each in enumerate(cls.people):
             for owner_id in (cls.alice, cls.bob):
-                to = galleries.user(number % 7, owner_id=owner_id)
+                to = factories.user(number % 7, owner_id=owner_id)
                 add(to, number, [near(each, 0.3) for _ in range(4)])
 
-    def best(self, probe: galleries.Encodings, owner_id: int) -> list[search.Match]:
+    def best(self, probe: factories.Encodings, owner_id: int) -> list[search.Match]:
         return search.best(owner_id, probe, model=MODEL, at_most=3)
 
     def users(self, owner_id: int) -> list[int]:
@@ -47,12 +47,12 @@ class SearchTests(TestCase):
         self.assertEqual(self.best(self.people[0], cast.client("charlie").pk), [])
 
     def test_one_person_known_to_two_users_is_found_with_both(self) -> None:
-        add(galleries.user(99, owner_id=self.alice), 1, [near(self.people[3], 0.3)])
+        add(factories.user(99, owner_id=self.alice), 1, [near(self.people[3], 0.3)])
         found = self.best(self.people[3], self.alice)
         self.assertEqual(len({match.user for match in found}), 2)
 
     def test_faces_of_another_model_or_not_used_are_not_compared(self) -> None:
-        add(galleries.user(99, owner_id=self.alice), 1, [self.people[3]], model="another")
+        add(factories.user(99, owner_id=self.alice), 1, [self.people[3]], model="another")
         Face.objects.filter(contact__contact_id=3, user__owner_id=self.alice).exclude(
             model="another"
         ).update(used=False)
@@ -72,7 +72,7 @@ class SearchTests(TestCase):
                     [(near.group, near.id) for near in found], [(c, id) for c, (_, id) in wanted]
                 )
 
-    def each_way(self, users: list[int], probe: galleries.Encodings) -> list[Any]:
+    def each_way(self, users: list[int], probe: factories.Encodings) -> list[Any]:
         with mock.patch.multiple(search, _BLOCK=30, _USERS=3):
             blocks = search.exactly(users, probe, model=MODEL, at_most=3)
         exact = search.nearest(users, probe, model=MODEL, at_most=3)

@@ -22,8 +22,8 @@ from backend.recognition import api
 from backend.recognition.models import Operation
 from backend.recognition.operations import commands, service
 from backend.recognition.tests import processes
-from backend.recognition.tests.case import RecognitionCase, analysed, ids
-from backend.recognition.tests.galleries import near, person
+from backend.recognition.tests.base import RecognitionCase, analysed, ids
+from backend.recognition.tests.factories import near, person
 
 CONTACTS: Final = (1, 2, 3)
 PEOPLE: Final = (1, 2, 3)

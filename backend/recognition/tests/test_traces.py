@@ -9,8 +9,8 @@ from backend.recognition import api
 from backend.recognition.gallery import feedback
 from backend.recognition.models import Face, Operation, OtherEncoding, Reembedding, User
 from backend.recognition.operations import commands, retention, service
-from backend.recognition.tests.case import RecognitionCase, analysed
-from backend.recognition.tests.galleries import near, person
+from backend.recognition.tests.base import RecognitionCase, analysed
+from backend.recognition.tests.factories import near, person
 from tests.support import data_residue
 
 

@@ -26,7 +26,7 @@ from backend.common.jobs.work import Status
 from backend.face_encodings.models import EncodedImage
 from backend.recognition.contract import FaceShape
 from backend.recognition.gallery import index
-from backend.recognition.tests.galleries import Encodings, near, person
+from backend.recognition.tests.factories import Encodings, near, person
 from tests.support import image_factories, photographs
 
 OBAMA: Final = photographs.read("obama.jpg")

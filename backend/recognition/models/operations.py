@@ -1,0 +1,153 @@
+"""Accepted commands on galleries, and their images."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from backend.common.jobs import queues, work
+from backend.common.jobs.work import Status, Work
+from backend.recognition.models.galleries import User
+
+OPEN = Q(status__in=[Status.QUEUED, Status.PROCESSING])
+"""Operations that have not ended."""
+
+
+class Kind(models.TextChoices):
+    """What a call asks for."""
+
+    ADD = "add"
+    DELETE = "delete"
+    DELETE_CONTACT = "delete_contact"
+    DELETE_USER = "delete_user"
+    MERGE = "merge"
+    MOVE = "move"
+    RENAME = "rename"
+    RECOGNISE = "recognise"
+
+
+READING = (Kind.RECOGNISE,)
+"""Kinds that change nothing: they wait for the changes before them, and not for each other."""
+
+
+class Operation(Work):
+    """One accepted command on a user: number `sequence` in that user's order.
+
+    QUEUED ──claimed, images fetched and encoded──▶ QUEUED, prepared
+           ──unblocked, claimed, applied to the gallery──▶ DONE
+
+    Operations of one user are prepared side by side and applied in the order of their sequence: a
+    change is blocked by every open operation before it, a read (`READING`) only by the open changes
+    before it. A blocked operation is not claimable. Once unblocked it stays so, because later
+    operations have higher numbers. The effect, its result and DONE are one transaction.
+
+    Until `awaited_until` a read is reserved for the process of its caller, which waits for the
+    result and has the gallery in memory.
+    """
+
+    queue = queues.INTERACTIVE
+    task = "backend.recognition.tasks.execute"
+
+    # Random and not counted up: whoever knows one id must not be able to tell another.
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey("clients.Client", on_delete=models.PROTECT, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="operations")
+    sequence = models.PositiveBigIntegerField()
+    kind = models.CharField(max_length=16, choices=Kind)
+    contact_id = models.BigIntegerField(null=True, blank=True)
+    # Emptied at the end: what remains to be said is in the result.
+    arguments = models.JSONField(default=dict, blank=True)
+    result = models.JSONField(null=True, blank=True)
+    prepared_at = models.DateTimeField(null=True, blank=True)
+    awaited_until = models.DateTimeField(null=True, blank=True)
+    # Whoever called has gone away with its address: the end is told on the feed.
+    followed = models.BooleanField(default=False)
+    event_id = models.CharField(max_length=50, blank=True)
+
+    class Meta:
+        ordering = ["user", "sequence"]
+        constraints = [
+            *work.constraints("operation"),
+            models.UniqueConstraint(fields=["user", "sequence"], name="operation_in_order"),
+            models.CheckConstraint(condition=Q(kind__in=Kind.values), name="operation_kind_known"),
+        ]
+        indexes = [
+            *work.indexes("operation"),
+            # Whose turn it is, is asked before each effect.
+            models.Index(fields=["user", "sequence"], condition=OPEN, name="operation_open"),
+            # How many of one client wait is asked before another is taken.
+            models.Index(fields=["owner"], condition=OPEN, name="operation_pending"),
+            # Outcomes that nobody was told yet are looked for by the sweep.
+            models.Index(
+                fields=["processed_at"],
+                condition=Q(followed=True, event_id="", processed_at__isnull=False),
+                name="operation_untold",
+            ),
+            # They are deleted by age.
+            models.Index(fields=["processed_at"], name="operation_ended"),
+            # What a deletion leaves behind in earlier answers is looked for by contact.
+            models.Index(fields=["user", "contact_id"], name="operation_contact"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.sequence} ({self.status})"
+
+    @classmethod
+    def claimable(cls) -> models.QuerySet["Operation"]:
+        """Due; and not prepared yet, or unblocked and not reserved."""
+        reserved = Q(kind__in=READING, awaited_until__gt=timezone.now())
+        applicable = _unblocked() & ~Q(prepared_at=None) & ~reserved
+        return super().claimable().filter(Q(prepared_at=None) | applicable)
+
+    @classmethod
+    def reserved(cls) -> models.QuerySet["Operation"]:
+        """Prepared, unblocked reads that their callers' processes are to apply."""
+        prepared = super().claimable().filter(_unblocked(), prepared_at__isnull=False)
+        return prepared.filter(kind__in=READING, awaited_until__gt=timezone.now())
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in (Status.DONE, Status.FAILED)
+
+    def fail(self, reason: str) -> bool:
+        """As all work; each face of the call is an error then."""
+        failed = {"status": Status.FAILED, "processed_at": timezone.now(), "reason": reason[:500]}
+        errors = [{**face, "reason": reason} for face in self.arguments.get("faces", [])]
+        return self._leave(**failed, arguments={}, result={"error": errors})
+
+    def mark_prepared(self) -> bool:
+        """PROCESSING → QUEUED, prepared: applying it has attempts of its own."""
+        now = timezone.now()
+        return self._leave(status=Status.QUEUED, prepared_at=now, due_at=now, attempts=0)
+
+
+def _unblocked() -> Q:
+    earlier = Operation.objects.filter(
+        OPEN, user=OuterRef("user"), sequence__lt=OuterRef("sequence")
+    ).order_by()
+    changes, reads = earlier.exclude(kind__in=READING), earlier.filter(kind__in=READING)
+    return Q(~Exists(changes)) & (Q(kind__in=READING) | Q(~Exists(reads)))
+
+
+class OperationImage(models.Model):
+    """An image of an open operation, and what has become of it; gone when the operation ends."""
+
+    operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="images")
+    position = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64, blank=True)
+    # Keeps the analysis from being deleted as nobody's while the operation is open.
+    analysis = models.ForeignKey(
+        "analysis.Analysis", on_delete=models.SET_NULL, null=True, blank=True
+    )
+    # Why there is no face to be had from it.
+    reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["operation", "position"], name="operation_image_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"image {self.position} of {self.operation_id}"

@@ -1,0 +1,47 @@
+"""Moves of galleries to another model."""
+
+from django.db import models
+from django.utils import timezone
+
+from backend.analysis.fields import EncodingField
+from backend.recognition.models.galleries import Face, User
+
+
+class Reembedding(models.Model):
+    """One user's move to another model: begun ──all faces have a new encoding──▶ switched."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="reembeddings")
+    model = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now)
+    switched_at = models.DateTimeField(null=True, blank=True)
+    # By the ids of faces that cannot be had again, why.
+    unobtainable = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "model"], name="reembedding_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"user {self.user_id} to {self.model}"
+
+
+class OtherEncoding(models.Model):
+    """A face's encoding by another model than that of its row.
+
+    Until the switch it is the new model's, and matched with nothing; after it the old one's, by
+    which processes that still run the old model go on answering.
+    """
+
+    face = models.ForeignKey(Face, on_delete=models.CASCADE, related_name="other_encodings")
+    model = models.CharField(max_length=64)
+    encoding = EncodingField()
+    is_matched = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["face", "model"], name="other_encoding_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"face {self.face_id} by {self.model}"
