@@ -127,7 +127,6 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
 
 # Still to be cut.
 _NOT_YET: Final = {
-    ("recognition.gallery", "operations"),
     ("photos.web", "rest"),
     ("photos.files", "matching"),
     ("common.jobs", "health"),
