@@ -53,8 +53,6 @@ FACES_UPLOAD_BYTES_RATE = env.rate("FACES_UPLOAD_BYTES_RATE")
 FACES_LOGIN_RATE = env.rate("FACES_LOGIN_RATE")
 FACES_MAX_PENDING = env.number("FACES_MAX_PENDING", at_least=1)
 FACES_MAX_BACKLOG = env.number("FACES_MAX_BACKLOG", at_least=1)
-FACES_FEED_TOKEN_LIFETIME_S = env.number("FACES_FEED_TOKEN_LIFETIME_S", at_least=1)
-FACES_URL_LIFETIME_S = env.number("FACES_URL_LIFETIME_S", at_least=1)
 
 # --- Finding faces
 FACES_DETECTOR = env.text("FACES_DETECTOR", choices=("hog", "cnn"))

@@ -26,8 +26,8 @@ OWNER_CLAIM: Final = "sub"
 KEY_CLAIM: Final = "key"
 """The prefix of the API key that the token was made with: it is dropped with that key."""
 
-LONGEST_TOKEN_LIFETIME_S: Final = 86_400
-"""No token lives longer, so a revocation need not be remembered longer."""
+TOKEN_LIFETIME_S: Final = 3600
+"""Validity of a feed token; a revocation is remembered for as long."""
 
 REVOKED_KEY: Final = "faces:revoked:{key_prefix}"
 """Redis key that is there while a token made with a revoked API key could still be alive."""

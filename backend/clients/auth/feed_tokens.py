@@ -1,4 +1,4 @@
-"""The address at which a caller hears of their own events."""
+"""Feed URLs: `/faces` with a signed token that selects the caller's own events."""
 
 from datetime import timedelta
 
@@ -11,18 +11,18 @@ from wire import feeds
 
 
 def url(caller: Caller) -> str:
-    """`ws://HOST/faces`, with a token that ends soon where the events are not everybody's."""
+    """`ws://HOST/faces`, with a short-lived token unless the caller is anonymous."""
     address = f"{settings.SERVICE_URL.replace('http', 'ws', 1)}/faces"
     return address if caller.is_anonymous else f"{address}?token={token(caller)}"
 
 
 def token(caller: Caller) -> str:
-    """A JSON Web Token (RFC 7519) that opens the feed of the caller's client."""
+    """A JSON Web Token (RFC 7519) for the events of the caller's client."""
     now = timezone.now()
     claims = {
         "aud": feeds.AUDIENCE,
         "iat": now,
-        "exp": now + timedelta(seconds=settings.FACES_FEED_TOKEN_LIFETIME_S),
+        "exp": now + timedelta(seconds=feeds.TOKEN_LIFETIME_S),
         feeds.OWNER_CLAIM: str(caller.client_id),
         feeds.KEY_CLAIM: caller.key_prefix,
     }
