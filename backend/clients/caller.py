@@ -38,7 +38,7 @@ ANONYMOUS: Final = Caller(
 )
 
 
-def of(request: Request) -> Caller:
+def from_request(request: Request) -> Caller:
     """The caller that the authentication found; every API view has one."""
     assert isinstance(request.auth, Caller)
     return request.auth

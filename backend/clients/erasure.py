@@ -23,14 +23,14 @@ Eraser = Callable[..., int]
 """`(owner_id, *, at_most)` erases up to so many of a client's things and returns how many."""
 
 
-def ask(client_id: int, *, actor: str) -> None:
+def request(client_id: int, *, actor: str) -> None:
     """From now on nothing new is taken for the client, and what is there goes."""
     asked = Client.objects.filter(pk=client_id, erasing_since=None)
     if asked.update(erasing_since=timezone.now()):
         audit(actor, "erase client's data", f"client {client_id}")
 
 
-def carry_on() -> None:
+def run_step() -> None:
     """The sweep's step: erase what was asked for, a part at a time."""
     for client in Client.objects.filter(erasing_since__isnull=False):
         if not any(eraser(client.pk, at_most=_AT_A_TIME) for eraser in _erasers()):
@@ -42,9 +42,9 @@ def finish(client: Client) -> None:
     audit("sweep", "erased client's data", f"client {client.pk}")
 
 
-def everything(client_id: int, *, actor: str) -> None:
+def erase_now(client_id: int, *, actor: str) -> None:
     """Erase all at once, for the command line. Raises `redis.RedisError` when Redis is away."""
-    ask(client_id, actor=actor)
+    request(client_id, actor=actor)
     for eraser in _erasers():
         while eraser(client_id, at_most=_AT_A_TIME):
             pass

@@ -59,23 +59,23 @@ def revoke_key(key: ApiKey, *, actor: str) -> None:
         if not ApiKey.objects.filter(pk=key.pk, revoked=False).update(revoked=True):
             return
         audit(actor, "revoke key", f"{key.prefix} of {key.client.name}")
-    tell_revocations()
+    publish_revocations()
 
 
-def tell_revocations() -> None:
+def publish_revocations() -> None:
     """Tell the websocket servers of each revoked key that they were not told of."""
     for key in ApiKey.objects.filter(revoked=True, revocation_told=False):
         try:
-            feeds_told(key.prefix)
+            publish_revocation(key.prefix)
         except redis.RedisError as error:
             logger.warning("listeners of key %s are dropped later: %s", key.prefix, error)
             return
         ApiKey.objects.filter(pk=key.pk).update(revocation_told=True)
 
 
-def feeds_told(prefix: str) -> None:
+def publish_revocation(prefix: str) -> None:
     """For those who connect later a key in Redis, for those who listen an entry in the stream."""
     client = redis_clients.short()
-    client.set(feeds.REVOKED_KEY.format(key_prefix=prefix), "1", ex=feeds.LONGEST_TOKEN_LIFETIME_S)
+    client.set(feeds.REVOKED_KEY.format(key_prefix=prefix), "1", ex=feeds.TOKEN_LIFETIME_S)
     entry: dict[str, str] = {feeds.REVOKED_FIELD: prefix}
     client.xadd(feeds.STREAM, entry)  # type: ignore[arg-type]  # a dict is invariant in its keys

@@ -20,9 +20,9 @@ def sweep() -> None:
 
     Once a day, clear the sessions of the admin that have ended.
     """
-    keys.tell_revocations()
+    keys.publish_revocations()
     try:
-        erasure.carry_on()
+        erasure.run_step()
         # Whoever leaves the note first does it: one sweep of many, and not again for a day.
         if redis_clients.short().set("faces:sessions-cleared", "1", nx=True, ex=_DAY_S):
             clear_sessions()

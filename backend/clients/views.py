@@ -45,13 +45,13 @@ class ClientView(APIView):
         Rows, files, analyses, events, jobs. Uploads are refused until it is done; `erasing` of
         `GET /client/` reports it.
         """
-        who = caller.of(request)
-        erasure.ask(who.client_id, actor=who.name)
+        who = caller.from_request(request)
+        erasure.request(who.client_id, actor=who.name)
         return Response(_as_resource(request), status=202)
 
 
 def _as_resource(request: Request) -> dict[str, Any]:
-    who = caller.of(request)
+    who = caller.from_request(request)
     client = Client.objects.get(pk=who.client_id)
     resource = {
         "name": client.name,

@@ -40,7 +40,7 @@ def unchanged(request: Request, image: EncodedImage) -> HttpResponseBase | None:
 def mark(response: HttpResponseBase, request: Request, image: EncodedImage) -> HttpResponseBase:
     """Say how long, and by whom, the answer may be kept."""
     response["ETag"] = etag(image)
-    shared = caller.of(request).is_anonymous and not settings.FACES_REQUIRE_API_KEY
+    shared = caller.from_request(request).is_anonymous and not settings.FACES_REQUIRE_API_KEY
     who = "public" if shared else "private"
     response["Cache-Control"] = f"{who}, max-age={settings.FACES_ENCODING_CACHE_S}"
     patch_vary_headers(response, ["Authorization", "X-Api-Key"])

@@ -61,7 +61,7 @@ def accept(uploads: Sequence[tuple[File[Any], str]], *, owner_id: int) -> list[E
         hashes = [sha256 for _, sha256 in uploads]
         try:
             with transaction.atomic():
-                quota.take_room(owner_id, 0)  # no bytes are kept, but who is erased gets nothing in
+                quota.reserve(owner_id, 0)  # no bytes are kept, but who is erased gets nothing in
                 _refuse_if_too_many_wait(owner_id)
                 return [_refer(owner_id, *pair, at=at) for pair in zip(hashes, asked, strict=True)]
         except IntegrityError:
@@ -211,7 +211,7 @@ def _left(deadline: float) -> float:
 
 
 def _refuse_if_too_many_wait(owner_id: int) -> None:
-    """Behind `take_room`, which locks the owner's row: two cannot both be the last."""
+    """Behind `quota.reserve`, which locks the owner's row: two cannot both be the last."""
     waiting = EncodedImage.objects.filter(owner_id=owner_id, settled_at=None).values("pk")
     if waiting[settings.FACES_MAX_PENDING - 1 :].exists():
         raise quota.TooManyWaiting(wait=quota.PENDING_WAIT_S)

@@ -118,7 +118,7 @@ class GenerateView(APIView):
 
         Waits for the result, up to `FACES_ANSWER_TIMEOUT_S`. The image itself is not kept.
         """
-        file, owner_id = serializers.upload(request), caller.of(request).client_id
+        file, owner_id = serializers.upload(request), caller.from_request(request).client_id
         sha256 = sha256_of(file)
         image = services.up_to_date(owner_id, sha256)
         if image is None:
@@ -175,7 +175,7 @@ class EncodingView(APIView):
         """Erase an image and its encodings."""
         image = _own(request, sha256)
         services.erase([image])
-        audit(caller.of(request).name, "erase encoding", f"encoded image {image.pk}")
+        audit(caller.from_request(request).name, "erase encoding", f"encoded image {image.pk}")
         return Response(status=204)
 
 
@@ -202,7 +202,7 @@ class BatchView(APIView):
         A result for each, in the order sent; an image that cannot be used does not affect others.
         """
         files = serializers.uploads(request)
-        results = batch.answers(files, owner_id=caller.of(request).client_id)
+        results = batch.answers(files, owner_id=caller.from_request(request).client_id)
         return Response({"results": results}, headers=_NOT_KEPT)
 
 
@@ -218,7 +218,7 @@ class StatisticsView(APIView):
     )
     def get(self, request: Request) -> Response:
         """How many images had a face, and the mean of their first encodings."""
-        read = statistics.read(caller.of(request).client_id)
+        read = statistics.read(caller.from_request(request).client_id)
         return Response(serializers.StatisticsSerializer(read).data, headers=_NOT_KEPT)
 
 
@@ -256,7 +256,7 @@ class VerifyView(APIView):
         form = serializers.SidesFormSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         sides: dict[int, tuple[str, Any]] = form.validated_data
-        who = caller.of(request)
+        who = caller.from_request(request)
         if not who.may(Scope.READ) and any(kind == "hash" for kind, _ in sides.values()):
             raise PermissionDenied("This key lacks the scope 'read', which a hash needs.")
         try:
@@ -291,7 +291,7 @@ def _encodings(
 
 def _own(request: Request, sha256: str) -> EncodedImage:
     """The caller's image; another's is answered as one that nobody sent."""
-    image = services.find(caller.of(request).client_id, serializers.hash_of(sha256))
+    image = services.find(caller.from_request(request).client_id, serializers.hash_of(sha256))
     if image is None:
         raise Unusable(serializers.NOT_FOUND)
     return image

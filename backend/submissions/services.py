@@ -53,7 +53,7 @@ def accept(upload: File[Any], *, owner_id: int, request_id: str = "") -> Submiss
     try:
         submission.image.save(name, upload, save=False)
         with transaction.atomic():
-            quota.take_room(owner_id, submission.size_bytes)
+            quota.reserve(owner_id, submission.size_bytes)
             _refuse_if_too_many_wait(owner_id)
             submission.save(force_insert=True)
     except IntegrityError:
@@ -152,7 +152,7 @@ def _erased_as_it_is(submission: Submission) -> bool:
     with transaction.atomic():
         gone, _ = as_seen.delete()
         if gone:
-            quota.give_room(submission.owner_id, submission.size_bytes)
+            quota.release(submission.owner_id, submission.size_bytes)
     return bool(gone)
 
 
@@ -212,7 +212,7 @@ def _refuse_if_swamped() -> None:
 
 
 def _refuse_if_too_many_wait(owner_id: int) -> None:
-    """Behind `take_room`, which locks the owner's row: two uploads cannot both be the last."""
+    """Behind `quota.reserve`, which locks the owner's row: two uploads cannot both be the last."""
     in_work = [Status.QUEUED, Status.PROCESSING]
     waiting = Submission.objects.filter(owner_id=owner_id, status__in=in_work).order_by()
     if waiting.values("pk")[settings.FACES_MAX_PENDING - 1 :].exists():

@@ -114,14 +114,14 @@ class ImageView(APIView):
         upload.is_valid(raise_exception=True)
         submission = services.accept(
             upload.validated_data["image"],
-            owner_id=caller.of(request).client_id,
+            owner_id=caller.from_request(request).client_id,
             request_id=logs.context()["request"],
         )
         status_url = f"{settings.SERVICE_URL}/image/{submission.pk}/"
         accepted = AcceptedSerializer(
             {
                 "message": "Request accepted. Starting image processing.",
-                "feed_url": feed_tokens.url(caller.of(request)),
+                "feed_url": feed_tokens.url(caller.from_request(request)),
                 "id": submission.pk,
                 "status_url": status_url,
             }
@@ -158,7 +158,7 @@ class SubmissionView(APIView):
         """
         submission = _own(request, id)
         services.erase(submission)
-        audit(caller.of(request).name, "erase image", str(id))
+        audit(caller.from_request(request).name, "erase image", str(id))
         return Response(status=204)
 
 
@@ -229,10 +229,10 @@ class ResultView(APIView):
 
 def _own(request: Request, id: UUID) -> Submission:
     """The caller's submission; another's is answered as one that does not exist."""
-    return get_object_or_404(Submission, pk=id, owner_id=caller.of(request).client_id)
+    return get_object_or_404(Submission, pk=id, owner_id=caller.from_request(request).client_id)
 
 
 def _reachable(request: Request, id: UUID) -> Submission:
-    if caller.of(request).by_link:
+    if caller.from_request(request).by_link:
         return get_object_or_404(Submission, pk=id)
     return _own(request, id)

@@ -53,7 +53,7 @@ class LinkAuthentication(ApiKeyAuthentication):
     def authenticate(self, request: Request) -> tuple[None, Caller]:
         if not signed_urls.is_signed(request.GET):
             return super().authenticate(request)
-        if not signed_urls.opens(request.path, request.GET):
+        if not signed_urls.verify(request.path, request.GET):
             throttling.count_refused(request)
             raise PermissionDenied(BAD_LINK)
         return None, Caller(client_id=0, scopes=frozenset({Scope.READ}), by_link=True)
@@ -69,7 +69,7 @@ class HasScope(BasePermission):
         scopes: dict[str, str] = getattr(view, "scopes", {})
         needed = scopes.get("get" if method == "head" else method)
         self.message = f"This key lacks the scope '{needed}'."
-        if needed is not None and caller.of(request).may(needed):
+        if needed is not None and caller.from_request(request).may(needed):
             return True
         throttling.count_refused(request)
         return False

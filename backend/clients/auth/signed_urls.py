@@ -1,4 +1,4 @@
-"""Addresses that open one image for a while, whoever has them."""
+"""Signed URLs: each gives its bearer one image, until it expires."""
 
 import base64
 import hashlib
@@ -6,33 +6,36 @@ import hmac
 import time
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Final
 
 from django.conf import settings
 from django.utils.crypto import constant_time_compare
 
-_SALT = "backend.clients.auth.signed_urls"
-_ROUNDED_TO_S = 3600
+LIFETIME_S: Final = 86_400
+_ROUNDED_TO_S: Final = 3600
+# No module's name: another value would invalidate all links.
+_SALT: Final = "backend.clients.links"
 
 
-def signed(path: str, *, lifetime_s: int | None = None, base: str = "") -> str:
+def signed(path: str, *, lifetime_s: int = LIFETIME_S, base: str = "") -> str:
     """`path` with its expiry and signature, absolute at `SERVICE_URL`, or at `base`.
 
-    The expiry is rounded up to the hour, so that the same image has the same address for an hour
-    and caches can keep it.
+    The expiry is rounded up to the hour, so that an image keeps its URL for an hour and can be
+    cached.
     """
-    ends = time.time() + (lifetime_s or settings.FACES_URL_LIFETIME_S)
+    ends = time.time() + lifetime_s
     expires = int(-(-ends // _ROUNDED_TO_S) * _ROUNDED_TO_S)
     query = f"expires={expires}&signature={_signature(path, str(expires))}"
     return f"{base or settings.SERVICE_URL}{path}?{query}"
 
 
 def is_signed(query: Mapping[str, str]) -> bool:
-    """Whether the caller holds such an address, good or not."""
+    """Whether the query has a signature, valid or not."""
     return "signature" in query or "expires" in query
 
 
-def opens(path: str, query: Mapping[str, str]) -> bool:
-    """Whether the signature is ours, for this very path, and its time has not passed."""
+def verify(path: str, query: Mapping[str, str]) -> bool:
+    """Whether the signature is ours, for this path, and has not expired."""
     expires, signature = query.get("expires", ""), query.get("signature", "")
     if not constant_time_compare(signature, _signature(path, expires)):
         return False
@@ -40,9 +43,9 @@ def opens(path: str, query: Mapping[str, str]) -> bool:
 
 
 def _signature(path: str, expires: str) -> str:
-    """As `django.core.signing.Signer`, which derives the key anew each time: a page has 200."""
-    said = f"{path}\n{expires}".encode()
-    digest = hmac.digest(_key(settings.SECRET_KEY), said, hashlib.sha256)
+    """As `django.core.signing.Signer`, which derives the key each time: a page has 200 links."""
+    message = f"{path}\n{expires}".encode()
+    digest = hmac.digest(_key(settings.SECRET_KEY), message, hashlib.sha256)
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 

@@ -26,7 +26,7 @@ PENDING_WAIT_S: Final = 10
 BEING_ERASED: Final = "All data of this client is being erased right now."
 
 
-def take_room(client_id: int, size_bytes: int) -> None:
+def reserve(client_id: int, size_bytes: int) -> None:
     """Count `size_bytes` as stored by the client; `QuotaExceeded` if they would be too many.
 
     Part of the transaction that stores: it locks the client's row, so that what is counted after
@@ -39,7 +39,7 @@ def take_room(client_id: int, size_bytes: int) -> None:
     raise QuotaExceeded(wait=QUOTA_WAIT_S) if client.exists() else Unavailable(BEING_ERASED)
 
 
-def give_room(client_id: int, size_bytes: int) -> None:
+def release(client_id: int, size_bytes: int) -> None:
     """Count `size_bytes` of the client as gone."""
     stored = Client.objects.filter(pk=client_id, stored_bytes__gte=size_bytes)
     stored.update(stored_bytes=F("stored_bytes") - size_bytes)

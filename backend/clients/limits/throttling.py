@@ -50,8 +50,8 @@ class Rate(BaseThrottle):
     def keys(self, request: Request) -> Iterator[str]:
         """Whose counters the request raises, as parts of cache keys."""
         yield f"address={address(request)}"
-        if not caller.of(request).is_anonymous:
-            yield f"client={caller.of(request).client_id}"
+        if not caller.from_request(request).is_anonymous:
+            yield f"client={caller.from_request(request).client_id}"
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         return self.hit(request)

@@ -78,8 +78,8 @@ class KeyTests(TestCase):
         with mock.patch.object(redis_clients, "short", side_effect=redis.ConnectionError):
             keys.revoke_key(self.key, actor="test")
         self.assertEqual(status(self, x_api_key=self.text), 401)
-        keys.tell_revocations()
-        keys.tell_revocations()
+        keys.publish_revocations()
+        keys.publish_revocations()
         self.assertEqual(len(_stream()), 1)
 
     def test_after_a_rotation_both_keys_work_until_the_old_one_ends(self) -> None:

@@ -194,7 +194,7 @@ class ErasureTests(EncodingCase):
             self.post(OBAMA + b"waiting", **alice)
         self.assertEqual(self.client.delete("/client/", headers=alice).status_code, 202)
         while Client.objects.get(name="alice").erasing_since:
-            erasure.carry_on()
+            erasure.run_step()
         self.assertEqual(EncodedImage.objects.get().owner.name, "bob")
         self.assertEqual(Tally.objects.get().owner.name, "bob")
         self.assertEqual(Analysis.objects.get().sha256, sha256(TWO))
@@ -204,7 +204,7 @@ class ErasureTests(EncodingCase):
 
     def test_while_it_is_erased_nothing_new_is_taken(self) -> None:
         alice = cast.headers("alice")
-        erasure.ask(cast.client("alice").pk, actor="test")
+        erasure.request(cast.client("alice").pk, actor="test")
         self.assertEqual(self.post(OBAMA, **alice).status_code, 503)
 
     def test_a_deletion_is_noted_without_the_hash(self) -> None:

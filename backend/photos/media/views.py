@@ -31,7 +31,7 @@ def reference(request: HttpRequest, key: str) -> HttpResponse:
 
 
 def _holds_link(request: HttpRequest) -> bool:
-    return signed_urls.is_signed(request.GET) and signed_urls.opens(request.path, request.GET)
+    return signed_urls.is_signed(request.GET) and signed_urls.verify(request.path, request.GET)
 
 
 def _send(picture: FieldFile | None) -> HttpResponse:

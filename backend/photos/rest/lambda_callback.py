@@ -118,7 +118,7 @@ class SourceView(APIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request, type: str, pk: str) -> HttpResponse:
-        if not caller.of(request).by_link:
+        if not caller.from_request(request).by_link:
             raise PermissionDenied(BAD_LINK)
         source = callback.find(SourceType(type), int(pk))
         if source is None or source.extraction != Extraction.PROCESSING:

@@ -50,7 +50,7 @@ def accept(command: Command, *, owner_id: int, awaited_s: float) -> Operation:
 
 
 def _inserted(command: Command, owner_id: int, awaited_s: float) -> Operation:
-    quota.take_room(owner_id, 0)  # no bytes are kept, but who is erased gets nothing in
+    quota.reserve(owner_id, 0)  # no bytes are kept, but who is erased gets nothing in
     _refuse_if_too_many_wait(owner_id)
     user = _next_in_line(owner_id, command.user_id)
     now = timezone.now()
@@ -81,7 +81,7 @@ def _awaited_until(now: datetime, awaited_s: float) -> datetime | None:
 
 
 def _refuse_if_too_many_wait(owner_id: int) -> None:
-    """Behind `take_room`, which locks the owner's row: two calls cannot both be the last."""
+    """Behind `quota.reserve`, which locks the owner's row: two calls cannot both be the last."""
     waiting = Operation.objects.filter(OPEN, owner_id=owner_id).order_by().values("pk")
     if waiting[settings.FACES_MAX_PENDING - 1 :].exists():
         raise quota.TooManyWaiting(wait=quota.PENDING_WAIT_S)

@@ -50,7 +50,7 @@ class _View(APIView):
 
     def user(self, user_id: str) -> User:
         """The caller's user; another's is answered as one that does not exist."""
-        owner_id = caller.of(self.request).client_id
+        owner_id = caller.from_request(self.request).client_id
         user = service.find_user(owner_id, serializers.number(user_id))
         if user is None or not user.exists:
             raise Http404
@@ -61,7 +61,7 @@ class FeedbackView(_View):
     def post(self, request: Request, user_id: str, answer_id: UUID) -> Response:
         """Was it right? `{"right": true}`, `{"right": false}`, or who it was: `{"contact_id": 7}`,
         null for nobody whom the user knows."""
-        said, owner_id = _said(request), caller.of(request).client_id
+        said, owner_id = _said(request), caller.from_request(request).client_id
         try:
             noted = feedback.note(owner_id, serializers.number(user_id), answer_id, said)
         except feedback.NoSuchAnswer:
@@ -91,7 +91,7 @@ class ExportView(_View):
         if compress not in ("", "gzip"):
             raise ValidationError({"compress": ["Only gzip is known."]})
         _settle(user)
-        audit(caller.of(request).name, "recognition: export", f"user {user.pk}")
+        audit(caller.from_request(request).name, "recognition: export", f"user {user.pk}")
         name = f"user-{user.user_id}.jsonl{'.gz' if compress else ''}"
         kind = "application/gzip" if compress else "application/jsonl"
         file = _exported(user, compress=bool(compress))
@@ -106,7 +106,7 @@ class ImportView(_View):
 
     def post(self, request: Request, user_id: str) -> Response:
         """Store an exported user, `file`, as this one, who must have no faces."""
-        files, who = request.FILES.getlist("file"), caller.of(request)
+        files, who = request.FILES.getlist("file"), caller.from_request(request)
         if len(files) != 1:
             raise ValidationError({"file": ["Send one exported user."]})
         if files[0].size > settings.FACES_MAX_UPLOAD_BYTES:
@@ -133,7 +133,7 @@ class SearchView(_View):
         if probe is None:  # no face in the image, as in the contract
             return Response({"matches": None}, headers=_NOT_KEPT)
         found = search.best(
-            caller.of(request).client_id, probe.encoding, model=probe.model, at_most=limit
+            caller.from_request(request).client_id, probe.encoding, model=probe.model, at_most=limit
         )
         return Response({"matches": _as_matches(found)}, headers=_NOT_KEPT)
 

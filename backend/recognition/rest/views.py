@@ -51,7 +51,7 @@ class _View(APIView):
 
     def user(self, user_id: str) -> User:
         """The caller's user; another's is answered as one that does not exist."""
-        owner_id = caller.of(self.request).client_id
+        owner_id = caller.from_request(self.request).client_id
         user = service.find_user(owner_id, serializers.number(user_id))
         if user is None:
             raise Http404
@@ -68,7 +68,7 @@ class _View(APIView):
 
 class UsersView(_View):
     def get(self, request: Request) -> Response:
-        mine = User.objects.filter(owner_id=caller.of(request).client_id, exists=True)
+        mine = User.objects.filter(owner_id=caller.from_request(request).client_id, exists=True)
         numbers = list(mine.order_by("user_id").values_list("user_id", flat=True))
         return Response([{"user_id": number} for number in numbers], headers=_NOT_KEPT)
 
@@ -167,7 +167,7 @@ class RecogniseView(_View):
 
 class OperationView(_View):
     def get(self, request: Request, id: UUID) -> Response:
-        operation = service.find_operation(caller.of(request).client_id, id)
+        operation = service.find_operation(caller.from_request(request).client_id, id)
         if operation is None:
             raise Http404
         return Response(serializers.as_operation(operation), headers=_NOT_KEPT)
@@ -211,7 +211,7 @@ def _settled(user: User) -> int:
 def _carried_out(request: Request, make: Any) -> HttpResponse:
     """Accept the call and answer it, at once if its end can be had at once."""
     call: Command = make()
-    who, timeout_s = caller.of(request), settings.FACES_ANSWER_TIMEOUT_S
+    who, timeout_s = caller.from_request(request), settings.FACES_ANSWER_TIMEOUT_S
     with admission.blocking_wait_slot() as may_wait:
         patience_s = timeout_s if may_wait else 0.0
         operation = service.begin(call, owner_id=who.client_id, timeout_s=patience_s)

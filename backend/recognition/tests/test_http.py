@@ -163,13 +163,13 @@ class OwnersTests(HttpCase):
     def test_erasing_a_client_leaves_nothing(self) -> None:
         self.add(self.face(1), **self.key("alice"))
         alice = Client.objects.get(name="alice").pk
-        erasure.everything(alice, actor="test")
+        erasure.erase_now(alice, actor="test")
         self.assertFalse(User.objects.filter(owner=alice).exists())
         self.assertFalse(Operation.objects.filter(owner=alice).exists())
 
     def test_nothing_gets_in_while_a_client_is_erased(self) -> None:
         key = self.key("alice")
-        erasure.ask(Client.objects.get(name="alice").pk, actor="test")
+        erasure.request(Client.objects.get(name="alice").pk, actor="test")
         self.assertEqual(self.add(self.face(1), **key).status_code, 503)
 
     @override_settings(FACES_MAX_PENDING=1, FACES_ANSWER_TIMEOUT_S=0.0)

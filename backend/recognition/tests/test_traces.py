@@ -67,7 +67,7 @@ class TracesTests(RecognitionCase):
         self.fill()
         self.wait_with_another()
         self.assertEqual(set(data_residue.found(self.traces)), set(self.traces))
-        erasure.everything(self.owner, actor="test")
+        erasure.erase_now(self.owner, actor="test")
         self.assertEqual(data_residue.found(self.traces), {})
 
     def test_nothing_of_a_deleted_user_is_left_once_its_deletion_was_told(self) -> None:

@@ -53,7 +53,7 @@ def read(file: IO[bytes], *, owner_id: int, user_id: int) -> Imported:
     """
     survey = _survey(file)
     with transaction.atomic():
-        quota.take_room(owner_id, 0)  # no bytes are kept, but who is erased gets nothing in
+        quota.reserve(owner_id, 0)  # no bytes are kept, but who is erased gets nothing in
         User.objects.get_or_create(owner_id=owner_id, user_id=user_id)
         user = User.objects.select_for_update().get(owner_id=owner_id, user_id=user_id)
         if user.faces.exists() or user.operations.filter(OPEN).exists():

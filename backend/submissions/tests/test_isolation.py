@@ -229,7 +229,7 @@ class ErasureTests(IsolationCase):
         answer = self.client.delete("/client/", headers=cast.headers("alice"))
         self.assertEqual((answer.status_code, answer.json()["erasing"]), (202, True))
         while Client.objects.get(name="alice").erasing_since:
-            erasure.carry_on()
+            erasure.run_step()
         self.assertEqual(list(Submission.objects.all()), [bob])
         self.assertEqual(Face.objects.count(), 0)
         self.assertEqual(Analysis.objects.get().sha256, bob.sha256)
@@ -245,7 +245,7 @@ class ErasureTests(IsolationCase):
 
     def test_while_it_is_erased_nothing_new_is_taken(self) -> None:
         cast.client("alice")
-        erasure.ask(cast.client("alice").pk, actor="test")
+        erasure.request(cast.client("alice").pk, actor="test")
         file = SimpleUploadedFile("a.jpg", FACELESS)
         answer = self.client.post("/image/", {"image": file}, headers=cast.headers("alice"))
         self.assertEqual(answer.status_code, 503)
@@ -268,7 +268,7 @@ class ErasureTests(IsolationCase):
 
         def erase_meanwhile(image: io.BytesIO, **options: Any) -> analysis.Result:
             result = found(image, **options)
-            erasure.everything(alice.pk, actor="test")
+            erasure.erase_now(alice.pk, actor="test")
             return result
 
         with mock.patch.object(analysis, "analyse", erase_meanwhile):

@@ -24,7 +24,7 @@ class Command(BaseCommand):
         if not yes and input(f"Erase everything of {name}? Type its name: ") != name:
             raise CommandError("Nothing was erased.")
         try:
-            erasure.everything(client.pk, actor="command line")
+            erasure.erase_now(client.pk, actor="command line")
         except redis.RedisError as error:
             raise CommandError(
                 f"Redis is out of reach; the erasure goes on when it is back: {error}"

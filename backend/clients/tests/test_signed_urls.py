@@ -19,24 +19,23 @@ class LinksTests(SimpleTestCase):
 
     def test_the_signature_is_djangos_own_so_that_links_given_out_before_stay_good(self) -> None:
         query = self.query()
-        wanted = signing.Signer(salt="backend.clients.auth.signed_urls").signature(
-            f"{_PATH}\n{query['expires']}"
-        )
+        signer = signing.Signer(salt="backend.clients.links")
+        wanted = signer.signature(f"{_PATH}\n{query['expires']}")
         self.assertEqual(query["signature"], wanted)
 
     def test_a_link_opens_its_own_path_until_its_own_time_and_nothing_else(self) -> None:
         query = self.query()
-        self.assertTrue(signed_urls.opens(_PATH, query))
+        self.assertTrue(signed_urls.verify(_PATH, query))
         later = str(int(query["expires"]) + 3600)
-        self.assertFalse(signed_urls.opens(_PATH.replace("300", "full"), query))
-        self.assertFalse(signed_urls.opens(_PATH, {**query, "expires": later}))
-        self.assertFalse(signed_urls.opens(_PATH, {"expires": query["expires"]}))
+        self.assertFalse(signed_urls.verify(_PATH.replace("300", "full"), query))
+        self.assertFalse(signed_urls.verify(_PATH, {**query, "expires": later}))
+        self.assertFalse(signed_urls.verify(_PATH, {"expires": query["expires"]}))
         with patch("backend.clients.auth.signed_urls.time.time", return_value=float(later)):
-            self.assertFalse(signed_urls.opens(_PATH, query))
+            self.assertFalse(signed_urls.verify(_PATH, query))
 
     def test_after_the_secret_was_changed_no_link_of_before_opens(self) -> None:
         query = self.query()
         with override_settings(SECRET_KEY="another secret, as long as it has to be for that"):
-            self.assertFalse(signed_urls.opens(_PATH, query))
-            self.assertTrue(signed_urls.opens(_PATH, self.query()))
-        self.assertTrue(signed_urls.opens(_PATH, query))
+            self.assertFalse(signed_urls.verify(_PATH, query))
+            self.assertTrue(signed_urls.verify(_PATH, self.query()))
+        self.assertTrue(signed_urls.verify(_PATH, query))

@@ -79,7 +79,7 @@ class KeyTests(GateTests):
 
     def test_while_a_client_is_erased_nothing_is_taken_for_it(self) -> None:
         row, key = cast.key_of("alice")
-        erasure.ask(row.client_id, actor="test")
+        erasure.request(row.client_id, actor="test")
         self.assertIn(
             "Retry-After", self.assert_refused(self.ask("/image/", {"x_api_key": key}), 503)
         )
