@@ -13,7 +13,7 @@ from lambdaworker import sources
 from lambdaworker.options import Options
 from lambdaworker.sources import Batch, Ended, Outcome
 from safe_http import Client, Policy
-from wire.facedetection import Event
+from wire.facedetection import Invocation
 
 _MOST_TOLD: Final = 100
 """Failed sources named in a result: the runtime takes 6 MB, and a log line less."""
@@ -47,7 +47,7 @@ class SourcesLeft(Exception):
         self.result = result
 
 
-def run(event: Event, options: Options, remaining_s: float) -> Result:
+def run(invocation: Invocation, options: Options, remaining_s: float) -> Result:
     """Work on all sources; `remaining_s` is what the function has before it is killed.
 
     Raises `SourcesLeft` if trying again may help. Then the service is asked first for each source
@@ -55,10 +55,10 @@ def run(event: Event, options: Options, remaining_s: float) -> Result:
     """
     ends_at = time.monotonic() + remaining_s - options.margin_s
     batch = Batch(
-        event, options, _client(options), BoundedSemaphore(options.engines), _until(ends_at)
+        invocation, options, _client(options), BoundedSemaphore(options.engines), _until(ends_at)
     )
     with ThreadPoolExecutor(options.parallel, "source") as threads:
-        outcomes = list(threads.map(partial(sources.handle, batch=batch), event.sources))
+        outcomes = list(threads.map(partial(sources.handle, batch=batch), invocation.sources))
     result = _told(outcomes)
     if any(each["again"] for each in result["failed"]):
         raise SourcesLeft(result)

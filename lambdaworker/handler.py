@@ -14,7 +14,7 @@ from lambdaworker import batch, errors
 from lambdaworker.batch import Result, SourcesLeft
 from lambdaworker.options import Options
 from safe_http import transport
-from wire.facedetection import read_event
+from wire.facedetection import read_payload
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def handler(event: object, context: Context) -> Result:
     bring what failed now.
     """
     with errors.told():
-        read = read_event(event)
+        read = read_payload(event)
         remaining_s = context.get_remaining_time_in_millis() / 1000
         try:
             result = batch.run(read, _OPTIONS, remaining_s)

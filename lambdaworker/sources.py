@@ -18,10 +18,10 @@ from wire.facedetection import (
     MAX_ENCODINGS,
     NOT_PROCESSING,
     Callback,
-    ErrorShape,
-    Event,
-    Extra,
-    FaceShape,
+    Capability,
+    ExtractedFace,
+    ExtractionFailure,
+    Invocation,
     Source,
     callback_path,
 )
@@ -66,7 +66,7 @@ class Pace:
 class Batch:
     """What the sources of an invocation share."""
 
-    event: Event
+    invocation: Invocation
     options: Options
     client: Client
     engines: BoundedSemaphore
@@ -99,7 +99,7 @@ def _log(outcome: Outcome, took_s: float) -> None:
 def _handle(source: Source, batch: Batch) -> Outcome:
     if batch.left_s() <= 0:
         return Outcome(source, Ended.LEFT, NO_TIME)
-    if Extra.STATUS in batch.event.accepts and (reason := _why_not_wanted(source, batch)):
+    if Capability.STATUS in batch.invocation.accepts and (reason := _why_not_wanted(source, batch)):
         return Outcome(source, Ended.NOT_WANTED, reason)
     try:
         faces = _faces(source, batch)
@@ -118,8 +118,8 @@ def _failed(source: Source, batch: Batch, reason: str, *, permanent: bool) -> Ou
 
     It is not told "no faces" instead, for that would be believed.
     """
-    if Extra.ERROR in batch.event.accepts:
-        error = ErrorShape(reason=reason, permanent=permanent)
+    if Capability.ERROR in batch.invocation.accepts:
+        error = ExtractionFailure(reason=reason, permanent=permanent)
         callback: Callback = {"token": source.token, "encodings": [], "error": error}
         if not _post(source, batch, callback):
             return Outcome(source, Ended.NOT_WANTED, reason)
@@ -191,13 +191,13 @@ def _why_not_wanted(source: Source, batch: Batch) -> str:
 def _callback(source: Source, batch: Batch, faces: Sequence[faceengine.Face]) -> Callback:
     encodings = [face.encoding.tolist() for face in faces if face.encoding is not None]
     callback: Callback = {"token": source.token, "encodings": encodings}
-    if Extra.FACES in batch.event.accepts:
+    if Capability.FACES in batch.invocation.accepts:
         callback["faces"] = [_face(face) for face in faces]
         callback["model"] = faceengine.MODEL
     return callback
 
 
-def _face(face: faceengine.Face) -> FaceShape:
+def _face(face: faceengine.Face) -> ExtractedFace:
     top, right, bottom, left = face.box
     return {
         "box": {"top": top, "right": right, "bottom": bottom, "left": left},
@@ -222,7 +222,7 @@ def _post_once(source: Source, batch: Batch, body: bytes) -> bool:
     if answer.status in (200, 201, 202, 204):
         return True
     # An old service words it as it likes; of a bad body it names the key.
-    is_new = Extra.STATUS in batch.event.accepts
+    is_new = Capability.STATUS in batch.invocation.accepts
     not_processing = _is_not_processing(answer.body) if is_new else not _is_of_body(answer.body)
     if answer.status == 400 and not_processing:
         return False
@@ -236,7 +236,7 @@ def _ask_service(
     headers: Mapping[str, str],
     body: bytes | None = None,
 ) -> Answer:
-    url = batch.event.api_url + callback_path(source.type, source.pk)
+    url = batch.invocation.api_url + callback_path(source.type, source.pk)
     time_s = min(batch.options.callback_timeout_s, batch.left_s())
     return batch.client.request(method, url, timeout_s=time_s, headers=headers, body=body)
 

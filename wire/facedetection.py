@@ -1,11 +1,11 @@
-"""What the service sends to the Lambda function, and what comes back: both sides import this.
+"""The protocol between the service and the Lambda function.
 
 The service invokes the function with a `Payload`. For each of its sources the function POSTs a
-`Callback` to `callback_path(...)` at `api_url`. An old function or an old service knows the
-contract's keys alone: what is beyond them is sent only to who asked for it in `accepts`.
+`Callback` to `callback_path(...)` below `api_url`. The contract fixes the required keys; the others
+are sent only if the other side announced them in `accepts`, so old versions of both work together.
 
-Every reader here takes a parsed JSON document of whoever and raises `ShapeError`, whose message may
-be shown: it names the place and holds nothing of what was sent.
+The readers take any parsed JSON and raise `ShapeError`. Its message may be shown: it names the
+place and repeats nothing of what was sent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ DIMENSIONS: Final = 128
 """Numbers of an encoding."""
 
 MAX_ENCODINGS: Final = 1000
-"""Faces of one source: the smallest that the detector finds fit about so often into an image."""
+"""Faces of one source: an image holds about as many of the smallest that the detector finds."""
 
 MAX_CALLBACK_BYTES: Final = 4 << 20
 """A callback of `MAX_ENCODINGS` faces has about 3 MB."""
@@ -29,7 +29,7 @@ MAX_SOURCES: Final = 1000
 """Sources of one invocation."""
 
 NOT_PROCESSING: Final = "This is not being processed."
-"""The `detail` of a 400 for a source whose result nobody waits for (any more)."""
+"""The `detail` of a 400 for a source that has its result already, or was submitted anew."""
 
 _MAX_NUMBER: Final = 100.0
 """Components of dlib's encodings lie within ±1; squares of much more would not fit float32."""
@@ -40,7 +40,7 @@ _MAX_URL: Final = 8000
 
 
 class ShapeError(ValueError):
-    """A document is not what it should be. `field` is the key at the top of it, or empty."""
+    """A document does not have the expected shape. `field` is its top-level key, or empty."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}" if field else message)
@@ -49,25 +49,25 @@ class ShapeError(ValueError):
 
 
 class SourceType(StrEnum):
-    """What a source is; part of the callback's address."""
+    """The type of a source; part of the callback's path."""
 
     PHOTO = "photo"
     REFERENCE = "reference"
 
 
-class Extra(StrEnum):
-    """What a service may understand beyond the contract: the words of `Payload["accepts"]`."""
+class Capability(StrEnum):
+    """What a service understands beyond the contract: the words of `Payload["accepts"]`."""
 
     FACES = "faces"
     """The callback may have `faces` and `model`."""
     ERROR = "error"
     """A source without result is posted too: no encodings, and an `error`."""
     STATUS = "status"
-    """GET at the callback's address, `Authorization: Bearer TOKEN`, says if a result is wanted."""
+    """GET at the callback's path, `Authorization: Bearer TOKEN`, tells if a result is wanted."""
 
 
 class SourceShape(TypedDict):
-    """One picture to be looked at, as the contract has it."""
+    """One image to process, as the contract has it."""
 
     pk: int
     type: str
@@ -83,8 +83,8 @@ class Payload(TypedDict):
     accepts: NotRequired[Sequence[str]]
 
 
-class FaceShape(TypedDict):
-    """Where a face is, and how good it is to recognise a person by."""
+class ExtractedFace(TypedDict):
+    """The position and quality of one face."""
 
     box: BoxShape
     score: float
@@ -95,26 +95,26 @@ class FaceShape(TypedDict):
     too_poor: str | None
 
 
-class ErrorShape(TypedDict):
-    """Why there is no result; `permanent`: not for these bytes, however often it is tried."""
+class ExtractionFailure(TypedDict):
+    """Why there is no result; `permanent`: no retry with these bytes can succeed."""
 
     reason: str
     permanent: bool
 
 
 class Callback(TypedDict):
-    """What the function posts for one source: `faces`, if there, in the order of `encodings`."""
+    """What the function posts for one source: `faces`, if present, in the order of `encodings`."""
 
     token: str
     encodings: Sequence[Sequence[float]]
-    faces: NotRequired[Sequence[FaceShape]]
+    faces: NotRequired[Sequence[ExtractedFace]]
     model: NotRequired[str]
-    error: NotRequired[ErrorShape]
+    error: NotRequired[ExtractionFailure]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A source as read from an event. Its address and its token open doors: not for logs."""
+    """A source as read by the function. Its URL and token are secrets; `repr` leaves them out."""
 
     pk: int
     type: SourceType
@@ -126,72 +126,62 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Event:
-    """A read event. `api_url` ends without a slash."""
+class Invocation:
+    """A payload as read by the function. `api_url` ends without a slash."""
 
     api_url: str
     sources: tuple[Source, ...]
-    accepts: frozenset[Extra]
+    accepts: frozenset[Capability]
 
 
 def callback_path(type: str, pk: int) -> str:
-    """The address of a source's callback, below `api_url`."""
+    """The path of a source's callback, below `api_url`."""
     return f"/api/facedetection/encodings/{type}/{pk}/"
 
 
-def build_source(*, pk: int, type: SourceType, photo_url: str, token: str) -> SourceShape:
-    """One entry of a payload's `sources`."""
-    return {"pk": pk, "type": str(type), "photo_url": photo_url, "token": token}
-
-
 def build_payload(api_url: str, sources: Sequence[SourceShape]) -> Payload:
-    """The event for these sources, from a service that understands every extra."""
-    return {
-        "api_url": api_url.rstrip("/"),
-        "sources": sources,
-        "accepts": [str(extra) for extra in Extra],
-    }
+    """The event for these sources, from a service with every capability."""
+    return {"api_url": api_url.rstrip("/"), "sources": sources, "accepts": list(Capability)}
 
 
-def read_event(event: object) -> Event:
-    """The event as the function was invoked with it. Unknown keys are left alone."""
-    known = _mapping(event, "")
-    api_url = _url(known.get("api_url"), "api_url").rstrip("/")
-    sources = _list(known.get("sources"), "sources")
+def read_payload(event: object) -> Invocation:
+    """Read the event that the function was invoked with. Unknown keys are ignored."""
+    document = _mapping(event, "")
+    api_url = _url(document.get("api_url"), "api_url").rstrip("/")
+    sources = _list(document.get("sources"), "sources")
     if not 1 <= len(sources) <= MAX_SOURCES:
         raise ShapeError("sources", f"1 to {MAX_SOURCES} are expected, not {len(sources)}.")
-    words = _list(known.get("accepts", []), "accepts")
-    accepts = frozenset(extra for extra in Extra if extra in words)
+    words = _list(document.get("accepts", []), "accepts")
+    accepts = frozenset(each for each in Capability if each in words)
     read = tuple(_source(each, f"sources[{n}]") for n, each in enumerate(sources))
-    return Event(api_url, read, accepts)
+    return Invocation(api_url, read, accepts)
 
 
 def read_callback(body: object) -> Callback:
-    """The body of a callback. Unknown keys are dropped: a newer function may send some."""
-    known = _mapping(body, "")
+    """Read the body of a callback. Unknown keys are dropped: a newer function may send some."""
+    document = _mapping(body, "")
     read: Callback = {
-        "token": _text(known.get("token"), "token"),
-        "encodings": _encodings(known.get("encodings")),
+        "token": _text(document.get("token"), "token"),
+        "encodings": _encodings(document.get("encodings")),
     }
-    if "faces" in known:
-        read["faces"] = _faces(known["faces"], len(read["encodings"]))
-    if "model" in known:
-        read["model"] = _text(known["model"], "model")
-    if "error" in known:
-        read["error"] = _error(known["error"])
+    if "faces" in document:
+        read["faces"] = _faces(document["faces"], len(read["encodings"]))
+    if "model" in document:
+        read["model"] = _text(document["model"], "model")
+    if "error" in document:
+        read["error"] = _failure(document["error"])
     return read
 
 
 def _source(value: object, place: str) -> Source:
-    known = _mapping(value, place)
-    type = known.get("type")
-    if type not in tuple(SourceType):
+    document = _mapping(value, place)
+    if document.get("type") not in tuple(SourceType):
         raise ShapeError(f"{place}.type", 'Either "photo" or "reference" is expected.')
     return Source(
-        pk=_whole(known.get("pk"), f"{place}.pk", at_least=0, at_most=_MAX_PK),
-        type=SourceType(type),
-        photo_url=_url(known.get("photo_url"), f"{place}.photo_url"),
-        token=_text(known.get("token"), f"{place}.token"),
+        pk=_whole(document.get("pk"), f"{place}.pk", at_most=_MAX_PK),
+        type=SourceType(document["type"]),
+        photo_url=_url(document.get("photo_url"), f"{place}.photo_url"),
+        token=_text(document.get("token"), f"{place}.token"),
     )
 
 
@@ -209,38 +199,38 @@ def _encoding(value: object) -> list[float]:
     return [_number(each, "encodings", at_most=_MAX_NUMBER) for each in numbers]
 
 
-def _faces(value: object, count: int) -> list[FaceShape]:
+def _faces(value: object, count: int) -> list[ExtractedFace]:
     faces = _list(value, "faces")
     if len(faces) != count:
         raise ShapeError("faces", "There must be one for each encoding.")
     return [_face(_mapping(each, "faces")) for each in faces]
 
 
-def _face(known: Mapping[str, Any]) -> FaceShape:
-    box = _mapping(known.get("box"), "faces")
-    poor = known.get("too_poor")
+def _face(face: Mapping[str, Any]) -> ExtractedFace:
+    box = _mapping(face.get("box"), "faces")
+    too_poor = face.get("too_poor")
     return {
-        "box": {
-            "top": _pixels(box.get("top")),
-            "right": _pixels(box.get("right")),
-            "bottom": _pixels(box.get("bottom")),
-            "left": _pixels(box.get("left")),
-        },
-        "score": _number(known.get("score"), "faces", at_most=1e6),
-        "size_px": _pixels(known.get("size_px")),
-        "sharpness": _number(known.get("sharpness"), "faces", at_most=1e6),
-        "yaw": _number(known.get("yaw"), "faces", at_most=360),
-        "roll": _number(known.get("roll"), "faces", at_most=360),
-        "too_poor": None if poor is None else _text(poor, "faces")[:20],
+        "box": BoxShape(
+            top=_pixels(box.get("top")),
+            right=_pixels(box.get("right")),
+            bottom=_pixels(box.get("bottom")),
+            left=_pixels(box.get("left")),
+        ),
+        "score": _number(face.get("score"), "faces", at_most=1e6),
+        "size_px": _pixels(face.get("size_px")),
+        "sharpness": _number(face.get("sharpness"), "faces", at_most=1e6),
+        "yaw": _number(face.get("yaw"), "faces", at_most=360),
+        "roll": _number(face.get("roll"), "faces", at_most=360),
+        "too_poor": None if too_poor is None else _text(too_poor, "faces")[:20],
     }
 
 
-def _error(value: object) -> ErrorShape:
-    known = _mapping(value, "error")
-    permanent = known.get("permanent")
+def _failure(value: object) -> ExtractionFailure:
+    failure = _mapping(value, "error")
+    permanent = failure.get("permanent")
     if not isinstance(permanent, bool):
         raise ShapeError("error", '"permanent" is true or false.')
-    return {"reason": _text(known.get("reason"), "error"), "permanent": permanent}
+    return {"reason": _text(failure.get("reason"), "error"), "permanent": permanent}
 
 
 def _mapping(value: object, place: str) -> Mapping[str, Any]:
@@ -262,26 +252,24 @@ def _text(value: object, place: str) -> str:
 
 
 def _url(value: object, place: str) -> str:
-    """An absolute http or https address that a header line can hold."""
-    plain = isinstance(value, str) and 0 < len(value) <= _MAX_URL and value.isprintable()
-    if not plain or " " in str(value):
-        raise ShapeError(place, "A URL is expected.")
+    """An absolute http or https URL that fits into a header line."""
+    text = value if isinstance(value, str) and len(value) <= _MAX_URL else ""
     try:
-        parts = urlsplit(str(value))
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        parts = urlsplit(text)
+        is_usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
-        usable = False
-    if not usable:
+        is_usable = False
+    if not is_usable or not text.isprintable() or " " in text:
         raise ShapeError(place, "An absolute http or https URL is expected.")
-    return str(value)
+    return text
 
 
 def _pixels(value: object) -> int:
-    return _whole(value, "faces", at_least=0, at_most=2**31 - 1)
+    return _whole(value, "faces", at_most=2**31 - 1)
 
 
-def _whole(value: object, place: str, *, at_least: int, at_most: int) -> int:
-    if type(value) is not int or not at_least <= value <= at_most:
+def _whole(value: object, place: str, *, at_most: int) -> int:
+    if type(value) is not int or not 0 <= value <= at_most:
         raise ShapeError(place, "A whole number is expected.")
     return value
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from wire.facedetection import Extra, Payload, SourceShape
+from wire.facedetection import Capability, Payload, SourceShape
 
 
 @dataclass
@@ -118,7 +118,7 @@ def source(pk: int, url: str, type: str = "photo") -> SourceShape:
     return {"pk": pk, "type": type, "photo_url": url, "token": f"secret-token-{pk}"}
 
 
-def event(service: Service, *sources: SourceShape, accepts: tuple[Extra, ...] = ()) -> Payload:
+def event(service: Service, *sources: SourceShape, accepts: tuple[Capability, ...] = ()) -> Payload:
     """As an old service sends it, without `accepts`."""
     payload: Payload = {"api_url": service.url, "sources": list(sources)}
     if accepts:

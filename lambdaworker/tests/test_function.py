@@ -16,11 +16,18 @@ from lambdaworker.options import Options
 from lambdaworker.tests import service as services
 from lambdaworker.tests.service import Answer, event, source
 from tests.support import hostile_files, image_factories, photographs
-from wire.facedetection import NOT_PROCESSING, Extra, Payload, ShapeError, read_callback, read_event
+from wire.facedetection import (
+    NOT_PROCESSING,
+    Capability,
+    Payload,
+    ShapeError,
+    read_callback,
+    read_payload,
+)
 
 FAST = Options(retry_delay_s=0.001, margin_s=0.0, attempts=3)
 
-ALL = tuple(Extra)
+ALL = tuple(Capability)
 
 
 class FunctionCase(unittest.TestCase):
@@ -42,7 +49,7 @@ class FunctionCase(unittest.TestCase):
             self.assertNotIn(secret, said)
 
     def run_(self, payload: Payload, options: Options = FAST, *, left_s: float = 60.0) -> Result:
-        return batch.run(read_event(payload), options, left_s)
+        return batch.run(read_payload(payload), options, left_s)
 
     def photo(self, pk: int, body: bytes | None = None, type: str = "photo") -> Any:
         body = self.obama if body is None else body

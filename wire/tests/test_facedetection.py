@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from wire.facedetection import (
     DIMENSIONS,
-    Extra,
+    Capability,
     ShapeError,
+    SourceShape,
     SourceType,
     build_payload,
-    build_source,
     callback_path,
     read_callback,
-    read_event,
+    read_payload,
 )
 
 JSON = st.recursive(
@@ -30,18 +30,20 @@ KEYS = ("api_url", "sources", "accepts", "token", "encodings", "faces", "model",
 class EventTests(unittest.TestCase):
     def test_what_is_built_is_read_back(self) -> None:
         kinds = list(SourceType)
-        sources = [
-            build_source(pk=n, type=kind, photo_url=f"https://faces.example/{n}?s=1", token="t")
+        sources: list[SourceShape] = [
+            {"pk": n, "type": kind, "photo_url": f"https://faces.example/{n}?s=1", "token": "t"}
             for n, kind in enumerate(kinds)
         ]
-        event = read_event(json.loads(json.dumps(build_payload("https://faces.example/", sources))))
+        event = read_payload(
+            json.loads(json.dumps(build_payload("https://faces.example/", sources)))
+        )
         self.assertEqual(event.api_url, "https://faces.example")
         self.assertEqual([each.type for each in event.sources], kinds)
-        self.assertEqual(event.accepts, set(Extra))
+        self.assertEqual(event.accepts, set(Capability))
 
     def test_what_the_contract_has_is_enough_and_unknown_keys_are_left_alone(self) -> None:
         source = {"pk": 1, "type": "photo", "photo_url": "http://a/b", "token": "x", "new": 1}
-        event = read_event({"api_url": "http://a:8000", "sources": [source], "new": 2})
+        event = read_payload({"api_url": "http://a:8000", "sources": [source], "new": 2})
         self.assertEqual((event.accepts, event.sources[0].pk), (frozenset(), 1))
         self.assertNotIn("http", repr(event.sources[0]))
 
@@ -51,7 +53,7 @@ class EventTests(unittest.TestCase):
 
     @given(st.dictionaries(st.sampled_from(KEYS), JSON) | JSON)
     def test_nonsense_is_refused_and_nothing_else_is_raised(self, document: Any) -> None:
-        for read in (read_event, read_callback):
+        for read in (read_payload, read_callback):
             try:
                 read(document)
             except ShapeError as error:

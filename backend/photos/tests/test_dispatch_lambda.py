@@ -25,7 +25,7 @@ from backend.photos.extraction.aws_lambda.submission import token_hash
 from backend.photos.models import Photo, Reference
 from backend.photos.tests import cast
 from tests.support import samples
-from wire.facedetection import read_event
+from wire.facedetection import read_payload
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:faces"
 
@@ -112,7 +112,7 @@ class SubmittedTests(DispatchCase):
             self.assertEqual(kind, "Event")
             self.assertEqual(event["api_url"], "https://faces.example")
             self.assertEqual(set(event["sources"][0]), {"pk", "type", "photo_url", "token"})
-            read_event(event)
+            read_payload(event)
 
     def test_the_token_is_stored_as_a_hash_only(self) -> None:
         self.submit()

@@ -16,7 +16,7 @@ from backend.photos.extraction.aws_lambda import submission
 from backend.photos.extraction.aws_lambda.submission import MODELS, SUBMITTED, Source, token_hash
 from backend.photos.extraction.results import Recorded
 from backend.photos.models import Extraction
-from wire.facedetection import Callback, ErrorShape, FaceShape, ShapeError, SourceType
+from wire.facedetection import Callback, ExtractedFace, ExtractionFailure, ShapeError, SourceType
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def check_model(body: Callback) -> None:
 
 
 def _recorded(
-    encodings: Sequence[Sequence[float]], faces: Sequence[FaceShape] | None
+    encodings: Sequence[Sequence[float]], faces: Sequence[ExtractedFace] | None
 ) -> list[Recorded]:
     if faces is None:
         return [Recorded(encoding=encoding) for encoding in encodings]
@@ -85,7 +85,7 @@ def _recorded(
     ]
 
 
-def _report(source: Source, error: ErrorShape) -> bool:
+def _report(source: Source, error: ExtractionFailure) -> bool:
     """No result: for good, or for now. Who waits is not left waiting for seven hours."""
     told = (source._meta.model_name, source.pk, source.submissions, error["reason"])
     logger.warning("Lambda has no result for %s=%s submissions=%d: %s", *told)

@@ -30,7 +30,7 @@ from backend.common.metrics import registry
 from backend.photos.extraction import dispatch
 from backend.photos.extraction.aws_lambda.client import Client, InvokeError, TooLarge
 from backend.photos.models import Photo, Reference
-from wire.facedetection import SourceShape, SourceType, build_payload, build_source
+from wire.facedetection import SourceShape, SourceType, build_payload
 
 logger = logging.getLogger(__name__)
 
@@ -224,4 +224,4 @@ def _shape(source: Source, token: str) -> SourceShape:
     path = f"/api/facedetection/sources/{kind}/{source.pk}/"
     lifetime_s = settings.FACEDETECTION_LAMBDA_URL_LIFETIME_S
     url = signed_urls.signed(path, lifetime_s=lifetime_s, base=settings.FACEDETECTION_API_URL)
-    return build_source(pk=source.pk, type=kind, photo_url=url, token=token)
+    return {"pk": source.pk, "type": str(kind), "photo_url": url, "token": token}
