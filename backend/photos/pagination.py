@@ -1,7 +1,7 @@
-"""Pages of a list, each found by the row before it: the thousandth costs what the first does.
+"""Keyset pagination: a page is found by the row before it, so each costs what the first does.
 
-`limit` and `offset`, as the old system had them, work as well; `next` and `previous` lead on by
-cursor, which is opaque, and skips and repeats nothing when rows come or go.
+`next` and `previous` carry an opaque cursor, by which no row is skipped or repeated when others are
+added or deleted. `limit` and `offset`, as the old system had them, work as well.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import date, datetime
 from functools import reduce
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar, cast
+from urllib.parse import urlencode
 
 from django.core import signing
 from django.db.models import Count, Model, Q, QuerySet, Window
@@ -32,7 +33,7 @@ NEWEST_PHOTOS: Final = ("-album__date", "-album_id", "taken_at", "pk")
 
 @dataclass(frozen=True)
 class Page(Generic[M]):
-    """Rows, and the queries that lead on from them; empty where nothing does."""
+    """Rows, and the query strings of the neighbouring pages; empty if there is none."""
 
     rows: list[M]
     count: int
@@ -45,47 +46,66 @@ def page(
 ) -> Page[M]:
     """The page of `rows` that `query` asks for. Raises `ValidationError`.
 
-    With `count_with` the rows of the first page are counted by the statement that reads it: for
-    lists of which the database has to find all rows before it knows the first.
+    With `count_with` the statement that reads the first page counts the rows as well: for lists of
+    which the database has to find all rows before it knows the first.
     """
+    at = _position(query, order)
+    counts = count_with and at.is_first
+    if counts:
+        rows = cast("QuerySet[M]", rows.annotate(counted_with=Window(Count("*"))))
+    found = at.read(rows)
+    counted = getattr(found[0], "counted_with", 0) if found else 0
+    shown, more = found[: at.limit], len(found) > at.limit
+    if at.backwards:
+        shown.reverse()
+    has_next = more or at.backwards
+    has_previous = more if at.backwards else not at.is_first
+    return Page(
+        rows=shown,
+        count=counted if counts else rows.count(),
+        next=at.link(shown[-1:], backwards=False) if has_next else "",
+        previous=at.link(shown[:1], backwards=True) if has_previous else "",
+    )
+
+
+@dataclass(frozen=True)
+class _Position:
+    """Where a page begins: behind a row, known by the `values` of its ordering, or at an offset."""
+
+    order: Sequence[str]
+    limit: int
+    offset: int
+    values: Sequence[Any]
+    backwards: bool
+
+    @property
+    def is_first(self) -> bool:
+        return not self.values and not self.offset
+
+    def read(self, rows: QuerySet[M]) -> list[M]:
+        """The rows of the page in reading direction, and one more if there is one."""
+        order = [_turned(name) for name in self.order] if self.backwards else self.order
+        rows = rows.order_by(*order)
+        if self.values:
+            rows = rows.filter(_after(order, self.values))
+        return list(rows[self.offset : self.offset + self.limit + 1])
+
+    def link(self, row: Sequence[M], *, backwards: bool) -> str:
+        """The query that leads on from this row; empty if there is none."""
+        if not row:
+            return ""
+        paths = [name.lstrip("-").replace("__", ".") for name in self.order]
+        values = [_plain(attrgetter(path)(row[0])) for path in paths]
+        cursor = signing.dumps([int(backwards), *values], salt=_salt(self.order), compress=True)
+        return urlencode({"cursor": cursor, "limit": self.limit})
+
+
+def _position(query: QueryDict, order: Sequence[str]) -> _Position:
     limit = _number(query, "limit", default=_DEFAULT, at_least=1, at_most=_MOST)
     offset = _number(query, "offset", default=0, at_least=0, at_most=_MOST_OFFSET)
     cursor = query.get("cursor", "")
     values, backwards = _opened(cursor, order) if cursor else ([], False)
-    directed = [_turned(name) for name in order] if backwards else list(order)
-    wanted = rows.order_by(*directed)
-    if values:
-        wanted = wanted.filter(_after(directed, values))
-    if count_with and not values:
-        wanted = cast("QuerySet[M]", wanted.annotate(counted_with=Window(Count("*"))))
-    found = list(wanted[offset : offset + limit + 1])
-    is_first = not values and not offset
-    counted: int | None = getattr(found[0], "counted_with", None) if found else None
-    if counted is None:  # an empty page has no row that could tell
-        counted = 0 if is_first and not found else rows.count()
-    more, found = len(found) > limit, found[:limit]
-    if backwards:
-        found.reverse()
-    ends = (more or backwards, more if backwards else not is_first)
-    return Page(
-        rows=found,
-        count=counted,
-        next=_leads_on(found[-1:], order, limit) if ends[0] else "",
-        previous=_leads_on(found[:1], order, limit, backwards=True) if ends[1] else "",
-    )
-
-
-def _leads_on(
-    row: Sequence[M], order: Sequence[str], limit: int, *, backwards: bool = False
-) -> str:
-    if not row:
-        return ""
-    values = [_plain(attrgetter(name.lstrip("-").replace("__", "."))(row[0])) for name in order]
-    cursor = signing.dumps([int(backwards), *values], salt=_salt(order), compress=True)
-    made = QueryDict(mutable=True)
-    made["cursor"] = cursor
-    made["limit"] = str(limit)
-    return made.urlencode()
+    return _Position(order, limit, offset, values, backwards)
 
 
 def _opened(cursor: str, order: Sequence[str]) -> tuple[list[Any], bool]:
@@ -99,17 +119,17 @@ def _opened(cursor: str, order: Sequence[str]) -> tuple[list[Any], bool]:
 
 
 def _salt(order: Sequence[str]) -> str:
-    """A cursor of another list, whose values are others, is as good as none."""
+    """A cursor is valid for lists of this ordering only."""
     return f"{_SALT}:{','.join(order)}"
 
 
 def _after(order: Sequence[str], values: Sequence[Any]) -> Q:
-    """What comes behind the row with these values, in this order."""
+    """The rows behind the one with these values, in this order."""
     ways, same = [], Q()
     for name, value in zip(order, values, strict=True):
         ways.append(same & _beyond(name, value))
         same &= Q(**{name.lstrip("-"): value})
-    # Said once more of the first column, by which the database can begin.
+    # The first column once more, so that the database can begin with its index.
     return _beyond(order[0], value=values[0], or_same=True) & reduce(lambda a, b: a | b, ways)
 
 
