@@ -230,6 +230,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "backend.common.http.errors.handle",
     "DEFAULT_SCHEMA_CLASS": "backend.common.openapi.ApiSchema",
     "UNAUTHENTICATED_USER": None,
+    "SCHEMA_COERCE_PATH_PK": False,
 }
 
 # Dotted names: what every worker process loads before it forks, and what the sweep calls in turn.
@@ -280,8 +281,6 @@ RETRIES = {"submission": "backend.submissions.services.retry"}
 API_DESCRIPTIONS = [
     "backend.common.openapi_by_hand",
     "backend.recognition.rest.schema",
-    "backend.photos.rest.lambda_schema",
-    "backend.photos.rest.schema",
 ]
 SPECTACULAR_SETTINGS = {
     "TITLE": "Faces",

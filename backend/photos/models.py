@@ -70,6 +70,10 @@ class Member(models.Model):
     def __str__(self) -> str:
         return str(self.user)
 
+    @property
+    def takes_part(self) -> bool:
+        return self.opted_in_at is not None
+
 
 class AlbumQuerySet(models.QuerySet["Album"]):
     def visible(self) -> AlbumQuerySet:

@@ -29,6 +29,14 @@ class Person(models.Model):
         └──────offer: staff says "that is them"─────▶ confirmed ──agree, by the member──┘
     """
 
+    class ClaimStatus(models.TextChoices):
+        """How far a group is on its way to a member."""
+
+        UNKNOWN = "unknown"
+        AGREED = "agreed"
+        OFFERED = "offered"
+        CLAIMED = "claimed"
+
     name = models.CharField(max_length=100, blank=True)
     hidden = models.BooleanField(default=False)
     member = models.ForeignKey(
@@ -48,8 +56,12 @@ class Person(models.Model):
         return self.name or f"person {self.pk}"
 
     @property
-    def is_claimed(self) -> bool:
-        return self.member_id is not None and bool(self.agreed_at and self.confirmed_at)
+    def claim_status(self) -> ClaimStatus:
+        if self.member_id is None:
+            return self.ClaimStatus.UNKNOWN
+        if self.agreed_at and self.confirmed_at:
+            return self.ClaimStatus.CLAIMED
+        return self.ClaimStatus.AGREED if self.agreed_at else self.ClaimStatus.OFFERED
 
 
 class UnknownFace(models.Model):

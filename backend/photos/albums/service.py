@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.files.base import File
@@ -35,13 +35,19 @@ tried again, maybe for an hour, is not waited for: it is shown when it is there.
 _UNFINISHED: Final = Q(status__in=[Status.QUEUED, Status.PROCESSING])
 
 
+class Skipped(NamedTuple):
+    """A file that was not taken in, and why."""
+
+    name: str
+    reason: str
+
+
 @dataclass
 class Report:
-    """What became of several files."""
+    """The outcome of an upload of several files."""
 
     added: list[Photo] = field(default_factory=list)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    """Name and reason."""
+    skipped: list[Skipped] = field(default_factory=list)
 
 
 def create_album(title: str, *, date: date, hidden: bool = False) -> Album:
@@ -56,7 +62,7 @@ def add_photos(album: Album, uploads: Iterable[File[Any]]) -> Report:
         try:
             report.added.append(add_photo(album, upload, name=name))
         except Refused as reason:
-            report.skipped.append((name, str(reason)))
+            report.skipped.append(Skipped(name, str(reason)))
     return report
 
 

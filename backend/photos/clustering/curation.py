@@ -33,7 +33,7 @@ def open_to(member: Member) -> QuerySet[Person]:
 
     Of who takes part: a claimed group tells where its member is.
     """
-    if not settings.FACES_GROUP_UNKNOWN or member.opted_in_at is None:
+    if not settings.FACES_GROUP_UNKNOWN or not member.takes_part:
         return Person.objects.none()
     seen = UnknownFace.objects.filter(
         person=OuterRef("pk"), face__photo__in=Photo.objects.visible()

@@ -1,12 +1,12 @@
 from django.urls import re_path
 
-from backend.photos.media import views as views
+from backend.photos.media.views import PhotoPictureView, ReferencePictureView
 from backend.photos.models import WIDTHS_PX
 
 KEY = r"(?P<key>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 SIZE = rf"(?P<size>full|{'|'.join(map(str, WIDTHS_PX))})"
 
 urlpatterns = [
-    re_path(rf"^photos/{KEY}/{SIZE}\.jpg$", views.photo, name="photo-picture"),
-    re_path(rf"^references/{KEY}\.jpg$", views.reference, name="reference-picture"),
+    re_path(rf"^photos/{KEY}/{SIZE}\.jpg$", PhotoPictureView.as_view(), name="photo-picture"),
+    re_path(rf"^references/{KEY}\.jpg$", ReferencePictureView.as_view(), name="reference-picture"),
 ]

@@ -1,4 +1,4 @@
-"""The API of albums and photos: to be looked at by members, made and filled by staff."""
+"""The API of albums and photos: members read them, staff makes and fills them."""
 
 from __future__ import annotations
 
@@ -6,154 +6,220 @@ from typing import Any
 
 from django.conf import settings
 from django.http import Http404
+from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.clients.limits.upload_preflight import FORM_BYTES
 from backend.common.http.parsers import JSONParser, MultiPartParser
-from backend.photos import forms, pagination, status
+from backend.photos import pagination, status
 from backend.photos.access.authentication import MemberView, UploadView
 from backend.photos.access.permissions import keeps_albums, keeps_people, sees_all
 from backend.photos.albums import archive_import, service
 from backend.photos.files import storage
 from backend.photos.matching import member_photos
 from backend.photos.models import Album, ArchiveUpload, Member, Photo
+from backend.photos.rest import schema as docs
 from backend.photos.rest import serializers as shapes
-from backend.photos.rest.members import POLLED, found, one_file, seen
+from backend.photos.rest.members import POLLED, found, one_file, seen, valid
+from backend.photos.rest.schema import MEMBER, PK, endpoint
 
 
 class AlbumsView(MemberView):
-    """GET: the albums, newest first; POST: a new one, by staff."""
-
     staff = {"post": keeps_albums}
     parser_classes = (JSONParser,)
 
+    @docs.page("albums", shapes.AlbumSerializer, docs.ALBUM)
     def get(self, request: Request) -> Response:
+        """The albums, newest first."""
         page = pagination.page(
             albums_for(request.user), request.GET, order=pagination.NEWEST_ALBUMS
         )
-        return Response(shapes.paged(page, shapes.album, request))
+        return Response(shapes.paged(page, shapes.AlbumSerializer, request))
 
+    @endpoint(
+        "album_make",
+        shapes.AlbumSerializer,
+        docs.ALBUM,
+        codes=[201],
+        request=docs.json(shapes.AlbumSerializer, title="Summer", date="2026-01-02"),
+        refused="title",
+        more=[413, 415],
+    )
     def post(self, request: Request) -> Response:
-        given = cleaned(forms.AlbumForm, request)
-        album = service.create_album(**given)
-        return Response(shapes.album(album), status=201)
+        """Make an album, by staff."""
+        album = service.create_album(**valid(shapes.AlbumSerializer(data=request.data)))
+        return Response(shapes.AlbumSerializer(album).data, status=201)
 
 
 class AlbumView(MemberView):
-    """GET: an album; PATCH: its title, its date, whether it is hidden, by staff."""
-
     staff = {"patch": keeps_albums}
     parser_classes = (JSONParser,)
 
+    @endpoint(
+        "album",
+        PolymorphicProxySerializer(
+            "AnyAlbum", [shapes.AlbumSerializer, shapes.AlbumProgressSerializer], None
+        ),
+        docs.ALBUM,
+        PK,
+    )
     def get(self, request: Request, pk: str) -> Response:
+        """An album; for staff with the progress of its photos.
+
+        Pages poll it; with `If-None-Match` an unchanged album is answered 304.
+        """
         album = found(albums_for(request.user), pk)
-        if not keeps_albums(request.user):
-            return Response(shapes.album(album))
-        shape = {**shapes.album_with_progress(album), "status": status.of_album(album)}
+        shape = shapes.AlbumSerializer(album).data
+        if keeps_albums(request.user):
+            shape |= {**service.progress(album), "status": status.of_album(album)}
         return Response(shape, headers=POLLED)
 
+    @endpoint(
+        "album_change",
+        shapes.AlbumSerializer,
+        docs.ALBUM,
+        PK,
+        request=docs.json(shapes.AlbumSerializer(partial=True), hidden=True),
+        refused="title",
+        more=[413, 415],
+    )
     def patch(self, request: Request, pk: str) -> Response:
+        """Change an album's title, its date or whether it is hidden, by staff."""
         album = found(Album.objects.all(), pk)
-        now = {name: getattr(album, name) for name in ("title", "date", "hidden")}
-        given = cleaned(forms.AlbumForm, request, now=now)
+        given = valid(shapes.AlbumSerializer(album, data=request.data, partial=True))
         Album.objects.filter(pk=album.pk).update(**given)
         album.refresh_from_db()
-        return Response(shapes.album(album))
+        return Response(shapes.AlbumSerializer(album).data)
 
 
 class AlbumPhotosView(UploadView):
-    """GET: an album's photos in their order; POST, multipart field `file`, many: more of them."""
-
     staff = {"post": keeps_albums}
     parser_classes = (MultiPartParser,)
 
+    @docs.page("album_photos", shapes.PhotoSerializer, docs.PHOTO, PK)
     def get(self, request: Request, pk: str) -> Response:
+        """An album's photos, in their order."""
         album = found(albums_for(request.user), pk)
         photos = shapes.with_likes(photos_in(album, request.user), request.user)
         page = pagination.page(photos, request.GET, order=pagination.IN_ALBUM)
-        return Response(shapes.paged(page, shapes.photo, request))
+        return Response(shapes.paged(page, shapes.PhotoSerializer, request))
 
+    @endpoint(
+        "album_add",
+        shapes.UploadReportSerializer,
+        docs.REPORT,
+        PK,
+        codes=[200, 201],
+        request=shapes.FilesSerializer,
+        refused="file",
+        more=[413, 415],
+    )
     def post(self, request: Request, pk: str) -> Response:
+        """Add photos, by staff.
+
+        201 if at least one was added. `skipped` names the others, with reasons.
+        """
         album = found(Album.objects.all(), pk)
         files = request.FILES.getlist("file")
         if not files:
             raise ValidationError({"file": ["No file was submitted."]})
         report = service.add_photos(album, files)
-        added = [{"pk": photo.pk, "name": photo.name} for photo in report.added]
-        skipped = [{"name": name, "reason": reason} for name, reason in report.skipped]
-        return Response({"added": added, "skipped": skipped}, status=201 if added else 200)
+        shape = shapes.UploadReportSerializer(report)
+        return Response(shape.data, status=201 if report.added else 200)
 
 
 class AlbumArchivesView(UploadView):
-    """POST, multipart field `file`: a zip, tar or tar.gz of photos, by staff."""
-
     staff = {"post": keeps_albums}
     parser_classes = (MultiPartParser,)
 
     @property
     def max_body_bytes(self) -> int:
-        """nginx has no bound here: it asks before it takes a body, and is told by this one."""
+        """nginx has no bound here: it asks the backend before it reads a body."""
         return int(settings.FACES_MAX_ARCHIVE_BYTES) + FORM_BYTES
 
+    @endpoint(
+        "archive_upload",
+        shapes.ArchiveSerializer,
+        docs.ARCHIVE,
+        PK,
+        codes=[202],
+        request=shapes.FileSerializer,
+        refused="file",
+        more=[413, 415],
+    )
     def post(self, request: Request, pk: str) -> Response:
+        """Add the photos of a zip, tar or tar.gz, by staff."""
         album = found(Album.objects.all(), pk)
         file = one_file(request, "file")
         try:
             upload = archive_import.accept(album, file, by=self.user)
         except storage.Refused as error:
             raise ValidationError({"file": [str(error)]}) from error
-        return Response(shapes.archive(upload), status=202)
+        return Response(shapes.ArchiveSerializer(upload).data, status=202)
 
 
 class ArchiveView(MemberView):
-    """GET: how far an archive is, and what was skipped and why; for staff."""
-
     staff = {"get": keeps_albums}
 
+    @endpoint("archive", shapes.ArchiveSerializer, docs.ARCHIVE, PK)
     def get(self, request: Request, pk: str) -> Response:
-        return Response(shapes.archive(found(ArchiveUpload.objects.all(), pk)))
+        """The progress of an archive, and what was skipped and why, for staff."""
+        return Response(shapes.ArchiveSerializer(found(ArchiveUpload.objects.all(), pk)).data)
 
 
 class PhotoView(MemberView):
-    """GET: a photo with its faces; PATCH: whether it is hidden, by staff."""
-
     staff = {"patch": keeps_albums}
     parser_classes = (JSONParser,)
 
+    @endpoint("photo", shapes.PhotoInFullSerializer, docs.PHOTO_IN_FULL, PK)
     def get(self, request: Request, pk: str) -> Response:
+        """A photo with its faces."""
         photos = Photo.objects.filter(pk=seen(pk, request.user).pk).select_related("album")
         photo = shapes.with_likes(photos, request.user).get()
-        return Response(shapes.photo_in_full(photo, self.member))
+        context = {"member": self.member}
+        return Response(shapes.PhotoInFullSerializer(photo, context=context).data)
 
+    @endpoint(
+        "photo_hide",
+        shapes.HiddenSerializer,
+        {"pk": 7, "hidden": True},
+        PK,
+        request=docs.json(shapes.HiddenSerializer, hidden=True),
+        refused="hidden",
+        more=[413, 415],
+    )
     def patch(self, request: Request, pk: str) -> Response:
+        """Hide a photo from members, or show it again, by staff."""
         photo = found(Photo.objects.all(), pk)
-        given = cleaned(forms.HiddenForm, request)
-        service.hide_photos([photo], hidden=given["hidden"])
-        return Response({"pk": photo.pk, "hidden": given["hidden"]})
+        photo.hidden = valid(shapes.HiddenSerializer(data=request.data))["hidden"]
+        service.hide_photos([photo], hidden=photo.hidden)
+        return Response(shapes.HiddenSerializer(photo).data)
 
 
 class PhotoMembersView(MemberView):
-    """GET: who is on a photo, and by what; for staff."""
-
     staff = {"get": keeps_people}
 
+    @endpoint("on_photo", shapes.MembersOnPhotoSerializer, {"results": []}, PK)
     def get(self, request: Request, pk: str) -> Response:
+        """Who is on a photo, and why, for staff."""
         there = member_photos.members_on(found(Photo.objects.all(), pk))
-        return Response({"results": [shapes.on_photo(each) for each in there]})
+        return Response(shapes.MembersOnPhotoSerializer({"results": there}).data)
 
 
 class PhotoMemberView(MemberView):
-    """PUT: this member is on the photo; DELETE: they are not; by staff."""
-
     staff = {"put": keeps_people, "delete": keeps_people}
 
+    @endpoint("put_on_photo", None, None, PK, MEMBER)
     def put(self, request: Request, pk: str, member: str) -> Response:
+        """This member is on the photo, by staff."""
         member_photos.add_by_hand(self.whom(member), found(Photo.objects.all(), pk))
         return Response(status=204)
 
+    @endpoint("take_off_photo", None, None, PK, MEMBER)
     def delete(self, request: Request, pk: str, member: str) -> Response:
+        """This member is not on the photo, by staff."""
         photo, whom = found(Photo.objects.all(), pk), self.whom(member)
         if whom.pk not in {each.member_id for each in member_photos.members_on(photo)}:
             raise Http404
@@ -165,12 +231,12 @@ class PhotoMemberView(MemberView):
 
 
 def albums_for(user: Any) -> Any:
-    """Those that this user may see."""
+    """The albums that this user may see."""
     return Album.objects.all() if sees_all(user) else Album.objects.visible()
 
 
 def photos_for(user: Any) -> Any:
-    """The photos that this user may see; none without a picture yet."""
+    """The photos with a picture that this user may see."""
     every = Photo.objects.exclude(file="") if sees_all(user) else Photo.objects.visible()
     return every.select_related("album")
 
@@ -178,28 +244,3 @@ def photos_for(user: Any) -> Any:
 def photos_in(album: Album, user: Any) -> Any:
     """Those of them that are in the album."""
     return photos_for(user).filter(album=album)
-
-
-def _plain(value: Any) -> str:
-    """As a form would send it: its fields know nothing else, and one for dates falls over `true`.
-
-    Those for true and false know them by these names.
-    """
-    # A lone surrogate, which JSON can write, is no text that a database takes.
-    return "" if value is None else str(value).encode(errors="replace").decode()
-
-
-def cleaned(form: type[forms.Form], request: Request, *, now: Any = None) -> dict[str, Any]:
-    """What was sent, over what is so `now`. Raises `ValidationError`."""
-    if not isinstance(request.data, dict):
-        raise ValidationError({"detail": "Send a JSON object."})
-    for name in form.base_fields:
-        # Forms are made for texts, and fall over lists.
-        if not isinstance(request.data.get(name, ""), str | bool):
-            raise ValidationError({name: ["Send a text, or true or false."]})
-    filled = form({**(now or {}), **{name: _plain(value) for name, value in request.data.items()}})
-    if not filled.is_valid():
-        raise ValidationError(
-            {name: [str(each) for each in some] for name, some in filled.errors.items()}
-        )
-    return filled.cleaned_data

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from django.http import Http404, HttpResponse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import ParseError, PermissionDenied, ValidationError
 from rest_framework.parsers import BaseParser
@@ -15,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from backend.analysis.serializers import FaceEncodingField
 from backend.clients import caller
 from backend.clients.auth.authentication import BAD_LINK, LinkAuthentication
 from backend.clients.caller import Caller
@@ -23,6 +26,16 @@ from backend.clients.models import Scope
 from backend.common.http import protected_files
 from backend.common.http.errors import TooLarge
 from backend.common.metrics import registry
+from backend.common.openapi import (
+    LINK_PARAMETERS,
+    BoxSerializer,
+    bad_request,
+    body,
+    errors,
+    in_header,
+    in_path,
+    response,
+)
 from backend.photos.extraction.aws_lambda import callback
 from backend.photos.extraction.aws_lambda.callback import Refusal
 from backend.photos.extraction.aws_lambda.submission import SUBMITTED, Source
@@ -36,6 +49,34 @@ from wire.facedetection import (
 )
 
 WRONG_TOKEN = "The token is not that of the last submission."
+
+_SOURCE: Final = [
+    in_path("type", {"enum": list(SourceType)}, "photo"),
+    in_path("pk", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "7", "The source's key."),
+]
+_REFUSED: Final = bad_request(
+    "The body cannot be used, or nothing is being processed.",
+    not_processing={"detail": NOT_PROCESSING},
+    bad_body={"encodings": ["Send a list of encodings."]},
+)
+
+
+class TakenSerializer(serializers.Serializer[Any]):
+    status = serializers.CharField()
+
+
+class BoxedSerializer(serializers.Serializer[Any]):
+    box = BoxSerializer()
+
+
+class CallbackSerializer(serializers.Serializer[Any]):
+    """Documents the body; `read_callback`, which the function shares, reads it."""
+
+    token = serializers.CharField()
+    encodings = serializers.ListField(child=FaceEncodingField())
+    faces = BoxedSerializer(many=True, required=False, help_text="As `encodings`, with boxes.")
+    model = serializers.CharField(required=False)
+    error = serializers.DictField(required=False, help_text="Why there is no result.")
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -79,32 +120,57 @@ class EncodingsView(APIView):
     parser_classes = [BoundedJSONParser]
     throttle_classes = []
     scopes = {"get": Scope.READ, "post": Scope.UPLOAD}
-    # Anybody may knock, so no more than this is taken from them
-    # (`backend.clients.limits.upload_preflight`).
+    # The callback needs no key, so that nginx takes no more than this from anybody.
     max_body_bytes = MAX_CALLBACK_BYTES
 
-    @extend_schema(exclude=True)
+    @extend_schema(
+        operation_id="extraction_wanted",
+        tags=["Photos"],
+        parameters=[*_SOURCE, in_header("Authorization", "`Bearer` and the source's token.")],
+        responses={
+            200: response(TakenSerializer, "It is.", {"status": "processing"}),
+            400: _REFUSED,
+            **errors(403, 404, 406, 429, 503),
+        },
+    )
     def get(self, request: Request, type: str, pk: str) -> Response:
-        """Whether a result is wanted from the holder of this token."""
+        """Is a result wanted?
+
+        For the extraction: its token stands in `Authorization: Bearer TOKEN`.
+        """
         source = _found(request, type, pk)
         _, _, token = request.headers.get("Authorization", "").partition(" ")
         _check(request, source, token)
         return Response({"status": source.extraction}, headers={"Cache-Control": "no-store"})
 
-    @extend_schema(exclude=True)
+    @extend_schema(
+        operation_id="extraction_result",
+        tags=["Photos"],
+        parameters=_SOURCE,
+        request=body(CallbackSerializer, {"token": "…", "encodings": []}),
+        responses={
+            200: response(TakenSerializer, "Taken.", {"status": "ok"}),
+            400: _REFUSED,
+            **errors(403, 404, 406, 413, 415, 429, 503),
+        },
+    )
     def post(self, request: Request, type: str, pk: str) -> Response:
+        """The faces of a photo or reference.
+
+        For the extraction: the token that it was given is part of the body.
+        """
         source = _found(request, type, pk)
         try:
-            body = read_callback(request.data)
-            callback.check_model(body)
+            result = read_callback(request.data)
+            callback.check_model(result)
         except ShapeError as error:
             _refused(request)
             raise ValidationError({error.field or "detail": [error.message]}) from error
         except ParseError:
             _refused(request)
             raise
-        _check(request, source, body["token"])
-        if not callback.take(source, body):
+        _check(request, source, result["token"])
+        if not callback.take(source, result):
             _refused(request)
             raise ParseError(NOT_PROCESSING)
         return Response({"status": "ok"})
@@ -116,8 +182,17 @@ class SourceView(APIView):
     authentication_classes = [LinkAuthentication]
     scopes = {"get": Scope.READ}
 
-    @extend_schema(exclude=True)
+    @extend_schema(
+        operation_id="extraction_source",
+        tags=["Photos"],
+        parameters=[*_SOURCE, *LINK_PARAMETERS],
+        responses={
+            (200, "image/jpeg"): response(OpenApiTypes.BINARY, "The picture."),
+            **errors(404),
+        },
+    )
     def get(self, request: Request, type: str, pk: str) -> HttpResponse:
+        """The picture of a photo or reference, for its extraction."""
         if not caller.from_request(request).by_link:
             raise PermissionDenied(BAD_LINK)
         source = callback.find(SourceType(type), int(pk))

@@ -1,8 +1,8 @@
-"""The API for members: their photos, their references, and what they say about both."""
+"""The API of a member: their photos, their references, and what they say about both."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from django.core.files.base import File
 from django.http import Http404
@@ -18,89 +18,108 @@ from backend.photos.albums import service
 from backend.photos.clustering import curation
 from backend.photos.files import storage
 from backend.photos.matching import member_photos
-from backend.photos.members import consent as members
-from backend.photos.members import references
+from backend.photos.members import consent, references
 from backend.photos.models import Photo, Reference
 from backend.photos.people_models import Person
+from backend.photos.rest import schema as docs
 from backend.photos.rest import serializers as shapes
+from backend.photos.rest.schema import PK, endpoint
 
-_NO_FILE = "No file was submitted."
+_NO_FILE: Final = "No file was submitted."
 
-POLLED = {"Cache-Control": "private, no-cache"}
+POLLED: Final = {"Cache-Control": "private, no-cache"}
 """A browser keeps the answer, and asks with its `ETag` whether it has changed."""
 
 
 class MatchesView(MemberView):
-    """GET: the photos on which the member is."""
-
+    @docs.page("matches", shapes.PhotoSerializer, docs.PHOTO)
     def get(self, request: Request) -> Response:
+        """The photos that the member is on, newest album first."""
         photos = shapes.with_likes(member_photos.photos_of(self.member), request.user)
         page = pagination.page(photos, request.GET, order=pagination.NEWEST_PHOTOS, count_with=True)
-        return Response(shapes.paged(page, shapes.photo, request))
+        return Response(shapes.paged(page, shapes.PhotoSerializer, request))
 
 
 class MatchView(MemberView):
-    """PUT: "I am on this photo"; DELETE: that is taken back."""
-
+    @endpoint("i_am_on", None, None, PK)
     def put(self, request: Request, pk: str) -> Response:
+        """I am on this photo."""
         member_photos.add_by_hand(self.member, seen(pk, request.user))
         return Response(status=204)
 
+    @endpoint("i_am_not_on", None, None, PK)
     def delete(self, request: Request, pk: str) -> Response:
+        """Take back that I am on this photo."""
         member_photos.remove_by_hand(self.member, seen(pk, request.user))
         return Response(status=204)
 
 
 class NotMeView(MemberView):
-    """PUT: "this is not me"; DELETE: that is taken back."""
-
+    @endpoint("not_me", None, None, PK)
     def put(self, request: Request, pk: str) -> Response:
+        """This is not me."""
         member_photos.say_not_me(self.member, seen(pk, request.user))
         return Response(status=204)
 
+    @endpoint("undo_not_me", None, None, PK)
     def delete(self, request: Request, pk: str) -> Response:
+        """Take back that this is not me."""
         member_photos.undo_not_me(self.member, seen(pk, request.user))
         return Response(status=204)
 
 
 class LikeView(MemberView):
-    """PUT: like a photo; DELETE: that is taken back."""
-
+    @endpoint("like", None, None, PK)
     def put(self, request: Request, pk: str) -> Response:
+        """Like a photo."""
         service.like(seen(pk, self.user), self.user)
         return Response(status=204)
 
+    @endpoint("unlike", None, None, PK)
     def delete(self, request: Request, pk: str) -> Response:
+        """Take a like back."""
         service.unlike(seen(pk, self.user), self.user)
         return Response(status=204)
 
 
 class ReferencesView(UploadView):
-    """GET: the member's references; POST, multipart field `file`: one more."""
-
     parser_classes = (MultiPartParser,)
 
+    @docs.page("references", shapes.ReferenceSerializer, docs.REFERENCE)
     def get(self, request: Request) -> Response:
+        """The member's references."""
         rows = references.of(self.member)
         page = pagination.page(rows, request.GET, order=("-created_at", "-pk"))
-        return Response(shapes.paged(page, shapes.reference, request))
+        return Response(shapes.paged(page, shapes.ReferenceSerializer, request))
 
+    @endpoint(
+        "reference_upload",
+        shapes.ReferenceSerializer,
+        docs.REFERENCE,
+        codes=[201],
+        request=shapes.FileSerializer,
+        refused="file",
+        more=[413, 415],
+    )
     def post(self, request: Request) -> Response:
+        """Upload one more reference."""
         file = one_file(request, "file")
         try:
             reference = references.add(self.member, file, name=file.name or "")
         except storage.Refused as error:
             raise ValidationError({"file": [str(error)]}) from error
-        return Response(shapes.reference(reference), status=201)
+        return Response(shapes.ReferenceSerializer(reference).data, status=201)
 
 
 class ReferenceView(MemberView):
-    """GET: one of the member's references; DELETE: mark it for deletion."""
-
+    @endpoint("reference", shapes.ReferenceSerializer, docs.REFERENCE, PK)
     def get(self, request: Request, pk: str) -> Response:
-        return Response(shapes.reference(self.reference(pk)))
+        """One of the member's references."""
+        return Response(shapes.ReferenceSerializer(self.reference(pk)).data)
 
+    @endpoint("reference_delete", None, None, PK)
     def delete(self, request: Request, pk: str) -> Response:
+        """Mark a reference for deletion."""
         references.mark_for_deletion(self.reference(pk))
         return Response(status=204)
 
@@ -110,37 +129,39 @@ class ReferenceView(MemberView):
 
 
 class ConsentView(MemberView):
-    """GET: whether the member takes part; PUT: they do; DELETE: erase all at once."""
-
+    @endpoint("consent", shapes.ConsentSerializer, docs.CONSENT)
     def get(self, request: Request) -> Response:
-        return Response(self.consent())
+        """Whether the member takes part."""
+        return Response(shapes.ConsentSerializer(self.member).data)
 
+    @endpoint("opt_in", shapes.ConsentSerializer, docs.CONSENT)
     def put(self, request: Request) -> Response:
-        members.opt_in(self.member)
-        return Response(self.consent())
-
-    def delete(self, request: Request) -> Response:
-        members.opt_out(self.member)
-        return Response(status=204)
-
-    def consent(self) -> dict[str, Any]:
+        """Take part."""
         member = self.member
-        times = {"opted_in_at": member.opted_in_at, "opted_out_at": member.opted_out_at}
-        told = {name: at.isoformat() if at else None for name, at in times.items()}
-        return {"takes_part": member.opted_in_at is not None, **told}
+        consent.opt_in(member)
+        return Response(shapes.ConsentSerializer(member).data)
+
+    @endpoint("opt_out")
+    def delete(self, request: Request) -> Response:
+        """Erase everything of the member's face at once."""
+        consent.opt_out(self.member)
+        return Response(status=204)
 
 
 class StatusView(MemberView):
-    """GET: whether anything of the member's is still being processed; pages poll it."""
-
+    @endpoint("member_status", shapes.MemberStatusSerializer, docs.MEMBER_STATUS)
     def get(self, request: Request) -> Response:
+        """Whether anything of the member's is still being processed.
+
+        Pages poll it; with `If-None-Match` an unchanged status is answered 304.
+        """
         return Response(status.of_member(self.member), headers=POLLED)
 
 
 class ClaimView(MemberView):
-    """PUT: "this group is me", or yes to the offer of it; DELETE: it is not, or no more."""
-
+    @endpoint("claim", shapes.ClaimSerializer, {"pk": 1, "status": "claimed"}, PK, refused="detail")
     def put(self, request: Request, pk: str) -> Response:
+        """This group is me; or yes, where staff has offered it."""
         person = self.person(pk)
         if not curation.agree(person, self.member):
             try:
@@ -148,9 +169,11 @@ class ClaimView(MemberView):
             except curation.Refused as error:
                 raise ValidationError({"detail": str(error)}) from error
         person.refresh_from_db()
-        return Response({"pk": person.pk, "status": shapes.status_of(person)})
+        return Response(shapes.ClaimSerializer(person).data)
 
+    @endpoint("disclaim", None, None, PK)
     def delete(self, request: Request, pk: str) -> Response:
+        """This group is not me, or no longer."""
         person = self.person(pk)
         if person.member_id != self.member.pk:
             raise Http404
@@ -163,8 +186,8 @@ class ClaimView(MemberView):
 
 
 def found(rows: Any, pk: str) -> Any:
-    """The row with this key; 404 as for one that does not exist."""
-    # More digits than a key has: no database takes them.
+    """The row with this key; 404 if there is none."""
+    # No database takes a key of more digits.
     row = rows.filter(pk=pk).first() if len(pk) < 19 else None
     if row is None:
         raise Http404
@@ -184,3 +207,10 @@ def one_file(request: Request, field: str) -> File[Any]:
         raise ValidationError({field: ["Submit one file at a time." if files else _NO_FILE]})
     file: File[Any] = files[0]
     return file
+
+
+def valid(serializer: Any) -> dict[str, Any]:
+    """The body as checked by its serializer. Raises `ValidationError`."""
+    serializer.is_valid(raise_exception=True)
+    data: dict[str, Any] = serializer.validated_data
+    return data

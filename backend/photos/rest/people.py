@@ -1,8 +1,8 @@
-"""The API of groups of unknown people: for staff, and only where FACES_GROUP_UNKNOWN says so."""
+"""The API of groups of unknown people: for staff, and only with FACES_GROUP_UNKNOWN."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.db.models import Count
@@ -12,14 +12,27 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.common.http.parsers import JSONParser
+from backend.common.openapi import in_path, in_query
 from backend.photos import pagination
 from backend.photos.access.authentication import MemberView
 from backend.photos.access.permissions import keeps_people
 from backend.photos.clustering import curation
 from backend.photos.models import Member
 from backend.photos.people_models import Person
+from backend.photos.rest import schema as docs
 from backend.photos.rest import serializers as shapes
-from backend.photos.rest.members import found
+from backend.photos.rest.members import found, valid
+from backend.photos.rest.schema import PK, endpoint
+
+_NEEDS: Final = {
+    "merge": "other",
+    "split": "faces",
+    "take-out": "face",
+    "offer": "member",
+    "confirm": "",
+    "disclaim": "",
+}
+"""The field of the body that each action needs."""
 
 
 class _PeopleView(MemberView):
@@ -37,87 +50,84 @@ class _PeopleView(MemberView):
 
 
 class PeopleView(_PeopleView):
-    """GET: the groups, the oldest first; `?hidden=true` the hidden ones."""
-
+    @docs.page(
+        "people",
+        shapes.PersonSerializer,
+        docs.PERSON,
+        in_query("hidden", {"enum": ["true"]}, "The hidden ones."),
+    )
     def get(self, request: Request) -> Response:
+        """Groups of unknown people, the oldest first, for staff."""
         hidden = request.GET.get("hidden") == "true"
         people = Person.objects.filter(hidden=hidden).annotate(faces_count=Count("faces"))
         page = pagination.page(people, request.GET, order=("pk",))
-        return Response(shapes.paged(page, shapes.person, request))
+        return Response(shapes.paged(page, shapes.PersonSerializer, request))
 
 
 class PersonView(_PeopleView):
-    """GET: a group with its faces; PATCH: its name, whether it is hidden."""
-
+    @endpoint("person", shapes.PersonInFullSerializer, docs.PERSON_IN_FULL, PK)
     def get(self, request: Request, pk: str) -> Response:
-        return Response(shapes.person_in_full(self.person(pk)))
+        """A group with its faces, for staff."""
+        return Response(shapes.PersonInFullSerializer(self.person(pk)).data)
 
+    @endpoint(
+        "person_change",
+        shapes.PersonSerializer,
+        docs.PERSON,
+        PK,
+        request=docs.json(shapes.PersonSerializer(partial=True), name="Ann"),
+        refused="name",
+        more=[413, 415],
+    )
     def patch(self, request: Request, pk: str) -> Response:
-        person, sent = self.person(pk), _object(request)
-        if "name" in sent:
-            curation.name(person, _text(sent, "name"))
-        if "hidden" in sent:
-            if not isinstance(sent["hidden"], bool):
-                raise ValidationError({"hidden": ["Must be true or false."]})
-            curation.hide(person, hidden=sent["hidden"])
-        return Response(shapes.person(person))
+        """Change a group's name, or whether it is hidden, by staff."""
+        person = self.person(pk)
+        given = valid(shapes.PersonSerializer(person, data=request.data, partial=True))
+        if "name" in given:
+            curation.name(person, given["name"])
+        if "hidden" in given:
+            curation.hide(person, hidden=given["hidden"])
+        return Response(shapes.PersonSerializer(person).data)
 
 
 class PersonActionView(_PeopleView):
-    """POST: what staff decides about a group; answers with it as it is then."""
-
-    staff = {"post": keeps_people}
-
+    @endpoint(
+        "person_decide",
+        shapes.PersonSerializer,
+        docs.PERSON,
+        PK,
+        in_path("action", {"enum": list(_NEEDS)}, "merge"),
+        request=docs.json(shapes.DecisionSerializer, other=2),
+        refused="other",
+        more=[413, 415],
+    )
     def post(self, request: Request, pk: str, action: str) -> Response:
-        person, sent = self.person(pk), _object(request)
+        """Decide about a group, by staff; answers with the group as it is then."""
+        person = self.person(pk)
+        given = valid(shapes.DecisionSerializer(data=request.data))
+        if (needed := _NEEDS[action]) and needed not in given:
+            raise ValidationError({needed: ["This field is required."]})
         try:
-            person = self.act(person, action, sent)
+            person = self.act(person, action, given)
         except curation.Refused as error:
             raise ValidationError({"detail": str(error)}) from error
         person.refresh_from_db()
-        return Response(shapes.person(person))
+        return Response(shapes.PersonSerializer(person).data)
 
-    def act(self, person: Person, action: str, sent: dict[str, Any]) -> Person:
+    def act(self, person: Person, action: str, given: dict[str, Any]) -> Person:
         match action:
             case "merge":
-                curation.merge(person, self.person(str(_number(sent, "other"))))
+                curation.merge(person, self.person(str(given["other"])))
             case "split":
-                return curation.split(person, _numbers(sent, "faces"))
+                return curation.split(person, given["faces"])
             case "take-out":
-                if not curation.take_out(person, _number(sent, "face")):
+                if not curation.take_out(person, given["face"]):
                     raise curation.Refused("This face is not in the group.")
             case "offer":
-                curation.offer(person, found(Member.objects.all(), str(_number(sent, "member"))))
+                curation.offer(person, found(Member.objects.all(), str(given["member"])))
             case "confirm":
                 if not curation.confirm(person):
-                    raise curation.Refused("Nobody has claimed this group.")
+                    raise curation.Refused("No member has claimed this group.")
             case "disclaim":
                 curation.disclaim(person)
         return person
-
-
-def _object(request: Request) -> dict[str, Any]:
-    if not isinstance(request.data, dict):
-        raise ValidationError({"detail": "Send a JSON object."})
-    return request.data
-
-
-def _text(sent: dict[str, Any], name: str) -> str:
-    if not isinstance(sent[name], str) or len(sent[name]) > 100 or "\0" in sent[name]:
-        raise ValidationError({name: ["Must be a text of at most 100 characters."]})
-    return str(sent[name]).encode(errors="replace").decode()
-
-
-def _number(sent: dict[str, Any], name: str) -> int:
-    return _numbers({name: [sent.get(name)]}, name)[0]
-
-
-def _numbers(sent: dict[str, Any], name: str) -> list[int]:
-    numbers = sent.get(name)
-    good = isinstance(numbers, list) and all(
-        isinstance(each, int) and not isinstance(each, bool) and 0 < each < 1 << 62
-        for each in numbers
-    )
-    if not good or not isinstance(numbers, list):
-        raise ValidationError({name: ["Give the key of each, a whole number."]})
-    return numbers

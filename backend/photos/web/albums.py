@@ -18,13 +18,13 @@ from rest_framework.exceptions import ValidationError
 from backend.photos import pagination, status
 from backend.photos.access.permissions import keeps_albums, keeps_people
 from backend.photos.albums import archive_import, service
+from backend.photos.albums.service import Skipped
 from backend.photos.clustering import curation
 from backend.photos.files import storage
 from backend.photos.forms import AlbumForm
 from backend.photos.matching import member_photos
 from backend.photos.members import consent
 from backend.photos.models import Album, Like, Member, Photo
-from backend.photos.rest import serializers
 from backend.photos.rest.albums import albums_for, photos_for, photos_in
 from backend.photos.rest.members import found, seen
 from backend.photos.web import tiles
@@ -82,7 +82,7 @@ def new(request: HttpRequest) -> HttpResponseBase:
 @for_members("GET", "HEAD", "POST", staff=keeps_albums)
 def upload(request: HttpRequest, pk: str) -> HttpResponseBase:
     row = found(Album.objects.all(), pk)
-    skipped: list[tuple[str, str]] = []
+    skipped: list[Skipped] = []
     if request.method == "POST":
         if refusal := refusal_of_upload(request):
             return refusal
@@ -95,7 +95,7 @@ def upload(request: HttpRequest, pk: str) -> HttpResponseBase:
     context = {
         "album": row,
         "progress": service.progress(row),
-        "uploads": [serializers.archive(each) for each in row.uploads.all()[:20]],
+        "uploads": row.uploads.all()[:20],
         "failed": row.photos.filter(status="failed")[:50],
         "skipped": skipped,
         "status": status.of_album(row),
@@ -167,7 +167,7 @@ def _names_on(row: Photo) -> list[tuple[Member, str]]:
     return [(member, on_it[member.pk]) for member in rows]
 
 
-def _taken_in(request: HttpRequest, row: Album) -> list[tuple[str, str]]:
+def _taken_in(request: HttpRequest, row: Album) -> list[Skipped]:
     """The files of a form without script; returns those that are not taken in, and why."""
     sent = request.FILES.getlist("file")
     archives = [file for file in sent if (file.name or "").lower().endswith(_ARCHIVES)]
@@ -176,5 +176,5 @@ def _taken_in(request: HttpRequest, row: Album) -> list[tuple[str, str]]:
         try:
             archive_import.accept(row, file, by=request.user)  # type: ignore[arg-type]
         except storage.Refused as error:
-            report.skipped.append((file.name or "", str(error)))
-    return report.skipped if sent else [("", "Choose some files.")]
+            report.skipped.append(Skipped(file.name or "", str(error)))
+    return report.skipped if sent else [Skipped("", "Choose some files.")]

@@ -36,7 +36,7 @@ def you(request: HttpRequest) -> HttpResponseBase:
         "rows": tiles.by_album(page.rows),
         "page": page,
         "status": status.of_member(member, photos_count=page.count),
-        "takes_part": member.opted_in_at is not None,
+        "takes_part": member.takes_part,
         "has_references": references.of(member).exists(),
         "offers": curation.open_to(member).filter(member=member, agreed_at=None),
     }
@@ -50,7 +50,7 @@ def reference_list(request: HttpRequest) -> HttpResponseBase:
     context = {
         "references": [_shown(each) for each in rows],
         "status": status.of_member(member),
-        "takes_part": member.opted_in_at is not None,
+        "takes_part": member.takes_part,
         "most": references.MAX_REFERENCES,
     }
     return show(request, "photos/references.html", context)
@@ -59,7 +59,7 @@ def reference_list(request: HttpRequest) -> HttpResponseBase:
 @for_members("GET", "HEAD", "POST")
 def upload(request: HttpRequest) -> HttpResponseBase:
     member = consent.of(request.user)
-    asks = member.opted_in_at is None
+    asks = not member.takes_part
     elsewhere = dispatch.mode() is dispatch.Mode.LAMBDA
     errors: list[str] = []
     if request.method == "POST":

@@ -17,7 +17,6 @@ from backend.photos.access.permissions import keeps_people
 from backend.photos.clustering import curation
 from backend.photos.models import Member, Photo
 from backend.photos.people_models import Person
-from backend.photos.rest import serializers
 from backend.photos.rest.members import found
 from backend.photos.web import tiles
 from backend.photos.web.base import for_members, show
@@ -46,7 +45,7 @@ def person(request: HttpRequest, pk: str) -> HttpResponseBase:
     row: Person = found(Person.objects.all(), pk)
     context = {
         "person": row,
-        "status": serializers.status_of(row),
+        "status": row.claim_status,
         "faces": faces_of(row),
         "count": row.faces.count(),
         "others": Person.objects.exclude(pk=row.pk).filter(hidden=False)[:200],
