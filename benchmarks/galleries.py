@@ -95,7 +95,7 @@ def user_with(size: int) -> tuple[User, Rows]:
 
 
 def face(user: User, contact: Contact, number: int, encoding: Rows) -> Face:
-    kept = {"is_face": True, "used": True, "model": MODEL, "score": 1.0}
+    kept = {"is_face": True, "is_indexed": True, "model": MODEL, "score": 1.0}
     return Face(user=user, contact=contact, face_id=number, encoding=encoding, **kept)
 
 
@@ -256,7 +256,7 @@ def filled(size: int) -> tuple[Rows, Rows, list[int]]:
 
 _INSERT: Final = """
 INSERT INTO recognition_face (contact_id, user_id, face_id, face_url, score, is_face, encoding,
-                              model, sha256, used, note, created_at)
+                              model, sha256, is_indexed, note, created_at)
 SELECT c.id, c.user_id, made.n, '', 1, true, made.encoding, %(model)s, '', true, '', now()
 FROM made JOIN recognition_contact AS c ON c.contact_id = made.n %% %(people)s ORDER BY random()
 """
@@ -282,7 +282,7 @@ def index_s() -> float:
         cursor.execute("SET maintenance_work_mem = '1500MB'")
         cursor.execute(
             "CREATE INDEX gallery_face_nearest ON recognition_face"
-            " USING hnsw (encoding vector_l2_ops) WHERE used"
+            " USING hnsw (encoding vector_l2_ops) WHERE is_indexed"
         )
         cursor.execute("ANALYZE recognition_face")
     return time.perf_counter() - began

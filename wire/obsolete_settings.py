@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from typing import Final
 
 RENAMED: Final[dict[str, str]] = {
+    "FACES_CONFIDENCE_MIDDLE": "FACES_CONFIDENCE_MIDPOINT",
     "FACES_EVENTS_KEPT": "FACES_EVENT_STREAM_MAXLEN",
+    "FACES_UNKNOWN_BELOW": "FACES_MIN_CONFIDENCE",
 }
 """Old name → new name."""
 

@@ -46,8 +46,17 @@ class ContactAdmin(ReadOnlyAdmin):
 
 @admin.register(Face)
 class FaceAdmin(ReadOnlyAdmin):
-    list_display = ("id", "face_id", "contact", "user", "score", "is_face", "used", "created_at")
-    list_filter = ("is_face", "used", "model")
+    list_display = (
+        "id",
+        "face_id",
+        "contact",
+        "user",
+        "score",
+        "is_face",
+        "is_indexed",
+        "created_at",
+    )
+    list_filter = ("is_face", "is_indexed", "model")
     list_select_related = ("contact", "user")
     search_fields = ("=id", "=face_id", "=external_id", "=contact__contact_id", "=user__user_id")
     exclude = ("encoding",)

@@ -1,9 +1,9 @@
 """How sure is it that a probe shows a contact? docs/confidence.md has the data and the limits.
 
-    confidence = 0.9938 / (1 + n·exp(slope·(distance - middle)) + exp(-slope·gap))
+    confidence = 0.9938 / (1 + n·exp(slope·(distance - midpoint)) + exp(-slope·gap))
 
 It is Bayes' rule for: the probe shows one of the gallery's n contacts, all alike, or as likely as
-not somebody else; a distance of `middle` speaks as much for one person as for two, and each
+not somebody else; a distance of `midpoint` speaks as much for one person as for two, and each
 1/`slope` less makes one person e times as likely. `gap` is how much farther the nearest other
 contact is; below 0 where another is nearer.
 """
@@ -37,12 +37,12 @@ class Curve:
     """The two numbers that are fitted to data."""
 
     slope: float
-    middle: float
+    midpoint: float
 
 
 def curve() -> Curve:
     """As the settings have it."""
-    return Curve(settings.FACES_CONFIDENCE_SLOPE, settings.FACES_CONFIDENCE_MIDDLE)
+    return Curve(settings.FACES_CONFIDENCE_SLOPE, settings.FACES_CONFIDENCE_MIDPOINT)
 
 
 def estimate(
@@ -53,14 +53,14 @@ def estimate(
     It never rises with the distance or the number of contacts, and never falls with the gap.
     """
     used = by or curve()
-    stranger = max(1, contacts) * _exp(used.slope * (distance - used.middle))
+    stranger = max(1, contacts) * _exp(used.slope * (distance - used.midpoint))
     other = 0.0 if gap is None else _exp(-used.slope * gap)
     return CEILING / (1 + stranger + other)
 
 
 def is_unknown(confidence: float) -> bool:
     """Whether a contact with this confidence is not worth naming."""
-    return confidence < settings.FACES_UNKNOWN_BELOW
+    return confidence < settings.FACES_MIN_CONFIDENCE
 
 
 def fitted(same: Sequence[float], different: Sequence[float]) -> Curve:
@@ -74,10 +74,10 @@ def fitted(same: Sequence[float], different: Sequence[float]) -> Curve:
     distances = numpy.concatenate([numpy.asarray(same), numpy.asarray(different)], dtype="f8")
     is_same = numpy.arange(len(distances)) < len(same)
     weights = numpy.where(is_same, 0.5 / len(same), 0.5 / len(different))
-    slope, middle = _regression(distances, is_same.astype("f8"), weights)
+    slope, midpoint = _regression(distances, is_same.astype("f8"), weights)
     if not slope > 0:
         raise ValueError("In these pairs the same person is no nearer than another.")
-    return Curve(slope, middle)
+    return Curve(slope, midpoint)
 
 
 def _regression(
@@ -85,7 +85,7 @@ def _regression(
     is_same: NDArray[numpy.float64],
     weights: NDArray[numpy.float64],
 ) -> tuple[float, float]:
-    """Newton's method on the likelihood of P(same) = 1 / (1 + exp(slope·(distance - middle)))."""
+    """Newton's method on the likelihood of P(same) = 1 / (1 + exp(slope·(distance - midpoint)))."""
     # Centred and scaled, so that the steps are well behaved.
     centre, scale = float(distances.mean()), float(distances.std()) or 1.0
     columns = numpy.stack([numpy.ones_like(distances), (centre - distances) / scale], axis=1)

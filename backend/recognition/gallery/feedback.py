@@ -144,7 +144,7 @@ def quality(user: User) -> QualityShape:
 def _at(rows: Sequence[Feedback]) -> Iterable[tuple[float, RateShape, RateShape]]:
     # Below it nobody was named in the first place.
     for threshold in THRESHOLDS:
-        if threshold >= settings.FACES_UNKNOWN_BELOW:
+        if threshold >= settings.FACES_MIN_CONFIDENCE:
             yield threshold, *_rates(rows, threshold)
 
 

@@ -178,11 +178,11 @@ def _rows(key: Key) -> list[tuple[models.QuerySet[Any, Any], str]]:
     """
     user, model = key
     found: list[tuple[models.QuerySet[Any, Any], str]] = [
-        (Face.objects.filter(user=user, used=True, model=model).order_by(), "")
+        (Face.objects.filter(user=user, is_indexed=True, model=model).order_by(), "")
     ]
     if OtherEncoding.objects.exists():
-        matched = OtherEncoding.objects.filter(model=model, is_matched=True).order_by()
-        others = matched.filter(face__user=user, face__used=True).exclude(face__model=model)
+        matched = OtherEncoding.objects.filter(model=model, is_active=True).order_by()
+        others = matched.filter(face__user=user, face__is_indexed=True).exclude(face__model=model)
         found.append((others, "face__"))
     return found
 
@@ -190,13 +190,13 @@ def _rows(key: Key) -> list[tuple[models.QuerySet[Any, Any], str]]:
 def _refuse_another_model(key: Key) -> None:
     """With the new faces alone the others would be unknown."""
     user, model = key
-    by_model = Face.objects.filter(user=user, used=True).values_list("model", flat=True)
+    by_model = Face.objects.filter(user=user, is_indexed=True).values_list("model", flat=True)
     # The first and the last of the index: no more has to be looked at where there is one model.
     ends = [by_model.order_by(order).first() for order in ("model", "-model")]
     if set(ends) <= {model, None}:
         return
-    others = OtherEncoding.objects.filter(face=OuterRef("pk"), model=model, is_matched=True)
-    behind = Face.objects.filter(~Exists(others), user=user, used=True).exclude(model=model)
+    others = OtherEncoding.objects.filter(face=OuterRef("pk"), model=model, is_active=True)
+    behind = Face.objects.filter(~Exists(others), user=user, is_indexed=True).exclude(model=model)
     switched = Reembedding.objects.filter(user=user, model=model, switched_at__isnull=False)
     if behind.exists() and not switched.exists():
         raise OnAnotherModel

@@ -125,7 +125,7 @@ def switch(user: User, *, leave_behind: bool = False) -> bool:
 
 def finish() -> int:
     """Delete the old encodings: no process runs the old model any more. How many there were."""
-    return OtherEncoding.objects.filter(is_matched=True).delete()[0]
+    return OtherEncoding.objects.filter(is_active=True).delete()[0]
 
 
 def _missing(user: User, model: str) -> QuerySet[Face]:
@@ -196,6 +196,6 @@ def _swap(ids: Sequence[int]) -> None:
         face = faces[other.face_id]
         face.encoding, other.encoding = other.encoding, face.encoding
         face.model, other.model = other.model, face.model
-        other.is_matched = True
+        other.is_active = True
     Face.objects.bulk_update(faces.values(), ["encoding", "model"])
-    OtherEncoding.objects.bulk_update(others, ["encoding", "model", "is_matched"])
+    OtherEncoding.objects.bulk_update(others, ["encoding", "model", "is_active"])

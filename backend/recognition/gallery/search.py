@@ -82,7 +82,7 @@ def nearest(
         return exactly(users, encoding, model=model, at_most=at_most)
     probe = as_rows(numpy.atleast_2d(encoding))[0]
     found = _contacts_found(users, probe.tolist(), model, at_most + _MARGIN)
-    rows = Face.objects.filter(used=True, model=model, contact__in=found).order_by()
+    rows = Face.objects.filter(is_indexed=True, model=model, contact__in=found).order_by()
     return _of_block(rows, probe, at_most)
 
 
@@ -92,7 +92,7 @@ def exactly(
     """`nearest` by comparing every face."""
     found: list[NearOfGroup] = []
     for block in _blocks(users):
-        rows = Face.objects.filter(used=True, model=model, user__in=block).order_by()
+        rows = Face.objects.filter(is_indexed=True, model=model, user__in=block).order_by()
         found += _of_block(rows, encoding, at_most)
     return sorted(found, key=lambda each: (each.distance, each.id))[:at_most]
 
@@ -120,7 +120,7 @@ def _sizes(users: Sequence[int]) -> Iterator[tuple[int, int]]:
     """The users with faces, and how many these are."""
     for start in range(0, len(users), _USERS):
         some = User.objects.filter(pk__in=users[start : start + _USERS])
-        counted = some.annotate(size=Count("faces", filter=Q(faces__used=True)))
+        counted = some.annotate(size=Count("faces", filter=Q(faces__is_indexed=True)))
         yield from counted.filter(size__gt=0).order_by("pk").values_list("pk", "size")
 
 
@@ -176,10 +176,10 @@ def by_index(cursor: Any, which: dict[str, Any]) -> list[int] | None:
 
 FACES_A_CONTACT: Final = 8
 
-_WHERE: Final = "used AND model = %(model)s AND user_id = ANY(%(users)s::bigint[])"
+_WHERE: Final = "is_indexed AND model = %(model)s AND user_id = ANY(%(users)s::bigint[])"
 _COUNTED: Final = (
     "SELECT count(*) FROM (SELECT 1 FROM recognition_face"
-    " WHERE used AND user_id = ANY(%(users)s::bigint[]) LIMIT %(limit)s) AS counted"
+    " WHERE is_indexed AND user_id = ANY(%(users)s::bigint[]) LIMIT %(limit)s) AS counted"
 )
 BY_INDEX: Final = (
     f"SELECT contact_id FROM recognition_face WHERE {_WHERE}"

@@ -77,7 +77,7 @@ class Face(models.Model):
     # Of the image's bytes, which are not kept: who has the URL has the image.
     sha256 = models.CharField(max_length=64, blank=True)
     # Among the best FACES_GALLERY_FACES_PER_CONTACT of its contact: only these are matched.
-    used = models.BooleanField(default=False)
+    is_indexed = models.BooleanField(default=False)
     # What is worth knowing of the image, such as that it showed several faces.
     note = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -95,12 +95,14 @@ class Face(models.Model):
                 name="gallery_face_has_encoding",
             ),
             models.CheckConstraint(
-                condition=Q(used=False) | Q(is_face=True), name="gallery_face_used_is_face"
+                condition=Q(is_indexed=False) | Q(is_face=True), name="gallery_face_indexed_is_face"
             ),
         ]
         indexes = [
             # A gallery is read whole, and looked through for what is new without its encodings.
-            models.Index(fields=["user", "model"], condition=Q(used=True), name="gallery_used"),
+            models.Index(
+                fields=["user", "model"], condition=Q(is_indexed=True), name="gallery_indexed"
+            ),
             # The best of a contact are sought after every change.
             models.Index(fields=["contact", "-score", "id"], name="gallery_best"),
         ]

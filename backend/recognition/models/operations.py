@@ -42,7 +42,7 @@ class Operation(Work):
     before it. A blocked operation is not claimable. Once unblocked it stays so, because later
     operations have higher numbers. The effect, its result and DONE are one transaction.
 
-    Until `awaited_until` a read is reserved for the process of its caller, which waits for the
+    Until `caller_waits_until` a read is reserved for the process of its caller, which waits for the
     result and has the gallery in memory.
     """
 
@@ -60,9 +60,9 @@ class Operation(Work):
     arguments = models.JSONField(default=dict, blank=True)
     result = models.JSONField(null=True, blank=True)
     prepared_at = models.DateTimeField(null=True, blank=True)
-    awaited_until = models.DateTimeField(null=True, blank=True)
+    caller_waits_until = models.DateTimeField(null=True, blank=True)
     # Whoever called has gone away with its address: the end is told on the feed.
-    followed = models.BooleanField(default=False)
+    notify_on_end = models.BooleanField(default=False)
     event_id = models.CharField(max_length=50, blank=True)
 
     class Meta:
@@ -81,8 +81,8 @@ class Operation(Work):
             # Outcomes that nobody was told yet are looked for by the sweep.
             models.Index(
                 fields=["processed_at"],
-                condition=Q(followed=True, event_id="", processed_at__isnull=False),
-                name="operation_untold",
+                condition=Q(notify_on_end=True, event_id="", processed_at__isnull=False),
+                name="operation_unpublished",
             ),
             # They are deleted by age.
             models.Index(fields=["processed_at"], name="operation_ended"),
@@ -96,7 +96,7 @@ class Operation(Work):
     @classmethod
     def claimable(cls) -> models.QuerySet["Operation"]:
         """Due; and not prepared yet, or unblocked and not reserved."""
-        reserved = Q(kind__in=READING, awaited_until__gt=timezone.now())
+        reserved = Q(kind__in=READING, caller_waits_until__gt=timezone.now())
         applicable = _unblocked() & ~Q(prepared_at=None) & ~reserved
         return super().claimable().filter(Q(prepared_at=None) | applicable)
 
@@ -104,7 +104,7 @@ class Operation(Work):
     def reserved(cls) -> models.QuerySet["Operation"]:
         """Prepared, unblocked reads that their callers' processes are to apply."""
         prepared = super().claimable().filter(_unblocked(), prepared_at__isnull=False)
-        return prepared.filter(kind__in=READING, awaited_until__gt=timezone.now())
+        return prepared.filter(kind__in=READING, caller_waits_until__gt=timezone.now())
 
     @property
     def has_ended(self) -> bool:

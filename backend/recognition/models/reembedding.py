@@ -36,7 +36,7 @@ class OtherEncoding(models.Model):
     face = models.ForeignKey(Face, on_delete=models.CASCADE, related_name="other_encodings")
     model = models.CharField(max_length=64)
     encoding = EncodingField()
-    is_matched = models.BooleanField(default=False)
+    is_active = models.BooleanField(default=False)
 
     class Meta:
         constraints = [

@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 _TRIES: Final = 5
 
 
-def accept(command: Command, *, owner_id: int, awaited_s: float) -> Operation:
-    """Store the command as the user's next operation; its caller waits `awaited_s` for the end.
+def accept(command: Command, *, owner_id: int, wait_s: float) -> Operation:
+    """Store the command as the user's next operation; its caller waits `wait_s` for the end.
 
     Raises `TooManyWaiting` or `Unavailable` when it cannot be accepted now. Bytes are stored with
     their analyses before the row: a crash in between leaves analyses without references, which the
@@ -40,7 +40,7 @@ def accept(command: Command, *, owner_id: int, awaited_s: float) -> Operation:
         images = _requested(checked)
         try:
             with transaction.atomic():
-                operation = _inserted(command, owner_id, awaited_s)
+                operation = _inserted(command, owner_id, wait_s)
                 _insert_images(operation, [*images, *_named(command.urls)])
         except IntegrityError:  # an analysis went with its last image just now
             continue
@@ -49,8 +49,8 @@ def accept(command: Command, *, owner_id: int, awaited_s: float) -> Operation:
     raise Unavailable
 
 
-def _inserted(command: Command, owner_id: int, awaited_s: float) -> Operation:
-    quota.reserve(owner_id, 0)  # no bytes are kept, but who is erased gets nothing in
+def _inserted(command: Command, owner_id: int, wait_s: float) -> Operation:
+    quota.reserve(owner_id, 0)  # no bytes, but it refuses a client that is being erased
     _refuse_if_too_many_wait(owner_id)
     user = _next_in_line(owner_id, command.user_id)
     now = timezone.now()
@@ -64,7 +64,7 @@ def _inserted(command: Command, owner_id: int, awaited_s: float) -> Operation:
         arguments={**command.arguments, "urls": {str(at): url for at, url in command.urls.items()}},
         created_at=now,
         prepared_at=None if has_images else now,
-        awaited_until=_awaited_until(now, awaited_s),
+        caller_waits_until=_caller_waits_until(now, wait_s),
     )
 
 
@@ -76,8 +76,8 @@ def _next_in_line(owner_id: int, user_id: int) -> User:
     return user
 
 
-def _awaited_until(now: datetime, awaited_s: float) -> datetime | None:
-    return now + timedelta(seconds=awaited_s) if awaited_s > 0 else None
+def _caller_waits_until(now: datetime, wait_s: float) -> datetime | None:
+    return now + timedelta(seconds=wait_s) if wait_s > 0 else None
 
 
 def _refuse_if_too_many_wait(owner_id: int) -> None:

@@ -35,7 +35,7 @@ def publish(operation: Operation) -> bool:
 
 def erase(operation: Operation) -> None:
     """Take a call's event out of Redis. Raises `redis.RedisError`."""
-    if operation.followed:
+    if operation.notify_on_end:
         event_stream.erase(operation.event_id, owner=operation.owner_id, subject=operation.pk)
 
 

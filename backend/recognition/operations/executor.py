@@ -50,7 +50,7 @@ def on_end(operation: Operation) -> None:
     """Notify waiting callers, delete the images, and publish the event where it was asked for."""
     wakeups.tell("operation", operation.pk)
     clean_up(operation)
-    if operation.followed:
+    if operation.notify_on_end:
         events.publish(operation)
 
 

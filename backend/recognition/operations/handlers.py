@@ -40,7 +40,7 @@ def add(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -> R
         else:
             new[face_id] = _face(contact, each, image)
     Face.objects.bulk_create(new.values())
-    choose_used([contact.pk])
+    choose_indexed([contact.pk])
     result["added"] = [_entry(face, contact, face.note) for face in new.values()]
     result["not_found"] = [_entry((known | new)[id], contact, KNOWN) for id in repeated]
     return result
@@ -55,7 +55,7 @@ def delete(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -
         faces = contact.faces.filter(face_id__in=[each["face_id"] for each in asked])
         result["deleted"] = _delete(faces, {contact.pk: contact.contact_id})
         gone = {entry["face_id"] for entry in result["deleted"]}
-        choose_used([contact.pk])
+        choose_indexed([contact.pk])
         _redact_earlier_results(operation, gone)
     result["not_found"] = _unknown(asked, gone)
     return result
@@ -97,7 +97,7 @@ def merge(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) ->
         target.save(update_fields=["name"])
         feedback.merged(source, target)
         source.delete()
-    choose_used([source.pk, target.pk])
+    choose_indexed([source.pk, target.pk])
     return result
 
 
@@ -112,7 +112,7 @@ def move(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -> 
     if source is not None and known:
         target = _contact(user, operation)
         result = _transfer(faces, source, target)
-        choose_used([source.pk, target.pk])
+        choose_indexed([source.pk, target.pk])
     result["not_found"] += _unknown(asked, known)
     return result
 
@@ -138,14 +138,14 @@ HANDLERS: Final[Mapping[str, Handler]] = {
 }
 
 
-def choose_used(contact_pks: Iterable[int]) -> None:
+def choose_indexed(contact_pks: Iterable[int]) -> None:
     """Of each contact the faces with the best scores are matched; of equal ones the oldest."""
     for pk in contact_pks:
         faces = Face.objects.filter(contact=pk)
         best = faces.filter(is_face=True).order_by("-score", "id").values_list("pk", flat=True)
         chosen = list(best[: settings.FACES_GALLERY_FACES_PER_CONTACT])
-        faces.filter(used=True).exclude(pk__in=chosen).update(used=False)
-        faces.filter(used=False, pk__in=chosen).update(used=True)
+        faces.filter(is_indexed=True).exclude(pk__in=chosen).update(is_indexed=False)
+        faces.filter(is_indexed=False, pk__in=chosen).update(is_indexed=True)
 
 
 def _unknown(asked: Sequence[Mapping[str, Any]], known: Iterable[int]) -> list[Entry]:
@@ -216,7 +216,7 @@ def _transfer(faces: QuerySet[Face], source: Contact, target: Contact) -> Result
     moving, duplicates = faces.filter(~Exists(clash)), faces.filter(Exists(same_image))
     result = _nothing()
     result["added"] = [_entry(face, target, face.note) for face in moving]
-    moving.update(contact=target, used=False)
+    moving.update(contact=target, is_indexed=False)
     result["deleted"] = _delete(duplicates, {source.pk: source.contact_id})
     result["not_found"] = [_entry(face, source, TAKEN) for face in faces.all()]
     return result

@@ -71,7 +71,7 @@ def tidy_up() -> None:
     ended = Operation.objects.filter(status__in=[Status.DONE, Status.FAILED])
     for operation in ended.filter(images__isnull=False).distinct()[:_AT_A_TIME]:
         executor.clean_up(operation)
-    for operation in ended.filter(followed=True, event_id="")[:_AT_A_TIME]:
+    for operation in ended.filter(notify_on_end=True, event_id="")[:_AT_A_TIME]:
         if not events.publish(operation):
             break
 

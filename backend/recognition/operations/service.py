@@ -17,8 +17,8 @@ from backend.recognition.operations.commands import Command
 _LOOK_AGAIN_S: Final = 2.0
 """Who waits is woken; a Redis that hangs wakes nobody, so after so long they look themselves."""
 
-_AWAITED_S: Final = 30.0
-"""So long a recognition is left to who waits for it, however long they would."""
+_RESERVED_S: Final = 30.0
+"""A read is reserved for its caller for at most this long."""
 
 ERASED: Final = "The call was erased in the meantime."
 
@@ -32,8 +32,8 @@ def begin(call: Command, *, owner_id: int, timeout_s: float | None) -> Operation
 
     Raises `TooManyWaiting` or `Unavailable` when it cannot be taken now.
     """
-    awaited_s = _AWAITED_S if timeout_s is None else min(timeout_s, _AWAITED_S)
-    operation = accept(call, owner_id=owner_id, awaited_s=awaited_s)
+    wait_s = _RESERVED_S if timeout_s is None else min(timeout_s, _RESERVED_S)
+    operation = accept(call, owner_id=owner_id, wait_s=wait_s)
     if operation.prepared_at is None:
         operation.enqueue()
     else:  # without images no worker is needed
@@ -61,7 +61,7 @@ def wait(operation: Operation, *, timeout_s: float | None) -> bool:
 
 def follow(operation: Operation) -> bool:
     """The caller stops waiting: publish an event at the end. False if it has ended already."""
-    Operation.objects.filter(pk=operation.pk).update(followed=True, awaited_until=None)
+    Operation.objects.filter(pk=operation.pk).update(notify_on_end=True, caller_waits_until=None)
     operation.refresh_from_db()
     if operation.has_ended:
         return False
@@ -137,7 +137,7 @@ def _look(operation: Operation) -> None:
     try:
         reserved = Operation.reserved().filter(pk=operation.pk)
         # Looked at first: an UPDATE locks SQLite's file even where it finds no row.
-        if reserved.exists() and reserved.update(awaited_until=None):
+        if reserved.exists() and reserved.update(caller_waits_until=None):
             executor.execute(operation.pk)
         operation.refresh_from_db()
     except Operation.DoesNotExist:

@@ -50,7 +50,7 @@ def add(
             encoding=encoding,
             model=model,
             sha256=f"{first + number:064x}",
-            used=True,
+            is_indexed=True,
         )
         for number, encoding in enumerate(encodings)
     ]

@@ -166,7 +166,7 @@ class MethodsTests(RecognitionCase):
         for contact in range(1, 6):
             face = near(probe, 0.1 * contact)
             api.add_faces(1, contact, [self.face(1, face), self.face(2, near(face, 0.001))])
-        with override_settings(FACES_UNKNOWN_BELOW=0.0):
+        with override_settings(FACES_MIN_CONFIDENCE=0.0):
             found = api.recognize_face(1, self.web.put(analysed(probe))) or []
         self.assertEqual([face["contact_id"] for face in found], [1, 2, 3])
         sure = [face["recognition_confidence"] for face in found]
@@ -206,7 +206,7 @@ class StructuresTests(RecognitionCase):
     def test_an_image_without_a_face_is_stored_and_never_matched(self) -> None:
         (added,) = api.add_faces(1, 1, [self.faceless(1)])["added"]
         self.assertIs(added["is_face"], False)
-        self.assertEqual(Face.objects.filter(used=True).count(), 0)
+        self.assertEqual(Face.objects.filter(is_indexed=True).count(), 0)
         self.assertEqual(api.recognize_face(1, self.probe(person())), [])
 
     def test_one_bad_url_spoils_no_other(self) -> None:

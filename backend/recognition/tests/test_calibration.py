@@ -31,10 +31,10 @@ class CalibrationTests(TestCase):
         fit = calibration.fit(User.objects.all(), model=self.model)
         self.assertEqual(len(fit.same), 12 * 15)
         self.assertEqual(len(fit.different), 72 * 71 // 2 - 12 * 15)
-        self.assertTrue(mean(fit.same) < fit.curve.middle < mean(fit.different), fit.curve)
+        self.assertTrue(mean(fit.same) < fit.curve.midpoint < mean(fit.different), fit.curve)
         out = self.run_command("--user", "1")
         self.assertIn(f"Suggested FACES_CONFIDENCE_SLOPE={fit.curve.slope:.1f}\n", out)
-        self.assertRegex(out, re.escape(f"{fit.curve.middle:.3f}"))
+        self.assertRegex(out, re.escape(f"{fit.curve.midpoint:.3f}"))
 
     def test_without_pairs_of_both_kinds_nothing_is_suggested(self) -> None:
         with self.assertRaisesRegex(CommandError, "Pairs of the same person are needed"):

@@ -71,38 +71,38 @@ class ConfidenceTests(SimpleTestCase):
         for (distance, gap, contacts), wanted in known.items():
             self.assertAlmostEqual(of(distance, gap, contacts), wanted, places=3)
 
-    @override_settings(FACES_UNKNOWN_BELOW=0.4)
+    @override_settings(FACES_MIN_CONFIDENCE=0.4)
     def test_what_is_unknown_is_a_setting(self) -> None:
         self.assertTrue(confidence.is_unknown(0.3999))
         self.assertFalse(confidence.is_unknown(0.4))
 
-    @override_settings(FACES_CONFIDENCE_SLOPE=10, FACES_CONFIDENCE_MIDDLE=0.5)
+    @override_settings(FACES_CONFIDENCE_SLOPE=10, FACES_CONFIDENCE_MIDPOINT=0.5)
     def test_the_curve_is_a_setting(self) -> None:
         self.assertAlmostEqual(of(0.6, None), CEILING / (1 + math.e))
 
 
 class FitTests(SimpleTestCase):
     def test_two_normal_distributions_of_one_width_have_the_curve_that_they_must(self) -> None:
-        # Their likelihood ratio is exp((m2 - m1)(middle - d) / σ²) exactly.
+        # Their likelihood ratio is exp((m2 - m1)(midpoint - d) / σ²) exactly.
         quantiles = [(number + 0.5) / 4000 for number in range(4000)]
         same = [NormalDist(0.4, 0.1).inv_cdf(each) for each in quantiles]
         different = [NormalDist(0.8, 0.1).inv_cdf(each) for each in quantiles[::7]]
         fitted = confidence.fitted(same, different)
-        self.assertAlmostEqual(fitted.middle, 0.6, places=2)
+        self.assertAlmostEqual(fitted.midpoint, 0.6, places=2)
         self.assertAlmostEqual(fitted.slope, 40, delta=2)
 
     def test_data_without_any_error_have_a_curve_too(self) -> None:
         fitted = confidence.fitted([0.3, 0.35, 0.4], [0.7, 0.8])
-        self.assertTrue(0.4 < fitted.middle < 0.7 and 5 < fitted.slope < 500, fitted)
+        self.assertTrue(0.4 < fitted.midpoint < 0.7 and 5 < fitted.slope < 500, fitted)
 
     def test_a_fitted_curve_gives_the_rates_that_it_saw(self) -> None:
         random = numpy.random.default_rng(3)
-        curve = Curve(slope=25.0, middle=0.55)
+        curve = Curve(slope=25.0, midpoint=0.55)
         pairs = random.uniform(0.2, 0.9, 20_000)
         is_same = random.random(len(pairs)) < 1 / (1 + numpy.exp(25 * (pairs - 0.55)))
         fitted = confidence.fitted(pairs[is_same].tolist(), pairs[~is_same].tolist())
         self.assertAlmostEqual(fitted.slope, curve.slope, delta=1.5)
-        self.assertAlmostEqual(fitted.middle, curve.middle, delta=0.02)
+        self.assertAlmostEqual(fitted.midpoint, curve.midpoint, delta=0.02)
 
     def test_without_both_kinds_of_pairs_or_sense_nothing_is_fitted(self) -> None:
         for same, different in (([], [0.8]), ([0.3], []), ([0.8, 0.9], [0.3, 0.4])):

@@ -62,7 +62,7 @@ class GalleryTests(TestCase):
 
     def test_faces_that_are_not_used_are_not_compared(self) -> None:
         (row,) = add(self.user, 1, [self.ann])
-        Face.objects.filter(pk=row.pk).update(used=False)
+        Face.objects.filter(pk=row.pk).update(is_indexed=False)
         moved(self.user)
         self.assertEqual(self.best(self.ann), [])
 

@@ -83,7 +83,9 @@ class PortabilityTests(TestCase):
         Face.objects.filter(pk=self.faces[1].pk).update(score=0.5)
         result = imported(joined(exported(self.user)))
         used = set(
-            Face.objects.filter(user=factories.user(2), used=True).values_list("pk", flat=True)
+            Face.objects.filter(user=factories.user(2), is_indexed=True).values_list(
+                "pk", flat=True
+            )
         )
         self.assertEqual(used, {result.ids[self.faces[n].pk] for n in (0, 2, 3, 4)})
 

@@ -55,7 +55,7 @@ class SearchTests(TestCase):
         add(factories.user(99, owner_id=self.alice), 1, [self.people[3]], model="another")
         Face.objects.filter(contact__contact_id=3, user__owner_id=self.alice).exclude(
             model="another"
-        ).update(used=False)
+        ).update(is_indexed=False)
         self.assertEqual(self.best(self.people[3], self.alice), [])
 
     def test_blocks_and_index_answer_as_comparing_every_face(self) -> None:

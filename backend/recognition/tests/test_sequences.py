@@ -203,7 +203,7 @@ class Galleries(RuleBasedStateMachine):
             assert sorted(told[name]) == sorted(faces), (json.dumps(step), name, told, expected)
 
 
-@override_settings(FACES_UNKNOWN_BELOW=0.0)
+@override_settings(FACES_MIN_CONFIDENCE=0.0)
 class SequenceTests(RecognitionCase):
     def test_random_calls_of_several_processes_leave_what_the_model_says(self) -> None:
         people = {number: person() for number in PEOPLE}

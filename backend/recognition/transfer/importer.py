@@ -83,7 +83,7 @@ class _Survey:
         sizes = (len(self.contacts), len(self.ids), len(self.answers))
         return dict(zip(KINDS, sizes, strict=True))
 
-    def used(self) -> set[int]:
+    def indexed(self) -> set[int]:
         """The ids of the faces with the best scores of each contact."""
         most = settings.FACES_GALLERY_FACES_PER_CONTACT
         return {id for scores in self.scores.values() for _, _, id in sorted(scores)[:most]}
@@ -130,13 +130,13 @@ def _see_said(survey: _Survey, line: Line) -> None:
 
 def _store(file: IO[bytes], user: User, survey: _Survey) -> Imported:
     """The second reading, of a file that is known to be good."""
-    imported, used, contacts = Imported(), survey.used(), dict[int, Contact]()
+    imported, used, contacts = Imported(), survey.indexed(), dict[int, Contact]()
 
     def contact(line: Line) -> Contact:
         return Contact(user=user, **contact_values(line))
 
     def face(line: Line) -> Face:
-        values = {**face_values(line), "used": line["id"] in used}
+        values = {**face_values(line), "is_indexed": line["id"] in used}
         return Face(user=user, contact=contacts[line["contact_id"]], **values)
 
     def said(line: Line) -> Feedback:

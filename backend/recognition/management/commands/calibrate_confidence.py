@@ -40,6 +40,6 @@ class Command(BaseCommand):
             )
         curve = confidence.curve()
         self.stdout.write(f"Now FACES_CONFIDENCE_SLOPE={curve.slope:.1f}")
-        self.stdout.write(f"    FACES_CONFIDENCE_MIDDLE={curve.middle:.3f}")
+        self.stdout.write(f"    FACES_CONFIDENCE_MIDPOINT={curve.midpoint:.3f}")
         self.stdout.write(f"Suggested FACES_CONFIDENCE_SLOPE={fit.curve.slope:.1f}")
-        self.stdout.write(f"          FACES_CONFIDENCE_MIDDLE={fit.curve.middle:.3f}")
+        self.stdout.write(f"          FACES_CONFIDENCE_MIDPOINT={fit.curve.midpoint:.3f}")
