@@ -1,4 +1,7 @@
-"""The admin at /admin/: its door, and what every page of it does."""
+"""The admin at /admin/: the site with its login, and the base classes of its pages.
+
+Not in `backend.clients.admin`, because this module loads before the models that those pages need.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ _POLICY: Final = "; ".join(
         "base-uri 'none'",
     ]
 )
-"""Django's admin has no inline scripts or styles, and nothing of it comes from elsewhere."""
+"""Django's admin has no inline scripts or styles, and loads nothing from elsewhere."""
 
 
 class FacesAdminConfig(AdminConfig):
@@ -39,56 +42,50 @@ class FacesAdminConfig(AdminConfig):
 class FacesAdminSite(admin.AdminSite):
     site_header = site_title = "Faces"
     index_title = "Administration"
-    # What "View site" leads to.
-    site_url = "/dashboard/"
+    site_url = "/dashboard/"  # of "View site"
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         return _with_policy(super().admin_view(view, cacheable))
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """As Django's, but nobody may try passwords for long."""
-        from backend.clients import keys  # models, which are not there yet when this loads
-
+        """Django's login, with a rate limit and an audit entry."""
         if request.method == "POST" and (wait_s := _too_often(request)):
             text = "Too many attempts to log in. Try again later."
             return HttpResponse(text, status=429, headers={"Retry-After": str(wait_s)})
         answer: HttpResponse = super().login(request, extra_context)
         if request.method == "POST" and request.user.is_authenticated:
-            keys.audit(actor(request), "log in", "admin")
+            audit(request, "log in", "admin")
         answer["Content-Security-Policy"] = _POLICY
         return answer
 
 
 class AuditedAdmin(_Admin):
-    """A model of the admin: whatever is done in it is noted, with who did it."""
+    """A model of the admin whose additions, changes and deletions are in the audit trail."""
 
     show_full_result_count = False
     list_per_page = 50
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        self.note(request, "add", obj)
+        self.audit(request, "add", obj)
         return super().log_addition(request, obj, message)
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        self.note(request, "change", obj)
+        self.audit(request, "change", obj)
         return super().log_change(request, obj, message)
 
     def log_deletions(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         for obj in queryset:
-            self.note(request, "delete", obj)
+            self.audit(request, "delete", obj)
         return super().log_deletions(request, queryset)
 
-    def note(self, request: HttpRequest, action: str, obj: Model) -> None:
-        """Write what was done to `obj` into the audit trail."""
-        from backend.clients import keys
-
+    def audit(self, request: HttpRequest, action: str, obj: Model) -> None:
         kind = str(self.opts.verbose_name)
-        keys.audit(actor(request), f"{action} {kind}", f"{kind} {obj.pk}")
+        audit(request, f"{action} {kind}", f"{kind} {obj.pk}")
 
 
 class ReadOnlyAdmin(AuditedAdmin):
-    """To be looked at; what may be done is done by actions."""
+    """A list whose rows are changed by actions alone."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -101,19 +98,19 @@ class ReadOnlyAdmin(AuditedAdmin):
 
 
 def ask_first(
-    of: _Admin,
+    model_admin: _Admin,
     request: HttpRequest,
     rows: Sequence[Model],
     verb: str,
     *,
     warning: str = "This cannot be undone.",
 ) -> HttpResponse | None:
-    """The question before an action that cannot be taken back; None once it is answered."""
+    """The confirmation page of an irreversible action; None once it is confirmed."""
     if "confirmed" in request.POST:
         return None
     context = {
-        **of.admin_site.each_context(request),
-        "title": f"{verb} {len(rows)} {of.opts.verbose_name_plural}?",
+        **model_admin.admin_site.each_context(request),
+        "title": f"{verb} {len(rows)} {model_admin.opts.verbose_name_plural}?",
         "warning": warning,
         "verb": verb,
         "rows": rows,
@@ -127,14 +124,19 @@ def actor(request: HttpRequest) -> str:
     return f"admin {request.user.get_username()}"
 
 
+def audit(request: HttpRequest, action: str, subject: str) -> None:
+    """Record what staff does in the admin."""
+    from backend.clients import audit
+
+    audit.audit(actor(request), action, subject)
+
+
 def _too_often(request: HttpRequest) -> int:
-    """Seconds to wait before the next attempt; 0 if there may be one now."""
+    """Seconds until the next login attempt; 0 if it is allowed now."""
     from backend.clients.limits.throttling import LoginRate
 
     rate = LoginRate()
-    if rate.allow_request(request, None):  # type: ignore[arg-type]  # counts any request
-        return 0
-    return math.ceil(rate.wait())
+    return 0 if rate.hit(request) else math.ceil(rate.wait())  # type: ignore[arg-type]  # any
 
 
 def _with_policy(view: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Who makes a request: a client, through a key or without one."""
+"""The caller of a request: a client, by its key or without one."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,13 +10,13 @@ from backend.clients.models import ANONYMOUS_ID, Scope
 
 @dataclass(frozen=True)
 class Caller:
-    """`key_prefix` is empty for who came without a key, which only open mode allows."""
+    """`key_prefix` is empty without a key, which only open mode allows."""
 
     client_id: int
     scopes: frozenset[str]
     key_prefix: str = ""
     by_link: bool = False
-    """Holds a signed link to just what is asked for, and is nobody else."""
+    """Authenticated by a signed link to the requested URL alone."""
 
     @property
     def is_anonymous(self) -> bool:
@@ -33,12 +33,12 @@ class Caller:
 
 ANONYMOUS: Final = Caller(
     client_id=ANONYMOUS_ID,
-    # Everybody at home shares one space, so nobody may empty all of it.
+    # All anonymous callers share one space, so none may erase all of it.
     scopes=frozenset(Scope.values) - {Scope.ADMIN, Scope.OPERATE},
 )
 
 
 def from_request(request: Request) -> Caller:
-    """The caller that the authentication found; every API view has one."""
+    """The authenticated caller; every API view has one."""
     assert isinstance(request.auth, Caller)
     return request.auth

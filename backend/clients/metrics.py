@@ -1,4 +1,4 @@
-"""How much is stored. A source of metrics."""
+"""A source of metrics: stored bytes."""
 
 from collections.abc import Iterator
 
@@ -12,6 +12,5 @@ STORED_BYTES = registry.gauge("faces_stored_bytes", "Bytes of the uploads that a
 
 
 def collect() -> Iterator[Sample]:
-    """The numbers of all clients together."""
     stored = Client.objects.order_by().aggregate(bytes=Sum("stored_bytes"))["bytes"]
     yield Sample(STORED_BYTES, stored or 0, {})

@@ -1,4 +1,4 @@
-"""Who is calling: clients, their keys, and what was done with them."""
+"""Clients, their API keys, and the audit trail."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -12,7 +12,7 @@ from rest_framework_api_key.models import AbstractAPIKey, APIKeyManager
 from wire import feeds
 
 ANONYMOUS_ID: Final = int(feeds.ANONYMOUS_OWNER)
-"""The client that owns what is uploaded without a key. Its row comes with the migration."""
+"""The client that owns uploads without a key. `migrate` creates its row."""
 
 
 class Scope(models.TextChoices):
@@ -32,7 +32,7 @@ def check_scopes(scopes: Any) -> None:
 
 
 class Client(models.Model):
-    """Somebody whose images, results and galleries are nobody else's business."""
+    """An owner of images, results and galleries, which no other client can see."""
 
     name = models.CharField(max_length=100, unique=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -45,7 +45,7 @@ class Client(models.Model):
     class Meta:
         ordering = ["name"]
         indexes = [
-            # The sweep looks for erasures that were asked for.
+            # For the sweep, which continues erasures.
             models.Index(
                 fields=["erasing_since"],
                 condition=Q(erasing_since__isnull=False),
@@ -58,23 +58,23 @@ class Client(models.Model):
 
 
 class ApiKey(AbstractAPIKey):
-    """A client's key: its prefix to recognise it by, its hash to check it, never the key."""
+    """A client's key: prefix and hash, never the key itself."""
 
     objects = APIKeyManager()  # type: ignore[misc]  # the library declares it on the instance
 
     client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="keys")
     scopes = models.JSONField(default=list, validators=[check_scopes])
-    # Its listeners are dropped by a note in Redis; without Redis the sweep sees to it later.
-    revocation_told = models.BooleanField(default=False, editable=False)
+    # False until the websocket servers have it; the sweep publishes what Redis did not take.
+    revocation_published = models.BooleanField(default=False, editable=False)
 
     class Meta(AbstractAPIKey.Meta):
         verbose_name = "API key"
         verbose_name_plural = "API keys"
         indexes = [
             models.Index(
-                fields=["revocation_told"],
-                condition=Q(revoked=True, revocation_told=False),
-                name="key_revocation_untold",
+                fields=["revocation_published"],
+                condition=Q(revoked=True, revocation_published=False),
+                name="key_revocation_unpublished",
             ),
         ]
 
@@ -83,7 +83,7 @@ class ApiKey(AbstractAPIKey):
 
 
 class AuditEntry(models.Model):
-    """What was done to keys and data, by whom. Written, never changed; holds no personal data."""
+    """An action on keys or data, and its actor. Never changed; holds no personal data."""
 
     at = models.DateTimeField(default=timezone.now, editable=False)
     actor = models.CharField(max_length=100, editable=False)
@@ -93,7 +93,7 @@ class AuditEntry(models.Model):
     class Meta:
         verbose_name_plural = "audit entries"
         ordering = ["-at"]
-        # It is read by time, and by what happened to one subject.
+        # Read by time, and by subject.
         indexes = [
             models.Index(fields=["at"], name="audit_at"),
             models.Index(fields=["subject", "at"], name="audit_subject"),

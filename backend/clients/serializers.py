@@ -1,4 +1,4 @@
-"""What a client looks like to itself."""
+"""A client's view of itself."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the sweep does for clients. May run twice, and at several places at once."""
+"""The sweep's part for clients. Safe to run twice and concurrently."""
 
 import logging
 from typing import Final
@@ -16,22 +16,19 @@ _DAY_S: Final = 86_400
 
 
 def sweep() -> None:
-    """Tell of revocations that could not be told when they were made; go on with erasures.
-
-    Once a day, clear the sessions of the admin that have ended.
-    """
+    """Publish outstanding revocations, continue erasures, once a day delete expired sessions."""
     keys.publish_revocations()
     try:
         erasure.run_step()
-        # Whoever leaves the note first does it: one sweep of many, and not again for a day.
+        # The first sweep that sets the key does it, and none for a day after that.
         if redis_clients.short().set("faces:sessions-cleared", "1", nx=True, ex=_DAY_S):
             clear_sessions()
     except redis.RedisError as error:
-        logger.warning("an erasure goes on when Redis is back: %s", error)
+        logger.warning("erasures continue when Redis is back: %s", error)
 
 
 def clear_sessions() -> None:
-    """Take the sessions of the admin that have ended out of the database."""
+    """Delete expired sessions from the database."""
     gone, _ = Session.objects.filter(expire_date__lt=timezone.now()).delete()
     if gone:
-        logger.info("cleared %d ended sessions", gone)
+        logger.info("deleted %d expired sessions", gone)

@@ -1,4 +1,4 @@
-"""What a client can know and do about itself."""
+"""`/client/`: the caller's own client."""
 
 from typing import Any, Final
 

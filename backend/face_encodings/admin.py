@@ -38,7 +38,7 @@ class EncodedImageAdmin(ReadOnlyAdmin):
         if (question := ask_first(self, request, chosen, "Erase")) is not None:
             return question
         for image in chosen:
-            self.note(request, "erase", image)
+            self.audit(request, "erase", image)
         services.erase(chosen)
         self.message_user(request, f"{len(chosen)} erased.")
         return None

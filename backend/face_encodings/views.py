@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from backend.analysis.serializers import FACE_EXAMPLE
 from backend.analysis.services import AnalysisError, FoundFace
 from backend.clients import caller
-from backend.clients.keys import audit
+from backend.clients.audit import audit
 from backend.clients.limits import throttling
 from backend.clients.models import Scope
 from backend.common.http.parsers import JSONParser, MultiPartParser

@@ -119,13 +119,13 @@ class AlbumAdmin(AuditedAdmin):
         undone = Photo.objects.filter(album__in=queryset).exclude(extraction=Extraction.DONE)
         done = sum(storage.resubmit(photo) for photo in undone[:_AT_A_TIME])
         for album in queryset:
-            self.note(request, "resubmit", album)
+            self.audit(request, "resubmit", album)
         self.message_user(request, f"{done} photos were resubmitted.")
 
     def _set_hidden(self, request: HttpRequest, queryset: QuerySet[Album], *, hidden: bool) -> None:
         chosen = list(queryset)
         for album in chosen:
-            self.note(request, "hide" if hidden else "show", album)
+            self.audit(request, "hide" if hidden else "show", album)
         done = service.hide_albums(chosen, hidden=hidden)
         self.message_user(request, f"{done} albums are {'hidden' if hidden else 'shown'}.")
 
@@ -155,7 +155,7 @@ class SourceAdmin(ReadOnlyAdmin):
         done = 0
         for source in queryset[:_AT_A_TIME]:
             if storage.resubmit(source):
-                self.note(request, "resubmit", source)
+                self.audit(request, "resubmit", source)
                 done += 1
         self.message_user(request, f"{done} were resubmitted; those in work or good were not.")
 
@@ -236,14 +236,14 @@ class PhotoAdmin(SourceAdmin):
     def erase(self, request: HttpRequest, photos: QuerySet[Photo]) -> None:
         chosen = list(photos[:_AT_A_TIME])
         for photo in chosen:
-            self.note(request, "erase", photo)
+            self.audit(request, "erase", photo)
             service.erase_photo(photo)
         self.message_user(request, f"{len(chosen)} photos were erased.")
 
     def _set_hidden(self, request: HttpRequest, photos: QuerySet[Photo], *, hidden: bool) -> None:
         chosen = list(photos[:_AT_A_TIME])
         for photo in chosen:
-            self.note(request, "hide" if hidden else "show", photo)
+            self.audit(request, "hide" if hidden else "show", photo)
         done = service.hide_photos(chosen, hidden=hidden)
         self.message_user(request, f"{done} photos are {'hidden' if hidden else 'shown'}.")
 
@@ -329,7 +329,7 @@ class MemberAdmin(ReadOnlyAdmin):
     def opt_out(self, request: HttpRequest, queryset: QuerySet[Member]) -> None:
         chosen = list(queryset[:_AT_A_TIME])
         for member in chosen:
-            self.note(request, "opt out", member)
+            self.audit(request, "opt out", member)
             consent.opt_out(member)
         self.message_user(request, f"{len(chosen)} members were opted out.")
 

@@ -83,7 +83,7 @@ class SubmissionAdmin(ReadOnlyAdmin):
         try:
             for submission in submissions[:_AT_A_TIME]:
                 if services.retry(submission):
-                    self.note(request, "retry", submission)
+                    self.audit(request, "retry", submission)
                     done += 1
         except redis.RedisError:
             self._tell_of_redis(request)
@@ -99,7 +99,7 @@ class SubmissionAdmin(ReadOnlyAdmin):
         done = 0
         try:
             for submission in chosen:
-                self.note(request, "erase", submission)
+                self.audit(request, "erase", submission)
                 services.erase(submission)
                 done += 1
         except redis.RedisError:

@@ -14,9 +14,9 @@ from rest_framework.views import APIView
 
 from backend.analysis.serializers import FACE_EXAMPLE
 from backend.clients import caller
+from backend.clients.audit import audit
 from backend.clients.auth import feed_tokens
 from backend.clients.auth.authentication import LinkAuthentication
-from backend.clients.keys import audit
 from backend.clients.limits import throttling
 from backend.clients.models import Scope
 from backend.common.http import protected_files

@@ -71,7 +71,8 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
     ),
     "clients": (
         {"models"},
-        {"serializers", "caller", "keys", "metrics", "apps"},
+        {"serializers", "audit", "caller", "metrics", "apps"},
+        {"keys"},
         {"limits", "erasure"},
         {"auth", "admin_site", "tasks"},
         {"admin", "views", "management"},

@@ -23,8 +23,7 @@ from django_rq.models import Dashboard
 from django_rq.urls import get_admin_urlpatterns, get_api_urlpatterns
 from rq.exceptions import NoSuchJobError
 
-from backend.clients import keys
-from backend.clients.admin_site import actor
+from backend.clients.admin_site import audit
 
 if TYPE_CHECKING:
     _Queues = admin.ModelAdmin[Any]
@@ -84,7 +83,7 @@ class QueuesAdmin(_Queues):
                 logger.warning("the queues cannot be shown: %s", error)
                 return self._away(request)
             if request.method == "POST" and answer.status_code < 400:
-                keys.audit(actor(request), "change queue", request.path)
+                audit(request, "change queue", request.path)
             return answer
 
         return guarded

@@ -1,4 +1,4 @@
-"""Finding the caller of a request, and whether the view's scope is among theirs."""
+"""Authentication by API key or signed link, and authorization by scope."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import (
-    AuthenticationFailed,
-    NotAuthenticated,
-    PermissionDenied,
-)
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -32,7 +28,7 @@ NO_KEY = "An API key is needed: send it as `Authorization: Bearer KEY` or as `X-
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """The caller by the key, or anonymous where no key is needed. A bad key is never anonymous."""
+    """By API key; anonymous without one in open mode. A bad key is always refused."""
 
     def authenticate(self, request: Request) -> tuple[None, Caller]:
         try:
@@ -48,7 +44,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 class LinkAuthentication(ApiKeyAuthentication):
-    """A signed link opens what it names, with or without a key; a bad or old one opens nothing."""
+    """By a valid signed link, whatever key is sent; a bad or expired link is always refused."""
 
     def authenticate(self, request: Request) -> tuple[None, Caller]:
         if not signed_urls.is_signed(request.GET):
@@ -60,12 +56,12 @@ class LinkAuthentication(ApiKeyAuthentication):
 
 
 class HasScope(BasePermission):
-    """A view names the scope of each of its methods in `scopes`; what is not named is refused."""
+    """A view's `scopes` names the scope of each method; a method without one is refused."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         method = (request.method or "").lower()
         if method == "options" or not hasattr(view, method):
-            return True  # nothing is done: the answer will be the allowed methods, or 405
+            return True  # harmless: the answer is the allowed methods, or 405
         scopes: dict[str, str] = getattr(view, "scopes", {})
         needed = scopes.get("get" if method == "head" else method)
         self.message = f"This key lacks the scope '{needed}'."
@@ -85,7 +81,7 @@ def _found(request: Request) -> Caller:
 
 
 def by_key(key: str) -> Caller:
-    """The caller with this key, from the database each time: a revocation bites at once."""
+    """The caller with this key, read from the database each time: revocation is immediate."""
     prefix = key.partition(".")[0]
     found: Any = ApiKey.objects.filter(prefix=prefix, revoked=False).first()
     if found is None or not found.is_valid(key) or not found.is_usable(timezone.now()):
@@ -96,7 +92,7 @@ def by_key(key: str) -> Caller:
 
 
 def _key(request: Request | HttpRequest) -> str | None:
-    """The key as sent; None if none was. Two different ones, or another scheme, are refused."""
+    """The key that was sent, if any. Two different keys and other schemes are refused."""
     sent = []
     authorization = request.META.get("HTTP_AUTHORIZATION")
     if authorization is not None:

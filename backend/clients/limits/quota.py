@@ -1,4 +1,4 @@
-"""How much of a client may be stored, and may wait, at a time. Kept in the database, exactly."""
+"""Storage quota of a client, counted exactly in the database."""
 
 from typing import Final
 
@@ -10,8 +10,6 @@ from backend.common.http.errors import Unavailable
 
 
 class QuotaExceeded(exceptions.Throttled):
-    """The client's images take all the room it was given."""
-
     default_detail = "The quota is used up: delete images, or wait until old ones are deleted."
     extra_detail_plural = extra_detail_singular = ""
 
@@ -27,10 +25,10 @@ BEING_ERASED: Final = "All data of this client is being erased right now."
 
 
 def reserve(client_id: int, size_bytes: int) -> None:
-    """Count `size_bytes` as stored by the client; `QuotaExceeded` if they would be too many.
+    """Add `size_bytes` to the client's stored bytes; `QuotaExceeded` if they exceed the quota.
 
-    Part of the transaction that stores: it locks the client's row, so that what is counted after
-    it is exact, however many uploads come at once.
+    Called in the transaction that stores: it locks the client's row, so that later counts in the
+    transaction are exact, however many uploads are concurrent.
     """
     room = Q(quota_bytes=None) | Q(quota_bytes__gte=F("stored_bytes") + size_bytes)
     client = Client.objects.filter(pk=client_id, erasing_since=None)
@@ -40,6 +38,6 @@ def reserve(client_id: int, size_bytes: int) -> None:
 
 
 def release(client_id: int, size_bytes: int) -> None:
-    """Count `size_bytes` of the client as gone."""
+    """Subtract `size_bytes` from the client's stored bytes."""
     stored = Client.objects.filter(pk=client_id, stored_bytes__gte=size_bytes)
     stored.update(stored_bytes=F("stored_bytes") - size_bytes)

@@ -16,6 +16,7 @@ from django.test import Client as Browser
 from django.test import SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
 
+from backend.clients import audit
 from backend.clients import keys as services
 from backend.clients.auth import authentication
 from backend.clients.models import ApiKey, AuditEntry, Client
@@ -251,7 +252,7 @@ class ApiKeyAdminTests(AdminCase):
 
 class AuditAdminTests(AdminCase):
     def test_the_trail_can_be_read_and_not_changed(self) -> None:
-        services.audit("somebody", "create key", "abc of alice")
+        audit.audit("somebody", "create key", "abc of alice")
         entry = AuditEntry.objects.get()
         page = f"/admin/clients/auditentry/{entry.pk}"
         self.assertContains(self.client.get("/admin/clients/auditentry/?q=abc"), "somebody")

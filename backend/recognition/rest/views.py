@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from backend.clients import caller
-from backend.clients.keys import audit
+from backend.clients.audit import audit
 from backend.clients.limits import throttling
 from backend.clients.models import Scope
 from backend.common.http import admission

@@ -18,8 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 from rest_framework.exceptions import APIException
 
-from backend.clients import keys
-from backend.clients.admin_site import actor
+from backend.clients.admin_site import audit
 from backend.clients.auth.authentication import ApiKeyAuthentication
 from backend.clients.models import Scope
 from backend.common.http.errors import read_only
@@ -75,7 +74,7 @@ def dashboard_retry(request: HttpRequest) -> JsonResponse:
     forget()
     if not done:
         return JsonResponse({"detail": _NOT_FAILED}, status=409)
-    keys.audit(actor(request), f"retry {kind}", f"{kind} {row.pk}")
+    audit(request, f"retry {kind}", f"{kind} {row.pk}")
     return JsonResponse({"retried": str(row.pk)})
 
 
