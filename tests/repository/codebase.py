@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from wire import environment
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 OURS: Final = (
     "backend",
@@ -115,4 +117,4 @@ def names_in(path: Path, pattern: str) -> list[str]:
 
 def default_env() -> list[str]:
     """The settings of default.env, in order."""
-    return names_in(ROOT / "default.env", r"^([A-Z][A-Z0-9_]+)=")
+    return list(environment.defaults(ROOT))

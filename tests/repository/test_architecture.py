@@ -343,7 +343,9 @@ class SettingTests(unittest.TestCase):
         self.assertEqual(self.of_django, shared)
 
     def test_each_setting_is_read_somewhere_and_each_that_is_read_is_there(self) -> None:
-        server = codebase.names_in(ROOT / "wsserver" / "main.py", r'environ, "([A-Z][A-Z0-9_]+)"')
+        server = codebase.names_in(
+            ROOT / "wsserver" / "main.py", r'read(?:\.\w+\(|, )"([A-Z][A-Z0-9_]+)"'
+        )
         tools = [
             name
             for path in codebase.python_files("tools")

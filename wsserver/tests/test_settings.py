@@ -3,7 +3,8 @@
 import unittest
 
 from wire import environment
-from wsserver.main import SettingError, read_settings
+from wire.settings import SettingError
+from wsserver.main import read_settings
 
 
 class ReadSettings(unittest.TestCase):
