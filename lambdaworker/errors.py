@@ -1,72 +1,40 @@
-"""Errors told to Sentry, where a DSN is set; the SDK is imported only then.
-
-What goes out is which line failed and how: no event, no addresses, no tokens, no local variables.
-"""
-
-from __future__ import annotations
+"""Errors are reported to Sentry, where a DSN is set; the SDK is imported only then."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from wire.logs import scrub
+from wire import error_reports
 
 _FLUSH_S: Final = 2.0
-"""After the answer the instance is frozen, and what was not sent by then may never be."""
+"""After the answer the instance is frozen, and a report that is not sent by then may be lost."""
 
-_dsn = ""
+_sentry: Any = None
 
 
 def start(dsn: str, environment: str = "") -> None:
-    """Tell this Sentry of errors from now on; with an empty `dsn`, nobody."""
-    global _dsn
-    _dsn = dsn
+    """Report errors from now on; with an empty `dsn`, none."""
+    global _sentry
     if not dsn:
         return
     import sentry_sdk
     from sentry_sdk.integrations.logging import LoggingIntegration
 
-    sentry_sdk.init(
-        dsn=dsn,
-        environment=environment or None,
-        before_send=_without_secrets,
-        send_default_pii=False,
-        include_local_variables=False,
-        # Its own integration with Lambda would send the event, which holds all tokens.
-        integrations=[LoggingIntegration()],
-        auto_enabling_integrations=False,
-    )
+    # Sentry's own integration with Lambda would send the event, which holds all tokens.
+    options = error_reports.options(dsn, environment)
+    sentry_sdk.init(**options, integrations=[LoggingIntegration()])
+    _sentry = sentry_sdk
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """What is raised in the block is told before it goes on."""
+def reported() -> Iterator[None]:
+    """An exception of the block is reported and raised on."""
     try:
         yield
     except Exception as error:
-        if _dsn:
-            import sentry_sdk
-
-            sentry_sdk.capture_exception(error)
+        if _sentry:
+            _sentry.capture_exception(error)
         raise
     finally:
-        if _dsn:
-            import sentry_sdk
-
-            sentry_sdk.flush(timeout=_FLUSH_S)
-
-
-def _without_secrets(event: Any, hint: Any) -> Any:
-    for part in ("request", "extra", "user"):
-        event.pop(part, None)
-    return _scrubbed(event)
-
-
-def _scrubbed(value: Any) -> Any:
-    if isinstance(value, str):
-        return scrub(value)
-    if isinstance(value, dict):
-        return {key: _scrubbed(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_scrubbed(part) for part in value]
-    return value
+        if _sentry:
+            _sentry.flush(timeout=_FLUSH_S)

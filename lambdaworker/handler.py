@@ -71,7 +71,7 @@ def handler(event: object, context: Context) -> Result:
     Raises `ShapeError` at once for an event that is not one, and `SourcesLeft` if trying again may
     bring what failed now.
     """
-    with errors.told():
+    with errors.reported():
         read = read_payload(event)
         remaining_s = context.get_remaining_time_in_millis() / 1000
         try:

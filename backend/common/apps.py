@@ -11,7 +11,7 @@ class CommonConfig(AppConfig):
         from backend.common import checks  # noqa: F401  registers the system checks
 
         if settings.FACES_SENTRY_DSN:
-            from backend.common import sentry
+            from backend.common.observability import sentry
 
             sentry.start(settings.FACES_SENTRY_DSN, environment=settings.ENVIRONMENT)
         # Warnings too are lines of the log, in its format.

@@ -14,7 +14,7 @@ from lambdaworker import errors
 errors.start({dsn!r}, "test")
 token = "secret-token-of-a-local-variable"
 try:
-    with errors.told():
+    with errors.reported():
         logging.getLogger("lambdaworker").warning("GET https://s/x?signature=secret-signature")
         raise ValueError("token=secret-token at https://s3.example/a.jpg?X-Amz-Signature=secret")
 except ValueError:
