@@ -1,4 +1,4 @@
-"""Clients, keys and the audit trail, for whoever runs the service."""
+"""Users, clients, keys and the audit trail in the admin."""
 
 from __future__ import annotations
 
@@ -29,19 +29,18 @@ else:
     _Form = forms.ModelForm
 
 _OVERLAP: Final = timedelta(hours=24)
-"""How long a rotated key goes on, as `create_api_key --rotate` has it."""
+"""Validity of a rotated key, as with `create_api_key --rotate`."""
 
-_AT_A_TIME: Final = 5
-"""Keys rotated at once: each is shown in a message, and a browser keeps few of them."""
+_MAX_ROTATED: Final = 5
+"""Keys rotated at once: messages show them, and they share one cookie of 4 kB."""
 
-# The library's own kind of key, which opens nothing here.
-admin.site.unregister(UnusedKey)
-admin.site.unregister([User, Group])
+# UnusedKey is the library's own kind of key, which the service does not accept.
+admin.site.unregister([UnusedKey, User, Group])
 
 
 @admin.register(User)
 class AuditedUserAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
-    """Who may log in here. Made first by `manage.py createsuperuser`."""
+    """Staff and members. `manage.py createsuperuser` makes the first."""
 
 
 @admin.register(Group)
@@ -65,7 +64,7 @@ class ClientAdmin(AuditedAdmin):
         return cast("QuerySet[Client]", counted)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never: first everything of a client is erased, from every store (`erase_client`)."""
+        """False: only `erase_client` erases a client's data from every store."""
         return False
 
     @admin.display(description="keys in use", ordering="usable_keys")
@@ -92,7 +91,7 @@ class ScopeFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() not in Scope.values:
             return queryset
-        # As text: SQLite cannot ask whether a JSON list contains something.
+        # As text, because SQLite has no `contains` for JSON lists.
         as_text = queryset.annotate(scopes_text=Cast("scopes", TextField()))
         found: QuerySet[Any] = as_text.filter(scopes_text__contains=f'"{self.value()}"')
         return found
@@ -122,7 +121,8 @@ class ApiKeyForm(_Form):
         initial=[Scope.UPLOAD, Scope.READ, Scope.RECOGNISE],
     )
     client = forms.ModelChoiceField(
-        Client.objects.exclude(pk=ANONYMOUS_ID), help_text="Whose images the key opens."
+        Client.objects.exclude(pk=ANONYMOUS_ID),
+        help_text="The owner of the images that the key gives access to.",
     )
 
     class Meta:
@@ -132,8 +132,8 @@ class ApiKeyForm(_Form):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnlyAdmin):
-    """Keys are made, rotated and revoked, never changed. Their rows' ids hold the hash of the key,
-    so no page has one in its address.
+    """Keys are created, rotated and revoked, never changed. No page's URL contains a row's id,
+    because that contains the hash of the key.
     """
 
     form = ApiKeyForm
@@ -153,8 +153,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         return bool(request.user.has_perm("clients.add_apikey"))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> None:
-        """No page for one key: all there is to see is in the list."""
-        return None
+        """None: the list shows everything, so a key has no page."""
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("clients.change_apikey"))
@@ -175,7 +174,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         self._show(request, made, text)
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Noted when it was made; Django's own note would hold the id."""
+        """`create_key` records it; Django's own entry would contain the id."""
 
     def response_add(
         self, request: HttpRequest, obj: Any, *args: Any, **kwargs: Any
@@ -189,16 +188,14 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             return question
         for key in chosen:
             services.revoke_key(key, actor=actor(request))
-            self.message_user(request, f"{key.prefix} of {key.client} opens nothing any more.")
+            self.message_user(request, f"{key.prefix} of {key.client} is revoked.")
         return None
 
-    @admin.action(
-        description="Rotate: a new key, the old one ends in a day", permissions=["revoke"]
-    )
+    @admin.action(description="Rotate (the old key expires in a day)", permissions=["revoke"])
     def rotate(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
-        chosen = list(keys.filter(revoked=False).select_related("client")[: _AT_A_TIME + 1])
-        if len(chosen) > _AT_A_TIME:
-            refusal = f"At most {_AT_A_TIME} keys at a time, for each new one is shown."
+        chosen = list(keys.filter(revoked=False).select_related("client")[: _MAX_ROTATED + 1])
+        if len(chosen) > _MAX_ROTATED:
+            refusal = f"At most {_MAX_ROTATED} keys at a time, because each new one is shown."
             self.message_user(request, refusal, messages.ERROR)
             return
         for old in chosen:

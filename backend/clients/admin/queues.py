@@ -1,8 +1,8 @@
-"""rq's queues within the admin: django-rq's pages, behind our door.
+"""rq's queues within the admin: django-rq's pages with the admin's login, policy and audit trail.
 
-What can be done on them does no harm. A job is a hint that names a row: one that is queued again
-finds a row that is due, or does nothing; one that is deleted is made again by the sweep; one that
-is stopped is lost like that of a worker that died.
+Their actions are harmless, because a job only names a row: a job that is queued again finds a row
+that is due, or does nothing; a deleted one is enqueued again by the sweep; a stopped one is lost
+like that of a worker that died.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ class QueuesAdmin(_Queues):
         return answer
 
     def get_urls(self) -> list[URLPattern]:
-        """As django-rq has them, every one behind the same door; its own have two."""
+        """django-rq's pages and its API, all with the same checks."""
         prefix = "django_rq_"
-        pages: list[URLPattern] = get_admin_urlpatterns(prefix, self._behind_the_door)
+        pages: list[URLPattern] = get_admin_urlpatterns(prefix, self._protected)
         for page in get_api_urlpatterns(prefix):
-            page.callback = self._behind_the_door(page.callback)
+            page.callback = self._protected(page.callback)
             pages.append(page)
         return pages + admin.ModelAdmin.get_urls(self)
 
-    def _behind_the_door(self, view: View) -> View:
+    def _protected(self, view: View) -> View:
         return self.admin_site.admin_view(self._guarded(view))
 
     def _guarded(self, view: View) -> View:
@@ -81,13 +81,13 @@ class QueuesAdmin(_Queues):
                 raise Http404 from error
             except redis.RedisError as error:
                 logger.warning("the queues cannot be shown: %s", error)
-                return self._away(request)
+                return self._unavailable(request)
             if request.method == "POST" and answer.status_code < 400:
                 audit(request, "change queue", request.path)
             return answer
 
         return guarded
 
-    def _away(self, request: HttpRequest) -> HttpResponse:
+    def _unavailable(self, request: HttpRequest) -> HttpResponse:
         context = {**self.admin_site.each_context(request), "title": "Redis is out of reach"}
         return TemplateResponse(request, "admin/clients/queues_away.html", context, status=503)

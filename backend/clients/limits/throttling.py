@@ -35,10 +35,8 @@ class Rate(BaseThrottle):
     """
 
     name = ""
-
-    def limit(self) -> tuple[int, int] | None:
-        """Most in a window, and the window's length in seconds; None: no limit."""
-        raise NotImplementedError
+    setting = ""
+    """Its value: the most in a window, and the window in seconds; None: no limit."""
 
     def cost(self, request: Request) -> int:
         return 1
@@ -58,33 +56,36 @@ class Rate(BaseThrottle):
 
     def hit(self, request: Request) -> bool:
         """Count the request; whether it is within the limit."""
-        limit = self.limit()
-        if limit is None:
+        if (limit := self._limit()) is None:
             return True
-        most, self.window_s = limit
         try:
             # Every counter is raised, also when one is over: asking again must not be free.
             counts = [self._raise_count(key, self.cost(request)) for key in self.keys(request)]
         except RedisError as error:
             logger.warning("%s are not counted, Redis is out of reach: %s", self.name, error)
             return True
-        return max(counts) <= most
+        return max(counts) <= limit
 
     def is_exceeded(self, request: Request, *, size_bytes: int) -> bool:
         """Whether a body of that size would exceed the limit; nothing is counted."""
-        limit = self.limit()
-        if limit is None:
+        if (limit := self._limit()) is None:
             return False
-        most, self.window_s = limit
         try:
             counts = cache.get_many([self._cache_key(key) for key in self.keys(request)])
         except RedisError:
             return False
-        return max(counts.values(), default=0) + self.cost_of(size_bytes) > most
+        return max(counts.values(), default=0) + self.cost_of(size_bytes) > limit
 
     def wait(self) -> float:
         """Seconds until the next window, for Retry-After."""
         return self.window_s - time.time() % self.window_s
+
+    def _limit(self) -> int | None:
+        value: tuple[int, int] | None = getattr(settings, self.setting)
+        if value is None:
+            return None
+        limit, self.window_s = value
+        return limit
 
     def _raise_count(self, key: str, by: int) -> int:
         cache_key = self._cache_key(key)
@@ -98,25 +99,19 @@ class Rate(BaseThrottle):
 
 class RequestRate(Rate):
     name = "requests"
-
-    def limit(self) -> tuple[int, int] | None:
-        return settings.FACES_REQUEST_RATE
+    setting = "FACES_REQUEST_RATE"
 
 
 class UploadRate(Rate):
     name = "uploads"
-
-    def limit(self) -> tuple[int, int] | None:
-        return settings.FACES_UPLOAD_RATE
+    setting = "FACES_UPLOAD_RATE"
 
 
 class UploadBytesRate(Rate):
     """Counts the Content-Length, which nginx has made sure is the body's size."""
 
     name = "bytes"
-
-    def limit(self) -> tuple[int, int] | None:
-        return settings.FACES_UPLOAD_BYTES_RATE
+    setting = "FACES_UPLOAD_BYTES_RATE"
 
     def cost(self, request: Request) -> int:
         length = request.META.get("CONTENT_LENGTH") or "0"
@@ -159,9 +154,7 @@ class LoginRate(Rate):
     """Login attempts with a password, from one address and for one name."""
 
     name = "logins"
-
-    def limit(self) -> tuple[int, int] | None:
-        return settings.FACES_LOGIN_RATE
+    setting = "FACES_LOGIN_RATE"
 
     def keys(self, request: Request) -> Iterator[str]:
         yield f"address={address(request)}"
