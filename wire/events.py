@@ -1,8 +1,7 @@
-"""What is told about a submission or an operation when it ends: built by the workers, sent by the
-websocket server.
+"""Events, each of an ended submission or operation: from the workers to the websocket clients.
 
-An event lives in one entry of the Redis stream `STREAM`. The id that Redis gives the entry
-(`<milliseconds>-<sequence>`) is the event's id: a listener that comes back asks for what it missed.
+An event is one entry of the Redis stream `STREAM`. The id that Redis gives the entry
+(`<milliseconds>-<sequence>`) is the event's id, by which a client asks for the events it missed.
 """
 
 import json
@@ -10,15 +9,15 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, TypeAlias, TypedDict
+from typing import Final, TypeAlias, TypedDict, final
 
 STREAM: Final = "faces:events"
 """The Redis stream of events, oldest first, trimmed to the newest `FACES_EVENT_STREAM_MAXLEN`."""
 
 EVENT_OF_SUBMISSION: Final = "faces:event-of:{owner}:{submission_id}"
-"""Redis key with the stream id of a submission's event; keeps an event from being added twice.
+"""Redis key with the id of a submission's event, so that it is not appended twice.
 
-The owner is part of it, so that nobody finds out by an id whether another's submission exists.
+The owner is part of it, so that an id does not reveal whether another client's submission exists.
 """
 
 EventId: TypeAlias = tuple[int, int]
@@ -40,7 +39,7 @@ class Outcome(StrEnum):
 
 
 OF_SUBMISSIONS: Final = frozenset(Outcome) - {Outcome.OPERATION}
-"""What is meant by all outcomes: operations are sent on request only."""
+"""What `outcomes=all` means: operations are sent on request only."""
 
 MESSAGES: Final[Mapping[Outcome, str]] = {
     Outcome.FACES: "Successful face detection",
@@ -59,12 +58,13 @@ class BoxShape(TypedDict):
     left: int
 
 
-class FaceShape(TypedDict):
+class EventFace(TypedDict):
     """One face of an event."""
 
     box: BoxShape
 
 
+@final
 class Event(TypedDict):
     """One ended submission. The first five keys are the contract's, in its order."""
 
@@ -75,7 +75,7 @@ class Event(TypedDict):
     image_url: str | None
     submission_id: str
     outcome: Outcome
-    faces: Sequence[FaceShape]
+    faces: Sequence[EventFace]
     reason: str | None
 
 
@@ -89,7 +89,7 @@ def build_event(
     image_url: str | None = None,
     reason: str | None = None,
 ) -> Event:
-    """The event of one ended submission; times must be aware (ISO-8601 with an offset goes out)."""
+    """The event of one ended submission; times must be aware."""
     return {
         "message": MESSAGES[outcome],
         "created_at": created_at.isoformat(),
@@ -103,8 +103,9 @@ def build_event(
     }
 
 
+@final
 class OperationEvent(TypedDict):
-    """One ended operation on a gallery of faces; what came of it is at `operation_url`."""
+    """One ended operation on a gallery of faces; its result is at `operation_url`."""
 
     message: str
     created_at: str
@@ -127,7 +128,7 @@ def build_operation_event(
     processed_at: datetime,
     reason: str | None = None,
 ) -> OperationEvent:
-    """The event of one ended operation; times must be aware. It names nobody and no face."""
+    """The event of one ended operation; times must be aware. It names no person and no face."""
     return {
         "message": MESSAGES[Outcome.OPERATION],
         "created_at": created_at.isoformat(),
@@ -141,24 +142,15 @@ def build_operation_event(
     }
 
 
-def operation_to_entry(event: OperationEvent, *, owner: str) -> dict[str, str]:
-    """As `to_entry`: the operation's id stands where a submission's would."""
-    return {
-        "owner": owner,
-        "submission_id": event["operation_id"],
-        "outcome": event["outcome"],
-        "event": json.dumps(event),
-    }
-
-
-def to_entry(event: Event, *, owner: str) -> dict[str, str]:
+def to_entry(event: Event | OperationEvent, *, owner: str) -> dict[str, str]:
     """The fields of the stream entry that carries `event`; `owner` is the client it is for.
 
-    Owner, outcome and submission stand beside the document: a reader can choose without parsing it.
+    Owner, outcome and id stand beside the document, so that a reader can filter without parsing it.
     """
+    id = event["submission_id"] if "submission_id" in event else event["operation_id"]
     return {
         "owner": owner,
-        "submission_id": event["submission_id"],
+        "submission_id": id,
         "outcome": event["outcome"],
         "event": json.dumps(event),
     }
@@ -176,9 +168,9 @@ class Entry(TypedDict):
 
 
 def from_entry(event_id: str, fields: Mapping[str, str]) -> Entry:
-    """Read a stream entry back, with the text frame that listeners get.
+    """Read a stream entry back, with the text frame for the clients.
 
-    Raises `ValueError` for an entry that is not an event: someone else wrote to the stream.
+    Raises `ValueError` for an entry that is not an event.
     """
     try:
         event = json.loads(fields["event"])
@@ -202,8 +194,7 @@ def from_entry(event_id: str, fields: Mapping[str, str]) -> Entry:
 def parse_event_id(text: str) -> EventId:
     """`"1732896102763-0"` → `(1732896102763, 0)`; `ValueError` otherwise.
 
-    Without a sequence it means the first of that millisecond. Both numbers must fit 64 bits, or
-    Redis would refuse them.
+    Without a sequence it means the first of that millisecond. Redis takes numbers of 64 bits.
     """
     match = _EVENT_ID.fullmatch(text)
     parts = (int(match[1]), int(match[2] or 0)) if match else None

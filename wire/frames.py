@@ -1,7 +1,7 @@
-"""What may come over the websocket, as JSON Schema (2020-12), and how a connection may end.
+"""The frames of the websocket as JSON Schema (2020-12), and the close codes.
 
-`backend.site.api_docs.asyncapi` publishes it; tests hold the frames of `wire.events` and of a real
-server against it. docs/events.md tells the same in words.
+`/api/asyncapi.json` publishes them, and tests validate the frames of a real server against them.
+docs/events.md explains them.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ EVENT: Final[Schema] = {
 NOTICE: Final[Schema] = {
     "type": "object",
     "title": "Notice",
-    "description": "The stream no longer holds all that was asked for.",
+    "description": "The stream no longer holds every event that was asked for.",
     "properties": {
         "message": _TEXT,
         "oldest_event_id": {**_EVENT_ID, "type": ["string", "null"]},
@@ -62,7 +62,7 @@ NOTICE: Final[Schema] = {
 OPERATION: Final[Schema] = {
     "type": "object",
     "title": "Operation",
-    "description": "A call on a gallery has ended; only for who asks for `outcomes=operation`.",
+    "description": "An operation on a gallery has ended; sent with `outcomes=operation` only.",
     "properties": {
         **{name: _PROPERTIES[name] for name in ("created_at", "processed_at", "event_id")},
         "message": {"const": MESSAGES[Outcome.OPERATION]},
@@ -83,7 +83,7 @@ FRAME: Final[Schema] = {"oneOf": [EVENT, OPERATION, NOTICE]}
 
 @dataclass(frozen=True)
 class Close:
-    """One way in which the server ends a connection; the reasons are the close frame's."""
+    """One close code: the reasons in the close frame, and what the client should do."""
 
     reasons: tuple[str, ...]
     then: str

@@ -1,7 +1,7 @@
-"""How every process writes its log: lines of text, or one JSON object a line.
+"""The log format of every process: lines of text, or one JSON object a line.
 
-Nothing that opens a door may stand in a log: `scrub` takes out what looks like a key, a token, a
-signature or a query, wherever it came from. It is the second net: no line of ours holds one.
+`scrub` removes keys, tokens, signatures and queries from each line, because a log must not grant
+access to anything. It is a second barrier: no log call of this project contains one.
 """
 
 import json
@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from typing import Final
 
 FORMATS: Final = ("text", "json")
-"""What `FACES_LOG_FORMAT` may be."""
+"""The values of `FACES_LOG_FORMAT`."""
 
 LINE: Final = "%(asctime)s %(levelname)s %(name)s %(message)s%(context)s"
 
 _SUBMISSION: Final = re.compile(r"\bsubmission=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 
 _SECRETS: Final = (
-    # A path's query: signed links and feeds carry their right in it.
+    # The query of a URL: signed links and feeds carry their token in it.
     (re.compile(r"(/[^\s?\"'<>]*)\?[^\s\"'<>]+"), r"\1?[…]"),
     (
         re.compile(
@@ -28,7 +28,7 @@ _SECRETS: Final = (
         r"\1\2[…]",
     ),
     (re.compile(r"(?i)\b(bearer)\s+\S+"), r"\1 […]"),
-    # A JSON Web Token; an API key, `prefix.secret`; the password of an address.
+    # A JSON Web Token; an API key, `prefix.secret`; the password in a URL.
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "[…]"),
     (re.compile(r"\b[A-Za-z0-9]{8}\.[A-Za-z0-9]{32}\b"), "[…]"),
     (re.compile(r"(://)[^/@\s]+@"), r"\1[…]@"),
@@ -36,7 +36,7 @@ _SECRETS: Final = (
 
 
 def scrub(text: str) -> str:
-    """`text` without what could open something."""
+    """`text` without secrets."""
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
     return text
@@ -48,7 +48,7 @@ def formatter(kind: str) -> logging.Formatter:
 
 
 class TextFormatter(logging.Formatter):
-    """A line that a person reads: time, level, logger, message, request and client if known."""
+    """A line for people: time, level, logger, message; request and client if known."""
 
     def __init__(self) -> None:
         super().__init__(LINE)
@@ -78,11 +78,11 @@ class JsonFormatter(logging.Formatter):
 
 
 def _context(record: logging.LogRecord) -> dict[str, str]:
-    """What the record belongs to: said by a filter, or in its own text."""
-    said = _SUBMISSION.search(record.getMessage())
+    """The request, client and submission of a record, set by a filter or found in its text."""
+    match = _SUBMISSION.search(record.getMessage())
     context = {
         "request": getattr(record, "request_id", ""),
         "client": getattr(record, "client_id", ""),
-        "submission": said[1] if said else getattr(record, "submission_id", ""),
+        "submission": match[1] if match else getattr(record, "submission_id", ""),
     }
     return {name: value for name, value in context.items() if value}

@@ -1,7 +1,7 @@
-"""What the processes count, where all can add to it: one hash in Redis, and a note per server.
+"""Metrics in Redis: one hash of counters for all processes, and one gauge per websocket server.
 
-Jobs and requests run in several processes that come and go, so that none can be asked for the
-numbers: each adds to the hash, and `GET /metrics` reads it. All of it may be lost with Redis.
+Jobs and requests run in several processes that come and go, so none can be scraped for the others:
+each adds to the hash, and `GET /metrics` reads it. All of it may be lost with Redis.
 """
 
 from collections.abc import Mapping
@@ -11,19 +11,19 @@ HASH: Final = "faces:metrics"
 """The Redis hash of every counter and histogram: field (`field()`) → whole number."""
 
 SERVERS: Final = "faces:wsservers"
-"""The Redis set of the websocket servers, by a name of their own, also of some that ended."""
+"""The Redis set of the websocket servers, by a random id; some of them may have ended."""
 
 SERVER: Final = "faces:wsserver:{instance}"
-"""The Redis key of one of them, there while it lives: how many listen to it."""
+"""The Redis key of one server: its number of connections. It expires if the server dies."""
 
 SERVER_TTL_S: Final = 15
-"""A server says that it lives every `PUBLISH_S`; three misses are its death."""
+"""A server reports every `PUBLISH_S`; after three missed reports it counts as dead."""
 
 PUBLISH_S: Final = 5.0
 
 EVENTS_SENT: Final = "faces_ws_events_sent_total"
 SLOW_CONSUMERS: Final = "faces_ws_slow_consumers_disconnected_total"
-"""Counted by the websocket servers, each time only what has come since the last."""
+"""Counters of the websocket servers, which add their growth since the last report."""
 
 
 def field(name: str, labels: Mapping[str, str]) -> str:
@@ -32,7 +32,7 @@ def field(name: str, labels: Mapping[str, str]) -> str:
 
 
 def parse_field(text: str) -> tuple[str, dict[str, str]]:
-    """The inverse of `field`; `ValueError` for what it did not make."""
+    """The inverse of `field`; `ValueError` for any other text."""
     name, *pairs = text.split("|")
     labels = dict(_pair(pair) for pair in pairs)
     return name, labels

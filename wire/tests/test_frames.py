@@ -56,7 +56,7 @@ class FrameTests(unittest.TestCase):
             created_at=now,
             processed_at=now,
         )
-        entry = events.operation_to_entry(event, owner="1")
+        entry = events.to_entry(event, owner="1")
         sent = json.loads(events.from_entry("1767323046012-0", entry)["frame"])
         _CHECK.validate(sent)
         self.assertEqual(set(sent), set(frames.OPERATION["properties"]))

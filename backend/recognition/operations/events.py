@@ -22,7 +22,7 @@ def url(operation: Operation) -> str:
 
 def publish(operation: Operation) -> bool:
     """Append the event of an ended call to the stream; False if that has to be done later."""
-    fields = wire.operation_to_entry(_event(operation), owner=str(operation.owner_id))
+    fields = wire.to_entry(_event(operation), owner=str(operation.owner_id))
     try:
         event_id = event_stream.append(fields, owner=operation.owner_id, subject=operation.pk)
         if not Operation.objects.filter(pk=operation.pk).update(event_id=event_id):
