@@ -57,6 +57,7 @@ COPY --from=app-build /app /app
 COPY default.env manage.py LICENSE ./
 COPY backend backend
 COPY safe_http safe_http
+COPY static static
 COPY tools tools
 COPY wsserver wsserver
 # Compiled here, for the user who runs this may not write beside the sources.

@@ -209,6 +209,7 @@ STORAGES = {
 MEDIA_ROOT = STORAGE_DIR / "media"
 MEDIA_URL = "/static/"
 STATIC_ROOT = STORAGE_DIR / "staticfiles"
+STATICFILES_DIRS = [ROOT / "static"]
 # Not below /static/, where the contract has the results.
 STATIC_URL = "/assets/"
 # Most photos are smaller and need no temporary file; nginx has the whole body before we see it.

@@ -1,13 +1,13 @@
 """The page at `/` as it is served; what it does is `tests/e2e/pages/test_page.py`'s."""
 
 import re
-from pathlib import Path
 
 from django.test import SimpleTestCase, override_settings
 
 from backend.site import views
+from wire.environment import ROOT
 
-_STATIC = Path(views.__file__).parent / "static" / "site"
+_STATIC = ROOT / "static" / "site"
 
 
 class HomeTests(SimpleTestCase):
