@@ -27,9 +27,8 @@ from django.contrib.auth.models import User  # noqa: E402
 
 from backend.photos import pagination  # noqa: E402
 from backend.photos.extraction.results import Recorded, record  # noqa: E402
-from backend.photos.match_models import Match, Matching  # noqa: E402
 from backend.photos.matching import jobs, member_photos  # noqa: E402
-from backend.photos.models import Album, Member, Photo, PhotoFace, Reference  # noqa: E402
+from backend.photos.models import Album, Match, Matching, Member, Photo, PhotoFace, Reference  # noqa: E402  # noqa: E402
 from benchmarks import photos_rows  # noqa: E402
 from benchmarks.photos_rows import Filled  # noqa: E402
 

@@ -17,8 +17,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from numpy.typing import NDArray
 
-from backend.photos.match_models import Match
-from backend.photos.models import Album, Extraction, Member, Photo, PhotoFace, Reference
+from backend.photos.models import Album, Extraction, Match, Member, Photo, PhotoFace, Reference
 
 FACES_A_PHOTO: Final = 10
 REFERENCES_EACH: Final = 4

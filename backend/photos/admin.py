@@ -15,7 +15,6 @@ from django.utils.html import format_html, format_html_join
 from backend.clients.admin_site import AuditedAdmin, ReadOnlyAdmin
 from backend.photos.albums import archive_import, service
 from backend.photos.files import media_links, storage
-from backend.photos.match_models import Match
 from backend.photos.members import consent
 from backend.photos.models import (
     WIDTHS_PX,
@@ -23,6 +22,7 @@ from backend.photos.models import (
     ArchiveUpload,
     Extraction,
     Like,
+    Match,
     Member,
     Photo,
     Reference,

@@ -14,8 +14,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from backend.photos.clustering import grouping
-from backend.photos.models import Member, Photo
-from backend.photos.people_models import Grouping, NotPerson, Person, UnknownFace
+from backend.photos.models import Grouping, Member, NotPerson, Person, Photo, UnknownFace
 
 
 class Refused(Exception):

@@ -26,9 +26,17 @@ from backend.common.jobs import work
 from backend.common.jobs.work import Status
 from backend.photos.clustering import chinese_whispers
 from backend.photos.clustering.chinese_whispers import Label, alone
-from backend.photos.match_models import Match, NotMe
-from backend.photos.models import Member, PhotoFace
-from backend.photos.people_models import GROUPING_ID, Grouping, NotPerson, Person, UnknownFace
+from backend.photos.models import (
+    GROUPING_ID,
+    Grouping,
+    Match,
+    Member,
+    NotMe,
+    NotPerson,
+    Person,
+    PhotoFace,
+    UnknownFace,
+)
 from backend.photos.similarity import search
 
 logger = logging.getLogger(__name__)

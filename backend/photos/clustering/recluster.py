@@ -17,8 +17,7 @@ from backend.photos.clustering import chinese_whispers
 from backend.photos.clustering import grouping as people
 from backend.photos.clustering.chinese_whispers import Label, alone
 from backend.photos.clustering.grouping import AT_A_TIME, Graph
-from backend.photos.models import PhotoFace
-from backend.photos.people_models import GROUPING_ID, Grouping, UnknownFace
+from backend.photos.models import GROUPING_ID, Grouping, PhotoFace, UnknownFace
 
 Progress = Callable[[int], object]
 """Told how many faces more were looked at."""

@@ -3,62 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final
 
-from django.conf import settings
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from backend.common.jobs.work import Status
-from backend.photos.models import Extraction, Photo, Reference, Source
-
-S = TypeVar("S", bound=Source)
+from backend.photos.extraction import backends
+from backend.photos.extraction.aws_lambda import submission
+from backend.photos.models import Extraction, Photo, Reference
 
 _AT_A_TIME: Final = 200
 
 
-class Mode(StrEnum):
-    """What `FACES_PHOTOS_EXTRACTION` asks for."""
-
-    WORKERS = "workers"
-    LAMBDA = "lambda"
-    OFF = "off"
-
-
-def mode() -> Mode:
-    """`auto` is Lambda where there is a function, and else the workers."""
-    if settings.FACES_PHOTOS_EXTRACTION != "auto":
-        return Mode(settings.FACES_PHOTOS_EXTRACTION)
-    return Mode.LAMBDA if settings.FACEDETECTION_LAMBDA_ARN else Mode.WORKERS
-
-
-def waiting(model: type[S]) -> QuerySet[S]:
-    """What has its pictures, but not its faces, and is in no worker's hands or queue."""
-    rows = model._default_manager.filter(extraction=Extraction.PROCESSING, status=Status.DONE)
-    return rows.order_by("pk")
-
-
 def submit(sources: Sequence[Photo | Reference]) -> int:
     """Have the faces of these found, if they wait for that; how many were handed on."""
-    match mode():
-        case Mode.WORKERS:
+    match backends.mode():
+        case backends.Mode.WORKERS:
             return sum(_to_worker(source) for source in sources)
-        case Mode.LAMBDA:
-            from backend.photos.extraction.aws_lambda import (
-                submission,  # loads boto3, which few installations need
-            )
-
+        case backends.Mode.LAMBDA:
             return submission.submit(sources)
-        case Mode.OFF:
+        case backends.Mode.OFF:
             return 0
 
 
 def sweep() -> None:
-    """What nobody looked for while this was switched off. Lambda is asked by its own sweep."""
-    if mode() is Mode.WORKERS:
-        submit(list(waiting(Photo).order_by()[:_AT_A_TIME]))
-        submit(list(waiting(Reference).order_by()[:_AT_A_TIME]))
+    """Submit what waits: it was uploaded while extraction was off, or Lambda has not answered."""
+    match backends.mode():
+        case backends.Mode.WORKERS:
+            submit(list(backends.waiting(Photo).order_by()[:_AT_A_TIME]))
+            submit(list(backends.waiting(Reference).order_by()[:_AT_A_TIME]))
+        case backends.Mode.LAMBDA:
+            submission.sweep()
 
 
 def _to_worker(source: Photo | Reference) -> bool:

@@ -14,7 +14,7 @@ from backend.common.http.upload_fields import sha256_of
 from backend.common.jobs import work
 from backend.common.jobs.work import Status
 from backend.photos.albums import service
-from backend.photos.extraction import dispatch, results
+from backend.photos.extraction import backends, dispatch, results
 from backend.photos.extraction.results import Recorded
 from backend.photos.files import renditions, storage
 from backend.photos.models import WIDTHS_PX, Extraction, Photo, Reference, picture_path
@@ -34,7 +34,7 @@ def process(model: type[S], id: str) -> None:
 def _prepare_and_find(source: S) -> None:
     if not source.file and not _make_pictures(source):
         return
-    finds = dispatch.mode() is dispatch.Mode.WORKERS
+    finds = backends.mode() is backends.Mode.WORKERS
     if finds and source.extraction == Extraction.PROCESSING:
         _find_faces(source)
     elif _succeed(source):

@@ -19,7 +19,6 @@ from backend.analysis import services as analysis
 from backend.common.http.upload_fields import EXTENSIONS
 from backend.common.jobs.work import Status, WorkError
 from backend.common.storage import orphans
-from backend.photos.matching import jobs
 from backend.photos.models import (
     WIDTHS_PX,
     ArchiveUpload,
@@ -27,6 +26,7 @@ from backend.photos.models import (
     Photo,
     PhotoFace,
     Reference,
+    lock_for_deletion,
     picture_path,
 )
 
@@ -106,7 +106,7 @@ def erase(source: Photo | Reference) -> None:
     delete_files(source)
     rows = type(source)._default_manager.filter(pk=source.pk)
     with transaction.atomic():
-        jobs.hold(rows)
+        lock_for_deletion(rows)
         rows.delete()
     delete_files(source)  # what a worker made meanwhile
     logger.info("erased %s=%s", source._meta.model_name, source.pk)
@@ -130,7 +130,7 @@ def resubmit(source: Photo | Reference) -> bool:
         if not rows.update(**new):
             return False
         if isinstance(source, Photo):
-            jobs.hold(PhotoFace.objects.filter(photo=source))
+            lock_for_deletion(PhotoFace.objects.filter(photo=source))
             PhotoFace.objects.filter(photo=source).delete()
         transaction.on_commit(source.enqueue)
     return True

@@ -16,15 +16,23 @@ import numpy
 import redis
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
 
 from backend.analysis.fields import read_many
 from backend.analysis.nearest import Floats32, Integers
 from backend.common.jobs import work
 from backend.common.jobs.work import Status, WorkError
 from backend.photos.clustering import grouping
-from backend.photos.match_models import ByHand, Match, Matching, NotMe
-from backend.photos.models import Member, Photo, PhotoFace, Reference
+from backend.photos.models import (
+    ByHand,
+    Match,
+    Matching,
+    Member,
+    NotMe,
+    Photo,
+    PhotoFace,
+    Reference,
+    lock_for_deletion,
+)
 from backend.photos.similarity import search
 
 logger = logging.getLogger(__name__)
@@ -50,20 +58,11 @@ def erase_member(member: Member) -> None:
 
     In a transaction: until its end no worker writes a match of one of them.
     """
-    hold(Reference.objects.filter(member=member))
+    lock_for_deletion(Reference.objects.filter(member=member))
     Match.objects.filter(reference__member=member).delete()
     NotMe.objects.filter(member=member).delete()
     ByHand.objects.filter(member=member).delete()
     grouping.release(member)
-
-
-def hold(rows: QuerySet[Any]) -> None:
-    """In a transaction that deletes these photos, faces or references, before it does.
-
-    Until its end no worker writes a match of one of them: else PostgreSQL refuses the deletion, for
-    a match that came while Django asked what goes with the rows.
-    """
-    list(rows.order_by("pk").select_for_update().values_list("pk"))
 
 
 def is_pending(member: Member) -> bool:

@@ -14,10 +14,18 @@ from django.db import transaction
 from django.db.models import Min, Q, QuerySet, Value
 
 from backend.photos.clustering import grouping
-from backend.photos.match_models import ByHand, Match, NotMe
 from backend.photos.matching import jobs
-from backend.photos.models import Extraction, Member, Photo, Reference
-from backend.photos.people_models import Person, UnknownFace
+from backend.photos.models import (
+    ByHand,
+    Extraction,
+    Match,
+    Member,
+    NotMe,
+    Person,
+    Photo,
+    Reference,
+    UnknownFace,
+)
 
 How = Literal["matched", "grouped", "by hand"]
 

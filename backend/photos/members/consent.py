@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from backend.photos.files import storage
 from backend.photos.matching import jobs
-from backend.photos.models import Member, Reference
+from backend.photos.models import Member, Reference, lock_for_deletion
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def opt_out(member: Member) -> None:
     with transaction.atomic():
         locked = Member.objects.select_for_update().get(pk=member.pk)
         references = list(Reference.objects.filter(member=locked))
-        jobs.hold(Reference.objects.filter(member=locked))
+        lock_for_deletion(Reference.objects.filter(member=locked))
         jobs.erase_member(locked)
         Reference.objects.filter(member=locked).delete()
         Member.objects.filter(pk=locked.pk).update(opted_in_at=None, opted_out_at=timezone.now())

@@ -19,8 +19,7 @@ from backend.photos.clustering import curation
 from backend.photos.files import storage
 from backend.photos.matching import member_photos
 from backend.photos.members import consent, references
-from backend.photos.models import Photo, Reference
-from backend.photos.people_models import Person
+from backend.photos.models import Person, Photo, Reference
 from backend.photos.rest import schema as docs
 from backend.photos.rest import serializers as shapes
 from backend.photos.rest.schema import PK, endpoint

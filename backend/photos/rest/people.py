@@ -17,8 +17,7 @@ from backend.photos import pagination
 from backend.photos.access.authentication import MemberView
 from backend.photos.access.permissions import keeps_people
 from backend.photos.clustering import curation
-from backend.photos.models import Member
-from backend.photos.people_models import Person
+from backend.photos.models import Member, Person
 from backend.photos.rest import schema as docs
 from backend.photos.rest import serializers as shapes
 from backend.photos.rest.members import found, valid

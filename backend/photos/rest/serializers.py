@@ -23,12 +23,13 @@ from backend.photos.models import (
     Extraction,
     Like,
     Member,
+    Person,
     Photo,
     PhotoFace,
     Reference,
+    UnknownFace,
 )
 from backend.photos.pagination import M, Page
-from backend.photos.people_models import Person, UnknownFace
 
 _MAX_KEY: Final = 2**62
 _MAX_FACES: Final = 1000

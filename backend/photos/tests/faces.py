@@ -11,9 +11,8 @@ from numpy.typing import ArrayLike
 
 from backend.analysis.nearest import Floats32
 from backend.photos.extraction.results import Recorded, record
-from backend.photos.match_models import Match, Matching
 from backend.photos.matching import jobs
-from backend.photos.models import Album, Member, Photo, PhotoFace, Reference
+from backend.photos.models import Album, Match, Matching, Member, Photo, PhotoFace, Reference
 
 FAR = 0.35
 """Two encodings so far from a centre are 0.495 apart on average: some match, and some do not."""

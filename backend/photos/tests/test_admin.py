@@ -14,9 +14,8 @@ from backend.clients.models import AuditEntry
 from backend.photos.albums import service
 from backend.photos.extraction import results
 from backend.photos.files import media_links
-from backend.photos.match_models import Match
 from backend.photos.members import references
-from backend.photos.models import Album, ArchiveUpload, Extraction, Photo, Reference
+from backend.photos.models import Album, ArchiveUpload, Extraction, Match, Photo, Reference
 from backend.photos.tests import cast
 from backend.photos.tests.test_extraction import face
 

@@ -15,8 +15,7 @@ from django.utils import timezone
 
 from backend.photos.extraction import results
 from backend.photos.members import consent
-from backend.photos.models import Album, Member, Photo, Reference
-from backend.photos.people_models import Person, UnknownFace
+from backend.photos.models import Album, Member, Person, Photo, Reference, UnknownFace
 from backend.photos.tests import cast, faces
 from tests.support import samples
 

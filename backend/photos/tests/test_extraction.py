@@ -16,8 +16,8 @@ from backend.clients.tests import cast as clients
 from backend.common.jobs.work import Status
 from backend.photos import tasks
 from backend.photos.albums import service
-from backend.photos.extraction import dispatch, results
-from backend.photos.extraction.dispatch import Mode
+from backend.photos.extraction import backends, dispatch, results
+from backend.photos.extraction.backends import Mode
 from backend.photos.extraction.results import Recorded
 from backend.photos.files import renditions, storage
 from backend.photos.matching import jobs
@@ -47,7 +47,7 @@ class ModeTests(TestCase):
                 self.subTest(named, arn=arn),
                 override_settings(FACES_PHOTOS_EXTRACTION=named, FACEDETECTION_LAMBDA_ARN=arn),
             ):
-                self.assertEqual(dispatch.mode(), mode)
+                self.assertEqual(backends.mode(), mode)
 
     def test_switched_off_nothing_fails_and_switched_on_again_nothing_was_forgotten(self) -> None:
         with off:
@@ -59,12 +59,12 @@ class ModeTests(TestCase):
             source.refresh_from_db()
             found = (source.extraction, source.status, source.why)
             self.assertEqual(found, (Extraction.PROCESSING, Status.DONE, ""))
-        self.assertEqual(list(dispatch.waiting(Photo)), [photo])
+        self.assertEqual(list(backends.waiting(Photo)), [photo])
         tasks.sweep()
         for source in (photo, reference):
             cast.processed(source)
             self.assertEqual(source.extraction, Extraction.DONE)
-        self.assertFalse(dispatch.waiting(Photo).exists() or dispatch.waiting(Reference).exists())
+        self.assertFalse(backends.waiting(Photo).exists() or backends.waiting(Reference).exists())
 
 
 @off

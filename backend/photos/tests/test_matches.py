@@ -5,9 +5,17 @@ from datetime import date
 from django.test import TestCase
 from django.utils import timezone
 
-from backend.photos.match_models import Match, NotMe
 from backend.photos.matching import jobs, member_photos
-from backend.photos.models import Album, Extraction, Member, Photo, PhotoFace, Reference
+from backend.photos.models import (
+    Album,
+    Extraction,
+    Match,
+    Member,
+    NotMe,
+    Photo,
+    PhotoFace,
+    Reference,
+)
 from backend.photos.tests import cast, faces
 from backend.photos.tests.faces import encoding
 

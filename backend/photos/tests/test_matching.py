@@ -18,9 +18,8 @@ from django.utils import timezone
 from backend.common.jobs import queues
 from backend.common.jobs.work import Status
 from backend.photos.extraction.results import Recorded, record
-from backend.photos.match_models import Match, Matching
 from backend.photos.matching import jobs
-from backend.photos.models import Photo, PhotoFace, Reference
+from backend.photos.models import Match, Matching, Photo, PhotoFace, Reference
 from backend.photos.similarity import search
 from backend.photos.tests import cast, faces
 from backend.photos.tests.faces import FAR, encoding

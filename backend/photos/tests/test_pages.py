@@ -9,10 +9,17 @@ from django.test import Client, TestCase, override_settings
 
 from backend.photos.clustering import curation
 from backend.photos.extraction import results
-from backend.photos.match_models import ByHand, NotMe
 from backend.photos.members import consent
-from backend.photos.models import Album, Member, Photo, Reference
-from backend.photos.people_models import Person, UnknownFace
+from backend.photos.models import (
+    Album,
+    ByHand,
+    Member,
+    NotMe,
+    Person,
+    Photo,
+    Reference,
+    UnknownFace,
+)
 from backend.photos.tests import cast, faces
 from backend.photos.web import albums
 

@@ -6,9 +6,8 @@ from django.http import QueryDict
 from django.test import TestCase
 
 from backend.photos import pagination
-from backend.photos.match_models import ByHand
 from backend.photos.matching import member_photos
-from backend.photos.models import Photo
+from backend.photos.models import ByHand, Photo
 from backend.photos.pagination import NEWEST_PHOTOS, Page
 from backend.photos.tests import cast, faces
 

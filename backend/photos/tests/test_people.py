@@ -11,10 +11,17 @@ from django.utils import timezone
 from backend.common.jobs.work import Status
 from backend.photos.clustering import curation, grouping
 from backend.photos.clustering.recluster import Busy, recluster
-from backend.photos.match_models import Match, NotMe
 from backend.photos.matching import jobs, member_photos
-from backend.photos.models import Photo, PhotoFace
-from backend.photos.people_models import GROUPING_ID, Grouping, Person, UnknownFace
+from backend.photos.models import (
+    GROUPING_ID,
+    Grouping,
+    Match,
+    NotMe,
+    Person,
+    Photo,
+    PhotoFace,
+    UnknownFace,
+)
 from backend.photos.tests import cast, faces
 from backend.photos.tests.faces import encoding
 

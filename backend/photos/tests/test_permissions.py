@@ -9,8 +9,7 @@ from django.urls import resolve
 from backend.photos import urls
 from backend.photos.albums import service
 from backend.photos.members import consent
-from backend.photos.models import Album, ArchiveUpload, Reference
-from backend.photos.people_models import Person, UnknownFace
+from backend.photos.models import Album, ArchiveUpload, Person, Reference, UnknownFace
 from backend.photos.tests import cast, faces
 
 API: Final = "/api/v2/photos"

@@ -20,9 +20,8 @@ from backend.photos import tasks
 from backend.photos.extraction import results
 from backend.photos.files import renditions as thumbnails
 from backend.photos.files import storage
-from backend.photos.match_models import Match
 from backend.photos.members import consent, references, retention
-from backend.photos.models import Extraction, Member, Reference
+from backend.photos.models import Extraction, Match, Member, Reference
 from backend.photos.tests import cast
 from tests.support import image_factories, samples
 

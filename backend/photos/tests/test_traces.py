@@ -6,8 +6,7 @@ from backend.photos.albums import service
 from backend.photos.clustering import curation, grouping
 from backend.photos.matching import member_photos
 from backend.photos.members import consent, references
-from backend.photos.models import Photo, PhotoFace, Reference
-from backend.photos.people_models import Person, UnknownFace
+from backend.photos.models import Person, Photo, PhotoFace, Reference, UnknownFace
 from backend.photos.tests import cast, faces
 from tests.support import data_residue
 

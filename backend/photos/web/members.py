@@ -13,7 +13,7 @@ from rest_framework.exceptions import ValidationError
 
 from backend.photos import pagination, status
 from backend.photos.clustering import curation
-from backend.photos.extraction import dispatch
+from backend.photos.extraction import backends
 from backend.photos.files import media_links, storage
 from backend.photos.forms import ConsentForm
 from backend.photos.matching import member_photos
@@ -60,7 +60,7 @@ def reference_list(request: HttpRequest) -> HttpResponseBase:
 def upload(request: HttpRequest) -> HttpResponseBase:
     member = consent.of(request.user)
     asks = not member.takes_part
-    elsewhere = dispatch.mode() is dispatch.Mode.LAMBDA
+    elsewhere = backends.mode() is backends.Mode.LAMBDA
     errors: list[str] = []
     if request.method == "POST":
         if refusal := refusal_of_upload(request):

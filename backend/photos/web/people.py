@@ -15,8 +15,7 @@ from rest_framework.exceptions import ValidationError
 from backend.photos import pagination
 from backend.photos.access.permissions import keeps_people
 from backend.photos.clustering import curation
-from backend.photos.models import Member, Photo
-from backend.photos.people_models import Person
+from backend.photos.models import Member, Person, Photo
 from backend.photos.rest.members import found
 from backend.photos.web import tiles
 from backend.photos.web.base import for_members, show

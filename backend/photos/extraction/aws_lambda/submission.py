@@ -27,7 +27,7 @@ from django.utils import timezone
 
 from backend.clients.auth import signed_urls
 from backend.common.metrics import registry
-from backend.photos.extraction import dispatch
+from backend.photos.extraction import backends
 from backend.photos.extraction.aws_lambda.client import Client, InvokeError, TooLarge
 from backend.photos.models import Photo, Reference
 from wire.facedetection import SourceShape, SourceType, build_payload
@@ -113,8 +113,7 @@ def submit_due(*, at_most: int | None = None, at_once: bool = False, told: Told)
 
 def sweep() -> None:
     """Submit what is due. Any number of sweeps may run at once, and any may be killed."""
-    if dispatch.mode() is dispatch.Mode.LAMBDA:
-        submit_due(at_most=_SWEPT, told=lambda count: None)
+    submit_due(at_most=_SWEPT, told=lambda count: None)
 
 
 def due(model: type[Any], *, at_once: bool = False) -> models.QuerySet[Any]:
@@ -122,7 +121,7 @@ def due(model: type[Any], *, at_once: bool = False) -> models.QuerySet[Any]:
     now = timezone.now()
     unanswered = Q(submitted_at__lt=now - WAIT)
     never = Q(submitted_at__isnull=True)
-    return dispatch.waiting(model).filter(never | unanswered | _failed_before(at_once))
+    return backends.waiting(model).filter(never | unanswered | _failed_before(at_once))
 
 
 def release(source: Source) -> bool:
@@ -209,7 +208,7 @@ def _claim(source: Source) -> _Claimed | None:
     token = secrets.token_urlsafe(32)
     claim: dict[str, Any] = {"token_sha256": token_hash(token), "submitted_at": timezone.now()}
     kind = SourceType(str(source._meta.model_name))
-    rows: models.QuerySet[Any] = dispatch.waiting(MODELS[kind])
+    rows: models.QuerySet[Any] = backends.waiting(MODELS[kind])
     as_seen = rows.filter(
         pk=source.pk, submissions=source.submissions, token_sha256=source.token_sha256
     )

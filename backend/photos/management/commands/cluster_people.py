@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from backend.photos.clustering import curation
 from backend.photos.clustering.recluster import Busy, recluster
-from backend.photos.people_models import UnknownFace
+from backend.photos.models import UnknownFace
 
 
 class Command(BaseCommand):

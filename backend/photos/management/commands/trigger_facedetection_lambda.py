@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
-from backend.photos.extraction import dispatch
+from backend.photos.extraction import backends, dispatch
 from backend.photos.extraction.aws_lambda import submission
 from backend.photos.extraction.aws_lambda.submission import MODELS
 
@@ -17,13 +17,13 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        match dispatch.mode():
-            case dispatch.Mode.LAMBDA:
+        match backends.mode():
+            case backends.Mode.LAMBDA:
                 self._submit()
-            case dispatch.Mode.WORKERS:
+            case backends.Mode.WORKERS:
                 self._ask_workers()
-            case dispatch.Mode.OFF:
-                waiting = sum(dispatch.waiting(model).count() for model in MODELS.values())
+            case backends.Mode.OFF:
+                waiting = sum(backends.waiting(model).count() for model in MODELS.values())
                 text = "Extraction is switched off (FACES_PHOTOS_EXTRACTION=off): {} wait for it."
                 self.stdout.write(text.format(waiting))
 
@@ -40,7 +40,7 @@ class Command(BaseCommand):
     def _ask_workers(self) -> None:
         asked = 0
         for model in MODELS.values():
-            waiting = dispatch.waiting(model)
+            waiting = backends.waiting(model)
             for source in tqdm(waiting.iterator(), total=waiting.count(), disable=None):
                 asked += dispatch.submit([source])
         self.stdout.write(f"No Lambda is configured: asked the workers for {asked}.")

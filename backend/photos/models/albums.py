@@ -1,0 +1,185 @@
+"""Albums, their photos, and archives on their way into one."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from backend.analysis.fields import EncodingField
+from backend.common.jobs import queues, work
+from backend.common.jobs.work import Status, Work
+from backend.photos.models.sources import (
+    Source,
+    source_constraints,
+    source_indexes,
+    spread,
+)
+
+
+class AlbumQuerySet(models.QuerySet["Album"]):
+    def visible(self) -> AlbumQuerySet:
+        """What members may see."""
+        return self.filter(hidden=False, is_processing=False)
+
+
+class Album(models.Model):
+    """Photos of one occasion, the newest first."""
+
+    title = models.CharField(max_length=200)
+    date = models.DateField(default=date.today)
+    hidden = models.BooleanField(default=False)
+    # While photos are added: members see an album when it is complete, or not at all.
+    is_processing = models.BooleanField(default=False, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    cover = models.ForeignKey(
+        "Photo", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
+    objects = AlbumQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-date", "-pk"]
+        indexes = [
+            models.Index(fields=["-date", "-id"], name="album_newest"),
+            # The sweep looks for albums that are complete by now.
+            models.Index(
+                fields=["id"], condition=Q(is_processing=True), name="album_in_processing"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.date})"
+
+
+class PhotoQuerySet(models.QuerySet["Photo"]):
+    def visible(self) -> PhotoQuerySet:
+        """What members may see."""
+        shown = self.filter(hidden=False, album__hidden=False, album__is_processing=False)
+        return shown.exclude(file="")
+
+
+class Photo(Source):
+    task = "backend.photos.tasks.process_photo"
+    folder = "photos"
+
+    album = models.ForeignKey(Album, on_delete=models.CASCADE, related_name="photos")
+    hidden = models.BooleanField(default=False)
+    # As its metadata says, else when it was uploaded: the order within an album.
+    taken_at = models.DateTimeField(default=timezone.now)
+    faces_count = models.PositiveIntegerField(default=0)
+
+    objects = PhotoQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["taken_at", "pk"]
+        constraints = [
+            *source_constraints("photo"),
+            models.UniqueConstraint(fields=["album", "sha256"], name="photo_once_an_album"),
+        ]
+        indexes = [
+            *source_indexes("photo"),
+            models.Index(fields=["album", "taken_at", "id"], name="photo_in_order"),
+            # Whether its album is complete is asked behind each photo.
+            models.Index(fields=["album"], condition=Q(file=""), name="photo_unprepared"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or str(self.key)
+
+    def thumbnail_name(self, width_px: int) -> str:
+        """Where the thumbnail of that width, one of `WIDTHS_PX`, is stored."""
+        return spread(self.folder, self.key, f"-{width_px}.jpg")
+
+
+class PhotoFaceManager(models.Manager["PhotoFace"]):
+    """Rows come without their encodings, which are several times as large as all the rest."""
+
+    def get_queryset(self) -> models.QuerySet[PhotoFace]:
+        return super().get_queryset().defer("encoding")
+
+    def with_encodings(self) -> models.QuerySet[PhotoFace]:
+        return super().get_queryset()
+
+
+class PhotoFace(models.Model):
+    """One face. Boxes are pixels of the upright photo; who finds faces elsewhere sends none."""
+
+    photo = models.ForeignKey(Photo, on_delete=models.CASCADE, related_name="faces")
+    index = models.PositiveIntegerField()
+    top = models.IntegerField(null=True)
+    right = models.IntegerField(null=True)
+    bottom = models.IntegerField(null=True)
+    left = models.IntegerField(null=True)
+    encoding = EncodingField()
+    # As `analysis.services.QualityShape`, of which clustering asks `too_poor`.
+    quality = models.JSONField(null=True)
+
+    objects = PhotoFaceManager()
+
+    class Meta:
+        ordering = ["photo", "index"]
+        constraints = [
+            models.UniqueConstraint(fields=["photo", "index"], name="photo_face_order"),
+        ]
+
+    def __str__(self) -> str:
+        return f"face {self.index} of photo {self.photo_id}"
+
+
+class Like(models.Model):
+    """A user likes a photo, at most once."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    photo = models.ForeignKey(Photo, on_delete=models.CASCADE, related_name="likes")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["photo", "user"], name="like_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} likes photo {self.photo_id}"
+
+
+def archive_path(upload: ArchiveUpload, filename: str) -> str:
+    return f"album_archives/{upload.key}"
+
+
+class ArchiveUpload(Work):
+    """A zip or tar of photos on its way into an album; continued where it was interrupted."""
+
+    queue = queues.UPLOADS
+    task = "backend.photos.tasks.unpack"
+
+    album = models.ForeignKey(Album, on_delete=models.CASCADE, related_name="uploads")
+    uploaded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    file = models.FileField(upload_to=archive_path, max_length=200, blank=True)
+    name = models.CharField(max_length=200, blank=True)
+    size_bytes = models.PositiveBigIntegerField(default=0)
+
+    # Entries of the archive: in all (0 while that is not known, as of a tar), and of these so far
+    # looked at, taken in, and skipped. `report` is `[{"name": …, "reason": …}, …]` of the skipped.
+    entries_count = models.PositiveIntegerField(default=0)
+    entries_seen = models.PositiveIntegerField(default=0)
+    photos_added = models.PositiveIntegerField(default=0)
+    skipped = models.PositiveIntegerField(default=0)
+    report = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = work.constraints("archive_upload")
+        indexes = work.indexes("archive_upload")
+
+    def __str__(self) -> str:
+        return f"{self.name} into {self.album_id}"
+
+    def go_on_later(self) -> bool:
+        """PROCESSING → QUEUED with its attempts forgotten, as it has come further."""
+        return self._leave(status=Status.QUEUED, due_at=timezone.now(), attempts=0)
