@@ -113,14 +113,13 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
         {"urls"},
     ),
     "photos": (
-        {"match_models", "people_models", "forms", "pagination"},
-        {"models"},
+        {"models", "forms", "pagination"},
         {"files", "similarity"},
-        {"albums", "clustering", "media"},
+        {"albums", "clustering"},
         {"matching"},
         {"members", "extraction"},
         {"access", "status"},
-        {"rest", "web", "admin", "tasks", "management"},
+        {"rest", "web", "media", "admin", "tasks", "management"},
         {"urls", "apps"},
     ),
     "site": ({"dashboard", "api_docs", "views", "apps"}, {"urls"}),
@@ -128,13 +127,9 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
 
 # Still to be cut.
 _NOT_YET: Final = {
-    ("photos.web", "rest"),
-    ("photos.files", "matching"),
     ("common.jobs", "health"),
 }
-_CIRCLES_NOT_YET: Final = [
-    ["backend.photos.extraction.aws_lambda.submission", "backend.photos.extraction.dispatch"]
-]
+_CIRCLES_NOT_YET: Final[list[list[str]]] = []
 
 # Only these read the environment. The others' reading is Django's own variable, or is for people.
 _READS_ENVIRONMENT: Final = {

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from backend.clients.auth import signed_urls
 from backend.common.http import protected_files
 from backend.common.openapi import LINK_PARAMETERS, errors, in_path, response
-from backend.photos.files import media_links
+from backend.photos.access import selectors
 from backend.photos.models import WIDTHS_PX
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,7 +75,7 @@ class PhotoPictureView(_PictureView):
         For members who may see it, and by a signed link.
         """
         width_px = None if size == "full" else int(size)
-        return _send(media_links.photo_picture(UUID(key), width_px, **self.viewer(request)))
+        return _send(selectors.photo_picture(UUID(key), width_px, **self.viewer(request)))
 
 
 class ReferencePictureView(_PictureView):
@@ -87,7 +87,7 @@ class ReferencePictureView(_PictureView):
 
         For its member, and by a signed link.
         """
-        return _send(media_links.reference_picture(UUID(key), **self.viewer(request)))
+        return _send(selectors.reference_picture(UUID(key), **self.viewer(request)))
 
 
 def _send(picture: FieldFile | None) -> HttpResponse:

@@ -15,19 +15,20 @@ from backend.clients.limits.upload_preflight import FORM_BYTES
 from backend.common.http.parsers import JSONParser, MultiPartParser
 from backend.photos import pagination, status
 from backend.photos.access.authentication import MemberView, UploadView
-from backend.photos.access.permissions import keeps_albums, keeps_people, sees_all
+from backend.photos.access.permissions import can_manage_albums, can_manage_people
+from backend.photos.access.selectors import albums_for, get_or_404, photo_for, photos_for
 from backend.photos.albums import archive_import, service
 from backend.photos.files import storage
 from backend.photos.matching import member_photos
 from backend.photos.models import Album, ArchiveUpload, Member, Photo
 from backend.photos.rest import schema as docs
 from backend.photos.rest import serializers as shapes
-from backend.photos.rest.members import POLLED, found, one_file, seen, valid
+from backend.photos.rest.base import POLLED, one_file, valid
 from backend.photos.rest.schema import MEMBER, PK, endpoint
 
 
 class AlbumsView(MemberView):
-    staff = {"post": keeps_albums}
+    staff = {"post": can_manage_albums}
     parser_classes = (JSONParser,)
 
     @docs.page("albums", shapes.AlbumSerializer, docs.ALBUM)
@@ -54,7 +55,7 @@ class AlbumsView(MemberView):
 
 
 class AlbumView(MemberView):
-    staff = {"patch": keeps_albums}
+    staff = {"patch": can_manage_albums}
     parser_classes = (JSONParser,)
 
     @endpoint(
@@ -70,9 +71,9 @@ class AlbumView(MemberView):
 
         Pages poll it; with `If-None-Match` an unchanged album is answered 304.
         """
-        album = found(albums_for(request.user), pk)
+        album = get_or_404(albums_for(request.user), pk)
         shape = shapes.AlbumSerializer(album).data
-        if keeps_albums(request.user):
+        if can_manage_albums(request.user):
             shape |= {**service.progress(album), "status": status.of_album(album)}
         return Response(shape, headers=POLLED)
 
@@ -87,7 +88,7 @@ class AlbumView(MemberView):
     )
     def patch(self, request: Request, pk: str) -> Response:
         """Change an album's title, its date or whether it is hidden, by staff."""
-        album = found(Album.objects.all(), pk)
+        album = get_or_404(Album.objects.all(), pk)
         given = valid(shapes.AlbumSerializer(album, data=request.data, partial=True))
         Album.objects.filter(pk=album.pk).update(**given)
         album.refresh_from_db()
@@ -95,14 +96,14 @@ class AlbumView(MemberView):
 
 
 class AlbumPhotosView(UploadView):
-    staff = {"post": keeps_albums}
+    staff = {"post": can_manage_albums}
     parser_classes = (MultiPartParser,)
 
     @docs.page("album_photos", shapes.PhotoSerializer, docs.PHOTO, PK)
     def get(self, request: Request, pk: str) -> Response:
         """An album's photos, in their order."""
-        album = found(albums_for(request.user), pk)
-        photos = shapes.with_likes(photos_in(album, request.user), request.user)
+        album = get_or_404(albums_for(request.user), pk)
+        photos = shapes.with_likes(photos_for(request.user).filter(album=album), request.user)
         page = pagination.page(photos, request.GET, order=pagination.IN_ALBUM)
         return Response(shapes.paged(page, shapes.PhotoSerializer, request))
 
@@ -121,7 +122,7 @@ class AlbumPhotosView(UploadView):
 
         201 if at least one was added. `skipped` names the others, with reasons.
         """
-        album = found(Album.objects.all(), pk)
+        album = get_or_404(Album.objects.all(), pk)
         files = request.FILES.getlist("file")
         if not files:
             raise ValidationError({"file": ["No file was submitted."]})
@@ -131,7 +132,7 @@ class AlbumPhotosView(UploadView):
 
 
 class AlbumArchivesView(UploadView):
-    staff = {"post": keeps_albums}
+    staff = {"post": can_manage_albums}
     parser_classes = (MultiPartParser,)
 
     @property
@@ -151,7 +152,7 @@ class AlbumArchivesView(UploadView):
     )
     def post(self, request: Request, pk: str) -> Response:
         """Add the photos of a zip, tar or tar.gz, by staff."""
-        album = found(Album.objects.all(), pk)
+        album = get_or_404(Album.objects.all(), pk)
         file = one_file(request, "file")
         try:
             upload = archive_import.accept(album, file, by=self.user)
@@ -161,22 +162,22 @@ class AlbumArchivesView(UploadView):
 
 
 class ArchiveView(MemberView):
-    staff = {"get": keeps_albums}
+    staff = {"get": can_manage_albums}
 
     @endpoint("archive", shapes.ArchiveSerializer, docs.ARCHIVE, PK)
     def get(self, request: Request, pk: str) -> Response:
         """The progress of an archive, and what was skipped and why, for staff."""
-        return Response(shapes.ArchiveSerializer(found(ArchiveUpload.objects.all(), pk)).data)
+        return Response(shapes.ArchiveSerializer(get_or_404(ArchiveUpload.objects.all(), pk)).data)
 
 
 class PhotoView(MemberView):
-    staff = {"patch": keeps_albums}
+    staff = {"patch": can_manage_albums}
     parser_classes = (JSONParser,)
 
     @endpoint("photo", shapes.PhotoInFullSerializer, docs.PHOTO_IN_FULL, PK)
     def get(self, request: Request, pk: str) -> Response:
         """A photo with its faces."""
-        photos = Photo.objects.filter(pk=seen(pk, request.user).pk).select_related("album")
+        photos = Photo.objects.filter(pk=photo_for(request.user, pk).pk).select_related("album")
         photo = shapes.with_likes(photos, request.user).get()
         context = {"member": self.member}
         return Response(shapes.PhotoInFullSerializer(photo, context=context).data)
@@ -192,55 +193,39 @@ class PhotoView(MemberView):
     )
     def patch(self, request: Request, pk: str) -> Response:
         """Hide a photo from members, or show it again, by staff."""
-        photo = found(Photo.objects.all(), pk)
+        photo = get_or_404(Photo.objects.all(), pk)
         photo.hidden = valid(shapes.HiddenSerializer(data=request.data))["hidden"]
         service.hide_photos([photo], hidden=photo.hidden)
         return Response(shapes.HiddenSerializer(photo).data)
 
 
 class PhotoMembersView(MemberView):
-    staff = {"get": keeps_people}
+    staff = {"get": can_manage_people}
 
     @endpoint("on_photo", shapes.MembersOnPhotoSerializer, {"results": []}, PK)
     def get(self, request: Request, pk: str) -> Response:
         """Who is on a photo, and why, for staff."""
-        there = member_photos.members_on(found(Photo.objects.all(), pk))
+        there = member_photos.members_on(get_or_404(Photo.objects.all(), pk))
         return Response(shapes.MembersOnPhotoSerializer({"results": there}).data)
 
 
 class PhotoMemberView(MemberView):
-    staff = {"put": keeps_people, "delete": keeps_people}
+    staff = {"put": can_manage_people, "delete": can_manage_people}
 
     @endpoint("put_on_photo", None, None, PK, MEMBER)
     def put(self, request: Request, pk: str, member: str) -> Response:
         """This member is on the photo, by staff."""
-        member_photos.add_by_hand(self.whom(member), found(Photo.objects.all(), pk))
+        member_photos.add_by_hand(self.whom(member), get_or_404(Photo.objects.all(), pk))
         return Response(status=204)
 
     @endpoint("take_off_photo", None, None, PK, MEMBER)
     def delete(self, request: Request, pk: str, member: str) -> Response:
         """This member is not on the photo, by staff."""
-        photo, whom = found(Photo.objects.all(), pk), self.whom(member)
+        photo, whom = get_or_404(Photo.objects.all(), pk), self.whom(member)
         if whom.pk not in {each.member_id for each in member_photos.members_on(photo)}:
             raise Http404
         member_photos.say_not_me(whom, photo)
         return Response(status=204)
 
     def whom(self, member: str) -> Any:
-        return found(Member.objects.all(), member)
-
-
-def albums_for(user: Any) -> Any:
-    """The albums that this user may see."""
-    return Album.objects.all() if sees_all(user) else Album.objects.visible()
-
-
-def photos_for(user: Any) -> Any:
-    """The photos with a picture that this user may see."""
-    every = Photo.objects.exclude(file="") if sees_all(user) else Photo.objects.visible()
-    return every.select_related("album")
-
-
-def photos_in(album: Album, user: Any) -> Any:
-    """Those of them that are in the album."""
-    return photos_for(user).filter(album=album)
+        return get_or_404(Member.objects.all(), member)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
-
-from django.core.files.base import File
 from django.http import Http404
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -13,21 +10,17 @@ from rest_framework.response import Response
 from backend.common.http.parsers import MultiPartParser
 from backend.photos import pagination, status
 from backend.photos.access.authentication import MemberView, UploadView
-from backend.photos.access.permissions import sees_all
+from backend.photos.access.selectors import get_or_404, photo_for
 from backend.photos.albums import service
 from backend.photos.clustering import curation
 from backend.photos.files import storage
 from backend.photos.matching import member_photos
 from backend.photos.members import consent, references
-from backend.photos.models import Person, Photo, Reference
+from backend.photos.models import Person, Reference
 from backend.photos.rest import schema as docs
 from backend.photos.rest import serializers as shapes
+from backend.photos.rest.base import POLLED, one_file
 from backend.photos.rest.schema import PK, endpoint
-
-_NO_FILE: Final = "No file was submitted."
-
-POLLED: Final = {"Cache-Control": "private, no-cache"}
-"""A browser keeps the answer, and asks with its `ETag` whether it has changed."""
 
 
 class MatchesView(MemberView):
@@ -43,13 +36,13 @@ class MatchView(MemberView):
     @endpoint("i_am_on", None, None, PK)
     def put(self, request: Request, pk: str) -> Response:
         """I am on this photo."""
-        member_photos.add_by_hand(self.member, seen(pk, request.user))
+        member_photos.add_by_hand(self.member, photo_for(request.user, pk))
         return Response(status=204)
 
     @endpoint("i_am_not_on", None, None, PK)
     def delete(self, request: Request, pk: str) -> Response:
         """Take back that I am on this photo."""
-        member_photos.remove_by_hand(self.member, seen(pk, request.user))
+        member_photos.remove_by_hand(self.member, photo_for(request.user, pk))
         return Response(status=204)
 
 
@@ -57,13 +50,13 @@ class NotMeView(MemberView):
     @endpoint("not_me", None, None, PK)
     def put(self, request: Request, pk: str) -> Response:
         """This is not me."""
-        member_photos.say_not_me(self.member, seen(pk, request.user))
+        member_photos.say_not_me(self.member, photo_for(request.user, pk))
         return Response(status=204)
 
     @endpoint("undo_not_me", None, None, PK)
     def delete(self, request: Request, pk: str) -> Response:
         """Take back that this is not me."""
-        member_photos.undo_not_me(self.member, seen(pk, request.user))
+        member_photos.undo_not_me(self.member, photo_for(request.user, pk))
         return Response(status=204)
 
 
@@ -71,13 +64,13 @@ class LikeView(MemberView):
     @endpoint("like", None, None, PK)
     def put(self, request: Request, pk: str) -> Response:
         """Like a photo."""
-        service.like(seen(pk, self.user), self.user)
+        service.like(photo_for(self.user, pk), self.user)
         return Response(status=204)
 
     @endpoint("unlike", None, None, PK)
     def delete(self, request: Request, pk: str) -> Response:
         """Take a like back."""
-        service.unlike(seen(pk, self.user), self.user)
+        service.unlike(photo_for(self.user, pk), self.user)
         return Response(status=204)
 
 
@@ -123,7 +116,7 @@ class ReferenceView(MemberView):
         return Response(status=204)
 
     def reference(self, pk: str) -> Reference:
-        reference: Reference = found(references.of(self.member), pk)
+        reference: Reference = get_or_404(references.of(self.member), pk)
         return reference
 
 
@@ -180,36 +173,5 @@ class ClaimView(MemberView):
         return Response(status=204)
 
     def person(self, pk: str) -> Person:
-        person: Person = found(curation.open_to(self.member), pk)
+        person: Person = get_or_404(curation.open_to(self.member), pk)
         return person
-
-
-def found(rows: Any, pk: str) -> Any:
-    """The row with this key; 404 if there is none."""
-    # No database takes a key of more digits.
-    row = rows.filter(pk=pk).first() if len(pk) < 19 else None
-    if row is None:
-        raise Http404
-    return row
-
-
-def seen(pk: str, user: Any) -> Photo:
-    """A photo that this user may see; 404 for any other."""
-    photos = Photo.objects.all() if sees_all(user) else Photo.objects.visible()
-    return cast(Photo, found(photos.select_related("album"), pk))
-
-
-def one_file(request: Request, field: str) -> File[Any]:
-    """The one file that was sent in this field."""
-    files = request.FILES.getlist(field)
-    if len(files) != 1:
-        raise ValidationError({field: ["Submit one file at a time." if files else _NO_FILE]})
-    file: File[Any] = files[0]
-    return file
-
-
-def valid(serializer: Any) -> dict[str, Any]:
-    """The body as checked by its serializer. Raises `ValidationError`."""
-    serializer.is_valid(raise_exception=True)
-    data: dict[str, Any] = serializer.validated_data
-    return data

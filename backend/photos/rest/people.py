@@ -15,12 +15,13 @@ from backend.common.http.parsers import JSONParser
 from backend.common.openapi import in_path, in_query
 from backend.photos import pagination
 from backend.photos.access.authentication import MemberView
-from backend.photos.access.permissions import keeps_people
+from backend.photos.access.permissions import can_manage_people
+from backend.photos.access.selectors import get_or_404
 from backend.photos.clustering import curation
 from backend.photos.models import Member, Person
 from backend.photos.rest import schema as docs
 from backend.photos.rest import serializers as shapes
-from backend.photos.rest.members import found, valid
+from backend.photos.rest.base import valid
 from backend.photos.rest.schema import PK, endpoint
 
 _NEEDS: Final = {
@@ -35,7 +36,7 @@ _NEEDS: Final = {
 
 
 class _PeopleView(MemberView):
-    staff = dict.fromkeys(("get", "post", "patch"), keeps_people)
+    staff = dict.fromkeys(("get", "post", "patch"), can_manage_people)
     parser_classes = (JSONParser,)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -44,7 +45,7 @@ class _PeopleView(MemberView):
             raise Http404
 
     def person(self, pk: str) -> Person:
-        person: Person = found(Person.objects.all(), pk)
+        person: Person = get_or_404(Person.objects.all(), pk)
         return person
 
 
@@ -123,7 +124,7 @@ class PersonActionView(_PeopleView):
                 if not curation.take_out(person, given["face"]):
                     raise curation.Refused("This face is not in the group.")
             case "offer":
-                curation.offer(person, found(Member.objects.all(), str(given["member"])))
+                curation.offer(person, get_or_404(Member.objects.all(), str(given["member"])))
             case "confirm":
                 if not curation.confirm(person):
                     raise curation.Refused("No member has claimed this group.")

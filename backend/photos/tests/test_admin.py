@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from backend.clients.auth import signed_urls
 from backend.clients.models import AuditEntry
+from backend.photos.access import selectors
 from backend.photos.albums import service
 from backend.photos.extraction import results
 from backend.photos.files import media_links
@@ -212,4 +213,4 @@ class PictureTests(TestCase):
         self.assertTrue(signed_urls.is_signed({"signature": ""}))
 
     def test_nobody_in_particular_may_see_nothing(self) -> None:
-        self.assertIsNone(media_links.photo_picture(self.photo.key, None, viewer=AnonymousUser()))
+        self.assertIsNone(selectors.photo_picture(self.photo.key, None, viewer=AnonymousUser()))

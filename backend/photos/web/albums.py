@@ -16,7 +16,8 @@ from django.urls import reverse
 from rest_framework.exceptions import ValidationError
 
 from backend.photos import pagination, status
-from backend.photos.access.permissions import keeps_albums, keeps_people
+from backend.photos.access.permissions import can_manage_albums, can_manage_people
+from backend.photos.access.selectors import albums_for, get_or_404, photo_for, photos_for
 from backend.photos.albums import archive_import, service
 from backend.photos.albums.service import Skipped
 from backend.photos.clustering import curation
@@ -25,8 +26,6 @@ from backend.photos.forms import AlbumForm
 from backend.photos.matching import member_photos
 from backend.photos.members import consent
 from backend.photos.models import Album, Like, Member, Photo
-from backend.photos.rest.albums import albums_for, photos_for, photos_in
-from backend.photos.rest.members import found, seen
 from backend.photos.web import tiles
 from backend.photos.web.base import back, for_members, refusal_of_upload, show
 
@@ -54,8 +53,8 @@ def album_list(request: HttpRequest) -> HttpResponseBase:
 
 @for_members("GET", "HEAD")
 def album(request: HttpRequest, pk: str) -> HttpResponseBase:
-    row = found(albums_for(request.user), pk)
-    photos = photos_in(row, request.user).order_by(*pagination.IN_ALBUM)
+    row = get_or_404(albums_for(request.user), pk)
+    photos = photos_for(request.user).filter(album=row).order_by(*pagination.IN_ALBUM)
     text = request.GET.get("from", "")
     first = int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 0
     rows = list(photos[first : first + _SHOWN + 1])
@@ -69,7 +68,7 @@ def album(request: HttpRequest, pk: str) -> HttpResponseBase:
     return show(request, "photos/album.html", context)
 
 
-@for_members("GET", "HEAD", "POST", staff=keeps_albums)
+@for_members("GET", "HEAD", "POST", staff=can_manage_albums)
 def new(request: HttpRequest) -> HttpResponseBase:
     form = AlbumForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -79,9 +78,9 @@ def new(request: HttpRequest) -> HttpResponseBase:
     return show(request, "photos/album_new.html", {"form": form}, 400 if bad else 200)
 
 
-@for_members("GET", "HEAD", "POST", staff=keeps_albums)
+@for_members("GET", "HEAD", "POST", staff=can_manage_albums)
 def upload(request: HttpRequest, pk: str) -> HttpResponseBase:
-    row = found(Album.objects.all(), pk)
+    row = get_or_404(Album.objects.all(), pk)
     skipped: list[Skipped] = []
     if request.method == "POST":
         if refusal := refusal_of_upload(request):
@@ -107,7 +106,7 @@ def upload(request: HttpRequest, pk: str) -> HttpResponseBase:
 
 @for_members("GET", "HEAD")
 def photo(request: HttpRequest, pk: str) -> HttpResponseBase:
-    row, member = seen(pk, request.user), consent.of(request.user)
+    row, member = photo_for(request.user, pk), consent.of(request.user)
     people = curation.open_to(member).filter(faces__face__photo=row).distinct()
     context = {
         "tile": tiles.tile(row, _number(row, request.user)),
@@ -117,14 +116,14 @@ def photo(request: HttpRequest, pk: str) -> HttpResponseBase:
         "likes_count": row.likes.count(),
         "liked": Like.objects.filter(photo=row, user_id=member.pk).exists(),
         "people": people,
-        "on_it": _names_on(row) if keeps_people(request.user) else [],
+        "on_it": _names_on(row) if can_manage_people(request.user) else [],
     }
     return show(request, "photos/photo.html", context)
 
 
 @for_members("POST")
 def say(request: HttpRequest, pk: str, said: str) -> HttpResponseBase:
-    row, member = seen(pk, request.user), consent.of(request.user)
+    row, member = photo_for(request.user, pk), consent.of(request.user)
     does: dict[str, Callable[[], Any]] = {
         "like": lambda: service.like(row, request.user),  # type: ignore[arg-type]
         "unlike": lambda: service.unlike(row, request.user),  # type: ignore[arg-type]
@@ -135,7 +134,7 @@ def say(request: HttpRequest, pk: str, said: str) -> HttpResponseBase:
         "hide": lambda: service.hide_photos([row], hidden=True),
         "show": lambda: service.hide_photos([row], hidden=False),
     }
-    if said in ("hide", "show") and not keeps_albums(request.user):
+    if said in ("hide", "show") and not can_manage_albums(request.user):
         raise PermissionDenied
     does[said]()
     if said == "not-me":
@@ -156,7 +155,7 @@ def _covers(rows: list[Album], user: Any) -> dict[int, tiles.Tile]:
 def _number(row: Photo, user: Any) -> int:
     """Its place in the album, as this user sees it, from 1 on."""
     before = Q(taken_at__lt=row.taken_at) | Q(taken_at=row.taken_at, pk__lt=row.pk)
-    count: int = photos_in(row.album, user).filter(before).count()
+    count: int = photos_for(user).filter(album=row.album).filter(before).count()
     return count + 1
 
 

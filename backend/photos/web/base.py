@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from backend.common.http.security_headers import protect
 from backend.photos.access import authentication
-from backend.photos.access.permissions import keeps_albums, keeps_people
+from backend.photos.access.permissions import can_manage_albums, can_manage_people
 
 View = Callable[..., HttpResponseBase]
 
@@ -62,8 +62,8 @@ def show(
 ) -> HttpResponse:
     """The template as a page that no cache keeps: not after a logout, and not for another."""
     everywhere = {
-        "keeps_albums": keeps_albums(request.user),
-        "keeps_people": settings.FACES_GROUP_UNKNOWN and keeps_people(request.user),
+        "can_manage_albums": can_manage_albums(request.user),
+        "can_manage_people": settings.FACES_GROUP_UNKNOWN and can_manage_people(request.user),
     }
     response = render(request, template, {**everywhere, **context}, status=status)
     return finished(request, response)

@@ -12,6 +12,7 @@ from django.urls import reverse
 from rest_framework.exceptions import ValidationError
 
 from backend.photos import pagination, status
+from backend.photos.access.selectors import get_or_404
 from backend.photos.clustering import curation
 from backend.photos.extraction import backends
 from backend.photos.files import media_links, storage
@@ -19,7 +20,6 @@ from backend.photos.forms import ConsentForm
 from backend.photos.matching import member_photos
 from backend.photos.members import consent, references
 from backend.photos.models import Reference
-from backend.photos.rest.members import found
 from backend.photos.web import tiles
 from backend.photos.web.base import back, for_members, refusal_of_upload, show
 
@@ -79,7 +79,7 @@ def upload(request: HttpRequest) -> HttpResponseBase:
 
 @for_members("GET", "HEAD", "POST")
 def delete(request: HttpRequest, pk: str) -> HttpResponseBase:
-    reference = found(references.of(consent.of(request.user)), pk)
+    reference = get_or_404(references.of(consent.of(request.user)), pk)
     if request.method == "POST":
         references.mark_for_deletion(reference)
         messages.success(request, "The reference face is deleted, and its photos are hidden.")
@@ -99,7 +99,7 @@ def opt_out(request: HttpRequest) -> HttpResponseBase:
 @for_members("POST")
 def claim(request: HttpRequest, pk: str) -> HttpResponseBase:
     member = consent.of(request.user)
-    person = found(curation.open_to(member), pk)
+    person = get_or_404(curation.open_to(member), pk)
     if "no" in request.POST:
         if person.member_id == member.pk:
             curation.disclaim(person)

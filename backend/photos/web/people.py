@@ -13,10 +13,10 @@ from django.shortcuts import redirect
 from rest_framework.exceptions import ValidationError
 
 from backend.photos import pagination
-from backend.photos.access.permissions import keeps_people
+from backend.photos.access.permissions import can_manage_people
+from backend.photos.access.selectors import get_or_404
 from backend.photos.clustering import curation
 from backend.photos.models import Member, Person, Photo
-from backend.photos.rest.members import found
 from backend.photos.web import tiles
 from backend.photos.web.base import for_members, show
 
@@ -24,7 +24,7 @@ _FACES: Final = 60
 _SAMPLE: Final = 4
 
 
-@for_members("GET", "HEAD", staff=keeps_people)
+@for_members("GET", "HEAD", staff=can_manage_people)
 def people(request: HttpRequest) -> HttpResponseBase:
     _switched_on()
     hidden = request.GET.get("hidden") == "true"
@@ -38,10 +38,10 @@ def people(request: HttpRequest) -> HttpResponseBase:
     return show(request, "photos/people.html", context)
 
 
-@for_members("GET", "HEAD", staff=keeps_people)
+@for_members("GET", "HEAD", staff=can_manage_people)
 def person(request: HttpRequest, pk: str) -> HttpResponseBase:
     _switched_on()
-    row: Person = found(Person.objects.all(), pk)
+    row: Person = get_or_404(Person.objects.all(), pk)
     context = {
         "person": row,
         "status": row.claim_status,
@@ -53,10 +53,10 @@ def person(request: HttpRequest, pk: str) -> HttpResponseBase:
     return show(request, "photos/person.html", context)
 
 
-@for_members("POST", staff=keeps_people)
+@for_members("POST", staff=can_manage_people)
 def decide(request: HttpRequest, pk: str, action: str) -> HttpResponseBase:
     _switched_on()
-    row: Person = found(Person.objects.all(), pk)
+    row: Person = get_or_404(Person.objects.all(), pk)
     try:
         _ACTIONS[action](row, request.POST)
     except curation.Refused as error:
@@ -89,7 +89,7 @@ def _one(rows: Any, sent: QueryDict, name: str) -> Any:
     keys = _chosen(sent, name)
     if not keys:
         raise curation.Refused("Choose one first.")
-    return found(rows, str(keys[0]))
+    return get_or_404(rows, str(keys[0]))
 
 
 def _take_out(row: Person, sent: QueryDict) -> None:
