@@ -41,7 +41,7 @@ class ClientsPageTests(BrowserCase):
         self.assertTrue(verdict["same_person"])
 
     def test_the_shell_sends_what_is_put_into_the_folder_once(self) -> None:
-        (block,) = self.under("A shell that follows a folder", "sh")
+        (block,) = self.under("Shell: upload a folder", "sh")
         before = set(self.stack.submissions())
         following = subprocess.Popen(
             ["bash", "-c", self.local(block.text)], cwd=self.folder, start_new_session=True
