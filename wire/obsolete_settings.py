@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 RENAMED: Final[dict[str, str]] = {
+    "FACEDETECTION_LAMBDA_ENDPOINT_URL": "AWS_ENDPOINT_URL_LAMBDA",
     "FACES_CONFIDENCE_MIDDLE": "FACES_CONFIDENCE_MIDPOINT",
     "FACES_EVENTS_KEPT": "FACES_EVENT_STREAM_MAXLEN",
     "FACES_UNKNOWN_BELOW": "FACES_MIN_CONFIDENCE",
@@ -21,6 +22,7 @@ _WS_CONSTANT: Final = "It is a constant of the websocket server now (wsserver/se
 _DOWNLOAD_CONSTANT: Final = "It is a constant of downloads now (safe_http/)."
 
 REMOVED: Final[dict[str, str]] = {
+    "FACEDETECTION_LAMBDA_URL_LIFETIME_S": "The function can fetch a photo for 10 hours.",
     "FACES_DOWNLOAD_CONNECT_TIMEOUT_S": _DOWNLOAD_CONSTANT,
     "FACES_DOWNLOAD_MAX_REDIRECTS": _DOWNLOAD_CONSTANT,
     "FACES_DOWNLOAD_PARALLEL": _DOWNLOAD_CONSTANT,

@@ -7,9 +7,6 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 _DEFAULT_KEY_PREFIX = "insecure-"
 
-_LAMBDA_WAIT_S = 7 * 3600
-"""After so long the contract has a source submitted again."""
-
 
 @register()
 def production_is_safe(app_configs: Any, **kwargs: Any) -> list[Error]:
@@ -93,21 +90,15 @@ def s3_is_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def lambda_is_whole(app_configs: Any, **kwargs: Any) -> list[Error]:
-    """faces.E010 to E012: photos would wait for a function for ever, or travel in the open."""
+    """faces.E010 and E012: photos would wait for a function for ever, or travel in the open."""
     arn, service = settings.FACEDETECTION_LAMBDA_ARN, settings.FACEDETECTION_API_URL
-    is_aws = bool(arn) and not settings.FACEDETECTION_LAMBDA_ENDPOINT_URL
+    is_aws = bool(arn) and not settings.AWS_ENDPOINT_URL_LAMBDA
     findings = [
         (
             settings.FACES_PHOTOS_EXTRACTION == "lambda" and not arn,
             "FACES_PHOTOS_EXTRACTION is lambda, but FACEDETECTION_LAMBDA_ARN names no function.",
             "Name it, or set FACES_PHOTOS_EXTRACTION=auto.",
             "faces.E010",
-        ),
-        (
-            settings.FACEDETECTION_LAMBDA_URL_LIFETIME_S <= _LAMBDA_WAIT_S,
-            "FACEDETECTION_LAMBDA_URL_LIFETIME_S is not above 7 hours.",
-            "A function may begin that late, and would find the photo's address expired.",
-            "faces.E011",
         ),
         (
             settings.ENVIRONMENT == "production" and is_aws and service.startswith("http://"),

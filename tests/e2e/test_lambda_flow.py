@@ -89,7 +89,7 @@ class LambdaFlowTests(StackCase):
             "settings": {
                 "FACES_PHOTOS_EXTRACTION": "auto",
                 "FACEDETECTION_LAMBDA_ARN": "arn:aws:lambda:eu-west-1:123456789012:function:faces",
-                "FACEDETECTION_LAMBDA_ENDPOINT_URL": f"http://127.0.0.1:{door.port}",
+                "AWS_ENDPOINT_URL_LAMBDA": f"http://127.0.0.1:{door.port}",
                 "FACEDETECTION_LAMBDA_BATCH_SIZE": "20",
                 "AWS_ACCESS_KEY_ID": "x",
                 "AWS_SECRET_ACCESS_KEY": "y",

@@ -58,7 +58,7 @@ def lambda_service() -> Iterator[Any]:
             override_settings(
                 FACES_PHOTOS_EXTRACTION="auto",
                 FACEDETECTION_LAMBDA_ARN=ARN,
-                FACEDETECTION_LAMBDA_ENDPOINT_URL=url,
+                AWS_ENDPOINT_URL_LAMBDA=url,
                 FACEDETECTION_LAMBDA_BATCH_SIZE=3,
                 FACEDETECTION_API_URL="https://faces.example",
             ),
@@ -188,7 +188,7 @@ class FailedTests(DispatchCase):
                     self.assertEqual(is_due, expected)
 
     def test_lambda_out_of_reach_is_told_and_survived(self) -> None:
-        with override_settings(FACEDETECTION_LAMBDA_ENDPOINT_URL="http://127.0.0.1:1"):
+        with override_settings(AWS_ENDPOINT_URL_LAMBDA="http://127.0.0.1:1"):
             said = self.trigger()
         self.assertIn("Submitted 0 of 6", said)
         self.assertIn("submitted later", said)
@@ -254,7 +254,6 @@ class CheckTests(SimpleTestCase):
         aws = {"FACEDETECTION_LAMBDA_ARN": ARN, "ENVIRONMENT": "production"}
         for id, wrong in (
             ("faces.E010", {"FACES_PHOTOS_EXTRACTION": "lambda"}),
-            ("faces.E011", {"FACEDETECTION_LAMBDA_URL_LIFETIME_S": 7 * 3600}),
             ("faces.E012", {**aws, "FACEDETECTION_API_URL": "http://faces.example"}),
         ):
             with self.subTest(id), override_settings(**wrong):

@@ -76,7 +76,7 @@ def _connect() -> Any:
     from botocore.config import Config
 
     session = boto3.session.Session()
-    endpoint_url = settings.FACEDETECTION_LAMBDA_ENDPOINT_URL or None
+    endpoint_url = settings.AWS_ENDPOINT_URL_LAMBDA or None
     config = Config(
         connect_timeout=_CONNECT_TIMEOUT_S,
         read_timeout=_READ_TIMEOUT_S,

@@ -46,6 +46,9 @@ WAIT: Final = timedelta(hours=7)
 """An asynchronous invocation and its retries are over by then: Lambda keeps an event for at most
 6 hours."""
 
+_URL_LIFETIME_S: Final = 10 * 3600
+"""Longer than `WAIT`: a function may begin that late, and must find the photo's URL still valid."""
+
 _FIRST_PAUSE: Final = timedelta(minutes=1)
 _PAUSES: Final = 7
 """1, 2, 4 … 64 minutes."""
@@ -221,6 +224,5 @@ def _claim(source: Source) -> _Claimed | None:
 def _shape(source: Source, token: str) -> SourceShape:
     kind = SourceType(str(source._meta.model_name))
     path = f"/api/facedetection/sources/{kind}/{source.pk}/"
-    lifetime_s = settings.FACEDETECTION_LAMBDA_URL_LIFETIME_S
-    url = signed_urls.signed(path, lifetime_s=lifetime_s, base=settings.FACEDETECTION_API_URL)
+    url = signed_urls.signed(path, lifetime_s=_URL_LIFETIME_S, base=settings.FACEDETECTION_API_URL)
     return {"pk": source.pk, "type": str(kind), "photo_url": url, "token": token}
