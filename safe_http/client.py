@@ -44,6 +44,9 @@ _HEADERS: Final = {
     "Connection": "close",
 }
 
+_ACCEPT: Final = {"Accept": "image/*, */*;q=0.5"}
+"""Anything else too: a service that usually answers JSON, as ours, would refuse with 406."""
+
 
 @dataclass(frozen=True, eq=False)
 class Download:
@@ -175,7 +178,7 @@ class Client:
             connector = Connector(target, policy, budget)
             with (
                 _faults_of(target.host),
-                _exchange(connector, "GET", {"Accept": "image/*"}) as response,
+                _exchange(connector, "GET", _ACCEPT) as response,
             ):
                 if response.status not in _REDIRECTS:
                     _check_head(response, target.host, self.max_bytes)
