@@ -1,5 +1,6 @@
 """What must not go into production, refused at start with what to do about it."""
 
+from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
@@ -108,3 +109,13 @@ def lambda_is_whole(app_configs: Any, **kwargs: Any) -> list[Error]:
         ),
     ]
     return [Error(text, hint=hint, id=id) for wrong, text, hint, id in findings if wrong]
+
+
+@register()
+def aws_is_installed(app_configs: Any, **kwargs: Any) -> list[Error]:
+    """faces.E013: the image leaves AWS's libraries out unless it is built with them."""
+    if not (settings.FACES_S3_BUCKET or settings.FACEDETECTION_LAMBDA_ARN) or find_spec("boto3"):
+        return []
+    text = "FACES_S3_BUCKET or FACEDETECTION_LAMBDA_ARN is set, but boto3 is not installed."
+    hint = "Build the image with FACES_IMAGE_AWS=yes, or install requirements/aws.txt."
+    return [Error(text, hint=hint, id="faces.E013")]

@@ -40,6 +40,7 @@ NOT_RUN: Final = {
     "docs/photos.md": "needs members and an album; backend/photos/tests/test_api.py calls all",
     "docs/scaling.md": _CONTAINERS,
     "docker compose": _CONTAINERS,
+    "export COMPOSE_FILE": _CONTAINERS,
     "aws s3api": "needs an account at AWS; tests/e2e/test_s3_flow.py has a server that speaks S3",
     "FACES_S3_BUCKET=NAME …": "needs a bucket; run by backend/common/tests/test_s3.py",
     ".venv/bin/python manage.py move_database": (

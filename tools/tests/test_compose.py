@@ -1,58 +1,91 @@
 """What the compose files promise beside default.env, and what no image may hold."""
 
 import re
+import tomllib
 import unittest
+from typing import Any, Final
 
+import yaml
+
+from tools import setup
 from tools.shell import ROOT
 from wire import environment
 
-COMPOSE = (ROOT / "docker-compose.yml").read_text()
-SCALE = (ROOT / "docker-compose.scale.yml").read_text()
+COMPOSE: Final = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SCALE: Final = yaml.safe_load((ROOT / "docker-compose.scale.yml").read_text())
+DOCKERFILE: Final = (ROOT / "Dockerfile").read_text()
 
-# Of these each file has values of its own.
-ELSEWHERE = {"DATABASE_URL", "FACES_CACHE_URL", "FACES_WORKERS"}
-
-
-def services(compose: str) -> dict[str, str]:
-    text = compose.partition("\nservices:\n")[2].partition("\nvolumes:\n")[0]
-    parts = re.split(r"^  ([\w-]+):", text, flags=re.MULTILINE)[1:]
-    return dict(zip(parts[::2], parts[1::2], strict=True))
+ONE_OF_EACH: Final = {"nginx", "backend", "worker", "wsserver", "redis"}
+ON_DEMAND: Final = {"lambda", "tests"}
+SCALED: Final = {"backend", "backend-2", "backend-3", "worker", "wsserver"}
 
 
-def settings(compose: str) -> list[str]:
-    """The lines that pass settings on."""
-    return re.findall(r"^    - ([A-Z_0-9]+(?:=.*)?)$", compose, re.MULTILINE)
+def names(service: dict[str, Any]) -> list[str]:
+    """The settings that a service is given, in the order of the file."""
+    return [each.partition("=")[0] for each in service["environment"]]
 
 
 class ComposeTests(unittest.TestCase):
     def test_every_setting_goes_into_the_containers(self) -> None:
-        for compose in (COMPOSE, SCALE):
-            listed = [line.partition("=")[0] for line in settings(compose)]
-            self.assertEqual(listed, list(environment.defaults()), "in the order of default.env")
+        for name in ("backend", "worker", "wsserver"):
+            given = names(COMPOSE["services"][name])
+            self.assertEqual(given, list(environment.defaults()), "in the order of default.env")
 
-    def test_both_files_say_the_same_but_for_where_things_are_kept(self) -> None:
-        def shared(compose: str) -> list[str]:
-            return [line for line in settings(compose) if line.split("=")[0] not in ELSEWHERE]
+    def test_several_of_each_differ_only_in_where_rows_and_counters_are(
+        self,
+    ) -> None:
+        services = SCALE["services"]
+        self.assertEqual(set(services), SCALED | {"postgresql", "redis-cache"})
+        for name in SCALED:
+            with self.subTest(name):
+                differ = {"DATABASE_URL", "FACES_CACHE_URL"}
+                differ |= {"FACES_WORKERS"} if name == "worker" else set()
+                self.assertEqual(set(services[name]["environment"]), differ)
+                keys = set(services[name]) - {"extends", "networks"}
+                self.assertEqual(keys, {"depends_on", "environment"})
 
-        self.assertEqual(shared(COMPOSE), shared(SCALE))
-        for service in ("worker", "wsserver", "redis"):
-            for line in services(COMPOSE)[service].splitlines():
-                if not line.lstrip().startswith(("#", "depends_on", "redis: {")):
-                    self.assertIn(line, services(SCALE)[service].splitlines(), service)
+    def test_each_further_backend_is_one_more_under_the_same_name(self) -> None:
+        for name in ("backend-2", "backend-3"):
+            service = SCALE["services"][name]
+            self.assertEqual(
+                service["extends"], {"file": "docker-compose.yml", "service": "backend"}
+            )
+            self.assertEqual(service["networks"], {"default": {"aliases": ["backend"]}})
+        # Of a service that depends on others docker-compose 1.29 makes no further one.
+        self.assertNotIn("depends_on", COMPOSE["services"]["backend"])
 
     def test_every_service_comes_back_and_is_asked_how_it_is(self) -> None:
-        once = {"nginx", "backend", "worker", "wsserver", "redis"}
-        many = {"backend-1", "backend-2", "backend-3", "postgresql", "redis-cache"}
-        self.assertEqual(set(services(COMPOSE)), once | {"lambda"})
-        self.assertEqual(set(services(SCALE)), once - {"backend"} | many)
-        for compose in (COMPOSE, SCALE):
-            for name, text in services(compose).items():
-                if "*backend" not in text:
-                    with self.subTest(name):
-                        self.assertIn("healthcheck:", text)
-                        self.assertRegex(text, r"restart: unless-stopped|<<: \*faces")
+        self.assertEqual(set(COMPOSE["services"]), ONE_OF_EACH | ON_DEMAND)
+        new = {name: SCALE["services"][name] for name in ("postgresql", "redis-cache")}
+        for name, service in {**COMPOSE["services"], **new}.items():
+            if name != "tests":
+                with self.subTest(name):
+                    self.assertIn("healthcheck", service)
+                    self.assertEqual(service["restart"], "unless-stopped")
 
+    def test_up_starts_one_of_each(self) -> None:
+        on_demand = {
+            name for name, service in COMPOSE["services"].items() if service.get("profiles")
+        }
+        self.assertEqual(on_demand, ON_DEMAND)
+
+
+class ImageTests(unittest.TestCase):
     def test_secrets_and_state_stay_out_of_the_images(self) -> None:
         ignored = (ROOT / ".dockerignore").read_text().splitlines()
         for path in (".env", ".git", "db.sqlite3*", "media", "redis-data", "run"):
             self.assertIn(path, ignored)
+
+    def test_the_app_has_each_package_of_the_product(self) -> None:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+        ours = set(project["tool"]["ruff"]["lint"]["isort"]["known-first-party"])
+        copied = set(re.findall(r"^COPY (\w+) \1$", DOCKERFILE, re.MULTILINE))
+        self.assertEqual(ours - copied, {"tests"})
+
+    def test_each_lock_is_installed_by_the_set_up_and_in_an_image(self) -> None:
+        locks = {path.stem for path in (ROOT / "requirements").glob("*.txt")}
+        self.assertEqual(locks, {*setup.RUN, *setup.TEST, "oracle", "lambda"})
+        loop = re.search(r"for name in ([\w ]+);", DOCKERFILE)
+        assert loop is not None
+        installed = {*re.findall(r"-r /?requirements/(\w+)\.txt", DOCKERFILE), *loop[1].split()}
+        self.assertEqual(installed, locks)

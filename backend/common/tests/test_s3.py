@@ -291,5 +291,11 @@ class CheckTests(SimpleTestCase):
         for changes in (SETTINGS, {}, role):
             self.assertEqual(self.ids(**changes) & S3_CHECKS, set())
 
+    def test_an_image_without_the_libraries_of_aws_is_refused(self) -> None:
+        with mock.patch("backend.common.checks.find_spec", return_value=None):
+            self.assertIn("faces.E013", self.ids(**SETTINGS))
+            self.assertIn("faces.E013", self.ids(FACEDETECTION_LAMBDA_ARN="arn:aws:lambda:x"))
+            self.assertNotIn("faces.E013", self.ids())
+
 
 S3_CHECKS = {f"faces.E{number:03}" for number in range(5, 10)}
