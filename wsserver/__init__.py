@@ -1,1 +1,1 @@
-"""The websocket server: reads the stream of events and sends each to everyone who listens."""
+"""The websocket server: reads the stream of events and sends each to the connected clients."""

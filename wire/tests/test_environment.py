@@ -37,12 +37,12 @@ class SettingsFiles(unittest.TestCase):
         environment.load(self.root, environ)
         self.assertEqual(environ, {"ONE": ""})
 
-    def test_the_defaults_alone_do_not_know_dot_env(self) -> None:
+    def test_the_defaults_leave_out_dot_env(self) -> None:
         self.write("default.env", "ONE=default\n")
         self.write(".env", "ONE=dot\n")
         self.assertEqual(environment.defaults(self.root), {"ONE": "default"})
 
-    def test_there_need_not_be_a_dot_env(self) -> None:
+    def test_dot_env_is_optional(self) -> None:
         self.write("default.env", "ONE=1\n")
         self.assertEqual(environment.read(self.root), {"ONE": "1"})
 
@@ -50,11 +50,11 @@ class SettingsFiles(unittest.TestCase):
         self.write("default.env", "# why\n\n  # indented\n export ONE=1\r\n\tTWO=2  \n")
         self.assertEqual(environment.read(self.root), {"ONE": "1", "TWO": "2"})
 
-    def test_the_last_of_two_lines_with_one_name_counts(self) -> None:
+    def test_the_last_line_of_a_name_counts(self) -> None:
         self.write("default.env", "ONE=1\nONE=2\n")
         self.assertEqual(environment.read(self.root), {"ONE": "2"})
 
-    def test_quotes_round_a_value_are_taken_away_once(self) -> None:
+    def test_one_pair_of_quotes_is_stripped(self) -> None:
         for line, value in {
             '"a b"': "a b",
             "'a b'": "a b",

@@ -28,7 +28,7 @@ KEYS = ("api_url", "sources", "accepts", "token", "encodings", "faces", "model",
 
 
 class EventTests(unittest.TestCase):
-    def test_what_is_built_is_read_back(self) -> None:
+    def test_a_payload_survives_the_round_trip(self) -> None:
         kinds = list(SourceType)
         sources: list[SourceShape] = [
             {"pk": n, "type": kind, "photo_url": f"https://faces.example/{n}?s=1", "token": "t"}
@@ -41,18 +41,18 @@ class EventTests(unittest.TestCase):
         self.assertEqual([each.type for each in event.sources], kinds)
         self.assertEqual(event.accepts, set(Capability))
 
-    def test_what_the_contract_has_is_enough_and_unknown_keys_are_left_alone(self) -> None:
+    def test_the_keys_of_the_contract_suffice_and_unknown_keys_are_ignored(self) -> None:
         source = {"pk": 1, "type": "photo", "photo_url": "http://a/b", "token": "x", "new": 1}
         event = read_payload({"api_url": "http://a:8000", "sources": [source], "new": 2})
         self.assertEqual((event.accepts, event.sources[0].pk), (frozenset(), 1))
         self.assertNotIn("http", repr(event.sources[0]))
 
-    def test_the_callbacks_path_is_the_contracts(self) -> None:
+    def test_the_path_of_the_callback_is_that_of_the_contract(self) -> None:
         path = callback_path("reference", 7)
         self.assertEqual(path, "/api/facedetection/encodings/reference/7/")
 
     @given(st.dictionaries(st.sampled_from(KEYS), JSON) | JSON)
-    def test_nonsense_is_refused_and_nothing_else_is_raised(self, document: Any) -> None:
+    def test_any_document_is_read_or_refused(self, document: Any) -> None:
         for read in (read_payload, read_callback):
             try:
                 read(document)
@@ -61,7 +61,7 @@ class EventTests(unittest.TestCase):
 
 
 class CallbackTests(unittest.TestCase):
-    def test_whole_numbers_are_numbers_and_truth_is_none(self) -> None:
+    def test_integers_are_accepted_and_booleans_are_not(self) -> None:
         encodings: Any = [[0] * DIMENSIONS]
         read = read_callback({"token": "t", "encodings": encodings})
         self.assertEqual(read["encodings"], [[0.0] * DIMENSIONS])
@@ -69,7 +69,7 @@ class CallbackTests(unittest.TestCase):
         with self.assertRaises(ShapeError):
             read_callback({"token": "t", "encodings": encodings})
 
-    def test_numbers_that_are_none_are_refused(self) -> None:
+    def test_numbers_that_are_not_finite_or_too_large_are_refused(self) -> None:
         for number in (float("nan"), float("inf"), -float("inf"), 10**400, 101.0):
             with self.subTest(number), self.assertRaises(ShapeError):
                 read_callback({"token": "t", "encodings": [[number] * DIMENSIONS]})

@@ -37,16 +37,16 @@ def frame(of: Outcome = Outcome.FACES, **changes: Any) -> dict[str, Any]:
 
 
 class FrameTests(unittest.TestCase):
-    def test_the_schema_is_one(self) -> None:
+    def test_the_schema_is_valid(self) -> None:
         jsonschema.Draft202012Validator.check_schema(frames.FRAME)
 
-    def test_every_outcome_makes_a_frame_that_fits(self) -> None:
+    def test_the_frame_of_every_outcome_is_valid(self) -> None:
         for outcome in events.OF_SUBMISSIONS:
             with self.subTest(outcome):
                 _CHECK.validate(frame(outcome))
                 self.assertEqual(set(frame(outcome)), set(frames.EVENT["properties"]))
 
-    def test_the_end_of_an_operation_fits(self) -> None:
+    def test_the_frame_of_an_operation_is_valid(self) -> None:
         now = datetime.now(UTC)
         event = events.build_operation_event(
             operation_id="7246f927-3c53-4d2f-9f4e-5f4f4b0d1f6a",
@@ -61,12 +61,12 @@ class FrameTests(unittest.TestCase):
         _CHECK.validate(sent)
         self.assertEqual(set(sent), set(frames.OPERATION["properties"]))
 
-    def test_a_notice_of_a_gap_fits(self) -> None:
+    def test_the_notice_of_a_gap_is_valid(self) -> None:
         for oldest in (None, (1767323046012, 0)):
             state = State(oldest=oldest, newest=(1767323046012, 0), is_trimmed=True)
             _CHECK.validate(json.loads(catch_up.gap_frame(state)))
 
-    def test_what_is_no_frame_does_not_fit(self) -> None:
+    def test_other_documents_are_invalid(self) -> None:
         lacking = frame()
         del lacking["submission_id"]
         for wrong in (
@@ -92,6 +92,6 @@ class CloseTests(unittest.TestCase):
         page = (ROOT / "docs" / "events.md").read_text()
         rows = [line for line in page.splitlines() if line.startswith("| ")]
         for code, close in frames.CLOSES.items():
-            told = " ".join(row for row in rows if row.startswith(f"| {code} "))
+            described = " ".join(row for row in rows if row.startswith(f"| {code} "))
             for reason in close.reasons:
-                self.assertIn(f"`{reason}`", told)
+                self.assertIn(f"`{reason}`", described)

@@ -18,7 +18,7 @@ def record(message: str, *args: Any, **context: str) -> logging.LogRecord:
 
 
 class ScrubTests(unittest.TestCase):
-    def test_what_opens_a_door_is_taken_out(self) -> None:
+    def test_secrets_are_removed(self) -> None:
         secret = "s3cretS3cret"
         key, jwt = f"Ab3dEf6h.{'k' * 32}", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
         for line in (
@@ -39,7 +39,7 @@ class ScrubTests(unittest.TestCase):
                     self.assertNotIn(part, scrubbed)
                 self.assertIn("[…]", scrubbed)
 
-    def test_everything_else_stays(self) -> None:
+    def test_other_text_is_kept(self) -> None:
         for line in (
             f"accepted submission={_ID} owner=1 bytes=51577",
             "audit actor=key Ab3dEf6h action=revoke key subject=Ab3dEf6h of alice",
@@ -51,30 +51,30 @@ class ScrubTests(unittest.TestCase):
 
 
 class FormatTests(unittest.TestCase):
-    def test_a_line_of_json_says_what_it_is_about(self) -> None:
-        told = record("done submission=%s faces=%d", _ID, 4, request_id="abc", client_id="7")
-        line = json.loads(logs.formatter("json").format(told))
+    def test_a_json_line_names_request_client_and_submission(self) -> None:
+        entry = record("done submission=%s faces=%d", _ID, 4, request_id="abc", client_id="7")
+        line = json.loads(logs.formatter("json").format(entry))
         self.assertRegex(line.pop("ts"), r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00\Z")
         expected = {"level": "INFO", "logger": "backend.x", "request": "abc", "client": "7"}
         message = f"done submission={_ID} faces=4"
         self.assertEqual(line, {**expected, "message": message, "submission": _ID})
 
-    def test_what_is_not_known_is_left_out(self) -> None:
+    def test_unknown_context_is_left_out(self) -> None:
         line = json.loads(logs.formatter("json").format(record("hello", request_id="")))
         self.assertEqual(set(line), {"ts", "level", "logger", "message"})
 
-    def test_a_traceback_stays_on_the_line(self) -> None:
-        told = record("failed")
+    def test_a_traceback_is_part_of_the_json_line(self) -> None:
+        entry = record("failed")
         try:
             raise ValueError("token=abc\nsecond")
         except ValueError:
-            told.exc_info = sys.exc_info()
-        text = logs.formatter("json").format(told)
+            entry.exc_info = sys.exc_info()
+        text = logs.formatter("json").format(entry)
         self.assertNotIn("\n", text)
         self.assertIn("ValueError", json.loads(text)["error"])
         self.assertNotIn("abc", text)
 
-    def test_a_line_of_text_ends_in_request_and_client(self) -> None:
-        told = record("submission=%s done", _ID, request_id="abc", client_id="7")
-        line = logs.formatter("text").format(told)
+    def test_a_text_line_ends_with_request_and_client(self) -> None:
+        entry = record("submission=%s done", _ID, request_id="abc", client_id="7")
+        line = logs.formatter("text").format(entry)
         self.assertTrue(line.endswith(f"INFO backend.x submission={_ID} done request=abc client=7"))

@@ -1,4 +1,4 @@
-"""The worked example of docs/events.md does what it says."""
+"""The Python example of docs/events.md works as written."""
 
 import asyncio
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from wire.events import Outcome
-from wsserver.tests.support import PATIENCE_S, ServerTestCase, eventually
+from wsserver.tests.base import PATIENCE_S, ServerTestCase, eventually
 
 _PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "events.md"
 
@@ -20,11 +20,11 @@ class WorkedExample(ServerTestCase):
             outcome = await _example(address)["outcome_of"](submission_id)
         self.assertEqual(outcome, "no_faces")
 
-    async def test_it_follows_everyone_over_a_restart_of_the_server(self) -> None:
+    async def test_it_follows_all_events_over_a_restart_of_the_server(self) -> None:
         with redirect_stdout(StringIO()) as printed:
             async with self.serving() as address:
                 following = asyncio.create_task(_example(address)["follow"]())
-                await eventually(lambda: self.heard_after_publishing(printed))
+                await eventually(lambda: self.has_printed_after_publishing(printed))
             between = self.publish()
             host, _, port = address.rpartition(":")
             async with self.serving(host=host, port=int(port)):
@@ -34,8 +34,8 @@ class WorkedExample(ServerTestCase):
                     await following
         self.assertEqual(printed.getvalue().count(between), 1)
 
-    def heard_after_publishing(self, printed: StringIO) -> bool:
-        """It has heard something; until it has connected, it cannot."""
+    def has_printed_after_publishing(self, printed: StringIO) -> bool:
+        """Publish an event; return whether any was printed, that is, whether it has connected."""
         self.publish()
         return bool(printed.getvalue())
 

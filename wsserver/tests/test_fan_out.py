@@ -1,15 +1,15 @@
-"""Every listener gets each event it asked for."""
+"""Every client receives each event it asked for."""
 
 import json
 import logging
 from typing import Any
 
 from wire.events import OF_SUBMISSIONS, STREAM, Outcome, from_entry
-from wsserver.tests.support import ServerTestCase, listening, received, received_ids
+from wsserver.tests.base import ServerTestCase, listening, received, received_ids
 
 
 class FanOut(ServerTestCase):
-    async def test_every_listener_gets_one_frame_for_a_submission_with_faces(self) -> None:
+    async def test_every_client_receives_one_frame_for_a_submission_with_faces(self) -> None:
         async with (
             self.serving() as address,
             listening(address) as alice,
@@ -19,7 +19,7 @@ class FanOut(ServerTestCase):
             self.assertEqual(await received_ids(alice, 2), [first, second])
             self.assertEqual(await received_ids(bob, 2), [first, second])
 
-    async def test_the_frame_is_what_the_contract_says_and_begins_with_its_keys(self) -> None:
+    async def test_the_frame_begins_with_the_keys_of_the_contract(self) -> None:
         async with self.serving() as address, listening(address) as alice:
             self.publish()
             frame = await received(alice)
@@ -32,25 +32,25 @@ class FanOut(ServerTestCase):
         self.assertEqual(frame["faces_count"], 2)
         self.assertEqual(frame["event_id"], event_id)
 
-    async def test_what_ended_without_faces_is_not_sent_to_who_did_not_ask(self) -> None:
+    async def test_events_without_faces_are_not_sent_by_default(self) -> None:
         async with self.serving() as address, listening(address) as alice:
             self.publish(Outcome.NO_FACES)
             self.publish(Outcome.FAILED)
             await self.assert_silent(alice)
 
-    async def test_a_listener_may_ask_for_all_outcomes(self) -> None:
+    async def test_outcomes_all_sends_every_outcome_of_submissions(self) -> None:
         async with self.serving() as address, listening(address, "?outcomes=all") as alice:
             self.publish(Outcome.OPERATION)
             sent = [self.publish(outcome) for outcome in Outcome if outcome in OF_SUBMISSIONS]
             self.assertEqual(await received_ids(alice, 3), sent)
 
-    async def test_a_listener_may_ask_for_operations(self) -> None:
+    async def test_outcomes_operation_sends_operations_only(self) -> None:
         async with self.serving() as address, listening(address, "?outcomes=operation") as alice:
             self.publish(Outcome.FACES)
             sent = [self.publish(Outcome.OPERATION), self.publish(Outcome.OPERATION)]
             self.assertEqual(await received_ids(alice, 2), sent)
 
-    async def test_a_listener_may_ask_for_some_outcomes(self) -> None:
+    async def test_outcomes_sends_the_listed_outcomes_only(self) -> None:
         async with (
             self.serving() as address,
             listening(address, "?outcomes=failed,no_faces") as alice,
@@ -59,18 +59,18 @@ class FanOut(ServerTestCase):
             wanted = [self.publish(Outcome.NO_FACES), self.publish(Outcome.FAILED)]
             self.assertEqual(await received_ids(alice, 2), wanted)
 
-    async def test_what_ended_before_the_server_started_is_not_sent(self) -> None:
+    async def test_events_from_before_the_start_of_the_server_are_not_sent(self) -> None:
         self.publish()
         async with self.serving() as address, listening(address) as alice:
             await self.assert_silent(alice)
 
-    async def test_an_entry_that_is_no_event_is_skipped(self) -> None:
+    async def test_an_invalid_stream_entry_is_skipped(self) -> None:
         async with self.serving() as address, listening(address) as alice:
             self.redis.xadd(STREAM, {"nonsense": b"\xff\xfe"})
             self.redis.xadd(STREAM, {"submission_id": "x", "outcome": "faces", "event": "[]"})
             await self.assert_silent(alice)
 
-    async def test_a_submission_added_twice_is_sent_once(self) -> None:
+    async def test_an_event_that_is_appended_twice_is_sent_once(self) -> None:
         async with self.serving() as address, listening(address) as alice:
             once = self.publish()
             self.publish(submission_id=once)
@@ -88,7 +88,7 @@ class FanOut(ServerTestCase):
             self.assertEqual(await received_ids(alice, 20), sent)
             self.assertEqual(await received_ids(bob, 20), sent)
 
-    async def test_a_burst_reaches_everyone_in_order(self) -> None:
+    async def test_a_burst_reaches_every_client_in_order(self) -> None:
         async with (
             self.serving() as address,
             listening(address) as alice,

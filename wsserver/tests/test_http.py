@@ -1,8 +1,8 @@
-"""What is answered when the websocket does not open."""
+"""HTTP responses to requests that do not open a websocket."""
 
 import json
 
-from wsserver.tests.support import UPGRADE, ServerTestCase, http
+from wsserver.tests.base import UPGRADE, ServerTestCase, http
 
 
 class Http(ServerTestCase):
@@ -13,14 +13,14 @@ class Http(ServerTestCase):
                 self.assertEqual((status, body), (404, '{"detail": "Not found."}'), path)
                 self.assertEqual(headers["content-type"], "application/json")
 
-    async def test_plain_http_is_told_to_upgrade(self) -> None:
+    async def test_plain_http_is_answered_with_426(self) -> None:
         async with self.serving() as address:
             for path in ("/faces", "/faces/", "/faces?since=1"):
                 status, headers, body = await http(address, path)
                 self.assertEqual((status, headers["upgrade"]), (426, "websocket"))
                 self.assertIn("websocket", json.loads(body)["detail"])
 
-    async def test_a_bad_option_is_named_before_the_websocket_opens(self) -> None:
+    async def test_an_invalid_option_is_named_in_a_400(self) -> None:
         async with self.serving() as address:
             for option, value in {
                 "outcomes": "faces,nonsense",
@@ -32,7 +32,7 @@ class Http(ServerTestCase):
                 self.assertEqual((status, headers["content-type"]), (400, "application/json"))
                 self.assertEqual(list(json.loads(body)), [option])
 
-    async def test_a_bad_handshake_is_answered_in_json(self) -> None:
+    async def test_an_invalid_handshake_is_answered_with_json(self) -> None:
         async with self.serving() as address:
             for change, expected in (
                 ({"Sec-WebSocket-Key": "short"}, 400),
@@ -48,7 +48,7 @@ class Http(ServerTestCase):
             status, _headers, body = await http(address, "/faces", UPGRADE, method="POST")
             self.assertEqual((status, list(json.loads(body))), (405, ["detail"]))
 
-    async def test_it_says_that_it_is_alive_and_ready(self) -> None:
+    async def test_the_health_check_reports_liveness_and_readiness(self) -> None:
         async with self.serving() as address:
             for path in ("/healthcheck", "/healthcheck/", "/healthcheck?ready"):
                 status, headers, body = await http(address, path)

@@ -1,4 +1,4 @@
-"""What one client does costs the others nothing."""
+"""Limits on clients: none can slow down the others."""
 
 import asyncio
 import socket
@@ -11,11 +11,11 @@ from websockets.exceptions import InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 
-from wsserver.tests.support import (
+from wsserver.tests.base import (
     PATIENCE_S,
     UPGRADE,
     ServerTestCase,
-    deaf_client,
+    client_that_never_reads,
     eventually,
     http,
     listening,
@@ -24,20 +24,22 @@ from wsserver.tests.support import (
 
 
 class SlowClients(ServerTestCase):
-    async def test_a_client_that_never_reads_is_dropped_and_the_others_miss_nothing(self) -> None:
+    async def test_a_client_that_never_reads_is_disconnected_and_others_miss_nothing(
+        self,
+    ) -> None:
         limits = {"max_connections": 2, "send_buffer_bytes": 8192}
         async with self.serving(**limits) as address, listening(address) as alice:
-            deaf = await deaf_client(address)
-            self.addCleanup(deaf.close)
+            unread = await client_that_never_reads(address)
+            self.addCleanup(unread.close)
             for _ in range(10):
                 sent = [self.publish(padding=2000) for _ in range(10)]
                 self.assertEqual(await received_ids(alice, 10), sent)
             await self.assert_place_is_free(address)
             await self.assert_silent(alice)
 
-    async def test_a_client_that_reads_too_slowly_is_told_why_it_is_dropped(self) -> None:
+    async def test_a_slow_consumer_is_closed_with_1013(self) -> None:
         async with self.serving(send_buffer_bytes=8192) as address:
-            slow = await deaf_client(address)
+            slow = await client_that_never_reads(address)
             self.addCleanup(slow.close)
             async with listening(address) as alice:
                 sent = [self.publish(padding=2000) for _ in range(100)]
@@ -46,20 +48,20 @@ class SlowClients(ServerTestCase):
             # A close frame: code 1013, reason.
             self.assertTrue(last.endswith(b"\x88\x0a" + (1013).to_bytes(2, "big") + b"too slow"))
 
-    async def test_a_client_that_answers_no_pings_is_dropped(self) -> None:
+    async def test_a_client_that_answers_no_pings_is_disconnected(self) -> None:
         limits = {"max_connections": 1, "ping_interval_s": 0.1, "ping_timeout_s": 0.1}
         async with self.serving(**limits) as address:
-            silent = await deaf_client(address)
+            silent = await client_that_never_reads(address)
             self.addCleanup(silent.close)
             await self.assert_place_is_free(address)
 
-    async def test_a_client_that_answers_pings_stays(self) -> None:
+    async def test_a_client_that_answers_pings_stays_connected(self) -> None:
         limits = {"ping_interval_s": 0.05, "ping_timeout_s": 5}
         async with self.serving(**limits) as address, listening_to_pings(address) as alice:
             await eventually(lambda: alice.pings >= 3)
             await self.assert_silent(alice)
 
-    async def test_a_handshake_that_does_not_end_is_cut_off(self) -> None:
+    async def test_an_unfinished_handshake_times_out(self) -> None:
         async with self.serving(handshake_timeout_s=0.2) as address:
             host, _, port = address.rpartition(":")
             reader, writer = await asyncio.open_connection(host, int(port))
@@ -69,7 +71,7 @@ class SlowClients(ServerTestCase):
                 self.assertEqual(await reader.read(), b"")
 
 
-class WhatClientsSend(ServerTestCase):
+class ReceivedMessages(ServerTestCase):
     async def test_small_messages_are_ignored(self) -> None:
         async with self.serving() as address, listening(address) as alice:
             await alice.send("hello")
@@ -109,7 +111,7 @@ class WhatClientsSend(ServerTestCase):
 
 
 class Connections(ServerTestCase):
-    async def test_above_the_limit_clients_are_told_to_come_again(self) -> None:
+    async def test_above_the_limit_clients_get_503_with_retry_after(self) -> None:
         async with self.serving(max_connections=2) as address:
             async with listening(address), listening(address):
                 status, headers, body = await http(address, "/faces", UPGRADE)
@@ -119,7 +121,7 @@ class Connections(ServerTestCase):
                 self.assertEqual((await http(address, "/healthcheck"))[0], 200)
             await self.assert_place_is_free(address)
 
-    async def test_sockets_that_never_ask_for_anything_are_limited_too(self) -> None:
+    async def test_sockets_without_a_request_are_limited_too(self) -> None:
         async with self.serving(max_connections=1) as address:
             host, _, port = address.rpartition(":")
             streams = [await asyncio.open_connection(host, int(port)) for _ in range(300)]
@@ -132,14 +134,14 @@ class Connections(ServerTestCase):
             for task in cut_off:
                 task.cancel()
 
-    async def test_a_handshake_that_fails_takes_no_place(self) -> None:
+    async def test_a_failed_handshake_does_not_count_as_a_connection(self) -> None:
         async with self.serving(max_connections=1) as address:
             for _ in range(3):
                 bad = {**UPGRADE, "Sec-WebSocket-Key": "short"}
                 self.assertEqual((await http(address, "/faces", bad))[0], 400)
             await self.assert_place_is_free(address)
 
-    async def test_one_address_gets_no_more_than_its_share(self) -> None:
+    async def test_connections_from_one_address_are_limited(self) -> None:
         alice, bob = _from("192.0.2.1"), _from("192.0.2.2")
         async with (
             self.serving(max_connections_per_address=1) as address,
@@ -154,7 +156,7 @@ class Connections(ServerTestCase):
             async with listening(address), listening(address):
                 "The proxies' own addresses have no such limit."
 
-    async def test_what_a_stranger_claims_about_its_address_is_not_believed(self) -> None:
+    async def test_x_forwarded_for_of_an_untrusted_peer_is_ignored(self) -> None:
         limits = {"max_connections_per_address": 1, "trusted_proxies": ()}
         async with self.serving(**limits) as address, listening(address):
             with self.assertRaises(InvalidStatus):
@@ -162,7 +164,7 @@ class Connections(ServerTestCase):
 
 
 class PingCounter(ClientConnection):
-    """A client that counts the pings it gets."""
+    """A client that counts the pings it receives."""
 
     pings = 0
 

@@ -1,17 +1,17 @@
-"""A client may ask for the event of one submission."""
+"""`submission=`: the event of one submission."""
 
 from uuid import uuid4
 
 from wire.events import EVENT_OF_SUBMISSION, STREAM, Outcome
 from wire.feeds import ANONYMOUS_OWNER
 from wsserver.delivery.replay import GAP_MESSAGE
-from wsserver.tests.support import ServerTestCase, eventually, listening, received
+from wsserver.tests.base import ServerTestCase, eventually, listening, received
 
 FINISHED = (1000, "submission finished")
 
 
 class OneSubmission(ServerTestCase):
-    async def test_it_gets_that_event_alone_and_is_closed(self) -> None:
+    async def test_only_that_event_is_sent_and_the_connection_is_closed(self) -> None:
         mine = str(uuid4())
         async with self.serving() as address, listening(address, f"?submission={mine}") as alice:
             self.publish()
@@ -19,7 +19,7 @@ class OneSubmission(ServerTestCase):
             self.assertEqual((await received(alice))["submission_id"], mine)
             await self.assert_closed(alice, *FINISHED)
 
-    async def test_it_gets_whatever_the_outcome_is(self) -> None:
+    async def test_the_event_is_sent_whatever_its_outcome(self) -> None:
         async with self.serving() as address:
             for outcome in Outcome:
                 mine = str(uuid4())
@@ -28,7 +28,7 @@ class OneSubmission(ServerTestCase):
                     self.assertEqual((await received(alice))["outcome"], outcome)
                     await self.assert_closed(alice, *FINISHED)
 
-    async def test_one_that_has_ended_is_told_at_once(self) -> None:
+    async def test_the_event_of_an_ended_submission_is_sent_at_once(self) -> None:
         mine = self.publish(Outcome.FAILED)
         async with (
             self.serving() as address,
@@ -37,7 +37,7 @@ class OneSubmission(ServerTestCase):
             self.assertEqual((await received(alice))["submission_id"], mine)
             await self.assert_closed(alice, *FINISHED)
 
-    async def test_it_is_told_when_the_event_has_been_trimmed(self) -> None:
+    async def test_a_trimmed_event_gives_a_notice(self) -> None:
         mine, _kept = self.publish(), self.publish()
         self.redis.xtrim(STREAM, maxlen=1, approximate=False)
         async with self.serving() as address, listening(address, f"?submission={mine}") as alice:
@@ -45,20 +45,20 @@ class OneSubmission(ServerTestCase):
             self.assertEqual(await received(alice), notice)
             await self.assert_closed(alice, *FINISHED)
 
-    async def test_with_since_it_does_not_get_what_it_has(self) -> None:
+    async def test_an_event_up_to_since_is_not_sent(self) -> None:
         mine = self.publish()
         query = f"?submission={mine}&since={self.newest_id()}"
         async with self.serving() as address, listening(address, query) as alice:
             self.assertEqual(await self.assert_closed(alice, *FINISHED), [])
 
-    async def test_with_outcomes_it_is_closed_without_one_it_does_not_want(self) -> None:
+    async def test_an_event_that_outcomes_excludes_is_not_sent(self) -> None:
         mine = str(uuid4())
         query = f"?submission={mine}&outcomes=faces"
         async with self.serving() as address, listening(address, query) as alice:
             self.publish(Outcome.NO_FACES, submission_id=mine)
             self.assertEqual(await self.assert_closed(alice, *FINISHED), [])
 
-    async def test_it_gets_an_event_that_was_sent_then_lost_and_is_added_again(self) -> None:
+    async def test_an_event_that_redis_lost_is_sent_when_it_is_appended_again(self) -> None:
         async with self.serving() as address, listening(address) as other:
             mine = self.publish()
             await received(other)
@@ -68,7 +68,7 @@ class OneSubmission(ServerTestCase):
                 self.assertEqual((await received(alice))["submission_id"], mine)
             await self.assert_silent(other)
 
-    async def test_an_unreadable_pointer_to_its_event_leaves_it_waiting(self) -> None:
+    async def test_with_an_invalid_id_of_its_event_the_live_event_is_sent(self) -> None:
         mine = str(uuid4())
         key = EVENT_OF_SUBMISSION.format(owner=ANONYMOUS_OWNER, submission_id=mine)
         self.redis.set(key, "nonsense")

@@ -1,4 +1,4 @@
-"""The parts that need neither Redis nor a socket."""
+"""Units that need neither Redis nor a socket."""
 
 import unittest
 from ipaddress import ip_network
@@ -16,7 +16,7 @@ from wsserver.stream.redis_stream import State
 
 
 class ParseOptions(unittest.TestCase):
-    def test_no_options_ask_for_nothing_special(self) -> None:
+    def test_an_empty_query_gives_the_defaults(self) -> None:
         self.assertEqual(parse_options(""), Options())
 
     def test_outcomes_are_all_or_a_list(self) -> None:
@@ -24,12 +24,12 @@ class ParseOptions(unittest.TestCase):
         some = parse_options("outcomes=faces,%20failed").outcomes
         self.assertEqual(some, {Outcome.FACES, Outcome.FAILED})
 
-    def test_operations_are_named_to_be_heard_of(self) -> None:
+    def test_operations_must_be_named(self) -> None:
         self.assertNotIn(Outcome.OPERATION, OF_SUBMISSIONS)
         both = parse_options("outcomes=operation,faces").outcomes
         self.assertEqual(both, {Outcome.OPERATION, Outcome.FACES})
 
-    def test_a_submission_is_a_uuid_in_any_spelling(self) -> None:
+    def test_a_submission_is_a_uuid_in_any_notation(self) -> None:
         mine = uuid4()
         for text in (str(mine), str(mine).upper(), mine.hex):
             self.assertEqual(parse_options(f"submission={text}").submission_id, str(mine))
@@ -44,7 +44,7 @@ class ParseOptions(unittest.TestCase):
         self.assertEqual(options.submission_id, str(UUID(int=7)))
         self.assertEqual(options.since, Since((1, 0), is_moment=False))
 
-    def test_a_bad_option_is_named(self) -> None:
+    def test_an_invalid_option_is_named(self) -> None:
         for query, option in {
             "outcomes=": "outcomes",
             "outcomes=faces,": "outcomes",
@@ -64,7 +64,7 @@ class ParseOptions(unittest.TestCase):
             self.assertEqual(list(raised.exception.errors), [option])
 
 
-class WhoComesIn(unittest.TestCase):
+class ConnectionLimiterTests(unittest.TestCase):
     def setUp(self) -> None:
         self.limiter = ConnectionLimiter(
             total=100, per_address=1, proxies=[ip_network("10.0.0.0/8")]
@@ -74,31 +74,31 @@ class WhoComesIn(unittest.TestCase):
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.limiter.acquire(object(), peer, Headers(names)) is not None
 
-    def test_the_nearest_address_that_is_not_ours_counts(self) -> None:
+    def test_the_nearest_untrusted_address_counts(self) -> None:
         self.assertFalse(self.refused("10.0.0.1", X_Forwarded_For="1.1.1.1, 192.0.2.1, 10.0.0.2"))
         self.assertTrue(self.refused("10.0.0.1", X_Forwarded_For="2.2.2.2, 192.0.2.1"))
         self.assertTrue(self.refused("192.0.2.1"))
         self.assertFalse(self.refused("10.0.0.1", X_Forwarded_For="1.1.1.1"))
 
-    def test_x_real_ip_will_do_without_the_other(self) -> None:
+    def test_x_real_ip_counts_without_x_forwarded_for(self) -> None:
         self.assertFalse(self.refused("10.0.0.1", X_Real_IP="192.0.2.1"))
         self.assertTrue(self.refused("10.0.0.1", X_Real_IP="192.0.2.1"))
 
-    def test_one_customers_ipv6_addresses_count_as_one(self) -> None:
+    def test_addresses_of_one_ipv6_64_count_as_one(self) -> None:
         self.assertFalse(self.refused("2001:db8::1"))
         self.assertTrue(self.refused("2001:db8::2"))
         self.assertFalse(self.refused("2001:db8:0:1::1"))
 
-    def test_an_ipv4_address_in_ipv6_clothes_is_itself(self) -> None:
+    def test_an_ipv4_mapped_address_counts_as_ipv4(self) -> None:
         self.assertFalse(self.refused("::ffff:192.0.2.1"))
         self.assertTrue(self.refused("192.0.2.1"))
         self.assertFalse(self.refused("::ffff:10.0.0.1", X_Forwarded_For="192.0.2.9"))
 
-    def test_nonsense_in_a_header_counts_as_the_proxy(self) -> None:
+    def test_an_invalid_header_counts_as_the_proxy(self) -> None:
         for _ in range(3):
             self.assertFalse(self.refused("10.0.0.1", X_Forwarded_For="unknown"))
 
-    def test_who_leaves_makes_room(self) -> None:
+    def test_a_released_connection_makes_room(self) -> None:
         connection = object()
         self.assertIsNone(self.limiter.acquire(connection, "192.0.2.1", Headers()))
         self.limiter.release(connection)
@@ -128,19 +128,19 @@ class DeduplicationWindowTests(unittest.TestCase):
         self.assertFalse(self.is_repeat(window, "b"))
 
 
-class HowFarTheStreamReaches(unittest.TestCase):
+class ReachesBackTests(unittest.TestCase):
     whole = State(oldest=(10, 0), newest=(30, 0))
     trimmed = State(oldest=(10, 0), newest=(30, 0), is_trimmed=True)
 
-    def test_it_reaches_back_to_what_it_holds(self) -> None:
+    def test_it_reaches_back_to_each_id_that_it_holds(self) -> None:
         for after in ((10, 0), (20, 0), (30, 0)):
             self.assertTrue(reaches_back(self.trimmed, Since(after, is_moment=False)))
 
-    def test_it_does_not_reach_an_event_before_or_after_all_it_holds(self) -> None:
+    def test_it_does_not_reach_back_to_ids_outside_of_it(self) -> None:
         for after in ((9, 0), (31, 0)):
             self.assertFalse(reaches_back(self.whole, Since(after, is_moment=False)))
 
-    def test_it_reaches_any_moment_before_as_long_as_nothing_was_trimmed(self) -> None:
+    def test_it_reaches_back_to_any_earlier_moment_if_nothing_was_trimmed(self) -> None:
         self.assertTrue(reaches_back(self.whole, Since((0, 0), is_moment=True)))
         self.assertFalse(reaches_back(self.trimmed, Since((0, 0), is_moment=True)))
 
@@ -151,8 +151,8 @@ class HowFarTheStreamReaches(unittest.TestCase):
         self.assertFalse(reaches_back(emptied, Since((20, 0), is_moment=False)))
 
 
-class HowMuchMayBeSent(unittest.TestCase):
-    def test_a_minutes_worth_at_once_and_then_as_time_passes(self) -> None:
+class MessageRateLimitTests(unittest.TestCase):
+    def test_one_minutes_messages_at_once_and_then_at_the_rate(self) -> None:
         now = 0.0
         limit = MessageRateLimit(60, clock=lambda: now)
         self.assertEqual([limit.hit() for _ in range(61)], [True] * 60 + [False])

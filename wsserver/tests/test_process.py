@@ -1,4 +1,4 @@
-"""The server as it is started: its settings, its signals, its log."""
+"""`python -m wsserver` as a process: settings, signals, log."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from wsserver.tests.support import PATIENCE_S, ServerTestCase, eventually, listening, received
+from wsserver.tests.base import PATIENCE_S, ServerTestCase, eventually, listening, received
 
 COMMAND: Final = (sys.executable, "-m", "wsserver")
 
@@ -38,7 +38,7 @@ class Process:
         return Path(self._log.name).read_text()
 
     def address(self) -> str:
-        """Where it listens, as soon as it says so."""
+        """Its address, read from the log."""
         deadline = time.monotonic() + PATIENCE_S
         while not (match := re.search(r"listening on (\S+)", self.log)):
             assert time.monotonic() < deadline and self.popen.poll() is None, self.log
@@ -46,7 +46,7 @@ class Process:
         return match[1]
 
     def exit_code(self) -> int:
-        """How it ended, which it must soon."""
+        """Its exit code; waits for its end."""
         return self.popen.wait(timeout=PATIENCE_S)
 
     def close(self) -> None:
@@ -68,14 +68,14 @@ class Started(ServerTestCase):
             self.assertLess(time.monotonic() - started, 2)
             self.assertNotIn("Traceback", process.log)
 
-    async def test_it_ends_in_order_also_while_redis_is_away(self) -> None:
+    async def test_it_stops_cleanly_while_redis_is_away(self) -> None:
         process = self.start()
         process.address()
         self.redis_server.stop()
         process.popen.terminate()
         self.assertEqual(await asyncio.to_thread(process.exit_code), 0, process.log)
 
-    async def test_a_client_that_lost_its_server_goes_on_at_another(self) -> None:
+    async def test_a_client_whose_server_died_continues_at_another(self) -> None:
         first, second = self.start(), self.start()
         async with listening(first.address()) as alice:
             self.publish()
@@ -96,7 +96,7 @@ class Started(ServerTestCase):
         )
         self.assertRegex(process.log, re.compile(pattern, re.MULTILINE))
 
-    async def test_it_serves_more_clients_than_the_usual_limit_of_files(self) -> None:
+    async def test_it_raises_the_limit_of_open_files(self) -> None:
         process = self.start(["sh", "-c", 'ulimit -Sn 40; exec "$0" -m wsserver', sys.executable])
         async with AsyncExitStack() as stack:
             for _ in range(60):
@@ -111,7 +111,7 @@ class Started(ServerTestCase):
 
 
 class Settings(ServerTestCase):
-    def test_a_setting_that_is_nonsense_is_refused_in_a_sentence(self) -> None:
+    def test_an_invalid_setting_ends_the_process_with_one_line(self) -> None:
         for name, value in {
             "FACES_WS_BIND": "8284",
             "CACHE_BACKEND_URL": "http://somewhere",
@@ -123,7 +123,7 @@ class Settings(ServerTestCase):
             self.assertRegex(process.log, rf"^\S+ \S+ CRITICAL wsserver\.main {name} must be ")
             self.assertEqual(process.log.count("\n"), 1, process.log)
 
-    def test_an_address_that_is_taken_is_said_in_a_sentence(self) -> None:
+    def test_an_address_in_use_ends_the_process_with_a_message(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             bind = f"127.0.0.1:{taken.getsockname()[1]}"
             process = Process({"FACES_WS_BIND": bind})

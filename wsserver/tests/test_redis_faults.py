@@ -1,10 +1,10 @@
-"""Redis stops, dies, forgets, comes back: no event and no client is lost."""
+"""Redis stops, is killed, is emptied, restarts: no event and no connection is lost."""
 
 import asyncio
 from datetime import timedelta
 
 from wire.events import STREAM
-from wsserver.tests.support import (
+from wsserver.tests.base import (
     ENDED_AT,
     PATIENCE_S,
     ServerTestCase,
@@ -17,7 +17,7 @@ from wsserver.tests.support import (
 class RedisFaults(ServerTestCase):
     append_only = True
 
-    async def test_clients_stay_and_no_event_is_lost_when_redis_restarts(self) -> None:
+    async def test_clients_stay_connected_and_miss_nothing_when_redis_restarts(self) -> None:
         async with self.serving() as address, listening(address) as alice:
             sent = []
             for _ in range(3):
@@ -27,7 +27,7 @@ class RedisFaults(ServerTestCase):
             self.assertEqual(await received_ids(alice, 6), sent)
             await self.assert_silent(alice)
 
-    async def test_what_is_added_while_the_server_is_not_connected_is_sent_later(self) -> None:
+    async def test_events_appended_while_redis_is_unreachable_are_sent_later(self) -> None:
         async with self.serving() as address, listening(address) as alice:
             self.redis_server.kill()
             await self._until_ready(address, 503)
@@ -43,7 +43,7 @@ class RedisFaults(ServerTestCase):
                 self.redis.client_kill_filter(skipme=True, _type="normal")
             self.assertEqual(await received_ids(alice, 20), sent)
 
-    async def test_after_redis_was_emptied_new_events_come_and_old_ones_not_again(self) -> None:
+    async def test_after_redis_was_emptied_new_events_are_sent_and_old_ones_not_again(self) -> None:
         async with self.serving() as address, listening(address) as alice:
             old = [self.publish() for _ in range(5)]
             self.assertEqual(await received_ids(alice, 5), old)
@@ -53,14 +53,16 @@ class RedisFaults(ServerTestCase):
             new = [self.publish() for _ in range(2)]
             self.assertEqual(await received_ids(alice, 2), new)
 
-    async def test_a_submission_tried_again_is_told_again(self) -> None:
+    async def test_a_retried_submission_is_sent_again(self) -> None:
         async with self.serving() as address, listening(address) as alice:
             id = self.publish()
             later = ENDED_AT + timedelta(seconds=1)
             self.publish(submission_id=id, ended_at=later)
             self.assertEqual(await received_ids(alice, 2), [id, id])
 
-    async def test_history_that_is_added_again_is_sent_to_nobody(self) -> None:
+    async def test_events_from_before_the_start_are_not_sent_when_appended_again(
+        self,
+    ) -> None:
         old = [self.publish() for _ in range(5)]
         async with self.serving() as address, listening(address) as alice:
             self.redis_server.flush()
@@ -68,7 +70,7 @@ class RedisFaults(ServerTestCase):
                 self.publish(submission_id=submission_id)
             await self.assert_silent(alice)
 
-    async def test_events_with_older_ids_are_read_after_the_stream_began_anew(self) -> None:
+    async def test_events_with_lower_ids_are_sent_after_redis_was_emptied(self) -> None:
         """Redis was emptied, and its clock set back."""
         async with self.serving() as address, listening(address) as alice:
             first = self.publish()
@@ -79,7 +81,7 @@ class RedisFaults(ServerTestCase):
             more = self.publish(at="3000-0")
             self.assertEqual(await received_ids(alice, 1), [more])
 
-    async def test_who_asked_for_since_still_gets_what_comes_in_a_new_stream(self) -> None:
+    async def test_a_client_with_since_receives_lower_ids_after_redis_was_emptied(self) -> None:
         self.publish()
         async with (
             self.serving() as address,
@@ -90,7 +92,7 @@ class RedisFaults(ServerTestCase):
             early = self.publish(at="1000-0")
             self.assertEqual(await received_ids(alice, 1), [early])
 
-    async def test_a_key_of_another_kind_in_its_place_is_survived(self) -> None:
+    async def test_a_key_of_another_type_makes_it_unready_until_it_is_deleted(self) -> None:
         async with self.serving() as address, listening(address) as alice:
             self.redis.set(STREAM, "not a stream")
             await self._until_ready(address, 503)
@@ -118,7 +120,7 @@ class RedisFaults(ServerTestCase):
             await self._until_ready(address, 200)
 
     async def _until_ready(self, address: str, expected: int) -> None:
-        """Ask until the probe answers so."""
+        """Wait until the readiness probe answers with this status."""
         async with asyncio.timeout(PATIENCE_S):
             while (await http(address, "/healthcheck?ready"))[0] != expected:
                 await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Settings are read from the environment, and nonsense is refused by name."""
+"""Settings are read from the environment, and invalid ones are named."""
 
 import unittest
 
@@ -11,12 +11,12 @@ class ReadSettings(unittest.TestCase):
     def setUp(self) -> None:
         self.environ = dict(environment.defaults())
 
-    def test_the_defaults_can_be_used(self) -> None:
+    def test_the_defaults_are_valid(self) -> None:
         settings = read_settings(self.environ)
         self.assertEqual((settings.host, settings.port), ("127.0.0.1", 8284))
         self.assertGreaterEqual(settings.max_connections, 2000)
 
-    def test_every_setting_of_the_server_is_needed(self) -> None:
+    def test_every_setting_is_required(self) -> None:
         ours = [name for name in self.environ if name.startswith("FACES_WS_")]
         self.assertGreaterEqual(len(ours), 5)
         for name in [*ours, "CACHE_BACKEND_URL", "FACES_EVENT_STREAM_MAXLEN"]:
@@ -28,7 +28,7 @@ class ReadSettings(unittest.TestCase):
         settings = read_settings({**self.environ, "FACES_WS_BIND": "[::1]:0"})
         self.assertEqual((settings.host, settings.port), ("::1", 0))
 
-    def test_nonsense_is_refused_by_name(self) -> None:
+    def test_an_invalid_setting_is_named(self) -> None:
         for name, values in {
             "FACES_WS_BIND": ("", "8284", ":8284", "host:", "host:x", "host:65536", "host:-1"),
             "FACES_WS_MAX_CONNECTIONS": ("", "0", "-1", "many", "1.5", "9" * 5000, "٣"),
@@ -44,7 +44,7 @@ class ReadSettings(unittest.TestCase):
                     read_settings({**self.environ, name: value})
                 self.assertIn(name, str(e.exception))
 
-    def test_the_password_of_redis_is_not_told(self) -> None:
+    def test_the_password_of_redis_is_not_shown(self) -> None:
         with self.assertRaises(SettingError) as raised:
             read_settings({**self.environ, "CACHE_BACKEND_URL": "http://:secret@host"})
         self.assertNotIn("secret", str(raised.exception))

@@ -1,13 +1,13 @@
-"""A client that was away asks for what came since."""
+"""`since=`: a client that reconnects receives the events it missed."""
 
 import asyncio
 import threading
 
 from wire.events import STREAM, Outcome
 from wsserver.delivery.replay import GAP_MESSAGE
-from wsserver.tests.support import (
+from wsserver.tests.base import (
     ServerTestCase,
-    deaf_client,
+    client_that_never_reads,
     listening,
     received,
     received_ids,
@@ -15,7 +15,7 @@ from wsserver.tests.support import (
 
 
 class Since(ServerTestCase):
-    async def test_it_gets_what_came_after_that_event_and_then_what_comes(self) -> None:
+    async def test_missed_events_are_replayed_and_then_live_ones_sent(self) -> None:
         self.publish()
         seen = self.newest_id()
         missed = [self.publish() for _ in range(250)]
@@ -23,7 +23,7 @@ class Since(ServerTestCase):
             self.assertEqual(await received_ids(alice, 250), missed)
             await self.assert_silent(alice)
 
-    async def test_nothing_is_left_out_or_sent_twice_while_events_keep_coming(self) -> None:
+    async def test_a_replay_neither_skips_nor_repeats_while_events_keep_coming(self) -> None:
         sent = [self.publish() for _ in range(300)]
         stop = threading.Event()
 
@@ -40,7 +40,7 @@ class Since(ServerTestCase):
         for task in reading:
             self.assertEqual(task.result(), sent[:600])
 
-    async def test_a_moment_will_do_as_well(self) -> None:
+    async def test_since_takes_milliseconds(self) -> None:
         first, second = self.publish(at="1000-0"), self.publish(at="2000-0")
         async with self.serving() as address:
             async with listening(address, "?since=0") as alice:
@@ -48,12 +48,12 @@ class Since(ServerTestCase):
             async with listening(address, "?since=1500") as bob:
                 self.assertEqual(await received_ids(bob, 1), [second])
 
-    async def test_a_moment_to_come_means_from_now_on(self) -> None:
+    async def test_a_future_moment_replays_nothing(self) -> None:
         self.publish()
         async with self.serving() as address, listening(address, f"?since={10**15}") as alice:
             await self.assert_silent(alice)
 
-    async def test_outcomes_hold_for_what_is_sent_again_too(self) -> None:
+    async def test_outcomes_apply_to_the_replay_too(self) -> None:
         self.publish()
         failed = self.publish(Outcome.FAILED)
         self.publish(Outcome.NO_FACES)
@@ -66,7 +66,7 @@ class Since(ServerTestCase):
             live = self.publish(Outcome.FAILED)
             self.assertEqual(await received_ids(alice, 1), [live])
 
-    async def test_it_is_told_first_when_the_stream_does_not_reach_back(self) -> None:
+    async def test_a_notice_comes_first_if_events_were_trimmed(self) -> None:
         self.publish()
         seen = self.newest_id()
         self.publish()
@@ -81,7 +81,7 @@ class Since(ServerTestCase):
             async with listening(address, f"?since={self.newest_id()}") as bob:
                 await self.assert_silent(bob)
 
-    async def test_it_is_told_and_gets_everything_when_that_event_is_of_a_lost_stream(self) -> None:
+    async def test_an_id_of_a_lost_stream_gives_a_notice_and_every_event(self) -> None:
         there = self.publish(at="1000-0")
         async with self.serving() as address, listening(address, "?since=999999-0") as alice:
             notice = {"message": GAP_MESSAGE, "oldest_event_id": "1000-0"}
@@ -89,7 +89,7 @@ class Since(ServerTestCase):
             self.assertEqual(await received_ids(alice, 1), [there])
             await self.assert_silent(alice)
 
-    async def test_with_an_empty_stream_there_is_no_oldest_event(self) -> None:
+    async def test_the_notice_of_an_empty_stream_has_no_oldest_event(self) -> None:
         async with self.serving() as address:
             async with listening(address, "?since=999999-0") as alice:
                 notice = {"message": GAP_MESSAGE, "oldest_event_id": None}
@@ -98,7 +98,7 @@ class Since(ServerTestCase):
             async with listening(address, "?since=0-0") as bob:
                 await received(bob)
 
-    async def test_the_largest_id_there_can_be_does_no_harm(self) -> None:
+    async def test_the_largest_possible_id_gives_a_notice(self) -> None:
         self.publish()
         largest = f"{2**64 - 1}-{2**64 - 1}"
         async with self.serving() as address, listening(address, f"?since={largest}") as alice:
@@ -106,7 +106,7 @@ class Since(ServerTestCase):
             await received(alice)
             await self.assert_silent(alice)
 
-    async def test_what_it_missed_and_redis_lost_is_sent_when_it_is_added_again(self) -> None:
+    async def test_after_a_notice_events_that_are_appended_again_are_sent(self) -> None:
         async with self.serving() as address, listening(address) as other:
             self.publish()
             seen = self.newest_id()
@@ -127,7 +127,7 @@ class Since(ServerTestCase):
             self.assertEqual(await received_ids(alice, 2), missed)
             await self.assert_silent(alice)
 
-    async def test_more_than_the_send_buffer_holds_is_sent_as_fast_as_it_is_read(self) -> None:
+    async def test_a_replay_larger_than_the_send_buffer_waits_for_the_client(self) -> None:
         missed = [self.publish(padding=2000) for _ in range(1000)]
         async with (
             self.serving(send_buffer_bytes=8192) as address,
@@ -135,13 +135,13 @@ class Since(ServerTestCase):
         ):
             self.assertEqual(await received_ids(alice, 1000), missed)
 
-    async def test_who_asks_for_much_and_does_not_read_it_is_dropped(self) -> None:
+    async def test_a_client_that_does_not_read_its_replay_is_disconnected(self) -> None:
         for _ in range(300):
             self.publish(padding=20_000)
         limits = {"max_connections": 1, "send_buffer_bytes": 8192, "ping_timeout_s": 0.2}
         async with self.serving(**limits) as address:
-            deaf = await deaf_client(address, "?since=0")
-            self.addCleanup(deaf.close)
+            silent = await client_that_never_reads(address, "?since=0")
+            self.addCleanup(silent.close)
             await self.assert_place_is_free(address)
 
 

@@ -1,4 +1,4 @@
-"""Private feeds: a token opens one client's events, and nothing else does."""
+"""Private feeds: events of a client are sent with a token of that client only."""
 
 import asyncio
 import time
@@ -13,14 +13,14 @@ from wire.events import STREAM, Outcome, from_entry
 from wsserver.delivery import replay as catch_up
 from wsserver.delivery.closing import REFUSED
 from wsserver.request.auth import TokenVerifier
-from wsserver.tests.support import SETTINGS, ServerTestCase, listening, received, received_ids
+from wsserver.tests.base import SETTINGS, ServerTestCase, listening, received, received_ids
 
 KEY = SETTINGS.verifier.signing_key
 ALICE, BOB = "7", "8"
 
 
 def token(signed_with: bytes = KEY, *, algorithm: str = feeds.ALGORITHM, **changes: Any) -> str:
-    """A good token of Alice's, with these claims changed; None takes one away."""
+    """A valid token of Alice, with these claims changed; None removes one."""
     claims = {
         "aud": feeds.AUDIENCE,
         "exp": time.time() + 60,
@@ -33,16 +33,16 @@ def token(signed_with: bytes = KEY, *, algorithm: str = feeds.ALGORITHM, **chang
 
 
 class PrivateFeeds(ServerTestCase):
-    def revoke(self, key_prefix: str, *, told: bool = True) -> None:
-        """As the backend does it."""
+    def revoke(self, key_prefix: str, *, published: bool = True) -> None:
+        """Revoke as the backend does."""
         self.redis.set(feeds.REVOKED_KEY.format(key_prefix=key_prefix), "1")
-        if told:
+        if published:
             self.redis.xadd(STREAM, {feeds.REVOKED_FIELD: key_prefix})
 
-    async def test_everyone_hears_their_own_and_nothing_else(self) -> None:
+    async def test_each_connection_receives_events_of_its_owner_only(self) -> None:
         async with (
             self.serving() as address,
-            listening(address) as anybody,
+            listening(address) as public,
             listening(address, f"?token={token()}") as alice,
             listening(address, f"?token={token(sub=BOB)}") as bob,
         ):
@@ -51,55 +51,55 @@ class PrivateFeeds(ServerTestCase):
             shared = self.publish()
             self.assertEqual((await received(alice))["submission_id"], theirs)
             self.assertEqual((await received(bob))["submission_id"], others)
-            self.assertEqual((await received(anybody))["submission_id"], shared)
+            self.assertEqual((await received(public))["submission_id"], shared)
             own = self.publish(owner=ALICE)
             self.assertEqual((await received(alice))["submission_id"], own)
 
-    async def test_the_past_of_others_is_not_replayed(self) -> None:
+    async def test_events_of_other_owners_are_not_replayed(self) -> None:
         async with self.serving() as address:
             self.publish(owner=BOB)
             mine = self.publish(owner=ALICE)
             async with listening(address, f"?token={token()}&since=0") as alice:
                 self.assertEqual((await received(alice))["submission_id"], mine)
 
-    async def test_the_past_of_others_is_not_even_read_for_a_replay(self) -> None:
+    async def test_a_replay_does_not_parse_events_of_other_owners(self) -> None:
         for _ in range(20):
             self.publish(owner=BOB)
         own = self.publish()
         read = mock.Mock(wraps=from_entry)
         async with self.serving() as address:
             with mock.patch.object(catch_up, "from_entry", read):
-                async with listening(address, "?since=0") as nobody:
-                    self.assertEqual(await received_ids(nobody, 1), [own])
+                async with listening(address, "?since=0") as client:
+                    self.assertEqual(await received_ids(client, 1), [own])
         self.assertEqual(read.call_count, 1)
 
-    async def test_nobody_learns_by_an_id_that_anothers_submission_exists(self) -> None:
+    async def test_a_submission_of_another_owner_looks_like_an_unknown_one(self) -> None:
         async with self.serving() as address:
             ended = self.publish(owner=BOB)
             waiting = str(uuid4())
             async with (
                 listening(address, f"?token={token()}&submission={ended}") as after,
                 listening(address, f"?token={token()}&submission={waiting}") as before,
-                listening(address, f"?submission={ended}") as anybody,
+                listening(address, f"?submission={ended}") as public,
                 listening(address, f"?token={token()}&outcomes=all") as alice,
             ):
                 self.publish(owner=BOB, submission_id=waiting)
                 marker = self.publish(owner=ALICE)
                 self.assertEqual((await received(alice))["submission_id"], marker)
-                for client in (after, before, anybody):
+                for client in (after, before, public):
                     await (await client.ping())  # answered: still open, and nothing came
                     with self.assertRaises(TimeoutError):
                         async with asyncio.timeout(0.05):
                             await client.recv()
 
-    async def test_the_owner_is_told_of_one_submission(self) -> None:
+    async def test_the_owner_receives_the_event_of_one_submission(self) -> None:
         async with self.serving() as address:
             mine = self.publish(Outcome.FAILED, owner=ALICE)
             async with listening(address, f"?token={token()}&submission={mine}") as alice:
                 self.assertEqual((await received(alice))["outcome"], "failed")
                 await self.assert_closed(alice, 1000, "submission finished")
 
-    async def test_a_listener_is_dropped_when_its_token_ends(self) -> None:
+    async def test_a_connection_is_closed_when_its_token_expires(self) -> None:
         async with (
             self.serving() as address,
             listening(address, f"?token={token()}") as stays,
@@ -111,7 +111,7 @@ class PrivateFeeds(ServerTestCase):
             self.publish(owner=ALICE)
             await received(stays), await received(stays)
 
-    async def test_a_forged_or_expired_token_is_refused_with_code_and_reason(self) -> None:
+    async def test_an_invalid_or_expired_token_is_refused_with_4401_and_a_reason(self) -> None:
         forged = "the token is not valid"
         bad = {
             token(exp=time.time() - 1): "the token has expired",
@@ -136,12 +136,12 @@ class PrivateFeeds(ServerTestCase):
                     async with listening(address, f"?token={text}") as client:
                         self.assertEqual(await self.assert_closed(client, REFUSED, reason), [])
 
-    async def test_where_keys_are_needed_nobody_listens_without_a_token(self) -> None:
+    async def test_a_token_is_required_where_keys_are(self) -> None:
         verifier = TokenVerifier(KEY, token_required=True)
         async with self.serving(verifier=verifier) as address, listening(address) as client:
             await self.assert_closed(client, REFUSED, "a token is needed")
 
-    async def test_the_listeners_of_a_revoked_key_are_dropped_and_no_others(self) -> None:
+    async def test_a_revocation_closes_the_connections_of_that_key_only(self) -> None:
         async with (
             self.serving() as address,
             listening(address, f"?token={token()}") as dropped,
@@ -154,15 +154,15 @@ class PrivateFeeds(ServerTestCase):
             self.publish(owner=ALICE)
             await received(kept)
 
-    async def test_a_token_of_a_revoked_key_opens_nothing_any_more(self) -> None:
-        for told in (True, False):
+    async def test_a_token_of_a_revoked_key_is_refused(self) -> None:
+        for published in (True, False):
             async with self.serving() as address:
-                self.revoke("abcd1234", told=told)
+                self.revoke("abcd1234", published=published)
                 async with listening(address, f"?token={token()}") as client:
                     await self.assert_closed(client, REFUSED, "the API key was revoked")
             self.redis.flushall()
 
-    async def test_a_private_listener_survives_redis_going_and_coming(self) -> None:
+    async def test_a_private_connection_survives_a_restart_of_redis(self) -> None:
         async with self.serving() as address, listening(address, f"?token={token()}") as alice:
             self.publish(owner=ALICE)
             await received(alice)

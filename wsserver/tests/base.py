@@ -1,4 +1,4 @@
-"""What the tests share: a real Redis, the server on a free port, clients, and events to send."""
+"""Base class and helpers: a real Redis, the server on a free port, clients, events to publish."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ from wsserver.service import Settings, running
 ENDED_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 PATIENCE_S: Final = 10.0
-"""How long a test waits for what must come."""
+"""How long a test waits for a condition."""
 
 SETTINGS: Final = Settings(
     redis_url="",
@@ -63,12 +63,12 @@ class ServerTestCase(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(self.redis.close)
 
     async def asyncSetUp(self) -> None:
-        # Tests hold the loop up themselves, for Redis; that is no finding.
+        # The tests block the loop themselves, for Redis; asyncio should not warn of it.
         asyncio.get_running_loop().slow_callback_duration = PATIENCE_S
 
     @asynccontextmanager
     async def serving(self, **changes: Any) -> AsyncIterator[str]:
-        """A server with these settings; gives its address."""
+        """A server with these settings; yields its address."""
         settings = replace(SETTINGS, redis_url=self.redis_server.url)
         async with running(replace(settings, **changes)) as service:
             yield service.address
@@ -83,7 +83,7 @@ class ServerTestCase(unittest.IsolatedAsyncioTestCase):
         owner: str = ANONYMOUS_OWNER,
         ended_at: datetime = ENDED_AT,
     ) -> str:
-        """Add an event as the workers do; returns the submission's id."""
+        """Append an event as the workers do; returns the submission's id."""
         submission_id = submission_id or str(uuid4())
         entry: dict[Any, Any] = dict(
             to_entry(event_of(submission_id, outcome, padding, ended_at), owner=owner)
@@ -102,7 +102,7 @@ class ServerTestCase(unittest.IsolatedAsyncioTestCase):
     async def assert_closed(
         self, client: ClientConnection, code: int, reason: str
     ) -> Sequence[str | bytes]:
-        """The server closes `client` with this code and reason; gives the frames before that."""
+        """Assert that the server closes `client` so; returns the frames before that."""
         frames = []
         try:
             async with asyncio.timeout(PATIENCE_S):
@@ -114,7 +114,7 @@ class ServerTestCase(unittest.IsolatedAsyncioTestCase):
         return frames
 
     async def assert_place_is_free(self, address: str) -> None:
-        """A client is let in, soon: another was dropped."""
+        """Assert that a client can connect soon, because another was disconnected."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
@@ -124,7 +124,7 @@ class ServerTestCase(unittest.IsolatedAsyncioTestCase):
                     await asyncio.sleep(0.01)
 
     async def assert_silent(self, client: ClientConnection) -> None:
-        """Nothing was sent to `client` so far: a marker that comes next is the first it gets."""
+        """Assert that nothing was sent to `client` so far: its next frame is a marker."""
         marker = self.publish()
         self.assertEqual((await received(client))["submission_id"], marker)
 
@@ -132,7 +132,7 @@ class ServerTestCase(unittest.IsolatedAsyncioTestCase):
 def event_of(
     submission_id: str, outcome: Outcome, padding: int = 0, ended_at: datetime = ENDED_AT
 ) -> Any:
-    """An event with two faces, or none. Told again, an ending has the same time."""
+    """An event with two faces, or none. A repeat has the same time."""
     box: Any = {"top": 1, "right": 20, "bottom": 30, "left": 4}
     return build_event(
         submission_id=submission_id,
@@ -151,7 +151,7 @@ def listening(address: str, query: str = "", **options: Any) -> Any:
 
 
 async def received(client: ClientConnection) -> dict[str, Any]:
-    """The next frame, which must come and be text."""
+    """The next frame, which must be text."""
     async with asyncio.timeout(PATIENCE_S):
         frame = await client.recv()
     assert isinstance(frame, str), "a binary frame"
@@ -164,7 +164,7 @@ async def received_ids(client: ClientConnection, count: int) -> list[str]:
     return [(await received(client))["submission_id"] for _ in range(count)]
 
 
-async def deaf_client(address: str, query: str = "") -> socket.socket:
+async def client_that_never_reads(address: str, query: str = "") -> socket.socket:
     """A client that opens a websocket and then reads nothing, not even pings."""
     host, _, port = address.rpartition(":")
     client = socket.socket()
