@@ -27,6 +27,7 @@ REMOVED: Final[dict[str, str]] = {
     "FACES_DOWNLOAD_MAX_REDIRECTS": _DOWNLOAD_CONSTANT,
     "FACES_DOWNLOAD_PARALLEL": _DOWNLOAD_CONSTANT,
     "FACES_FEED_TOKEN_LIFETIME_S": "A feed token is valid for an hour.",
+    "FACES_S3_URL_LIFETIME_S": "The URL by which nginx fetches an image is valid for a minute.",
     "FACES_URL_LIFETIME_S": "A signed link is valid for a day.",
     "FACES_WS_HANDSHAKE_TIMEOUT_S": _WS_CONSTANT,
     "FACES_WS_MAX_MESSAGES_PER_MINUTE": _WS_CONSTANT,

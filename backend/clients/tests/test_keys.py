@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from backend.clients import keys
 from backend.clients.models import ApiKey, AuditEntry, Client
-from backend.clients.tests import cast
+from backend.clients.tests import factories
 from backend.common import redis_clients
 from wire import feeds
 
@@ -25,7 +25,7 @@ def status(test: TestCase, **headers: str) -> int:
 class KeyTests(TestCase):
     def setUp(self) -> None:
         redis_clients.short().flushdb()
-        self.key, self.text = cast.key_of("alice")
+        self.key, self.text = factories.key_of("alice")
 
     def test_the_key_is_not_kept_only_its_hash_and_prefix(self) -> None:
         kept = str(ApiKey.objects.filter(pk=self.key.pk).values().get())
@@ -47,7 +47,7 @@ class KeyTests(TestCase):
         self.assertEqual(status(self, authorization=f"Basic {self.text}"), 401)
 
     def test_two_different_keys_are_refused(self) -> None:
-        other = cast.key_of("bob")[1]
+        other = factories.key_of("bob")[1]
         answer = status(self, authorization=f"Bearer {self.text}", x_api_key=other)
         self.assertEqual(answer, 401)
 
@@ -63,7 +63,7 @@ class KeyTests(TestCase):
         self.assertIn(self.client.get("/readiness").status_code, (200, 503))
 
     def test_a_key_that_has_expired_opens_nothing(self) -> None:
-        text = cast.key_of("alice", expires_at=timezone.now() - timedelta(seconds=1))[1]
+        text = factories.key_of("alice", expires_at=timezone.now() - timedelta(seconds=1))[1]
         self.assertEqual(status(self, x_api_key=text), 401)
 
     def test_a_revocation_bites_at_once_and_is_told(self) -> None:
@@ -119,19 +119,19 @@ class CommandTests(TestCase):
             self.run_command("create_api_key", "anonymous")
 
     def test_rotation_makes_a_key_like_the_old_one(self) -> None:
-        old, _ = cast.key_of("alice", ["read"])
+        old, _ = factories.key_of("alice", ["read"])
         self.run_command("create_api_key", "alice", "--rotate", old.prefix)
         scopes = ApiKey.objects.order_by("created").values_list("scopes", flat=True)
         self.assertEqual(list(scopes), [["read"], ["read"]])
 
     def test_nobody_rotates_another_clients_key(self) -> None:
-        old, _ = cast.key_of("alice")
+        old, _ = factories.key_of("alice")
         with self.assertRaises(CommandError):
             self.run_command("create_api_key", "bob", "--rotate", old.prefix)
 
     def test_a_key_is_revoked_by_its_prefix_or_whole(self) -> None:
         for whole in (False, True):
-            key, text = cast.key_of("alice")
+            key, text = factories.key_of("alice")
             self.run_command("revoke_api_key", text if whole else key.prefix)
             self.assertEqual(status(self, x_api_key=text), 401)
 

@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.test import TestCase, override_settings
 
 from backend.clients.models import Scope
-from backend.clients.tests import cast
+from backend.clients.tests import factories
 
 
 class UploadRateTests(TestCase):
@@ -65,7 +65,7 @@ class RefusedRequestTests(TestCase):
 
     @override_settings(FACES_REQUEST_RATE=(2, 3600))
     def test_a_key_beyond_its_scope_is_limited(self) -> None:
-        headers = cast.headers("alice", scopes=[Scope.UPLOAD])
+        headers = factories.headers("alice", scopes=[Scope.UPLOAD])
         self.assertEqual(self.statuses("/client/", 3, **headers), [403, 403, 429])
 
     @override_settings(FACES_REQUEST_RATE=(2, 3600))

@@ -9,7 +9,7 @@ from django.test import TestCase, override_settings
 
 from backend.clients import erasure
 from backend.clients.models import Scope
-from backend.clients.tests import cast
+from backend.clients.tests import factories
 
 _MANY_BYTES = 5_000_000
 
@@ -39,7 +39,7 @@ class GateTests(TestCase):
 @override_settings(FACES_REQUIRE_API_KEY=True)
 class KeyTests(GateTests):
     def test_who_has_a_key_for_it_may_send(self) -> None:
-        self.assertEqual(self.ask("/image/", cast.headers("alice")).status_code, 204)
+        self.assertEqual(self.ask("/image/", factories.headers("alice")).status_code, 204)
 
     def test_without_a_key_the_answer_is_the_views_own(self) -> None:
         answer = self.assert_refused(self.ask("/image/"), 401)
@@ -48,19 +48,19 @@ class KeyTests(GateTests):
         self.assertEqual(answer["WWW-Authenticate"], own["WWW-Authenticate"])
 
     def test_a_wrong_or_revoked_key_or_one_for_something_else_is_refused(self) -> None:
-        row, key = cast.key_of("alice")
+        row, key = factories.key_of("alice")
         row.revoked = True
         row.save()
         self.assert_refused(self.ask("/image/", {"x_api_key": key}), 401)
         self.assert_refused(self.ask("/image/", {"x_api_key": "wrong"}), 401)
-        self.assert_refused(self.ask("/image/", cast.headers("bob", (Scope.READ,))), 403)
+        self.assert_refused(self.ask("/image/", factories.headers("bob", (Scope.READ,))), 403)
 
     def test_where_nothing_is_nobody_sends_anything(self) -> None:
         self.assert_refused(self.ask("/nothing/"), 404)
 
     @override_settings(FACES_UPLOAD_RATE=(1, 3600))
     def test_a_limit_is_looked_at_and_not_counted(self) -> None:
-        headers = cast.headers("alice")
+        headers = factories.headers("alice")
         for _ in range(3):
             self.assertEqual(self.ask("/image/", headers).status_code, 204)
         self.client.post("/image/", headers=headers)
@@ -69,7 +69,7 @@ class KeyTests(GateTests):
 
     @override_settings(FACES_UPLOAD_BYTES_RATE=(_MANY_BYTES, 3600))
     def test_bytes_are_those_of_the_body_asked_about(self) -> None:
-        headers = cast.headers("alice")
+        headers = factories.headers("alice")
         self.assertEqual(self.ask("/image/", headers).status_code, 204)
         self.assert_refused(self.ask("/image/", headers, length=_MANY_BYTES + 1), 429)
 
@@ -78,7 +78,7 @@ class KeyTests(GateTests):
         self.assertEqual([self.ask("/image/").status_code for _ in range(3)], [401, 401, 429])
 
     def test_while_a_client_is_erased_nothing_is_taken_for_it(self) -> None:
-        row, key = cast.key_of("alice")
+        row, key = factories.key_of("alice")
         erasure.request(row.client_id, actor="test")
         self.assertIn(
             "Retry-After", self.assert_refused(self.ask("/image/", {"x_api_key": key}), 503)
@@ -126,6 +126,6 @@ class ArchiveTests(GateTests):
 
     def test_nobody_else_may(self) -> None:
         self.assert_refused(self.ask(self.path), 401)
-        self.assert_refused(self.ask(self.path, cast.headers("alice")), 401)
+        self.assert_refused(self.ask(self.path, factories.headers("alice")), 401)
         self.client.force_login(User.objects.create(username="alice"))
         self.assert_refused(self.ask(self.path), 403)

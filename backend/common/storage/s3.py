@@ -30,6 +30,9 @@ _IN_MEMORY_BYTES: Final = 8 << 20
 # never ended, because its sender was killed, stays in the bucket where no listing shows it.
 _TRANSFER: Final = TransferConfig(multipart_threshold=5 << 30, use_threads=False)
 
+_URL_LIFETIME_S: Final = 60
+"""Of the URLs by which nginx fetches images; clients never see them."""
+
 _ATTEMPTS: Final = 3
 _CONNECT_TIMEOUT_S: Final = 3
 _READ_TIMEOUT_S: Final = 15
@@ -84,7 +87,7 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
             "file_overwrite": False,
             # Buckets of today refuse every ACL, and give what is stored to their owner alone.
             "default_acl": None,
-            "querystring_expire": settings.FACES_S3_URL_LIFETIME_S,
+            "querystring_expire": _URL_LIFETIME_S,
             "client_config": _config(),
             "transfer_config": _TRANSFER,
         }

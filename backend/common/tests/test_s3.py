@@ -41,8 +41,7 @@ class BucketCase(SimpleTestCase):
         cls.server = cls.enterClassContext(BucketServer())
 
     def setUp(self) -> None:
-        options = {**self.server.settings, "FACES_S3_URL_LIFETIME_S": 60}
-        self.enterContext(override_settings(**options, STORAGES=ON_S3))
+        self.enterContext(override_settings(**self.server.settings, STORAGES=ON_S3))
         for name in self.server.names():
             self.server.client.delete_object(Bucket=NAME, Key=name)
         self.storage = PrivateBucket()

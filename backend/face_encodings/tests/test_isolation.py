@@ -12,7 +12,7 @@ from django.utils import timezone
 from backend.analysis.models import Analysis, Face
 from backend.clients import erasure
 from backend.clients.models import AuditEntry, Client
-from backend.clients.tests import cast
+from backend.clients.tests import factories
 from backend.face_encodings.models import EncodedImage, Tally
 from backend.face_encodings.tests.case import (
     FACELESS,
@@ -41,15 +41,15 @@ class MatrixTests(EncodingCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.post(OBAMA, **cast.headers("alice"))
+        self.post(OBAMA, **factories.headers("alice"))
 
     def answer(self, method: str, path: str, headers: dict[str, str]) -> Any:
         return getattr(Http(), method)(path, headers=headers)
 
     @override_settings(FACES_REQUIRE_API_KEY=True)
     def test_without_a_good_key_everything_is_401(self) -> None:
-        expired = cast.key_of("alice", expires_at=timezone.now())[1]
-        revoked, revoked_text = cast.key_of("alice")
+        expired = factories.key_of("alice", expires_at=timezone.now())[1]
+        revoked, revoked_text = factories.key_of("alice")
         revoked.revoked = True
         revoked.save()
         kinds = {"none": {}, "bad": {"x-api-key": "a.b"}, "expired": {"x-api-key": expired}}
@@ -61,14 +61,14 @@ class MatrixTests(EncodingCase):
 
     def test_a_key_without_the_scope_is_403(self) -> None:
         for method, path, needed in self.endpoints:
-            others = [scope for scope in cast.EVERYTHING if scope != needed]
+            others = [scope for scope in factories.EVERYTHING if scope != needed]
             with self.subTest(f"{method} {path}"):
-                answer = self.answer(method, path, cast.headers("alice", others))
+                answer = self.answer(method, path, factories.headers("alice", others))
                 self.assertEqual(answer.status_code, 403)
 
     def test_another_client_and_who_has_no_key_find_what_nobody_sent(self) -> None:
         nothing = f"/face_encoding/{'0' * 64}"
-        for headers in (cast.headers("bob"), {}):
+        for headers in (factories.headers("bob"), {}):
             for method in ("get", "delete"):
                 theirs = self.answer(method, HASH_PATH, headers)
                 missing = self.answer(method, nothing, headers)
@@ -79,7 +79,7 @@ class MatrixTests(EncodingCase):
         self.assertTrue(EncodedImage.objects.exists())
 
     def test_the_owner_reaches_all_of_it(self) -> None:
-        alice = cast.headers("alice")
+        alice = factories.headers("alice")
         statuses = [self.answer(method, path, alice) for method, path, _ in self.endpoints]
         self.assertEqual(
             [answer.status_code for answer in statuses], [422, 422, 400, 200, 200, 204]
@@ -90,12 +90,12 @@ class SameBytesTests(EncodingCase):
     def sleeps(self, path: str = POST, **sent: Any) -> list[float]:
         """What the service slept on purpose for a request of Bob's, in seconds."""
         with mock.patch.object(time, "sleep") as sleep:
-            Http().post(path, sent, headers=cast.headers("bob"))
+            Http().post(path, sent, headers=factories.headers("bob"))
         return [call.args[0] for call in sleep.call_args_list if call.args[0] > 0.5]
 
     def setUp(self) -> None:
         super().setUp()
-        self.post(OBAMA, **cast.headers("alice"))
+        self.post(OBAMA, **factories.headers("alice"))
         Analysis.objects.update(engine_s=5.0)
 
     def test_the_clock_does_not_tell_that_somebody_else_had_them_first(self) -> None:
@@ -111,21 +111,21 @@ class SameBytesTests(EncodingCase):
     def test_where_that_takes_longer_than_the_bound_it_is_202_and_then_still_not_there(
         self,
     ) -> None:
-        bob = cast.headers("bob")
+        bob = factories.headers("bob")
         self.assertEqual(self.post(OBAMA, **bob).status_code, 202)
         self.assertEqual(self.get(OBAMA, **bob).status_code, 202)
         self.assertEqual(self.statistics(**bob)[0], 0)
 
     def test_ones_own_bytes_again_are_answered_at_once(self) -> None:
         with mock.patch.object(time, "sleep") as sleep:
-            self.post(OBAMA, **cast.headers("alice"))
+            self.post(OBAMA, **factories.headers("alice"))
         sleep.assert_not_called()
 
     def test_what_one_erases_the_other_keeps(self) -> None:
         Analysis.objects.update(engine_s=0.0)
-        bob = cast.headers("bob")
+        bob = factories.headers("bob")
         self.post(OBAMA, **bob)
-        self.assertEqual(self.delete(OBAMA, **cast.headers("alice")).status_code, 204)
+        self.assertEqual(self.delete(OBAMA, **factories.headers("alice")).status_code, 204)
         self.assertEqual(self.get(OBAMA, **bob).status_code, 200)
         self.assertEqual(Face.objects.count(), 1)
 
@@ -163,7 +163,7 @@ class CacheTests(EncodingCase):
     def test_only_what_everybody_may_see_is_public(self) -> None:
         self.post()
         self.assertEqual(self.get()["Cache-Control"], "public, max-age=300")
-        alice = cast.headers("alice")
+        alice = factories.headers("alice")
         self.post(OBAMA, **alice)
         theirs = self.get(OBAMA, **alice)
         self.assertEqual(theirs["Cache-Control"], "private, max-age=300")
@@ -171,10 +171,10 @@ class CacheTests(EncodingCase):
             self.assertLessEqual({"Authorization", "X-Api-Key"}, set(each["Vary"].split(", ")))
 
     def test_a_tag_opens_nothing(self) -> None:
-        alice = cast.headers("alice")
+        alice = factories.headers("alice")
         self.post(OBAMA, **alice)
         tag = self.get(OBAMA, **alice)["ETag"]
-        answer = self.get(OBAMA, if_none_match=tag, **cast.headers("bob"))
+        answer = self.get(OBAMA, if_none_match=tag, **factories.headers("bob"))
         self.assertEqual(answer.status_code, 422)
         self.assertNotIn("ETag", answer)
 
@@ -185,7 +185,7 @@ class CacheTests(EncodingCase):
 
 class ErasureTests(EncodingCase):
     def test_everything_of_a_client_is_gone_and_nothing_of_others(self) -> None:
-        alice, bob = cast.headers("alice"), cast.headers("bob")
+        alice, bob = factories.headers("alice"), factories.headers("bob")
         for data in (OBAMA, TWO, FACELESS):
             self.post(data, **alice)
         self.post(TWO, **bob)
@@ -203,12 +203,12 @@ class ErasureTests(EncodingCase):
         self.assertFalse(any(default_storage.exists(name) for name in waiting if name))
 
     def test_while_it_is_erased_nothing_new_is_taken(self) -> None:
-        alice = cast.headers("alice")
-        erasure.request(cast.client("alice").pk, actor="test")
+        alice = factories.headers("alice")
+        erasure.request(factories.client("alice").pk, actor="test")
         self.assertEqual(self.post(OBAMA, **alice).status_code, 503)
 
     def test_a_deletion_is_noted_without_the_hash(self) -> None:
-        alice = cast.headers("alice")
+        alice = factories.headers("alice")
         self.post(OBAMA, **alice)
         id = EncodedImage.objects.get().pk
         self.delete(OBAMA, **alice)

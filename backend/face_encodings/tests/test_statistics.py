@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from backend.analysis.models import Analysis, Face
 from backend.clients.models import ANONYMOUS_ID
-from backend.clients.tests import cast
+from backend.clients.tests import factories
 from backend.common.jobs.work import Status
 from backend.face_encodings import services, statistics
 from backend.face_encodings.models import EncodedImage, Tally
@@ -188,7 +188,7 @@ class RecomputeTests(EncodingCase):
         super().setUp()
         for data in (OBAMA, TWO, FACELESS):
             self.post(data)
-        self.post(OBAMA, **cast.headers("alice"))
+        self.post(OBAMA, **factories.headers("alice"))
 
     def command(self, *arguments: str) -> str:
         out = StringIO()

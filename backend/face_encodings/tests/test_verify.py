@@ -10,7 +10,7 @@ from django.test import SimpleTestCase, override_settings
 
 from backend.analysis import services as analysis
 from backend.analysis.models import Analysis
-from backend.clients.tests import cast
+from backend.clients.tests import factories
 from backend.face_encodings import verification
 from backend.face_encodings.models import EncodedImage
 from backend.face_encodings.tests.case import (
@@ -75,13 +75,13 @@ class VerifyTests(EncodingCase):
         self.assertEqual(answer.json(), {"message": "No faces found!", "side": 1})
 
     def test_a_hash_of_bytes_that_the_caller_never_sent_is_unknown(self) -> None:
-        self.post(OBAMA, **cast.headers("alice"))
+        self.post(OBAMA, **factories.headers("alice"))
         answer = self.verify_json(hash_1=sha256(OBAMA), encoding_2=[0.0] * 128)
         self.assertEqual(answer.status_code, 422)
         self.assertEqual(answer.json(), {"message": "No face encoding found!", "side": 1})
 
     def test_a_hash_needs_the_scope_read_too(self) -> None:
-        headers = cast.headers("alice", ["upload"])
+        headers = factories.headers("alice", ["upload"])
         answer = self.verify(headers, image_1=OBAMA, hash_2=sha256(OBAMA))
         self.assertEqual(answer.status_code, 403)
         self.assertEqual(self.verify(headers, image_1=OBAMA, image_2=OBAMA).status_code, 200)

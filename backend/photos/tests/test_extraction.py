@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from backend.analysis import services as analysis
 from backend.analysis.models import Analysis
-from backend.clients.tests import cast as clients
+from backend.clients.tests import factories as clients
 from backend.common.jobs.work import Status
 from backend.photos import tasks
 from backend.photos.albums import service

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from backend.clients.models import Scope
-from backend.clients.tests import cast
+from backend.clients.tests import factories as clients
 from backend.common import redis_clients
 from backend.common.jobs import queues
 from backend.common.jobs.work import Status
@@ -32,8 +32,8 @@ class GalleryViewsTests(TransactionTestCase):
         index.cache.clear()
         redis_clients.short().flushdb()
         self.model = reembedding.current_model()
-        self.alice, self.bob = cast.headers("alice"), cast.headers("bob")
-        self.owner = cast.client("alice")
+        self.alice, self.bob = clients.headers("alice"), clients.headers("bob")
+        self.owner = clients.client("alice")
         self.user = factories.user(7, owner_id=self.owner.pk)
         self.ann, self.bea = person(), person()
         self.faces = add(self.user, 1, [near(self.ann, 0.3)], model=self.model)
@@ -201,7 +201,7 @@ class GalleryViewsTests(TransactionTestCase):
 
     def test_a_key_needs_the_scope(self) -> None:
         others = [scope for scope in Scope.values if scope != Scope.RECOGNISE]
-        without = cast.headers("alice", others)
+        without = clients.headers("alice", others)
         self.assertEqual(self.get("/users/7/export", without).status_code, 403)
         for path in ("/search", "/users/8/import", f"/users/7/answers/{uuid.uuid4()}/feedback"):
             self.assertEqual(self.post(path, {}, without).status_code, 403)

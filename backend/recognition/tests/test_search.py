@@ -7,7 +7,7 @@ import numpy
 from django.db import connection
 from django.test import TestCase, override_settings
 
-from backend.clients.tests import cast
+from backend.clients.tests import factories as clients
 from backend.recognition.gallery import search
 from backend.recognition.models import Contact, Face, User
 from backend.recognition.tests import factories
@@ -21,7 +21,7 @@ class SearchTests(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        cls.alice, cls.bob = cast.client("alice").pk, cast.client("bob").pk
+        cls.alice, cls.bob = clients.client("alice").pk, clients.client("bob").pk
         cls.people = [person() for _ in range(40)]
         for number, each in enumerate(cls.people):
             for owner_id in (cls.alice, cls.bob):
@@ -44,7 +44,7 @@ class SearchTests(TestCase):
 
     def test_somebody_whom_nobody_knows_is_unknown(self) -> None:
         self.assertEqual(self.best(person(), self.alice), [])
-        self.assertEqual(self.best(self.people[0], cast.client("charlie").pk), [])
+        self.assertEqual(self.best(self.people[0], clients.client("charlie").pk), [])
 
     def test_one_person_known_to_two_users_is_found_with_both(self) -> None:
         add(factories.user(99, owner_id=self.alice), 1, [near(self.people[3], 0.3)])

@@ -12,7 +12,7 @@ from django.test import Client, TransactionTestCase, override_settings
 from django.utils import timezone
 
 from backend.clients.models import ANONYMOUS_ID, AuditEntry, Scope
-from backend.clients.tests import cast
+from backend.clients.tests import factories
 from backend.common import redis_clients
 from backend.common.jobs import queues
 from backend.common.jobs.work import Status
@@ -88,7 +88,7 @@ class DoorTests(DashboardCase):
 
     def test_a_key_needs_the_scope_operate_and_reads_the_numbers_alone(self) -> None:
         for scopes, status in (([Scope.OPERATE], 200), ([Scope.READ, Scope.ADMIN], 403)):
-            headers = cast.headers("alice", scopes)
+            headers = factories.headers("alice", scopes)
             self.assertEqual(Client().get(_NUMBERS, headers=headers).status_code, status)
             self.assertEqual(Client().post("/dashboard/retry", headers=headers).status_code, 403)
         with override_settings(FACES_REQUIRE_API_KEY=True):

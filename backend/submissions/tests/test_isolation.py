@@ -18,7 +18,7 @@ from backend.analysis import services as analysis
 from backend.analysis.models import Analysis, Face
 from backend.clients import erasure
 from backend.clients.models import ANONYMOUS_ID, AuditEntry, Client
-from backend.clients.tests import cast
+from backend.clients.tests import factories
 from backend.common import redis_clients
 from backend.common.jobs import queues
 from backend.submissions import events, services, tasks
@@ -31,7 +31,7 @@ FACELESS = image_factories.encoded(image_factories.faceless())
 
 
 def submitted(name: str = "alice", data: bytes = OBAMA) -> Submission:
-    owner_id = ANONYMOUS_ID if name == "anonymous" else cast.client(name).pk
+    owner_id = ANONYMOUS_ID if name == "anonymous" else factories.client(name).pk
     submission = services.accept(ContentFile(data, name="a.jpg"), owner_id=owner_id)
     tasks.process(str(submission.pk))
     submission.refresh_from_db()
@@ -66,8 +66,8 @@ class MatrixTests(IsolationCase):
 
     @override_settings(FACES_REQUIRE_API_KEY=True)
     def test_without_a_good_key_everything_is_401(self) -> None:
-        expired = cast.key_of("alice", expires_at=timezone.now())[1]
-        revoked, revoked_text = cast.key_of("alice")
+        expired = factories.key_of("alice", expires_at=timezone.now())[1]
+        revoked, revoked_text = factories.key_of("alice")
         revoked.revoked = True
         revoked.save()
         kinds = {"no key": {}, "bad": {"x-api-key": "a.b"}, "expired": {"x-api-key": expired}}
@@ -79,12 +79,12 @@ class MatrixTests(IsolationCase):
 
     def test_a_key_without_the_scope_is_403(self) -> None:
         for method, path, needed in self.endpoints:
-            others = [scope for scope in cast.EVERYTHING if scope != needed]
+            others = [scope for scope in factories.EVERYTHING if scope != needed]
             with self.subTest(f"{method} {path}"):
-                self.assertEqual(self.status(method, path, cast.headers("alice", others)), 403)
+                self.assertEqual(self.status(method, path, factories.headers("alice", others)), 403)
 
     def test_anothers_object_is_answered_as_one_that_does_not_exist(self) -> None:
-        bob = cast.headers("bob")
+        bob = factories.headers("bob")
         for method, path, _ in self.endpoints:
             if path not in self.own_paths:
                 continue
@@ -105,7 +105,7 @@ class MatrixTests(IsolationCase):
                     self.assertEqual(self.status(method, path, {}), 404)
 
     def test_the_owner_reaches_all_of_it(self) -> None:
-        alice = cast.headers("alice")
+        alice = factories.headers("alice")
         expected = [400, 200, 200, 200, 200, 200, 204, 202]
         statuses = [self.status(method, path, alice) for method, path, _ in self.endpoints]
         self.assertEqual(statuses, expected)
@@ -197,7 +197,7 @@ class LimitTests(IsolationCase):
         return int(self.client.post("/image/", {"image": file}, headers=headers).status_code)
 
     def test_a_quota_is_exact_and_room_comes_back(self) -> None:
-        key = cast.key_of("alice")[1]
+        key = factories.key_of("alice")[1]
         Client.objects.filter(name="alice").update(quota_bytes=2 * len(FACELESS))
         self.assertEqual([self.post(x_api_key=key) for _ in range(3)], [202, 202, 429])
         services.erase(Submission.objects.all()[0])
@@ -207,7 +207,7 @@ class LimitTests(IsolationCase):
     @override_settings(FACES_MAX_PENDING=2)
     def test_who_has_too_many_waiting_is_told_to_wait_and_others_are_not(self) -> None:
         self.assertEqual([self.post() for _ in range(3)], [202, 202, 429])
-        self.assertEqual(self.post(x_api_key=cast.key_of("bob")[1]), 202)
+        self.assertEqual(self.post(x_api_key=factories.key_of("bob")[1]), 202)
 
     @override_settings(FACES_MAX_BACKLOG=2)
     def test_past_the_backlog_everybody_is_asked_to_come_later(self) -> None:
@@ -226,7 +226,7 @@ class ErasureTests(IsolationCase):
     def test_everything_of_a_client_is_gone_from_every_store(self) -> None:
         alice, bob = submitted("alice"), submitted("bob", FACELESS)
         waiting = services.accept(ContentFile(OBAMA, name="b.jpg"), owner_id=alice.owner_id)
-        answer = self.client.delete("/client/", headers=cast.headers("alice"))
+        answer = self.client.delete("/client/", headers=factories.headers("alice"))
         self.assertEqual((answer.status_code, answer.json()["erasing"]), (202, True))
         while Client.objects.get(name="alice").erasing_since:
             erasure.run_step()
@@ -244,10 +244,10 @@ class ErasureTests(IsolationCase):
         self.assertLessEqual({"erase client's data", "erased client's data"}, noted)
 
     def test_while_it_is_erased_nothing_new_is_taken(self) -> None:
-        cast.client("alice")
-        erasure.request(cast.client("alice").pk, actor="test")
+        factories.client("alice")
+        erasure.request(factories.client("alice").pk, actor="test")
         file = SimpleUploadedFile("a.jpg", FACELESS)
-        answer = self.client.post("/image/", {"image": file}, headers=cast.headers("alice"))
+        answer = self.client.post("/image/", {"image": file}, headers=factories.headers("alice"))
         self.assertEqual(answer.status_code, 503)
 
     def test_nobody_empties_the_shared_space_of_open_mode_by_a_call(self) -> None:
@@ -256,13 +256,15 @@ class ErasureTests(IsolationCase):
     def test_one_image_goes_by_one_call(self) -> None:
         submission = submitted("alice")
         path = f"/image/{submission.pk}/"
-        self.assertEqual(self.client.delete(path, headers=cast.headers("alice")).status_code, 204)
-        self.assertEqual(self.client.get(path, headers=cast.headers("alice")).status_code, 404)
+        self.assertEqual(
+            self.client.delete(path, headers=factories.headers("alice")).status_code, 204
+        )
+        self.assertEqual(self.client.get(path, headers=factories.headers("alice")).status_code, 404)
         self.assertFalse(Analysis.objects.exists())
         self.assertNotIn(str(submission.pk), _everything_in_redis())
 
     def test_a_client_erased_while_its_image_is_in_work_leaves_nothing(self) -> None:
-        alice = cast.client("alice")
+        alice = factories.client("alice")
         submission = services.accept(ContentFile(OBAMA, name="b.jpg"), owner_id=alice.pk)
         found = analysis.analyse
 

@@ -1,4 +1,4 @@
-"""The cast of the tests: Alice and Bob are clients with keys, Mallory has none that is good."""
+"""Clients of the tests: Alice and Bob have keys, Mallory has no valid one."""
 
 from collections.abc import Sequence
 from datetime import datetime
