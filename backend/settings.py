@@ -241,12 +241,11 @@ ERASERS = [
     "backend.recognition.operations.retention.erase_of",
 ]
 SWEEPS = [
-    "backend.analysis.tasks.sweep",
+    "backend.analysis.services.sweep",
     "backend.submissions.tasks.sweep",
     "backend.face_encodings.tasks.sweep",
     "backend.recognition.tasks.sweep",
     "backend.photos.tasks.sweep",
-    "backend.photos.matching.jobs.sweep",
     "backend.photos.clustering.grouping.sweep",
     "backend.photos.extraction.aws_lambda.submission.sweep",
     "backend.clients.tasks.sweep",
@@ -265,8 +264,8 @@ RQ_SHOW_ADMIN_LINK = False
 
 # Dotted names: each gives numbers of the moment to GET /metrics.
 METRICS_SOURCES = [
-    "backend.common.jobs.gauges.collect",
-    "backend.common.jobs.work_metrics.collect",
+    "backend.common.jobs.gauges.of_rows",
+    "backend.common.jobs.gauges.of_redis",
     "backend.clients.metrics.collect",
 ]
 

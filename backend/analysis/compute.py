@@ -19,8 +19,8 @@ import faceengine
 from backend.analysis import retention
 from backend.analysis.metrics import ENGINE, FACES
 from backend.analysis.models import Analysis, Face
-from backend.common.jobs import process_identity, wakeups, work
-from backend.common.jobs.work import Status, WorkError
+from backend.common.jobs import process_identity, wakeups
+from backend.common.jobs.models import JobError, Status, own_claim
 from backend.common.metrics import registry
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ _WAIT_S: Final = (0.02, 0.05, 0.1, 0.2)
 """Pauses between looks at a result that another worker computes; the last one repeats."""
 
 
-class AnalysisError(WorkError):
+class AnalysisError(JobError):
     """An image could not be analysed. `permanent` tells that trying again would not help.
 
     `too_large` tells that it may well be an image, only one of more pixels than are accepted.
@@ -88,9 +88,7 @@ def _looks() -> int:
 def _claim(sha256: str) -> Analysis | None:
     """The analysis of these bytes: DONE, or ours to compute; None while another computes it."""
     try:
-        analysis, created = Analysis.objects.get_or_create(
-            **key(sha256), defaults=work.claim_of_ours()
-        )
+        analysis, created = Analysis.objects.get_or_create(**key(sha256), defaults=own_claim())
     except IntegrityError:  # made and given up by others between the two queries
         return None
     if created or analysis.status == Status.DONE:
@@ -107,7 +105,7 @@ def _take_over(analysis: Analysis) -> Analysis | None:
         claimed_by=analysis.claimed_by,
         claimed_until=analysis.claimed_until,
     )
-    return analysis if as_seen.update(**work.claim_of_ours()) and _reload(analysis) else None
+    return analysis if as_seen.update(**own_claim()) and _reload(analysis) else None
 
 
 def _reload(analysis: Analysis) -> bool:
@@ -152,7 +150,7 @@ def _find_and_record(analysis: Analysis, image: BinaryIO) -> None:
 def conclude(analysis: Analysis, faces: Sequence[faceengine.Face], *, engine_s: float) -> None:
     """Record what the engine found in `engine_s` seconds, and wake who waits for it."""
     analysis.engine_s = engine_s
-    registry.observe(ENGINE, engine_s, stage="find")
+    registry.observe(ENGINE, engine_s, stage="detect_encode")
     registry.count(FACES, len(faces))
     _record(analysis, faces)
     ended(analysis)
@@ -200,7 +198,7 @@ def _row(analysis: Analysis, index: int, face: faceengine.Face) -> Face:
 
 def ended(analysis: Analysis) -> None:
     """Who waits may look; the bytes are needed no more. `analysis` is the row as it ended."""
-    wakeups.tell("analysis", analysis.pk)
+    wakeups.notify("analysis", analysis.pk)
     if name := analysis.source.name:
         # In this order: where the file cannot be deleted now, it belongs to nothing, and goes with
         # what belongs to nothing; a row that named it would keep it.

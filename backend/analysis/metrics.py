@@ -4,7 +4,7 @@ from backend.common.metrics import registry
 
 ENGINE = registry.histogram(
     "faces_engine_seconds",
-    "The engine's work on an image: decoding, finding and encoding (find), drawing (draw).",
+    "The engine's work on an image: decode, detect, encode (detect_encode); draw the boxes (draw).",
     "stage",
 )
-FACES = registry.counter("faces_found_total", "Faces found, in images that were not known yet.")
+FACES = registry.counter("faces_detected_total", "Faces found, in images that were not known yet.")

@@ -5,8 +5,8 @@ import uuid
 from django.db import models
 
 from backend.analysis.fields import EncodingField
-from backend.common.jobs import queues, work
-from backend.common.jobs.work import Work
+from backend.common.jobs import queues
+from backend.common.jobs.models import Job, job_constraints, job_indexes
 
 
 def source_path(analysis: "Analysis", filename: str) -> str:
@@ -15,7 +15,7 @@ def source_path(analysis: "Analysis", filename: str) -> str:
     return f"waiting/{name[:2]}/{name[2:4]}/{name}"
 
 
-class Analysis(Work):
+class Analysis(Job):
     """What one detector and one model make of one file's bytes.
 
     Work of two kinds: a worker that has the bytes in hand inserts the row as PROCESSING, and takes
@@ -25,6 +25,7 @@ class Analysis(Work):
 
     queue = queues.INTERACTIVE
     task = "backend.analysis.tasks.compute"
+    on_failed = "backend.analysis.compute.ended"
 
     sha256 = models.CharField(max_length=64)
     detector = models.CharField(max_length=16)
@@ -41,10 +42,10 @@ class Analysis(Work):
             models.UniqueConstraint(
                 fields=["sha256", "detector", "detection_pixels", "model"], name="analysis_once"
             ),
-            *work.constraints("analysis"),
+            *job_constraints("analysis"),
         ]
         indexes = [
-            *work.indexes("analysis"),
+            *job_indexes("analysis"),
             # The retention command looks for analyses of a certain age.
             models.Index(fields=["created_at"], name="analysis_created"),
         ]

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from backend.analysis import compute
 from backend.analysis.models import Analysis, Face
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from wire.events import BoxShape
 
 

@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from backend.analysis.models import Analysis, Face
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.common.storage import orphans
 
 _KEPT_UNREFERENCED: Final = timedelta(hours=1)

@@ -37,8 +37,8 @@ from backend.analysis.retention import forget as forget
 from backend.analysis.retention import stray_sources as stray_sources
 from backend.analysis.retention import unreferenced as unreferenced
 from backend.analysis.retention import withdraw as withdraw
-from backend.common.jobs import wakeups, work
-from backend.common.jobs.work import Status
+from backend.common.jobs import runner, wakeups
+from backend.common.jobs.models import Status
 from backend.common.metrics import registry
 from wire.events import BoxShape
 
@@ -160,7 +160,7 @@ def wait(analysis_id: int, *, timeout_s: float) -> Result | None:
     while True:
         analysis = Analysis.objects.filter(pk=analysis_id).first()
         if analysis is None or analysis.status == Status.FAILED:
-            raise AnalysisError(analysis.reason if analysis else work.GIVEN_UP, permanent=True)
+            raise AnalysisError(analysis.reason if analysis else runner.GIVEN_UP, permanent=True)
         if analysis.status == Status.DONE:
             return _result(analysis)
         left_s = deadline - time.monotonic()
@@ -177,7 +177,7 @@ def known(sha256: str) -> Result | None:
 
 def compute(id: str) -> None:
     """Work on a requested analysis if it is due and nobody else does."""
-    work.run(Analysis, id, computing.compute_requested, on_failed=computing.ended)
+    runner.run(Analysis, id, computing.compute_requested)
 
 
 def compute_many(ids: Sequence[str]) -> None:
@@ -187,14 +187,11 @@ def compute_many(ids: Sequence[str]) -> None:
 
 
 def sweep() -> None:
-    """Release what dead workers hold, enqueue what no queue knows. Raises `redis.RedisError`."""
+    """Delete analyses whose worker died with the bytes in hand: their requester tries again."""
     in_hand = Analysis.objects.filter(status=Status.PROCESSING, source="")
     for analysis in in_hand:
         if analysis.is_lost(timezone.now()):
-            # Whoever had the bytes in hand has a row of its own, which is tried again.
             retention.delete_as_seen(in_hand.filter(pk=analysis.pk, claimed_by=analysis.claimed_by))
-    work.release_lost(Analysis, on_failed=computing.ended)
-    work.enqueue_lost(Analysis)
 
 
 @registry.timed(ENGINE, stage="draw")

@@ -2,8 +2,6 @@
 
 import logging
 
-import redis
-
 from backend.analysis import services
 
 logger = logging.getLogger(__name__)
@@ -17,11 +15,3 @@ def compute(id: str) -> None:
 def compute_many(ids: str) -> None:
     """`compute` for several, their ids separated by commas, in one job."""
     services.compute_many(ids.split(","))
-
-
-def sweep() -> None:
-    """Find lost and stale analyses; safe at any number of places at once."""
-    try:
-        services.sweep()
-    except redis.RedisError as error:
-        logger.warning("Redis is out of reach, the sweep goes on without: %s", error)

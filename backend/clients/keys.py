@@ -68,7 +68,7 @@ def publish_revocations() -> None:
 
 def publish_revocation(prefix: str) -> None:
     """A Redis key refuses new connections; an entry of the stream ends open ones."""
-    client = redis_clients.short()
+    client = redis_clients.default()
     client.set(feeds.REVOKED_KEY.format(key_prefix=prefix), "1", ex=feeds.TOKEN_LIFETIME_S)
     entry: dict[str, str] = {feeds.REVOKED_FIELD: prefix}
     client.xadd(feeds.STREAM, entry)  # type: ignore[arg-type]  # a dict is invariant in its keys

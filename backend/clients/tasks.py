@@ -3,7 +3,6 @@
 import logging
 from typing import Final
 
-import redis
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
@@ -18,13 +17,10 @@ _DAY_S: Final = 86_400
 def sweep() -> None:
     """Publish outstanding revocations, continue erasures, once a day delete expired sessions."""
     keys.publish_revocations()
-    try:
-        erasure.run_step()
-        # The first sweep that sets the key does it, and none for a day after that.
-        if redis_clients.short().set("faces:sessions-cleared", "1", nx=True, ex=_DAY_S):
-            clear_sessions()
-    except redis.RedisError as error:
-        logger.warning("erasures continue when Redis is back: %s", error)
+    erasure.run_step()
+    # The first sweep that sets the key does it, and none for a day after that.
+    if redis_clients.default().set("faces:sessions-cleared", "1", nx=True, ex=_DAY_S):
+        clear_sessions()
 
 
 def clear_sessions() -> None:

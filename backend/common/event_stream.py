@@ -32,12 +32,12 @@ def append(fields: Mapping[str, str], *, owner: object, subject: object) -> str:
     pairs = [text for pair in fields.items() for text in pair]
     keys = [wire.STREAM, _key(owner, subject)]
     arguments: list[str | int] = [settings.FACES_EVENT_STREAM_MAXLEN, _REMEMBERED_S, *pairs]
-    return str(redis_clients.short().eval(_APPEND, len(keys), *keys, *arguments))
+    return str(redis_clients.default().eval(_APPEND, len(keys), *keys, *arguments))
 
 
 def erase(event_id: str, *, owner: object, subject: object) -> None:
     """Take an event out of Redis; `event_id` may be empty. Raises `redis.RedisError`."""
-    client = redis_clients.short()
+    client = redis_clients.default()
     known = event_id or client.get(_key(owner, subject))
     if known:
         client.xdel(wire.STREAM, str(known))

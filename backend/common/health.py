@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import redis
@@ -14,12 +13,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rq import Worker
-from rq.serializers import JSONSerializer
 
 from backend.common import redis_clients
 from backend.common.http.public import PublicView
-from backend.common.jobs import queues, registration
+from backend.common.jobs import workers
 from backend.common.openapi import response
 from backend.common.storage import base
 from backend.common.storage.base import StorageError
@@ -93,24 +90,11 @@ def _database() -> bool:
 
 
 def _redis() -> bool:
-    return bool(redis_clients.short().ping())
+    return bool(redis_clients.default().ping())
 
 
 def _worker() -> bool:
-    return living_workers() > 0
-
-
-def living_workers() -> int:
-    """How many workers gave a sign of life lately. Raises `redis.RedisError`."""
-    oldest = datetime.now(UTC) - timedelta(seconds=registration.SILENT_S)
-    workers = Worker.all(queue=queues.queue(queues.UPLOADS), serializer=JSONSerializer)
-    beats = (worker.last_heartbeat for worker in workers)
-    return sum(beat is not None and aware(beat) > oldest for beat in beats)
-
-
-def aware(moment: datetime) -> datetime:
-    """rq's dates carry no zone and are in UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return bool(workers.living())
 
 
 _CHECKS: Final[Mapping[str, Callable[[], bool]]] = {

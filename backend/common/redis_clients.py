@@ -13,7 +13,7 @@ from redis.retry import Retry
 REDIS_TIMEOUT_S = 1.0
 """How long a request or a task waits for Redis before it goes on without."""
 
-HASTY_TIMEOUT_S = 0.1
+BEST_EFFORT_TIMEOUT_S = 0.1
 
 _UNNAMED: Final = None
 """A client that names itself looks its version up in the packages each time it connects: 2 ms of
@@ -21,15 +21,15 @@ every job, which connects from its own fork."""
 
 
 @cache
-def short() -> redis.Redis:
+def default() -> redis.Redis:
     """For a request or a task: answers or fails within `REDIS_TIMEOUT_S`, so that nothing waits."""
     return _answering_within(REDIS_TIMEOUT_S)
 
 
 @cache
-def hasty() -> redis.Redis:
+def best_effort() -> redis.Redis:
     """For what may as well not happen: waits for Redis a moment at most."""
-    return _answering_within(HASTY_TIMEOUT_S)
+    return _answering_within(BEST_EFFORT_TIMEOUT_S)
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def blocking(timeout_s: float) -> Iterator[redis.Redis]:
         client.close()
 
 
-def queueing(*, timeout_s: float | None = REDIS_TIMEOUT_S) -> redis.Redis:
+def for_rq(*, timeout_s: float | None = REDIS_TIMEOUT_S) -> redis.Redis:
     """For rq, which wants bytes. Workers block on their queue, so they pass `timeout_s=None`."""
     return redis.Redis.from_url(
         settings.CACHE_BACKEND_URL,

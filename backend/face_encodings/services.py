@@ -22,7 +22,7 @@ from backend.analysis.services import AnalysisError, Finished, FoundFace
 from backend.clients.limits import quota
 from backend.common.http import admission
 from backend.common.http.errors import Unavailable
-from backend.common.jobs import work
+from backend.common.jobs import runner
 from backend.face_encodings import statistics
 from backend.face_encodings.models import EncodedImage
 
@@ -173,7 +173,7 @@ def _refer(owner_id: int, sha256: str, analysis_id: int, *, at: datetime) -> Enc
 
 def _analysis_of(image: EncodedImage) -> int:
     if image.analysis_id is None:
-        raise AnalysisError(work.GIVEN_UP, permanent=True)
+        raise AnalysisError(runner.GIVEN_UP, permanent=True)
     return image.analysis_id
 
 

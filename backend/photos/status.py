@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TypedDict
 
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.photos.albums import service
 from backend.photos.matching import member_photos
 from backend.photos.members import references

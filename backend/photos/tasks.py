@@ -2,13 +2,10 @@
 
 import logging
 
-import redis
-
-from backend.common.jobs import work
 from backend.photos.albums import archive_import, service
 from backend.photos.extraction import dispatch, pipeline, results
 from backend.photos.members import retention
-from backend.photos.models import ArchiveUpload, Photo, Reference
+from backend.photos.models import Photo, Reference
 
 logger = logging.getLogger(__name__)
 
@@ -29,18 +26,9 @@ def unpack(id: str) -> None:
 
 
 def sweep() -> None:
-    """Find lost and stale work. Any number of sweeps may run at once, and any may be killed."""
-    work.release_lost(Photo, on_failed=results.give_up)
-    work.release_lost(Reference, on_failed=results.give_up)
-    work.release_lost(ArchiveUpload, on_failed=archive_import.ended)
+    """What the rows of photos, references and archives need besides being tried again."""
     results.give_up_failed()
     archive_import.sweep()
     service.complete_all()
     dispatch.sweep()
     retention.sweep()
-    try:
-        work.enqueue_lost(Reference)
-        work.enqueue_lost(ArchiveUpload)
-        work.enqueue_lost(Photo)
-    except redis.RedisError as error:
-        logger.warning("Redis is out of reach, the sweep goes on without: %s", error)

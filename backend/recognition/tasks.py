@@ -3,10 +3,6 @@
 import logging
 import uuid
 
-import redis
-
-from backend.common.jobs import work
-from backend.recognition.models import Operation
 from backend.recognition.operations import executor, retention
 
 logger = logging.getLogger(__name__)
@@ -18,11 +14,6 @@ def execute(id: str) -> None:
 
 
 def sweep() -> None:
-    """Find calls that dead workers left or no queue knows; delete what is old."""
-    try:
-        work.release_lost(Operation, on_failed=executor.on_end)
-        retention.tidy_up()
-        retention.delete_old()
-        work.enqueue_lost(Operation)
-    except redis.RedisError as error:
-        logger.warning("Redis is out of reach, the sweep goes on without: %s", error)
+    """Delete what ended operations left behind, and old ones."""
+    retention.tidy_up()
+    retention.delete_old()

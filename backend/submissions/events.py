@@ -15,7 +15,7 @@ from django.utils import timezone
 from backend.clients.auth import signed_urls
 from backend.clients.models import ANONYMOUS_ID
 from backend.common import event_stream, redis_clients
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.submissions.models import Submission
 from wire import events as wire
 from wire.events import BoxShape, Outcome
@@ -87,7 +87,7 @@ def forget_lost(*, since_s: int = 3600) -> int:
 
     Listeners do not see an event twice by this: the websocket servers know what they sent.
     """
-    client = redis_clients.short()
+    client = redis_clients.default()
     if client.exists(_MARKER):
         return 0
     since = timezone.now() - timedelta(seconds=since_s)

@@ -5,8 +5,8 @@ import uuid
 from django.db import models
 from django.db.models import Q
 
-from backend.common.jobs import queues, work
-from backend.common.jobs.work import Status, Work
+from backend.common.jobs import queues
+from backend.common.jobs.models import Job, Status, job_constraints, job_indexes
 
 
 def original_path(submission: "Submission", filename: str) -> str:
@@ -22,9 +22,10 @@ def _path(folder: str, id: uuid.UUID, extension: str) -> str:
     return f"{folder}/{str(id)[:2]}/{str(id)[2:4]}/{id}.{extension}"
 
 
-class Submission(Work):
+class Submission(Job):
     queue = queues.UPLOADS
     task = "backend.submissions.tasks.process"
+    on_failed = "backend.submissions.services.publish"
 
     # Random and not counted up: whoever knows one id must not be able to tell another.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -43,9 +44,9 @@ class Submission(Work):
 
     class Meta:
         ordering = ["-created_at"]
-        constraints = work.constraints("submission")
+        constraints = job_constraints("submission")
         indexes = [
-            *work.indexes("submission"),
+            *job_indexes("submission"),
             # Outcomes that nobody was told yet are looked for as often.
             models.Index(
                 fields=["processed_at"],

@@ -11,7 +11,7 @@ from django.core.files.storage import Storage, default_storage
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.common.storage import orphans
 from backend.submissions.models import Submission
 

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from backend.analysis import services as analysis
 from backend.analysis.serializers import FaceSerializer
 from backend.common.http.upload_fields import EXTENSIONS, ImageUploadField
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.common.openapi import BoxSerializer, MomentField
 from backend.submissions import events, services
 from backend.submissions.models import Submission

@@ -16,8 +16,8 @@ from backend.analysis import services as analysis
 from backend.clients.limits import quota
 from backend.common.http.errors import Unavailable
 from backend.common.http.upload_fields import sha256_of
-from backend.common.jobs import queues, work
-from backend.common.jobs.work import Status
+from backend.common.jobs import queues, runner
+from backend.common.jobs.models import Status
 from backend.common.metrics import registry
 from backend.submissions import events
 from backend.submissions.metrics import UPLOAD_BYTES, UPLOADS
@@ -97,7 +97,7 @@ def _taken_before(submission: Submission) -> Submission:
 
 def process(id: str) -> None:
     """Work on a submission if it is due and nobody else does. Safe to call any number of times."""
-    work.run(Submission, id, _find_and_draw, on_failed=publish)
+    runner.run(Submission, id, _find_and_draw)
 
 
 def publish(submission: Submission) -> bool:

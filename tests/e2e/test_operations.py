@@ -7,6 +7,8 @@ from typing import ClassVar
 from tests.support import photographs
 from tests.support.stack import Stack, wait_until
 
+_REQUESTS = "faces_http_request_duration_seconds_count"
+
 
 class SeenFromOutsideTests(unittest.TestCase):
     stack: ClassVar[Stack]
@@ -26,10 +28,10 @@ class SeenFromOutsideTests(unittest.TestCase):
             listener.wait_for([id])
             expected = {
                 "faces_uploads_total": 1,
-                'faces_request_seconds_count{method="POST",status="202",view="image"}': 1,
+                _REQUESTS + '{method="POST",status="202",view="image"}': 1,
                 'faces_jobs_total{kind="submission",outcome="done"}': 1,
-                'faces_engine_seconds_count{stage="find"}': 1,
-                "faces_found_total": 1,
+                'faces_engine_seconds_count{stage="detect_encode"}': 1,
+                "faces_detected_total": 1,
                 "faces_ws_events_sent_total": 1,
                 "faces_ws_connections": 1,
                 "faces_workers": 1,

@@ -68,7 +68,7 @@ def _files() -> Places:
 
 
 def _keys() -> Places:
-    client = redis_clients.queueing()
+    client = redis_clients.for_rq()
     readers: dict[bytes, Any] = {
         b"string": client.get,
         b"hash": client.hgetall,

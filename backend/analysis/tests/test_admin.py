@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from backend.analysis.models import Analysis, Face
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 
 _FACES = "/admin/analysis/face/"
 _ANALYSES = "/admin/analysis/analysis/"

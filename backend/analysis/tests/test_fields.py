@@ -11,7 +11,7 @@ from django.test import TestCase
 from backend.analysis import fields
 from backend.analysis.fields import ENCODING_BYTES, read_many
 from backend.analysis.models import Analysis, Face
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 
 # Shortest and longest in decimal, the smallest there is, the largest, and both zeros.
 HARD = numpy.array([0.1, 1 / 3, 1e-45, 1.1754944e-38, 3.4028235e38, -0.0, 0.0, 16777217], "f4")

@@ -16,8 +16,8 @@ import faceengine
 from backend.analysis import services, tasks
 from backend.analysis.models import Analysis
 from backend.common import redis_clients
-from backend.common.jobs import queues, wakeups
-from backend.common.jobs.work import Status
+from backend.common.jobs import queues, sweep, wakeups
+from backend.common.jobs.models import Status
 from tests.support import image_factories, photographs
 
 OBAMA = photographs.read("obama.jpg")
@@ -30,7 +30,7 @@ def request(data: bytes = OBAMA) -> int:
 
 class RequestTests(TransactionTestCase):
     def setUp(self) -> None:
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
 
     def test_it_goes_ahead_of_uploads(self) -> None:
         id = request()
@@ -59,7 +59,7 @@ class RequestTests(TransactionTestCase):
 
     def test_what_is_known_is_not_asked_for_again(self) -> None:
         tasks.compute(str(request()))
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
         request()
         self.assertEqual(queues.waiting(queues.INTERACTIVE), set())
 
@@ -89,7 +89,7 @@ class RequestTests(TransactionTestCase):
         id = request()
         past = timezone.now()
         Analysis.objects.update(status=Status.PROCESSING, attempts=1, claimed_until=past)
-        tasks.sweep()
+        sweep.once()
         self.assertEqual(Analysis.objects.get().status, Status.QUEUED)
         tasks.compute(str(id))
         self.assertEqual(Analysis.objects.get().status, Status.DONE)
@@ -97,13 +97,13 @@ class RequestTests(TransactionTestCase):
     def test_a_row_left_by_a_dead_upload_worker_goes(self) -> None:
         request()
         Analysis.objects.update(status=Status.PROCESSING, source="", claimed_until=timezone.now())
-        tasks.sweep()
+        sweep.once()
         self.assertFalse(Analysis.objects.exists())
 
 
 class WaitingTests(TransactionTestCase):
     def setUp(self) -> None:
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
         self.analysis_id = Analysis.objects.create(
             sha256="0" * 64, model="m", detector="hog", detection_pixels=1
         ).pk
@@ -119,7 +119,7 @@ class WaitingTests(TransactionTestCase):
 
         def finish() -> None:
             Analysis.objects.update(status=Status.DONE, processed_at=timezone.now())
-            wakeups.tell("analysis", self.analysis_id)
+            wakeups.notify("analysis", self.analysis_id)
             connection.close()
 
         timer = threading.Timer(0.3, finish)
@@ -130,7 +130,7 @@ class WaitingTests(TransactionTestCase):
         self.assertEqual(len(looks), 1)
 
     def test_an_old_answer_wakes_only_once(self) -> None:
-        wakeups.tell("analysis", self.analysis_id)
+        wakeups.notify("analysis", self.analysis_id)
         started = time.monotonic()
         self.assertIsNone(services.wait(self.analysis_id, timeout_s=0.2))
         self.assertGreaterEqual(time.monotonic() - started, 0.2)

@@ -19,7 +19,7 @@ import faceengine
 from backend.analysis import retention, services
 from backend.analysis.models import Analysis, Face
 from backend.common.jobs import process_identity
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from tests.support import image_factories, photographs
 from wire.events import BoxShape
 

@@ -24,7 +24,7 @@ def status(test: TestCase, **headers: str) -> int:
 
 class KeyTests(TestCase):
     def setUp(self) -> None:
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
         self.key, self.text = factories.key_of("alice")
 
     def test_the_key_is_not_kept_only_its_hash_and_prefix(self) -> None:
@@ -72,7 +72,7 @@ class KeyTests(TestCase):
         ((_, fields),) = _stream()
         self.assertEqual(fields, {feeds.REVOKED_FIELD: self.key.prefix})
         known = feeds.REVOKED_KEY.format(key_prefix=self.key.prefix)
-        self.assertTrue(redis_clients.short().exists(known))
+        self.assertTrue(redis_clients.default().exists(known))
 
     def test_a_revocation_that_redis_missed_is_told_by_the_sweep_once(self) -> None:
         with mock.patch.object(redis_clients, "short", side_effect=redis.ConnectionError):
@@ -98,7 +98,7 @@ class KeyTests(TestCase):
 
 class CommandTests(TestCase):
     def setUp(self) -> None:
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
 
     def run_command(self, name: str, *arguments: str) -> str:
         out = io.StringIO()
@@ -141,4 +141,4 @@ class CommandTests(TestCase):
 
 
 def _stream() -> Any:
-    return redis_clients.short().xrange(feeds.STREAM)
+    return redis_clients.default().xrange(feeds.STREAM)

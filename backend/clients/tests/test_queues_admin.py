@@ -13,8 +13,8 @@ from rq.serializers import JSONSerializer
 
 from backend.clients.models import ANONYMOUS_ID, AuditEntry
 from backend.common import redis_clients
-from backend.common.jobs import queues, work
-from backend.common.jobs.work import Status
+from backend.common.jobs import queues, runner
+from backend.common.jobs.models import Status
 from backend.submissions import services, tasks
 from backend.submissions.models import Submission
 from tests.support import image_factories
@@ -25,7 +25,7 @@ _INTERACTIVE, _UPLOADS = 0, 1
 
 class QueuesTests(TransactionTestCase):
     def setUp(self) -> None:
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
         self.client.force_login(User.objects.create_superuser("olga"))
 
     def submitted(self) -> Submission:
@@ -76,7 +76,7 @@ class QueuesTests(TransactionTestCase):
         self.client.post(f"{self.job(submission)}delete/", {"post": "yes"})
         self.assertNotIn(submission.job_id, queues.waiting(queues.UPLOADS))
         Submission.objects.update(created_at="2026-01-01T00:00:00Z")
-        work.enqueue_lost(Submission)
+        runner.enqueue_lost(Submission)
         self.assertIn(submission.job_id, queues.waiting(queues.UPLOADS))
         entry = AuditEntry.objects.get(action="change queue")
         self.assertEqual(entry.actor, "admin olga")

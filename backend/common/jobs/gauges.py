@@ -1,47 +1,76 @@
-"""What Redis knows of the moment: queues, workers, listeners. A source of metrics."""
+"""The present state of jobs, workers and Redis. Two sources of metrics: the rows, and Redis."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import redis
+from django.db.models import Count, Min
+from django.utils import timezone
 from rq.exceptions import NoSuchJobError
-from rq.job import Job
+from rq.job import Job as QueueEntry
 from rq.serializers import JSONSerializer
 
-from backend.common import health, redis_clients
-from backend.common.jobs import queues
+from backend.common import redis_clients
+from backend.common.jobs import queues, workers
+from backend.common.jobs.models import Job, Status, kinds
 from backend.common.metrics import registry
 from backend.common.metrics.registry import Sample
 from wire import metrics as wire
 
-REDIS_UP = registry.gauge("faces_redis_up", "1 while Redis answers, else 0.")
 JOBS_WAITING = registry.gauge(
-    "faces_redis_jobs_waiting", "Jobs that wait in Redis. The rows are the truth.", "queue"
+    "faces_queue_depth", "Rows that wait for a worker, from the database.", "kind", "queue"
 )
 OLDEST_JOB = registry.gauge(
+    "faces_queue_oldest_age_seconds", "Age of the row that is due longest.", "kind", "queue"
+)
+JOBS_RUNNING = registry.gauge(
+    "faces_jobs_running", "Rows that a worker has claimed.", "kind", "queue"
+)
+REDIS_UP = registry.gauge("faces_redis_up", "1 while Redis answers, else 0.")
+ENTRIES_WAITING = registry.gauge(
+    "faces_redis_jobs_waiting", "Jobs that wait in Redis. The rows are the truth.", "queue"
+)
+OLDEST_ENTRY = registry.gauge(
     "faces_redis_oldest_job_seconds", "How long the first job in Redis has waited.", "queue"
 )
 WORKERS = registry.gauge("faces_workers", "Workers that live.")
 SERVERS = registry.gauge("faces_websocket_servers", "Websocket servers that live.")
-LISTENERS = registry.gauge("faces_ws_connections", "Clients connected to the websocket servers.")
+CONNECTIONS = registry.gauge("faces_ws_connections", "Clients connected to the websocket servers.")
 
 
-def collect() -> Iterator[Sample]:
-    """The numbers, as far as Redis answers."""
+def of_rows() -> Iterator[Sample]:
+    """The gauges of every kind of job, from the database."""
+    for model in kinds():
+        yield from _of_kind(model)
+
+
+def of_redis() -> Iterator[Sample]:
+    """The gauges of queues, workers and websocket servers, as far as Redis answers."""
     try:
-        redis_clients.short().ping()
+        redis_clients.default().ping()
     except redis.RedisError:
         yield Sample(REDIS_UP, 0, {})
         return
     yield Sample(REDIS_UP, 1, {})
     for queue in queues.IN_ORDER:
-        yield Sample(JOBS_WAITING, queues.length(queue), {"queue": queue})
-        yield Sample(OLDEST_JOB, _oldest_s(queue), {"queue": queue})
-    yield Sample(WORKERS, health.living_workers(), {})
-    listeners = _listeners()
-    yield Sample(SERVERS, len(listeners), {})
-    yield Sample(LISTENERS, sum(listeners), {})
+        yield Sample(ENTRIES_WAITING, queues.length(queue), {"queue": queue})
+        yield Sample(OLDEST_ENTRY, _oldest_s(queue), {"queue": queue})
+    yield Sample(WORKERS, len(workers.living()), {})
+    connections = _connections()
+    yield Sample(SERVERS, len(connections), {})
+    yield Sample(CONNECTIONS, sum(connections), {})
+
+
+def _of_kind(model: type[Job]) -> Iterator[Sample]:
+    labels = {"kind": str(model._meta.model_name), "queue": model.queue}
+    rows = model._default_manager.order_by()
+    waiting = rows.filter(status=Status.QUEUED).aggregate(depth=Count("pk"), oldest=Min("due_at"))
+    # A retry that is not due yet waits for its time and not for a worker.
+    age = timezone.now() - waiting["oldest"] if waiting["oldest"] else timedelta(0)
+    yield Sample(JOBS_WAITING, waiting["depth"], labels)
+    yield Sample(OLDEST_JOB, max(0.0, age.total_seconds()), labels)
+    yield Sample(JOBS_RUNNING, rows.filter(status=Status.PROCESSING).count(), labels)
 
 
 def _oldest_s(name: str) -> float:
@@ -50,18 +79,18 @@ def _oldest_s(name: str) -> float:
         return 0.0
     connection = queues.queue(name).connection
     try:
-        job = Job.fetch(first[0], connection=connection, serializer=JSONSerializer)
+        entry = QueueEntry.fetch(first[0], connection=connection, serializer=JSONSerializer)
     except NoSuchJobError:  # taken by a worker meanwhile
         return 0.0
-    since = job.enqueued_at
+    since = entry.enqueued_at
     if since is None:
         return 0.0
-    return max(0.0, (datetime.now(UTC) - health.aware(since)).total_seconds())
+    return max(0.0, (datetime.now(UTC) - workers.aware(since)).total_seconds())
 
 
-def _listeners() -> list[int]:
-    """How many listen, at each server that lives."""
-    client = redis_clients.short()
+def _connections() -> list[int]:
+    """The number of clients of each websocket server that lives."""
+    client = redis_clients.default()
     names: Any = client.smembers(wire.SERVERS)
     numbers: Any = client.mget([wire.SERVER.format(instance=name) for name in names] or [""])
     return [int(number) for number in numbers if number is not None]

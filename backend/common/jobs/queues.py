@@ -26,7 +26,7 @@ IN_ORDER: Final = (INTERACTIVE, UPLOADS)
 
 @cache
 def queue(name: str) -> Queue:
-    return Queue(name, connection=redis_clients.queueing(), serializer=JSONSerializer)
+    return Queue(name, connection=redis_clients.for_rq(), serializer=JSONSerializer)
 
 
 def enqueue(name: str, task: str, argument: str, *, job_id: str) -> bool:

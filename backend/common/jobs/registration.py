@@ -37,14 +37,14 @@ class Registration:
     """
 
     def __init__(self, name: str) -> None:
-        self._redis = redis_clients.queueing()
+        self._redis = redis_clients.for_rq()
         self._job_id = ""
         # rq's own class, so that its pages read what they expect; it never works. It changes the
         # timeouts of the connection that it is given.
         self._rq = SimpleWorker(
             list(queues.IN_ORDER),
             name=name,
-            connection=redis_clients.queueing(),
+            connection=redis_clients.for_rq(),
             serializer=JSONSerializer,
             prepare_for_work=False,
         )

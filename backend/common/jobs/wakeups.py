@@ -20,11 +20,11 @@ _REMEMBERED_S: Final = 60
 _LOOK_AGAIN_S: Final = 0.1
 
 
-def tell(kind: str, id: int | uuid.UUID) -> None:
+def notify(kind: str, id: int | uuid.UUID) -> None:
     """Something happened to the row: wake everyone who waits for it."""
     key = _KEY.format(kind=kind, id=id)
     try:
-        pipeline = redis_clients.short().pipeline()
+        pipeline = redis_clients.default().pipeline()
         pipeline.xadd(key, {"look": "1"}, maxlen=1)
         pipeline.expire(key, _REMEMBERED_S)
         pipeline.execute()

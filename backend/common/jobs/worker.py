@@ -29,7 +29,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from backend.common import redis_clients
-from backend.common.jobs import queues, work
+from backend.common.jobs import queues, runner
 from backend.common.jobs.registration import Registration
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Worker:
     def __init__(self, name: str, deadline: Deadline) -> None:
         self._registration = Registration(name)
         self._deadline = deadline
-        self._redis = redis_clients.queueing(timeout_s=_BLOCK_S + redis_clients.REDIS_TIMEOUT_S)
+        self._redis = redis_clients.for_rq(timeout_s=_BLOCK_S + redis_clients.REDIS_TIMEOUT_S)
         self._queue_keys = [queues.queue(name).key for name in queues.IN_ORDER]
         self._redis_away_until = 0.0
         self._memory_limit = _resident_bytes() + _max_growth()
@@ -157,7 +157,7 @@ class Worker:
             pipeline.execute()
 
     def _run_from_rows(self) -> None:
-        row = work.next_due()
+        row = runner.next_due()
         if row is None:
             time.sleep(_POLL_S)
             return

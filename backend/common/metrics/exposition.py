@@ -125,7 +125,7 @@ def _gauge(name: str, series: Series) -> Metric:
 def counted() -> dict[str, dict[tuple[str, ...], float]]:
     """What Redis holds of counters and histograms; fields nobody declares any more do not count."""
     try:
-        fields: Any = redis_clients.short().hgetall(wire.HASH)
+        fields: Any = redis_clients.default().hgetall(wire.HASH)
     except redis.RedisError as error:
         logger.warning("metrics without what Redis holds: %s", error)
         return {}

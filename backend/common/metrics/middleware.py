@@ -9,7 +9,11 @@ from django.http import HttpRequest, HttpResponse
 from backend.common.metrics import registry
 
 REQUESTS: Final = registry.histogram(
-    "faces_request_seconds", "Requests and how long they took.", "view", "method", "status"
+    "faces_http_request_duration_seconds",
+    "Duration of a request, without nginx.",
+    "view",
+    "method",
+    "status",
 )
 
 _NOT_COUNTED: Final = ("/healthcheck", "/healthcheck/")

@@ -151,7 +151,7 @@ def _send(changes: Mapping[str, int]) -> None:
     if not changes or time.monotonic() < _Away.until:
         return
     try:
-        pipeline = redis_clients.hasty().pipeline(transaction=False)
+        pipeline = redis_clients.best_effort().pipeline(transaction=False)
         for field, by in changes.items():
             pipeline.hincrby(wire.HASH, field, by)
         pipeline.execute()

@@ -24,8 +24,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from backend.common import health
-from backend.common.jobs.work import Status, Work
+from backend.common.jobs import workers
+from backend.common.jobs.models import Job, Status
 
 Model = type[models.Model]
 
@@ -78,7 +78,7 @@ def refuse_unless_at_rest(source: str) -> None:
     if workers := _living_workers():
         raise Refused(f"{workers} workers run, or died within the minute. Stop the service first.")
     for model in tables():
-        if issubclass(model, Work):
+        if issubclass(model, Job):
             _refuse_if_in_work(model, source)
 
 
@@ -113,7 +113,7 @@ def _refuse_if_used(connection: BaseDatabaseWrapper) -> None:
         raise Refused(f"The target is not empty, it has the table {min(used)}. Make a new one.")
 
 
-def _refuse_if_in_work(model: type[Work], source: str) -> None:
+def _refuse_if_in_work(model: type[Job], source: str) -> None:
     now = timezone.now()
     for work in model._default_manager.using(source).filter(status=Status.PROCESSING):
         if not work.is_lost(now):
@@ -125,7 +125,7 @@ def _refuse_if_in_work(model: type[Work], source: str) -> None:
 
 def _living_workers() -> int:
     try:
-        return health.living_workers()
+        return len(workers.living())
     except redis.RedisError:  # no queue, no workers on it; the open files tell of others
         return 0
 

@@ -75,7 +75,7 @@ class HealthTests(TestCase):
         self.assertEqual((answer.status_code, answer.content), (200, b"OK"))
 
     def test_readiness_names_what_is_missing(self) -> None:
-        with mock.patch.object(redis_clients, "short", side_effect=redis.ConnectionError):
+        with mock.patch.object(redis_clients, "default", side_effect=redis.ConnectionError):
             answer = self.client.get("/readiness/")
         self.assertEqual(answer.status_code, 503)
         expected = {"ready": False, "database": "ok", "redis": "missing", "worker": "missing"}

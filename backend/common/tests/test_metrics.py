@@ -45,13 +45,17 @@ def value(name: str, **labels: str) -> float | None:
 
 def counted_requests() -> set[tuple[str, str, str]]:
     found = samples(exposition.render())
-    label_sets = [dict(labels) for name, labels in found if name == "faces_request_seconds_count"]
+    label_sets = [
+        dict(labels)
+        for name, labels in found
+        if name == "faces_http_request_duration_seconds_count"
+    ]
     return {(labels["view"], labels["method"], labels["status"]) for labels in label_sets}
 
 
 class EmptyRedis:
     def setUp(self) -> None:
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
         registry._Away.until = 0.0
 
 
@@ -59,14 +63,14 @@ class CountingTests(EmptyRedis, SimpleTestCase):
     def test_counts_add_up(self) -> None:
         registry.count(registry.EVENTS_SENT)
         registry.count(registry.EVENTS_SENT, 4)
-        stored: Any = redis_clients.short().hgetall(wire.HASH)
+        stored: Any = redis_clients.default().hgetall(wire.HASH)
         self.assertEqual(stored, {"faces_ws_events_sent_total": "5"})
 
     def test_a_duration_is_counted_in_its_bucket_and_the_sum(self) -> None:
         labels = {"view": "image", "method": "POST", "status": "202"}
         for seconds in (0.004, 0.005, 0.2, 7200.0):
             registry.observe(middleware.REQUESTS, seconds, **labels)
-        stored: Any = redis_clients.short().hgetall(wire.HASH)
+        stored: Any = redis_clients.default().hgetall(wire.HASH)
         bounds = {field.rpartition("le=")[2]: int(number) for field, number in stored.items()}
         self.assertEqual(bounds, {"0.005": 2, "0.25": 1, "+Inf": 1, "sum_us": 7_200_209_000})
 
@@ -74,10 +78,10 @@ class CountingTests(EmptyRedis, SimpleTestCase):
         labels = {"view": "image", "method": "POST", "status": "500"}
         with self.assertRaises(ValueError), registry.timed(middleware.REQUESTS, **labels):
             raise ValueError
-        self.assertEqual(redis_clients.short().hlen(wire.HASH), 2)
+        self.assertEqual(redis_clients.default().hlen(wire.HASH), 2)
 
     def test_a_batch_is_one_round_trip(self) -> None:
-        client = redis_clients.hasty()
+        client = redis_clients.best_effort()
         with mock.patch.object(client, "pipeline", wraps=client.pipeline) as pipeline:
             with registry.batch():
                 for _ in range(10):
@@ -87,7 +91,7 @@ class CountingTests(EmptyRedis, SimpleTestCase):
             with registry.batch():
                 pass
             self.assertEqual(pipeline.call_count, 1)
-        self.assertEqual(redis_clients.short().hget(wire.HASH, registry.EVENTS_SENT), "10")
+        self.assertEqual(redis_clients.default().hget(wire.HASH, registry.EVENTS_SENT), "10")
 
     def test_a_field_is_read_back_as_it_was_made(self) -> None:
         labels = {"view": "image", "status": "200"}
@@ -100,8 +104,8 @@ class RedisAwayTests(SimpleTestCase):
     def setUp(self) -> None:
         registry._Away.until = 0.0
         self.addCleanup(setattr, registry._Away, "until", 0.0)
-        redis_clients.hasty.cache_clear()
-        self.addCleanup(redis_clients.hasty.cache_clear)
+        redis_clients.best_effort.cache_clear()
+        self.addCleanup(redis_clients.best_effort.cache_clear)
 
     @override_settings(CACHE_BACKEND_URL="redis://127.0.0.1:1/0")
     def test_without_redis_nothing_is_counted_and_nothing_fails(self) -> None:
@@ -131,12 +135,12 @@ class RequestTests(EmptyRedis, TestCase):
         self.assertEqual(counted_requests(), {("none", "other", "404")})
 
     def test_the_health_check_is_not_counted_and_asks_redis_nothing(self) -> None:
-        with mock.patch.object(redis_clients, "hasty", side_effect=AssertionError):
+        with mock.patch.object(redis_clients, "best_effort", side_effect=AssertionError):
             for path in ("/healthcheck", "/healthcheck/"):
                 self.assertEqual(self.client.get(path).status_code, 200)
 
     def test_a_request_makes_one_round_trip_for_its_metrics(self) -> None:
-        client = redis_clients.hasty()
+        client = redis_clients.best_effort()
         with mock.patch.object(client, "pipeline", wraps=client.pipeline) as pipeline:
             file = ContentFile(
                 image_factories.encoded(image_factories.faceless(), "PNG"), name="a.png"
@@ -154,7 +158,7 @@ class PageTests(EmptyRedis, TransactionTestCase):
             answer = self.client.get(path, headers={"accept": "text/plain"})
             self.assertEqual(answer.status_code, 200)
             self.assertEqual(answer["Content-Type"].partition(";")[0], "text/plain")
-            self.assertIn(b"# TYPE faces_request_seconds histogram", answer.content)
+            self.assertIn(b"# TYPE faces_http_request_duration_seconds histogram", answer.content)
 
     def test_what_waits_and_since_when_is_told_from_the_rows(self) -> None:
         self.submit()
@@ -162,7 +166,7 @@ class PageTests(EmptyRedis, TransactionTestCase):
         Submission.objects.update(due_at=waits_since)
         labels = {"kind": "submission", "queue": "uploads"}
         self.assertEqual(value("faces_queue_depth", **labels), 1)
-        self.assertAlmostEqual(value("faces_queue_oldest_seconds", **labels) or 0, 100, delta=5)
+        self.assertAlmostEqual(value("faces_queue_oldest_age_seconds", **labels) or 0, 100, delta=5)
         self.assertEqual(value("faces_redis_jobs_waiting", queue="uploads"), 1)
         self.assertEqual(value("faces_redis_jobs_waiting", queue="interactive"), 0)
         oldest_s = value("faces_redis_oldest_job_seconds", queue="uploads")
@@ -176,11 +180,11 @@ class PageTests(EmptyRedis, TransactionTestCase):
         kind = {"kind": "submission"}
         for outcome in ("done", "no_faces", "failed"):
             self.assertEqual(value("faces_jobs_total", outcome=outcome, **kind), 1, outcome)
-        for stage, times in (("waiting", 3), ("total", 2)):
-            self.assertEqual(value("faces_job_seconds_count", stage=stage, **kind), times, stage)
-        for stage, times in (("find", 2), ("draw", 1)):
+        self.assertEqual(value("faces_job_wait_seconds_count", **kind), 3)
+        self.assertEqual(value("faces_job_duration_seconds_count", **kind), 2)
+        for stage, times in (("detect_encode", 2), ("draw", 1)):
             self.assertEqual(value("faces_engine_seconds_count", stage=stage), times, stage)
-        self.assertEqual(value("faces_found_total"), 1)
+        self.assertEqual(value("faces_detected_total"), 1)
         self.assertEqual(value("faces_uploads_total"), 3)
         stored = value("faces_stored_bytes")
         self.assertEqual(stored, value("faces_upload_bytes_total"))
@@ -194,16 +198,16 @@ class PageTests(EmptyRedis, TransactionTestCase):
 
     def test_the_buckets_are_cumulative_and_the_sum_is_in_seconds(self) -> None:
         for seconds in (0.02, 0.2, 4000.0):
-            registry.observe(ENGINE, seconds, stage="find")
+            registry.observe(ENGINE, seconds, stage="detect_encode")
         buckets = {
-            bound: value("faces_engine_seconds_bucket", stage="find", le=bound)
+            bound: value("faces_engine_seconds_bucket", stage="detect_encode", le=bound)
             for bound in ("0.01", "0.025", "0.25", "+Inf")
         }
         self.assertEqual(buckets, {"0.01": 0, "0.025": 1, "0.25": 2, "+Inf": 3})
-        self.assertEqual(value("faces_engine_seconds_sum", stage="find"), 4000.22)
+        self.assertEqual(value("faces_engine_seconds_sum", stage="detect_encode"), 4000.22)
 
     def test_listeners_are_told_of_the_servers_that_live(self) -> None:
-        client = redis_clients.short()
+        client = redis_clients.default()
         client.sadd(wire.SERVERS, "a", "b", "dead")
         client.set(wire.SERVER.format(instance="a"), 3)
         client.set(wire.SERVER.format(instance="b"), 4)
@@ -212,7 +216,7 @@ class PageTests(EmptyRedis, TransactionTestCase):
 
     def test_without_redis_the_rows_are_told_all_the_same(self) -> None:
         self.submit()
-        with mock.patch.object(redis_clients, "short", side_effect=redis.ConnectionError):
+        with mock.patch.object(redis_clients, "default", side_effect=redis.ConnectionError):
             answer = self.client.get("/metrics")
         found = samples(answer.content)
         self.assertEqual(found["faces_redis_up", ()], 0)
@@ -220,8 +224,8 @@ class PageTests(EmptyRedis, TransactionTestCase):
         self.assertEqual(found["faces_queue_depth", labels], 1)
 
     def test_what_nobody_declares_any_more_is_left_out(self) -> None:
-        redis_clients.short().hset(wire.HASH, "faces_old_total|a=b", 1)
-        redis_clients.short().hset(wire.HASH, "faces_uploads_total|a=b", 1)
+        redis_clients.default().hset(wire.HASH, "faces_old_total|a=b", 1)
+        redis_clients.default().hset(wire.HASH, "faces_uploads_total|a=b", 1)
         self.assertNotIn(b'a="b"', exposition.render())
 
     @override_settings(FACES_REQUIRE_API_KEY=True)

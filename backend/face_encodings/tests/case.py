@@ -44,7 +44,7 @@ def jobs_done_at_once() -> Iterator[mock.Mock]:
 
 class EncodingCase(TransactionTestCase):
     def setUp(self) -> None:
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
         self.enqueue = self.enterContext(jobs_done_at_once())
 
     def post(self, data: bytes = OBAMA, path: str = POST, **headers: str) -> Any:

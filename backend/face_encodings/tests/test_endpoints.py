@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 
 import faceengine
 from backend.analysis.models import Analysis
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.face_encodings import services, tasks
 from backend.face_encodings.models import EncodedImage
 from backend.face_encodings.tests.case import (

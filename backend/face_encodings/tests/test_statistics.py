@@ -17,7 +17,7 @@ from django.utils import timezone
 from backend.analysis.models import Analysis, Face
 from backend.clients.models import ANONYMOUS_ID
 from backend.clients.tests import factories
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.face_encodings import services, statistics
 from backend.face_encodings.models import EncodedImage, Tally
 from backend.face_encodings.tests.case import BIDEN, FACELESS, OBAMA, TWO, EncodingCase

@@ -18,8 +18,8 @@ from django.core.files.base import File
 from django.db import transaction
 from django.db.models import F
 
-from backend.common.jobs import work
-from backend.common.jobs.work import Status, WorkError
+from backend.common.jobs import runner
+from backend.common.jobs.models import JobError, Status
 from backend.photos.albums import archive_reader, service
 from backend.photos.albums.archive_reader import Entry, EntryError
 from backend.photos.files import storage
@@ -62,7 +62,7 @@ def accept(album: Album, upload: File[Any], *, by: AbstractBaseUser | None) -> A
 
 def unpack(id: str) -> None:
     """Work on an upload if it is due and nobody else does. Safe to call any number of times."""
-    work.run(ArchiveUpload, id, _unpack, on_failed=ended)
+    runner.run(ArchiveUpload, id, _unpack)
 
 
 def ended(upload: ArchiveUpload) -> None:
@@ -149,7 +149,7 @@ def _skip(upload: ArchiveUpload, entry: Entry, reason: str) -> None:
 def _count(upload: ArchiveUpload, **changes: Any) -> None:
     """One entry more; within a transaction, which ends with all it did where it is not ours."""
     if not _ours(upload).update(entries_seen=upload.entries_seen + 1, **changes):
-        raise WorkError(_TAKEN_OVER, permanent=False)
+        raise JobError(_TAKEN_OVER, permanent=False)
 
 
 def _ours(upload: ArchiveUpload) -> Any:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO, Final
 
-from backend.common.jobs.work import WorkError
+from backend.common.jobs.models import JobError
 from backend.photos.albums.decompression import Allowance, Bounded, Reader
 
 MAX_ENTRIES: Final = 20_000
@@ -76,7 +76,7 @@ _BROKEN: Final = (
 )
 
 
-class ArchiveError(WorkError):
+class ArchiveError(JobError):
     """Nothing more can be taken out of this archive; trying again would not help."""
 
     def __init__(self, message: str) -> None:

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 
 from backend.common.http.upload_fields import sha256_of
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.photos.files import storage
 from backend.photos.files.storage import Refused
 from backend.photos.models import Album, ArchiveUpload, Extraction, Like, Photo

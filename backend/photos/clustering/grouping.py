@@ -15,15 +15,14 @@ from datetime import timedelta
 from typing import Final
 
 import numpy
-import redis
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from backend.analysis.fields import read_many
-from backend.common.jobs import work
-from backend.common.jobs.work import Status
+from backend.common.jobs import runner
+from backend.common.jobs.models import Status
 from backend.photos.clustering import chinese_whispers
 from backend.photos.clustering.chinese_whispers import Label, alone
 from backend.photos.models import (
@@ -125,21 +124,16 @@ def ask() -> None:
 
 def run(id: str) -> None:
     """Place what waits, if nobody else does. What workers call."""
-    work.run(Grouping, id, _group, on_failed=lambda _: None)
+    runner.run(Grouping, id, _group)
 
 
 def sweep() -> None:
-    """Ask for what waits, release what a dead worker holds, tell the queue."""
+    """Ask for the grouping of the faces that wait for it."""
     if not settings.FACES_GROUP_UNKNOWN:
         return
     _remove_newest_matched()
     if waiting().exists():
         ask()
-    work.release_lost(Grouping, on_failed=lambda _: None)
-    try:
-        work.enqueue_lost(Grouping)
-    except redis.RedisError as error:
-        logger.warning("Redis is out of reach, the sweep goes on without: %s", error)
 
 
 def waiting() -> QuerySet[UnknownFace]:
@@ -243,7 +237,7 @@ def _match_of(face: OuterRef) -> Exists:
 
 def _group(grouping: Grouping) -> None:
     placed = 0
-    for _ in range(_BATCHES):
+    for _ in range(_BATCHES if settings.FACES_GROUP_UNKNOWN else 0):
         faces = list(waiting().values_list("pk", flat=True)[:AT_A_TIME])
         if not faces:
             break

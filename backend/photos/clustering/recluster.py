@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from backend.common.jobs.work import claim_of_ours
+from backend.common.jobs.models import own_claim
 from backend.photos.clustering import chinese_whispers
 from backend.photos.clustering import grouping as people
 from backend.photos.clustering.chinese_whispers import Label, alone
@@ -98,7 +98,7 @@ def _labels(
     for start in range(0, len(faces), AT_A_TIME):
         people.add_neighbours(graph, faces[start : start + AT_A_TIME], both=False)
         Grouping.objects.filter(pk=grouping.pk, claimed_by=grouping.claimed_by).update(
-            **claim_of_ours()
+            **own_claim()
         )
         progress(len(faces[start : start + AT_A_TIME]))
     people.read_ruled_out(graph, faces)

@@ -8,7 +8,7 @@ from typing import TypeVar
 from django.conf import settings
 from django.db.models import QuerySet
 
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.photos.models import Extraction, Source
 
 S = TypeVar("S", bound=Source)

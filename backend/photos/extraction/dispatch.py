@@ -7,7 +7,7 @@ from typing import Final
 
 from django.utils import timezone
 
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.photos.extraction import backends
 from backend.photos.extraction.aws_lambda import submission
 from backend.photos.models import Extraction, Photo, Reference

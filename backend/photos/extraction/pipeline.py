@@ -11,8 +11,8 @@ from django.db import transaction
 
 from backend.analysis import services as analysis
 from backend.common.http.upload_fields import sha256_of
-from backend.common.jobs import work
-from backend.common.jobs.work import Status
+from backend.common.jobs import runner
+from backend.common.jobs.models import Status
 from backend.photos.albums import service
 from backend.photos.extraction import backends, dispatch, results
 from backend.photos.extraction.results import Recorded
@@ -26,7 +26,7 @@ S = TypeVar("S", Photo, Reference)
 
 def process(model: type[S], id: str) -> None:
     """Work on it if it is due and nobody else does. Safe to call any number of times."""
-    work.run(model, id, _prepare_and_find, on_failed=results.give_up)
+    runner.run(model, id, _prepare_and_find)
     if model is Photo:
         service.complete_of(id)
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from numpy.typing import ArrayLike
 
 from backend.analysis.services import FoundFace, QualityShape
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.photos.matching import jobs
 from backend.photos.models import Extraction, Photo, PhotoFace, Reference
 from wire.events import BoxShape

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 from PIL import ExifTags, Image
 
 from backend.analysis import services as analysis
-from backend.common.jobs.work import WorkError
+from backend.common.jobs.models import JobError
 
 _QUALITY: Final = 90
 _THUMBNAIL_QUALITY: Final = 82
@@ -40,7 +40,7 @@ def make(image: BinaryIO, *, widths_px: Sequence[int] = ()) -> Pictures:
     """All pictures of `image`, by one decoding. Raises `WorkError` if it cannot be used."""
     picture = analysis.upright(image)
     if max(picture.size) > _LONGEST_PX:
-        raise WorkError(_TOO_LONG, permanent=True)
+        raise JobError(_TOO_LONG, permanent=True)
     full, thumbnails, smaller = _jpeg(picture, _QUALITY), {}, picture
     for width_px in sorted(widths_px, reverse=True):
         smaller = _reduced(smaller, width_px)

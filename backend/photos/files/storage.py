@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from backend.analysis import services as analysis
 from backend.common.http.upload_fields import EXTENSIONS
-from backend.common.jobs.work import Status, WorkError
+from backend.common.jobs.models import JobError, Status
 from backend.common.storage import orphans
 from backend.photos.models import (
     WIDTHS_PX,
@@ -87,7 +87,7 @@ def store_picture(source: Photo | Reference, name: str, jpeg: bytes) -> str:
     stored = str(storage.save(name, ContentFile(jpeg)))
     if stored != name:
         storage.delete(stored)
-        raise WorkError("Another worker makes the same pictures.", permanent=False)
+        raise JobError("Another worker makes the same pictures.", permanent=False)
     return stored
 
 

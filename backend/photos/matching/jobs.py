@@ -13,14 +13,13 @@ from copy import copy
 from typing import Any, Final
 
 import numpy
-import redis
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from backend.analysis.fields import read_many
 from backend.analysis.nearest import Floats32, Integers
-from backend.common.jobs import work
-from backend.common.jobs.work import Status, WorkError
+from backend.common.jobs import runner
+from backend.common.jobs.models import JobError, Status
 from backend.photos.clustering import grouping
 from backend.photos.models import (
     ByHand,
@@ -89,16 +88,7 @@ def ask_again(*, everything: bool = False) -> int:
 
 def run(id: str) -> None:
     """Compare what a row of `Matching` asks for, if nobody else does. What workers call."""
-    work.run(Matching, id, _match, on_failed=_gave_up)
-
-
-def sweep() -> None:
-    """Release what dead workers hold, enqueue what no queue knows."""
-    work.release_lost(Matching, on_failed=_gave_up)
-    try:
-        work.enqueue_lost(Matching)
-    except redis.RedisError as error:
-        logger.warning("Redis is out of reach, the sweep goes on without: %s", error)
+    runner.run(Matching, id, _match)
 
 
 def _ask(**side: Any) -> None:
@@ -114,7 +104,7 @@ def _drop_far() -> None:
         Match.objects.filter(pk__in=ids[start : start + _AT_A_TIME]).delete()
 
 
-def _gave_up(matching: Matching) -> None:
+def gave_up(matching: Matching) -> None:
     logger.error("not compared %s; `manage.py match_photos` asks for it again", matching)
 
 
@@ -127,7 +117,7 @@ def _match(matching: Matching) -> None:
         except IntegrityError:
             # A face or reference went in this moment: compared again, it is not found.
             continue
-    raise WorkError(work.GIVEN_UP, permanent=False)
+    raise JobError(runner.GIVEN_UP, permanent=False)
 
 
 def _compared(matching: Matching) -> list[Match]:

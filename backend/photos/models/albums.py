@@ -11,8 +11,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from backend.analysis.fields import EncodingField
-from backend.common.jobs import queues, work
-from backend.common.jobs.work import Status, Work
+from backend.common.jobs import queues
+from backend.common.jobs.models import Job, Status, job_constraints, job_indexes
 from backend.photos.models.sources import (
     Source,
     source_constraints,
@@ -65,6 +65,7 @@ class PhotoQuerySet(models.QuerySet["Photo"]):
 
 class Photo(Source):
     task = "backend.photos.tasks.process_photo"
+    on_failed = "backend.photos.extraction.results.give_up"
     folder = "photos"
 
     album = models.ForeignKey(Album, on_delete=models.CASCADE, related_name="photos")
@@ -149,11 +150,12 @@ def archive_path(upload: ArchiveUpload, filename: str) -> str:
     return f"album_archives/{upload.key}"
 
 
-class ArchiveUpload(Work):
+class ArchiveUpload(Job):
     """A zip or tar of photos on its way into an album; continued where it was interrupted."""
 
     queue = queues.UPLOADS
     task = "backend.photos.tasks.unpack"
+    on_failed = "backend.photos.albums.archive_import.ended"
 
     album = models.ForeignKey(Album, on_delete=models.CASCADE, related_name="uploads")
     uploaded_by = models.ForeignKey(
@@ -174,8 +176,8 @@ class ArchiveUpload(Work):
 
     class Meta:
         ordering = ["-created_at"]
-        constraints = work.constraints("archive_upload")
-        indexes = work.indexes("archive_upload")
+        constraints = job_constraints("archive_upload")
+        indexes = job_indexes("archive_upload")
 
     def __str__(self) -> str:
         return f"{self.name} into {self.album_id}"

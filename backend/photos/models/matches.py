@@ -6,11 +6,11 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from backend.common.jobs import queues, work
-from backend.common.jobs.work import Work
+from backend.common.jobs import queues
+from backend.common.jobs.models import Job, job_constraints, job_indexes
 
 
-class Matching(Work):
+class Matching(Job):
     """A photo or reference that is still to be compared with all of the other side.
 
     Written in the transaction that writes the encodings, so that none is without; and whoever
@@ -21,6 +21,7 @@ class Matching(Work):
     # It takes milliseconds, and somebody may be looking at the page; an album waits in the other.
     queue = queues.INTERACTIVE
     task = "backend.photos.matching.jobs.run"
+    on_failed = "backend.photos.matching.jobs.gave_up"
 
     photo = models.OneToOneField(
         "photos.Photo", on_delete=models.CASCADE, null=True, related_name="matching"
@@ -31,14 +32,14 @@ class Matching(Work):
 
     class Meta:
         constraints = [
-            *work.constraints("matching"),
+            *job_constraints("matching"),
             models.CheckConstraint(
                 condition=Q(photo=None, reference__isnull=False)
                 | Q(photo__isnull=False, reference=None),
                 name="matching_of_one_side",
             ),
         ]
-        indexes = work.indexes("matching")
+        indexes = job_indexes("matching")
 
     def __str__(self) -> str:
         side = f"photo {self.photo_id}" if self.photo_id else f"reference {self.reference_id}"

@@ -8,8 +8,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from backend.common.jobs import queues, work
-from backend.common.jobs.work import Work
+from backend.common.jobs import queues
+from backend.common.jobs.models import Job, job_constraints, job_indexes
 
 GROUPING_ID: Final = 1
 """There is one row of `Grouping`: what is claimed by one worker is done by one at a time."""
@@ -112,7 +112,7 @@ class NotPerson(models.Model):
         return f"face {self.face_id} is not of person {self.person_id}"
 
 
-class Grouping(Work):
+class Grouping(Job):
     """That there are faces to place. One row, one worker: two would make two groups of a person."""
 
     queue = queues.UPLOADS
@@ -120,10 +120,10 @@ class Grouping(Work):
 
     class Meta:
         constraints = [
-            *work.constraints("grouping"),
+            *job_constraints("grouping"),
             models.CheckConstraint(condition=Q(id=GROUPING_ID), name="grouping_is_one"),
         ]
-        indexes = work.indexes("grouping")
+        indexes = job_indexes("grouping")
 
     def __str__(self) -> str:
         return f"grouping: {self.status}"

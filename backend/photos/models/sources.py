@@ -8,8 +8,8 @@ from typing import Final
 from django.db import models
 from django.db.models import Q
 
-from backend.common.jobs import queues, work
-from backend.common.jobs.work import Status, Work
+from backend.common.jobs import queues
+from backend.common.jobs.models import Job, Status, job_constraints, job_indexes
 
 WIDTHS_PX: Final = (300, 600, 1200)
 """Of the thumbnails: a tile, a tile on a dense screen, a photo that fills a page."""
@@ -47,7 +47,7 @@ def spread(folder: str, key: uuid.UUID, ending: str) -> str:
     return f"{folder}/{str(key)[:2]}/{str(key)[2:4]}/{key}{ending}"
 
 
-class Source(Work):
+class Source(Job):
     """An image whose faces are to be found: by our workers, by AWS Lambda, or by nobody for now.
 
     The worker makes `file` of `original`, which then goes: it holds metadata, where it was taken.
@@ -89,7 +89,7 @@ class Source(Work):
 def source_constraints(name: str) -> list[models.BaseConstraint]:
     """What must hold of every row; `name` begins the constraints' names."""
     return [
-        *work.constraints(name),
+        *job_constraints(name),
         models.CheckConstraint(
             condition=Q(extraction__in=Extraction.values), name=f"{name}_extraction_known"
         ),
@@ -103,7 +103,7 @@ def source_constraints(name: str) -> list[models.BaseConstraint]:
 
 def source_indexes(name: str) -> list[models.Index]:
     return [
-        *work.indexes(name),
+        *job_indexes(name),
         # What waits for its faces, by when it was handed out: for the sweep and the dispatch.
         models.Index(
             fields=["submitted_at"],

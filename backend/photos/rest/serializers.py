@@ -11,7 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.common.openapi import BoxSerializer, MomentField
 from backend.photos.files import media_links
 from backend.photos.matching import member_photos

@@ -20,7 +20,7 @@ from django.core.management import CommandError, call_command
 from django.test import SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
 
-from backend.common.jobs.work import Status, WorkError
+from backend.common.jobs.models import JobError, Status
 from backend.photos import tasks
 from backend.photos.albums import archive_import, archive_reader, service
 from backend.photos.albums.archive_reader import ArchiveError, EntryError
@@ -264,7 +264,7 @@ class UploadTests(TestCase):
         mine = ArchiveUpload.claim(upload.pk)
         assert mine is not None
         ArchiveUpload.objects.filter(pk=upload.pk).update(claimed_by="another")
-        with self.assertRaises(WorkError):
+        with self.assertRaises(JobError):
             archive_import._unpack(mine)
         self.assertEqual(Photo.objects.count(), 0)
 

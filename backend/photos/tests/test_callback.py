@@ -7,7 +7,7 @@ from unittest.mock import patch
 import numpy
 from django.test import TestCase, override_settings
 
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.photos.extraction.aws_lambda import submission
 from backend.photos.extraction.aws_lambda.submission import token_hash
 from backend.photos.models import Album, Extraction, Photo, PhotoFace, Reference

@@ -18,7 +18,7 @@ from django.test import Client, SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
 
 from backend.common import checks
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.photos.extraction import dispatch
 from backend.photos.extraction.aws_lambda import client, submission
 from backend.photos.extraction.aws_lambda.submission import token_hash

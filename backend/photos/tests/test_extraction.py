@@ -13,7 +13,8 @@ from django.utils import timezone
 from backend.analysis import services as analysis
 from backend.analysis.models import Analysis
 from backend.clients.tests import factories as clients
-from backend.common.jobs.work import Status
+from backend.common.jobs import sweep
+from backend.common.jobs.models import Status
 from backend.photos import tasks
 from backend.photos.albums import service
 from backend.photos.extraction import backends, dispatch, results
@@ -53,14 +54,14 @@ class ModeTests(TestCase):
         with off:
             photo = cast.processed(cast.photo(cast.album(), samples.face()))
             reference = cast.processed(cast.reference(cast.member(), samples.face()))
-            tasks.sweep()
+            sweep.once()
             self.assertEqual(dispatch.submit([photo, reference]), 0)
         for source in (photo, reference):
             source.refresh_from_db()
             found = (source.extraction, source.status, source.why)
             self.assertEqual(found, (Extraction.PROCESSING, Status.DONE, ""))
         self.assertEqual(list(backends.waiting(Photo)), [photo])
-        tasks.sweep()
+        sweep.once()
         for source in (photo, reference):
             cast.processed(source)
             self.assertEqual(source.extraction, Extraction.DONE)
@@ -168,7 +169,7 @@ class CrashTests(TestCase):
                 Photo.objects.filter(pk=self.photo.pk).update(
                     claimed_until=timezone.now() - timedelta(seconds=1)
                 )
-                tasks.sweep()
+                sweep.once()
                 cast.processed(self.photo)
                 self.assertEqual(self.photo.extraction, Extraction.DONE)
                 self.assertEqual((self.photo.faces_count, self.photo.faces.count()), (1, 1))
@@ -178,7 +179,7 @@ class CrashTests(TestCase):
         Photo.objects.update(
             status=Status.FAILED, processed_at=timezone.now(), reason="It is broken."
         )
-        tasks.sweep()
+        sweep.once()
         self.photo.refresh_from_db()
         found = (self.photo.extraction, self.photo.why)
         self.assertEqual(found, (Extraction.FAILED, "It is broken."))

@@ -15,8 +15,8 @@ from django.db import IntegrityError, connection, connections, transaction
 from django.test import TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
-from backend.common.jobs import queues
-from backend.common.jobs.work import Status
+from backend.common.jobs import queues, sweep
+from backend.common.jobs.models import Status
 from backend.photos.extraction.results import Recorded, record
 from backend.photos.matching import jobs
 from backend.photos.models import Match, Matching, Photo, PhotoFace, Reference
@@ -158,7 +158,7 @@ class CrashTests(TestCase):
         asked = Matching.objects.get(photo=photo)
         self.assertNotIn(asked.job_id, queues.waiting(queues.INTERACTIVE))
         Matching.objects.update(created_at=timezone.now() - timedelta(minutes=1))
-        jobs.sweep()
+        sweep.once()
         self.assertIn(asked.job_id, queues.waiting(queues.INTERACTIVE))
         queues.forget(queues.INTERACTIVE, asked.job_id)
 
@@ -170,7 +170,7 @@ class CrashTests(TestCase):
         Matching.objects.update(status=Status.PROCESSING, attempts=1, **left)
         faces.match_all()
         self.assertEqual(faces.pairs(), [])
-        jobs.sweep()
+        sweep.once()
         faces.match_all()
         self.assertEqual(faces.pairs(), faces.near_pairs())
         self.assertEqual(len(faces.pairs()), 1)

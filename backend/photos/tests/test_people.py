@@ -8,7 +8,8 @@ from django.db import transaction
 from django.test import TestCase, override_settings
 from django.utils import timezone
 
-from backend.common.jobs.work import Status
+from backend.common.jobs import sweep
+from backend.common.jobs.models import Status
 from backend.photos.clustering import curation, grouping
 from backend.photos.clustering.recluster import Busy, recluster
 from backend.photos.matching import jobs, member_photos
@@ -154,7 +155,7 @@ class PlacingTests(PeopleTestCase):
         grouping.ask()
         long_ago = timezone.now().replace(year=2020)
         Grouping.objects.update(status=Status.PROCESSING, attempts=1, claimed_until=long_ago)
-        grouping.sweep()
+        sweep.once()
         grouping.run(str(GROUPING_ID))
         self.assertEqual((grouping.waiting().count(), UnknownFace.objects.count()), (0, 1))
         self.assertEqual(Grouping.objects.get().status, Status.DONE)

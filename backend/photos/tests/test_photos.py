@@ -12,7 +12,7 @@ from django.test import TestCase, override_settings
 from PIL import Image
 
 from backend.analysis import services as analysis
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.common.storage import orphans
 from backend.photos import tasks
 from backend.photos.albums import service

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backend.analysis import fields
 from backend.analysis.nearest import Matrix
-from backend.common.jobs.work import WorkError
+from backend.common.jobs.models import JobError
 from backend.recognition.gallery import confidence
 from backend.recognition.models import Face, OtherEncoding, Reembedding, User
 
@@ -39,7 +39,7 @@ _MANY_NEW: Final = 500
 """Of more new faces the whole gallery is read: they would make too long a list for a statement."""
 
 
-class OnAnotherModel(WorkError):
+class OnAnotherModel(JobError):
     """The gallery is not on the model that encoded the probe: they cannot be compared."""
 
     def __init__(self) -> None:

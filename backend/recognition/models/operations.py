@@ -6,8 +6,8 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from backend.common.jobs import queues, work
-from backend.common.jobs.work import Status, Work
+from backend.common.jobs import queues
+from backend.common.jobs.models import Job, Status, job_constraints, job_indexes
 from backend.recognition.models.galleries import User
 
 OPEN = Q(status__in=[Status.QUEUED, Status.PROCESSING])
@@ -31,7 +31,7 @@ READING = (Kind.RECOGNISE,)
 """Kinds that change nothing: they wait for the changes before them, and not for each other."""
 
 
-class Operation(Work):
+class Operation(Job):
     """One accepted command on a user: number `sequence` in that user's order.
 
     QUEUED ──claimed, images fetched and encoded──▶ QUEUED, prepared
@@ -48,6 +48,7 @@ class Operation(Work):
 
     queue = queues.INTERACTIVE
     task = "backend.recognition.tasks.execute"
+    on_failed = "backend.recognition.operations.executor.on_end"
 
     # Random and not counted up: whoever knows one id must not be able to tell another.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -68,12 +69,12 @@ class Operation(Work):
     class Meta:
         ordering = ["user", "sequence"]
         constraints = [
-            *work.constraints("operation"),
+            *job_constraints("operation"),
             models.UniqueConstraint(fields=["user", "sequence"], name="operation_in_order"),
             models.CheckConstraint(condition=Q(kind__in=Kind.values), name="operation_kind_known"),
         ]
         indexes = [
-            *work.indexes("operation"),
+            *job_indexes("operation"),
             # Whose turn it is, is asked before each effect.
             models.Index(fields=["user", "sequence"], condition=OPEN, name="operation_open"),
             # How many of one client wait is asked before another is taken.

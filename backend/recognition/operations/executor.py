@@ -14,8 +14,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from backend.analysis import services as analysis
-from backend.common.jobs import wakeups, work
-from backend.common.jobs.work import WorkError
+from backend.common.jobs import runner, wakeups
+from backend.common.jobs.models import JobError
 from backend.recognition.gallery import index, locking
 from backend.recognition.models import READING, Operation, OperationImage
 from backend.recognition.operations import events, handlers, preparation
@@ -43,12 +43,12 @@ def execute_unblocked(user_pk: int) -> None:
         for id in ids:
             _run(id)
     for id in _prepared(Operation.reserved(), user_pk):
-        wakeups.tell("operation", id)
+        wakeups.notify("operation", id)
 
 
 def on_end(operation: Operation) -> None:
     """Notify waiting callers, delete the images, and publish the event where it was asked for."""
-    wakeups.tell("operation", operation.pk)
+    wakeups.notify("operation", operation.pk)
     clean_up(operation)
     if operation.notify_on_end:
         events.publish(operation)
@@ -65,7 +65,7 @@ def clean_up(operation: Operation) -> None:
 
 
 def _run(id: uuid.UUID) -> None:
-    work.run(Operation, str(id), _step, on_failed=on_end)
+    runner.run(Operation, str(id), _step)
 
 
 def _prepared(operations: QuerySet[Operation], user_pk: int) -> list[uuid.UUID]:
@@ -100,12 +100,12 @@ def _apply(operation: Operation) -> None:
 
 def _end(operation: Operation, result: handlers.Result) -> None:
     if not operation.succeed(result=result, arguments={}):
-        raise WorkError(TAKEN_OVER, permanent=False)
+        raise JobError(TAKEN_OVER, permanent=False)
 
 
 def _recognised(operation: Operation, seen: ImageFinding) -> handlers.Result:
     if seen.reason:
-        raise WorkError(seen.reason, permanent=True)
+        raise JobError(seen.reason, permanent=True)
     if seen.face is None:
         return {"faces": None}
     found = index.identify(operation.user, seen.face.encoding, model=seen.model)

@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from backend.common.jobs import queues
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.recognition.models import OPEN, Face, Kind, Operation, User
 from backend.recognition.operations import events, executor
 

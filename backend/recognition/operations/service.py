@@ -7,7 +7,7 @@ import uuid
 from typing import Any, Final
 
 from backend.common.jobs import wakeups
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.recognition.contract import ChangesShape, FaceShape
 from backend.recognition.models import OPEN, READING, Contact, Face, Operation, User
 from backend.recognition.operations import executor, results

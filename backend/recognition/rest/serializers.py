@@ -13,7 +13,7 @@ from django.http import Http404, QueryDict
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.recognition.contract import INTEGERS
 from backend.recognition.models import READING, Contact, Operation, User
 from backend.recognition.operations import events, service

@@ -22,7 +22,7 @@ from backend.analysis.models import Analysis, Face
 from backend.clients.models import Client
 from backend.common import redis_clients
 from backend.common.jobs import queues
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.face_encodings.models import EncodedImage
 from backend.recognition.contract import FaceShape
 from backend.recognition.gallery import index
@@ -152,7 +152,7 @@ def counts(answer: Mapping[str, Any]) -> tuple[int, ...]:
 @override_settings(FACES_DOWNLOAD_ALLOWED_HOSTS=["127.0.0.1"])
 class RecognitionCase(TransactionTestCase):
     def setUp(self) -> None:
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
         index.cache.clear()
         self.enqueue = self.enterContext(jobs_done_at_once())
         self.web = self.enterContext(Images())

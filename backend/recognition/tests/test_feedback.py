@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.clients.models import ANONYMOUS_ID
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.recognition.gallery import feedback
 from backend.recognition.gallery.feedback import Said
 from backend.recognition.models import (

@@ -14,7 +14,7 @@ from backend.clients.models import Scope
 from backend.clients.tests import factories as clients
 from backend.common import redis_clients
 from backend.common.jobs import queues
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.recognition.gallery import index, reembedding
 from backend.recognition.models import Face, Kind, Operation, User
 from backend.recognition.tests import factories
@@ -30,7 +30,7 @@ def run_at_once(queue: str, task: str, argument: str, *, job_id: str) -> bool:
 class GalleryViewsTests(TransactionTestCase):
     def setUp(self) -> None:
         index.cache.clear()
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
         self.model = reembedding.current_model()
         self.alice, self.bob = clients.headers("alice"), clients.headers("bob")
         self.owner = clients.client("alice")

@@ -12,7 +12,7 @@ from backend.clients import erasure
 from backend.clients.keys import create_key
 from backend.clients.models import AuditEntry, Client, Scope
 from backend.common import redis_clients
-from backend.common.jobs import queues
+from backend.common.jobs import queues, sweep
 from backend.recognition import tasks
 from backend.recognition.models import Operation, User
 from backend.recognition.tests.base import RecognitionCase, analysed, ids
@@ -211,8 +211,8 @@ class LaterTests(HttpCase):
         self.add(self.face(7))
         body = self.later().json()
         tasks.execute(body["operation_id"])
-        tasks.sweep()
-        told: Any = redis_clients.short().xrange(events.STREAM)
+        sweep.once()
+        told: Any = redis_clients.default().xrange(events.STREAM)
         (entry,) = [events.from_entry(id, fields) for id, fields in told]
         self.assertEqual(entry["outcome"], events.Outcome.OPERATION)
         frame = json.loads(entry["frame"])
@@ -224,9 +224,9 @@ class LaterTests(HttpCase):
         body = self.later().json()
         with mock.patch("backend.recognition.operations.events.publish", return_value=False):
             tasks.execute(body["operation_id"])
-        self.assertEqual(redis_clients.short().xlen(events.STREAM), 0)
-        tasks.sweep()
-        self.assertEqual(redis_clients.short().xlen(events.STREAM), 1)
+        self.assertEqual(redis_clients.default().xlen(events.STREAM), 0)
+        sweep.once()
+        self.assertEqual(redis_clients.default().xlen(events.STREAM), 1)
 
     def test_who_reads_is_told_of_calls_that_are_pending(self) -> None:
         self.add(self.face(7))

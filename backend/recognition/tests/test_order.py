@@ -9,8 +9,8 @@ from unittest import mock
 from django.test import override_settings
 from django.utils import timezone
 
-from backend.common.jobs import queues
-from backend.common.jobs.work import Status, WorkError
+from backend.common.jobs import queues, sweep
+from backend.common.jobs.models import JobError, Status
 from backend.recognition import api, tasks
 from backend.recognition.models import READING, Operation, OperationImage, User
 from backend.recognition.operations import commands, executor, preparation, retention, service
@@ -90,7 +90,7 @@ class OrderTests(RecognitionCase):
     def test_a_call_that_fails_for_good_lets_the_next_go_on(self) -> None:
         bad = self.begin(commands.add(1, 1, [self.face(1)]))
         good = self.begin(commands.delete_contact(1, 9))
-        error = WorkError("It cannot be done.", permanent=True)
+        error = JobError("It cannot be done.", permanent=True)
         with mock.patch.object(preparation, "prepare", side_effect=error):
             self.carry_out(bad)
         good.refresh_from_db()
@@ -116,21 +116,21 @@ class OrderTests(RecognitionCase):
         add = self.begin(commands.add(1, 1, [self.face(1)]))
         Operation.objects.update(created_at=timezone.now() - timedelta(seconds=10))
         with mock.patch.object(queues, "enqueue", side_effect=_at_once):
-            tasks.sweep()
+            sweep.once()
         add.refresh_from_db()
         self.assertEqual(ids(service.changes(add)["added"]), [1])
 
     def test_old_answers_and_users_of_whom_nothing_is_left_go(self) -> None:
         self.carry_out(self.begin(commands.add(1, 1, [self.face(1)])))
         self.begin(commands.delete_user(1))
-        tasks.sweep()
+        sweep.once()
         self.assertEqual(Operation.objects.count(), 2)
         an_hour_ago = timezone.now() - retention.DELETIONS_TOLD - timedelta(seconds=1)
         Operation.objects.filter(kind="delete_user").update(processed_at=an_hour_ago)
-        tasks.sweep()
+        sweep.once()
         self.assertEqual([each.kind for each in Operation.objects.all()], ["add"])
         Operation.objects.update(processed_at=timezone.now() - timedelta(days=8))
-        tasks.sweep()
+        sweep.once()
         self.assertFalse(Operation.objects.exists())
         self.assertFalse(User.objects.exists())
 
@@ -148,8 +148,8 @@ STEPS = (
     f"{_HERE}.operations.acceptance._insert_images",
     f"{_HERE}.operations.service.accept",
     "backend.common.jobs.queues.enqueue",
-    "backend.common.jobs.work.run",
-    "backend.common.jobs.work.claim_of_ours",
+    "backend.common.jobs.runner.run",
+    "backend.common.jobs.models.own_claim",
     f"{_HERE}.operations.preparation.prepare",
     f"{_HERE}.operations.preparation._fetch",
     f"{_HERE}.operations.preparation._request",
@@ -195,7 +195,7 @@ class CrashTests(RecognitionCase):
         """What the sweep of another process does, some seconds later."""
         for _ in range(3):
             Operation.objects.update(created_at=timezone.now() - timedelta(seconds=10))
-            tasks.sweep()
+            sweep.once()
         self.assertFalse(
             Operation.objects.filter(status__in=[Status.QUEUED, Status.PROCESSING]).exists()
         )

@@ -24,7 +24,7 @@ OLD = "an old model"
 class ReembeddingTests(TestCase):
     def setUp(self) -> None:
         index.cache.clear()
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
         self.user = factories.user()
         self.ann = person()
         self.faces = add(self.user, 1, [self.ann, self.ann], model=OLD)

@@ -6,10 +6,10 @@ from typing import Any, Final, TypedDict
 from backend.common.metrics.registry import BUCKETS_S, SUM
 
 _STAGES: Final = (
-    ("faces_job_seconds", ("submission", "waiting"), "waits for a worker"),
-    ("faces_engine_seconds", ("find",), "finding the faces"),
+    ("faces_job_wait_seconds", ("submission",), "waits for a worker"),
+    ("faces_engine_seconds", ("detect_encode",), "finding the faces"),
     ("faces_engine_seconds", ("draw",), "drawing the boxes"),
-    ("faces_job_seconds", ("submission", "total"), "from upload to result"),
+    ("faces_job_duration_seconds", ("submission",), "from upload to result"),
 )
 
 _BOUNDS: Final = (0.0, *BUCKETS_S)

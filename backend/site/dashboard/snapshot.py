@@ -17,7 +17,7 @@ from django.db.models import CharField, Count, F, Func
 from django.utils import timezone
 
 from backend.common import redis_clients
-from backend.common.jobs.work import Status, Work
+from backend.common.jobs.models import Job, Status
 from backend.common.metrics import exposition
 from backend.site.dashboard import workers as dashboard_workers
 from backend.site.dashboard.latency import Stage, stages
@@ -83,19 +83,19 @@ class Numbers(TypedDict):
 def numbers() -> Numbers:
     """As of now, or of a moment ago if somebody else has just asked."""
     with suppress(redis.RedisError):
-        known: Any = redis_clients.hasty().get(_KEY)
+        known: Any = redis_clients.best_effort().get(_KEY)
         if known:
             return cast(Numbers, json.loads(known))
     found = _numbers()
     with suppress(redis.RedisError):
-        redis_clients.hasty().set(_KEY, json.dumps(found), ex=_KEPT_S)
+        redis_clients.best_effort().set(_KEY, json.dumps(found), ex=_KEPT_S)
     return found
 
 
 def forget() -> None:
     """The next who asks gets what is true then."""
     with suppress(redis.RedisError):
-        redis_clients.hasty().delete(_KEY)
+        redis_clients.best_effort().delete(_KEY)
 
 
 def _numbers() -> Numbers:
@@ -114,7 +114,7 @@ def _numbers() -> Numbers:
     }
 
 
-def kinds() -> dict[str, type[Work]]:
+def kinds() -> dict[str, type[Job]]:
     """The work that the dashboard tells of and tries again, by the model's name."""
     every = {str(model._meta.model_name): model for model in apps.get_models()}
     return {kind: every[kind] for kind in settings.RETRIES}  # type: ignore[misc]  # each is Work
@@ -140,7 +140,7 @@ def minutes(now: datetime) -> list[Minute]:
     ]
 
 
-def ended_since(model: type[Work], since: datetime) -> Any:
+def ended_since(model: type[Job], since: datetime) -> Any:
     """Pairs of a minute and how many ended in it, read from the index alone."""
     ended = model._default_manager.filter(processed_at__gte=since).order_by()
     return (
@@ -150,13 +150,13 @@ def ended_since(model: type[Work], since: datetime) -> Any:
     )
 
 
-def newest_failed(model: type[Work]) -> Any:
+def newest_failed(model: type[Job]) -> Any:
     """The newest rows that failed, by an index of failed rows."""
     failed = model._default_manager.filter(status=Status.FAILED).order_by("-processed_at")
     return failed.only("pk", "reason", "attempts", "processed_at")[:SHOWN_FAILURES]
 
 
-def _failed(kind: str, model: type[Work]) -> Iterator[Failure]:
+def _failed(kind: str, model: type[Job]) -> Iterator[Failure]:
     for row in newest_failed(model):
         assert row.processed_at is not None
         yield {
@@ -182,8 +182,8 @@ class _Minute(Func):
 
 
 def _queues(gauges: exposition.Gauges) -> Iterator[Queue]:
-    oldest = gauges.get("faces_queue_oldest_seconds", {})
-    in_work = gauges.get("faces_queue_in_work", {})
+    oldest = gauges.get("faces_queue_oldest_age_seconds", {})
+    in_work = gauges.get("faces_jobs_running", {})
     for labels, depth in gauges.get("faces_queue_depth", {}).items():
         yield {
             "kind": labels[0],
@@ -222,7 +222,7 @@ def _database_bytes() -> int:
 
 def _redis_bytes() -> int | None:
     try:
-        memory: Any = redis_clients.short().info("memory")
+        memory: Any = redis_clients.default().info("memory")
     except redis.RedisError:
         return None
     return int(memory["used_memory"])

@@ -23,7 +23,7 @@ from backend.clients.auth.authentication import ApiKeyAuthentication
 from backend.clients.models import Scope
 from backend.common.http.errors import read_only
 from backend.common.http.security_headers import Page
-from backend.common.jobs.work import Work
+from backend.common.jobs.models import Job
 from backend.site.dashboard.snapshot import forget, kinds, numbers
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def _has_key(request: HttpRequest) -> bool:
     return who.may(Scope.OPERATE)
 
 
-def _row(kind: str, id: str) -> Work:
+def _row(kind: str, id: str) -> Job:
     model = kinds().get(kind)
     if model is None:
         raise Http404

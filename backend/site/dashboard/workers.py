@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, TypedDict
 
 import redis
-from django.apps import apps
 from django.conf import settings
-from rq import Worker
-from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
-from backend.common import health
-from backend.common.jobs import queues, registration
-from backend.common.jobs.work import Status, Work
+from backend.common.jobs import workers as registered
+from backend.common.jobs.models import Job, Status, kinds
 
 _SHOWN: Final = 200
 
@@ -33,19 +29,12 @@ class WorkerShape(TypedDict):
 def workers() -> list[WorkerShape]:
     """Those that gave a sign of life lately; none while Redis is away."""
     try:
-        known = Worker.all(queue=queues.queue(queues.UPLOADS), serializer=JSONSerializer)
-        living = [worker for worker in known if _is_alive(worker)]
+        living = registered.living()
         since = _in_work() if living else {}
         shapes = [_shape(worker, since) for worker in living[:_SHOWN]]
     except redis.RedisError:
         return []
     return sorted(shapes, key=lambda each: (each["host"], each["pid"]))
-
-
-def _is_alive(worker: BaseWorker) -> bool:
-    beat = worker.last_heartbeat
-    oldest = datetime.now(UTC) - timedelta(seconds=registration.SILENT_S)
-    return beat is not None and health.aware(beat) > oldest
 
 
 def _shape(worker: BaseWorker, since: dict[str, datetime]) -> WorkerShape:
@@ -57,7 +46,7 @@ def _shape(worker: BaseWorker, since: dict[str, datetime]) -> WorkerShape:
         "state": str(getattr(worker.get_state(), "value", worker.get_state())),
         "job": job,
         "since": began.isoformat() if began else None,
-        "started": health.aware(worker.birth_date).isoformat() if worker.birth_date else "",
+        "started": registered.aware(worker.birth_date).isoformat() if worker.birth_date else "",
     }
 
 
@@ -65,14 +54,13 @@ def _in_work() -> dict[str, datetime]:
     """Since when each row that is in hand is, by the id of its job."""
     lease = timedelta(seconds=settings.FACES_JOB_TIMEOUT_S)
     found: dict[str, datetime] = {}
-    for model in apps.get_models():
-        if issubclass(model, Work):
-            for row in held(model):
-                found[row.job_id] = row.claimed_until - lease
+    for model in kinds():
+        for row in held(model):
+            found[row.job_id] = row.claimed_until - lease
     return found
 
 
-def held(model: type[Work]) -> Any:
+def held(model: type[Job]) -> Any:
     """The rows in hand, by the index of those."""
     rows = model._default_manager.filter(status=Status.PROCESSING, claimed_until__isnull=False)
     return rows.order_by("claimed_until").only("pk", "claimed_until")[:_SHOWN]

@@ -15,7 +15,7 @@ from backend.clients.models import ANONYMOUS_ID, AuditEntry, Scope
 from backend.clients.tests import factories
 from backend.common import redis_clients
 from backend.common.jobs import queues
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.common.metrics import registry
 from backend.site.dashboard import latency, snapshot, workers
 from backend.submissions.models import Submission
@@ -41,7 +41,7 @@ def row(**values: Any) -> Submission:
 
 class DashboardCase(TransactionTestCase):
     def setUp(self) -> None:
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
         self.client.force_login(User.objects.create_superuser("olga"))
 
     def numbers(self) -> Any:
@@ -140,7 +140,7 @@ class NumberTests(DashboardCase):
         # A test before may have had no Redis: then nothing is counted for a while.
         self.enterContext(mock.patch.object(registry._Away, "until", 0.0))
         for seconds in (0.2, 0.2, 0.2, 4.0):
-            registry.observe("faces_engine_seconds", seconds, stage="find")
+            registry.observe("faces_engine_seconds", seconds, stage="detect_encode")
         (find,) = [each for each in self.numbers()["stages"] if each["name"] == "finding the faces"]
         self.assertEqual((find["count"], find["mean_s"]), (4, 1.15))
         self.assertTrue(0.1 < find["median_s"] <= 0.25)
@@ -163,13 +163,11 @@ class NumberTests(DashboardCase):
         row(status=Status.FAILED, reason="broken")
         with (
             mock.patch.object(
-                redis_clients.short(), "execute_command", side_effect=redis.ConnectionError
+                redis_clients.default(), "execute_command", side_effect=redis.ConnectionError
             ),
-            mock.patch.object(redis_clients.short(), "info", side_effect=redis.ConnectionError),
-            mock.patch.object(redis_clients.short(), "ping", side_effect=redis.ConnectionError),
-            mock.patch(
-                "backend.site.dashboard.workers.Worker.all", side_effect=redis.ConnectionError
-            ),
+            mock.patch.object(redis_clients.default(), "info", side_effect=redis.ConnectionError),
+            mock.patch.object(redis_clients.default(), "ping", side_effect=redis.ConnectionError),
+            mock.patch("backend.common.jobs.workers.living", side_effect=redis.ConnectionError),
         ):
             numbers = self.numbers()
         self.assertFalse(numbers["redis"])

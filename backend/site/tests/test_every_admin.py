@@ -18,7 +18,7 @@ from django.utils import timezone
 from backend.analysis.fields import EncodingField
 from backend.clients import keys
 from backend.clients.models import AuditEntry, Client
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 
 _ROWS: Final = 3
 _PAGES: Final = {"django_rq.dashboard"}

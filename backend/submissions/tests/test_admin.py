@@ -17,7 +17,7 @@ from backend.clients.auth import signed_urls
 from backend.clients.models import ANONYMOUS_ID, AuditEntry, Client
 from backend.common import redis_clients
 from backend.common.jobs import queues
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.submissions import events, services, tasks
 from backend.submissions.models import Submission
 from tests.support import image_factories, photographs
@@ -116,7 +116,7 @@ class ListTests(TestCase):
 
 class ActionTests(TransactionTestCase):
     def setUp(self) -> None:
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
         self.client.force_login(User.objects.create_superuser("olga"))
 
     def act(self, action: str, *submissions: Submission, **more: str) -> Any:
@@ -141,7 +141,7 @@ class ActionTests(TransactionTestCase):
     def test_a_failed_one_is_tried_again_as_if_it_were_new(self) -> None:
         submission = self.failed()
         first_event = submission.event_id
-        redis_clients.short().delete("rq:queue:uploads")
+        redis_clients.default().delete("rq:queue:uploads")
         self.act("retry", submission)
         submission.refresh_from_db()
         self.assertEqual((submission.status, submission.attempts), (Status.QUEUED, 0))

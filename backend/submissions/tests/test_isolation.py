@@ -40,7 +40,7 @@ def submitted(name: str = "alice", data: bytes = OBAMA) -> Submission:
 
 class IsolationCase(TransactionTestCase):
     def setUp(self) -> None:
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
 
 
 class MatrixTests(IsolationCase):
@@ -279,12 +279,12 @@ class ErasureTests(IsolationCase):
         self.assertFalse(Submission.objects.exists())
         result = submission.result.field.generate_filename(submission, "result.jpg")
         self.assertFalse(default_storage.exists(result))
-        self.assertEqual(redis_clients.short().xlen(wire.STREAM), 0)
+        self.assertEqual(redis_clients.default().xlen(wire.STREAM), 0)
 
 
 def _everything_in_redis() -> str:
     """Every key and every value: what should be gone must be in none."""
-    client: Any = redis_clients.short()
+    client: Any = redis_clients.default()
     parts: list[object] = []
     for key in client.keys("*"):
         kind = client.type(key)

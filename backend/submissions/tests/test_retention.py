@@ -16,7 +16,7 @@ from django.utils import timezone
 from backend.analysis.models import Analysis, source_path
 from backend.clients.models import ANONYMOUS_ID
 from backend.common import redis_clients
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.submissions import services, tasks
 from backend.submissions.models import Submission
 from tests.support import image_factories
@@ -32,7 +32,7 @@ def run(**options: Any) -> str:
 
 class RetentionTests(TransactionTestCase):
     def setUp(self) -> None:
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
         self.old = self.submission(days=31)
         self.new = self.submission(days=29)
 

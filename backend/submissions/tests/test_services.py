@@ -21,8 +21,8 @@ from backend.clients.limits import quota
 from backend.clients.models import ANONYMOUS_ID
 from backend.common import redis_clients
 from backend.common.http.errors import Unavailable
-from backend.common.jobs import process_identity, queues, work
-from backend.common.jobs.work import Status
+from backend.common.jobs import process_identity, queues, runner, sweep
+from backend.common.jobs.models import Status
 from backend.submissions import events, services, tasks
 from backend.submissions.models import Submission
 from tests.support import image_factories, photographs
@@ -47,14 +47,14 @@ def files_of(submission: Submission) -> list[str]:
 
 
 def events_of(submission: Submission) -> list[wire.Entry]:
-    entries: Any = redis_clients.short().xrange(wire.STREAM)
+    entries: Any = redis_clients.default().xrange(wire.STREAM)
     read = [wire.from_entry(id, fields) for id, fields in entries]
     return [entry for entry in read if entry["submission_id"] == str(submission.pk)]
 
 
 class SubmissionCase(TransactionTestCase):
     def setUp(self) -> None:
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
 
     def after(self, submission: Submission) -> Submission:
         submission.refresh_from_db()
@@ -186,7 +186,7 @@ class ProcessTests(SubmissionCase):
                 Submission.objects.update(due_at=timezone.now())
         self.assertEqual(waits, [5 * 2**n for n in range(10)])
         self.assertEqual(submission.status, Status.FAILED)
-        self.assertEqual(submission.reason, work.GIVEN_UP)
+        self.assertEqual(submission.reason, runner.GIVEN_UP)
         self.assertEqual([event["outcome"] for event in events_of(submission)], ["failed"])
 
     def test_a_retry_that_is_not_due_is_left_alone(self) -> None:
@@ -239,63 +239,63 @@ class SweepTests(SubmissionCase):
     def test_work_of_a_worker_that_died_here_is_queued_again_at_once(self) -> None:
         machine, _, _ = process_identity.identity().rpartition("/")
         submission = self.in_work(claimed_by=f"{machine}/before-our-time")
-        tasks.sweep()
+        sweep.once()
         self.assertEqual(self.after(submission).status, Status.QUEUED)
         self.assertLessEqual(submission.due_at, timezone.now())
 
     def test_work_whose_time_ran_out_elsewhere_is_queued_again(self) -> None:
         past = timezone.now() - timedelta(seconds=1)
         submission = self.in_work(claimed_by="elsewhere/1/1", claimed_until=past)
-        tasks.sweep()
+        sweep.once()
         self.assertEqual(self.after(submission).status, Status.QUEUED)
 
     def test_work_in_good_hands_is_left_there(self) -> None:
         submission = self.in_work(claimed_by=process_identity.identity())
-        tasks.sweep()
+        sweep.once()
         self.assertEqual(self.after(submission).status, Status.PROCESSING)
 
     def test_an_image_that_kills_its_worker_each_time_fails_in_the_end(self) -> None:
         submission = self.in_work(claimed_by="elsewhere/1/1", claimed_until=timezone.now())
         Submission.objects.update(attempts=11)
-        tasks.sweep()
+        sweep.once()
         self.assertEqual(self.after(submission).status, Status.FAILED)
 
     def test_a_row_whose_job_was_lost_is_enqueued_again_once(self) -> None:
         submission = accept()
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
         Submission.objects.update(created_at=timezone.now() - timedelta(seconds=10))
-        tasks.sweep()
-        tasks.sweep()
+        sweep.once()
+        sweep.once()
         self.assertEqual(queues.queue(queues.UPLOADS).get_job_ids(), [submission.job_id])
 
     def test_a_retry_is_enqueued_when_it_is_due_and_not_before(self) -> None:
         submission = accept()
-        redis_clients.short().flushdb()
+        redis_clients.default().flushdb()
         Submission.objects.update(attempts=1, due_at=timezone.now() + timedelta(seconds=60))
-        tasks.sweep()
+        sweep.once()
         self.assertEqual(queues.waiting(queues.UPLOADS), set())
         Submission.objects.update(due_at=timezone.now())
-        tasks.sweep()
+        sweep.once()
         self.assertEqual(queues.waiting(queues.UPLOADS), {submission.job_id})
 
     def test_an_outcome_that_redis_did_not_hear_of_is_told_later(self) -> None:
         submission = accept()
-        with mock.patch.object(redis_clients, "short", side_effect=redis.ConnectionError):
+        with mock.patch.object(redis_clients, "default", side_effect=redis.ConnectionError):
             tasks.process(str(submission.pk))
-            tasks.sweep()
+            sweep.once()
         Submission.objects.update(processed_at=timezone.now() - timedelta(seconds=10))
-        tasks.sweep()
-        tasks.sweep()
+        sweep.once()
+        sweep.once()
         self.assertEqual(len(events_of(submission)), 1)
 
     def test_what_an_emptied_redis_lost_is_told_again_once(self) -> None:
         submission = accept()
         tasks.process(str(submission.pk))
-        tasks.sweep()
-        redis_clients.short().flushdb()
+        sweep.once()
+        redis_clients.default().flushdb()
         Submission.objects.update(processed_at=timezone.now() - timedelta(seconds=10))
-        tasks.sweep()
-        tasks.sweep()
+        sweep.once()
+        sweep.once()
         self.assertEqual(len(events_of(submission)), 1)
 
 
@@ -309,7 +309,7 @@ class EraseTests(SubmissionCase):
         self.assertEqual([default_storage.exists(name) for name in names], [False, False])
         self.assertEqual(events_of(submission), [])
         self.assertFalse(Submission.objects.exists())
-        keys: Any = redis_clients.short().keys()
+        keys: Any = redis_clients.default().keys()
         leftovers = [key for key in keys if names[0][-40:-4] in key]
         self.assertEqual(leftovers, [])
 
@@ -326,7 +326,7 @@ class EraseTests(SubmissionCase):
             services.erase(Submission.objects.get())
         result = submission.result.field.generate_filename(submission, "result.jpg")
         self.assertFalse(default_storage.exists(result))
-        self.assertEqual(redis_clients.short().xlen(wire.STREAM), 0)
+        self.assertEqual(redis_clients.default().xlen(wire.STREAM), 0)
         self.assertFalse(Analysis.objects.exists())
         self.assertFalse(Submission.objects.exists())
 
@@ -340,8 +340,8 @@ class EraseTests(SubmissionCase):
 
         with mock.patch.object(events, "build", erase_meanwhile):
             tasks.process(str(submission.pk))
-        self.assertEqual(redis_clients.short().xlen(wire.STREAM), 0)
-        self.assertEqual(redis_clients.short().keys("faces:event-of:*"), [])
+        self.assertEqual(redis_clients.default().xlen(wire.STREAM), 0)
+        self.assertEqual(redis_clients.default().keys("faces:event-of:*"), [])
 
     def test_nothing_is_left_in_redis_of_a_job_that_failed_there(self) -> None:
         submission = accept()
@@ -356,7 +356,7 @@ class EraseTests(SubmissionCase):
 
     def keys_with(self, job_id: str) -> list[Any]:
         """Where rq keeps something of a job: by its name, or in the list of what failed."""
-        client = redis_clients.short()
+        client = redis_clients.default()
         failed = queues.queue(queues.UPLOADS).failed_job_registry.key
         keys: Any = client.keys(f"*{job_id}*")
         return [*keys, *([failed] if client.zscore(failed, job_id) is not None else [])]
@@ -364,8 +364,8 @@ class EraseTests(SubmissionCase):
     @override_settings(CACHE_BACKEND_URL="redis://127.0.0.1:1/0")
     def test_without_redis_the_row_stays_so_that_it_can_be_erased_later(self) -> None:
         submission = accept()
-        redis_clients.short.cache_clear()
-        self.addCleanup(redis_clients.short.cache_clear)
+        redis_clients.default.cache_clear()
+        self.addCleanup(redis_clients.default.cache_clear)
         queues.queue.cache_clear()
         self.addCleanup(queues.queue.cache_clear)
         with self.assertRaises(redis.RedisError):

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from tqdm import tqdm
 
-from backend.common.jobs.work import Status
+from backend.common.jobs.models import Status
 from backend.photos.albums import archive_import, service
 from backend.photos.files import storage
 from backend.photos.models import Album, ArchiveUpload
