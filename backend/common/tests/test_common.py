@@ -50,7 +50,9 @@ class ProcessTests(SimpleTestCase):
         self.assertFalse(process_identity.is_gone(process_identity.identity()))
 
     def test_a_process_that_ended_is_gone_also_before_its_parent_noticed(self) -> None:
-        code = "from backend.common import processes; print(processes.identity())"
+        code = (
+            "from backend.common.jobs import process_identity; print(process_identity.identity())"
+        )
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as ended:
             assert ended.stdout is not None
             holder = ended.stdout.read().decode().strip()  # until it closes its output, at its end
