@@ -20,20 +20,23 @@ FROM compiler AS build
 COPY requirements/app.txt requirements/aws.txt requirements/conversion.txt /requirements/
 # yes: also what media on S3 and AWS Lambda need; docs/s3.md
 ARG FACES_IMAGE_AWS=no
-# Nothing that runs loads what is removed: the model of 68 landmarks (only the tests' oracle does), tests,
-# sources of translations, tools for training, the library that onnxruntime has for C.
+# Nothing that runs loads what is removed: tests, sources of translations and scripts, compilers of numpy,
+# tools for training, the library that onnxruntime has for C.
 RUN pip --python .venv install --require-hashes -r /requirements/app.txt \
  && if [ "$FACES_IMAGE_AWS" = yes ]; then pip --python .venv install --require-hashes -r /requirements/aws.txt; fi \
  && pip --python .venv install --require-hashes --prefix /opt/conversion -r /requirements/conversion.txt \
  && cd .venv/lib/python3.11/site-packages \
- && mkdir /opt/landmarks && mv face_recognition_models/models/shape_predictor_68* /opt/landmarks/ \
- && find numpy django -name tests -prune -exec rm -r {} + -o -name '*.po' -exec rm {} + \
- && rm -r onnxruntime/transformers onnxruntime/tools onnxruntime/quantization onnxruntime/capi/libonnxruntime.so.*
+ && find numpy django drf_spectacular_sidecar -name tests -prune -exec rm -r {} + \
+        -o '(' -name '*.po' -o -name '*.js.map' -o -name '*.pyi' ')' -exec rm {} + \
+ && rm -r numpy/f2py onnxruntime/transformers onnxruntime/tools onnxruntime/quantization onnxruntime/capi/libonnxruntime.so.*
 COPY default.env ./
 COPY wire wire
 COPY faceengine faceengine
+# Once they are converted only dlib's model of five landmarks is loaded; the tests need all.
 RUN python -m faceengine.hog.build \
- && PYTHONPATH=/opt/conversion/lib/python3.11/site-packages python -m faceengine warm --model-cache models
+ && PYTHONPATH=/opt/conversion/lib/python3.11/site-packages python -m faceengine warm --model-cache models \
+ && cd .venv/lib/python3.11/site-packages/face_recognition_models/models \
+ && mkdir /opt/weights && mv shape_predictor_68* dlib_face_recognition* mmod* /opt/weights/
 
 FROM python:3.11-slim-bookworm AS app
 RUN useradd --uid 10001 --create-home faces \
@@ -71,7 +74,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends curl nginx-light redis-server \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt
 COPY --from=build /opt/conversion /opt/conversion
-COPY --from=build /opt/landmarks .venv/lib/python3.11/site-packages/face_recognition_models/models
+COPY --from=build /opt/weights .venv/lib/python3.11/site-packages/face_recognition_models/models
 COPY --from=test-build /opt/test /opt/test
 COPY --from=test-build /app/.cache .cache
 COPY . .
@@ -101,12 +104,13 @@ USER 10001:10001
 FROM compiler AS lambda-build
 COPY requirements/lambda.txt requirements/conversion.txt requirements/
 RUN pip --python .venv install --require-hashes -r requirements/lambda.txt \
- && pip --python .venv install --require-hashes --prefix /opt/conversion -r requirements/conversion.txt \
- && rm .venv/lib/python3.11/site-packages/face_recognition_models/models/shape_predictor_68*
+ && pip --python .venv install --require-hashes --prefix /opt/conversion -r requirements/conversion.txt
 COPY faceengine faceengine
 RUN python -m faceengine.hog.build \
  && PYTHONPATH=/opt/conversion/lib/python3.11/site-packages python -m faceengine warm --model-cache models \
- && rm -r faceengine/tests faceengine/hog/tests
+ && rm -r faceengine/tests faceengine/hog/tests \
+ && cd .venv/lib/python3.11/site-packages/face_recognition_models/models \
+ && rm shape_predictor_68* dlib_face_recognition* mmod*
 COPY wire wire
 COPY safe_http safe_http
 COPY lambdaworker lambdaworker

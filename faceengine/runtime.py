@@ -85,17 +85,19 @@ def once(key: str, load: Callable[[], Loaded]) -> Loaded:
 
 
 def model_file(name: str) -> Path:
-    """The file `name` of the package face_recognition_models, found without importing it.
-
-    Its `__init__` needs `pkg_resources`, which setuptools 82 dropped.
-    """
-    spec = importlib.util.find_spec("face_recognition_models")
-    if spec is None or spec.origin is None:
-        raise ModelError("The package face_recognition_models, which has the models, is missing.")
-    file = Path(spec.origin).parent / "models" / name
+    """The file `name` of the package face_recognition_models."""
+    file = _models_folder() / name
     if not file.is_file():
         raise ModelError(f"The model file {name} is missing from face_recognition_models.")
     return file
+
+
+def _models_folder() -> Path:
+    # Found without importing it: its `__init__` needs `pkg_resources`, which setuptools 82 dropped.
+    spec = importlib.util.find_spec("face_recognition_models")
+    if spec is None or spec.origin is None:
+        raise ModelError("The package face_recognition_models, which has the models, is missing.")
+    return Path(spec.origin).parent / "models"
 
 
 def session(file: str, digest: str, name: str, build: Callable[[bytes], bytes]) -> Any:
@@ -107,7 +109,7 @@ def session(file: str, digest: str, name: str, build: Callable[[bytes], bytes]) 
     from faceengine.conversion.cache import converted
 
     providers = _installed(onnxruntime.get_available_providers())
-    model = converted(model_file(file), digest, cache_folder(), name, build)
+    model = converted(_models_folder() / file, digest, cache_folder(), name, build)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _settings.threads
     options.inter_op_num_threads = 1

@@ -23,15 +23,16 @@ def converted(
     """The ONNX model `name` that `build` makes of the file `source`: its file in `folder`.
 
     `digest` is the SHA-256 that the source must have: another file, or a damaged one, raises
-    `ModelError`. The file is called `name-SOURCE-BUILD-OWN.onnx`, after the source's
-    SHA-256 and its own; it is written under a temporary name and moved into place, so that it is
-    there whole or not at all, and one that does not match its name is built anew. A folder that can
-    not be written to costs every start the conversion, and is logged; the model's bytes are
-    returned then.
+    `ModelError`. Once it is converted the source may be absent: images leave it out. The file is
+    called `name-SOURCE-BUILD-OWN.onnx`, after the source's SHA-256 and its own; it is written under
+    a temporary name and moved into place, so that it is there whole or not at all, and one that
+    does not match its name is built anew. A folder that can not be written to costs every start the
+    conversion, and is logged; the model's bytes are returned then.
     """
-    _check(source, digest)
     stem = f"{name}-{digest[:16]}-{_BUILD}"
     found = _intact(folder, stem)
+    if found is None or source.exists():
+        _check(source, digest)
     if found is not None:
         return found
     model = build(source.read_bytes())

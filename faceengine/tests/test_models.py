@@ -100,6 +100,11 @@ class CacheTest(unittest.TestCase):
         with self.assertRaisesRegex(ModelError, "model.dat is damaged"):
             self.converted()
 
+    def test_what_was_converted_needs_its_source_no_more(self) -> None:
+        self.converted()
+        self.source.unlink()
+        self.assertEqual(self.converted(), b"onnx of weights")
+
     def test_it_refuses_a_source_that_can_not_be_read(self) -> None:
         self.source.unlink()
         with self.assertRaisesRegex(ModelError, "can not be read"):
