@@ -214,7 +214,7 @@ STATIC_URL = "/assets/"
 FILE_UPLOAD_MAX_MEMORY_SIZE = 8 << 20
 # Beside the media, so that an archive is stored by renaming it, and not in a /tmp that is memory.
 _UPLOADS = STORAGE_DIR / "run" / "uploads"
-FILE_UPLOAD_TEMP_DIR = str(_UPLOADS) if _UPLOADS.is_dir() else None  # made by tools/prepare.py
+FILE_UPLOAD_TEMP_DIR = str(_UPLOADS) if _UPLOADS.is_dir() else None  # made by tools/migrate.py
 FILE_UPLOAD_PERMISSIONS = 0o640
 # What is no file is held in memory: JSON with a hundred faces in base64.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 32 << 20

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tools.console import Problem, Step, say
+from tools.console import Step, UserError, say
 from tools.shell import CommandFailed, run
 
 SERVERS: Final = {"redis-server": "redis-server", "nginx": "nginx-light"}
@@ -38,14 +38,14 @@ def install(packages: Sequence[str], *, reason: str) -> None:
     """Install `packages`, or tell the exact command that would."""
     command = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)}"
     if shutil.which("apt-get") is None:
-        raise Problem(f"{reason}. Install {' and '.join(packages)}, then try again.")
+        raise UserError(f"{reason}. Install {' and '.join(packages)}, then try again.")
     if os.geteuid() != 0:
-        raise Problem(f"{reason}; only root may install that. As root:\n\n    {command}\n")
+        raise UserError(f"{reason}; only root may install that. As root:\n\n    {command}\n")
     with Step(f"Installing {', '.join(packages)} from Debian") as step:
         try:
             _apt_get(packages, step)
         except CommandFailed as error:
-            raise Problem(f"{reason}; {_why_apt_failed(error)}\n\n    {command}\n") from error
+            raise UserError(f"{reason}; {_why_apt_failed(error)}\n\n    {command}\n") from error
 
 
 def _why_apt_failed(error: CommandFailed) -> str:
@@ -63,7 +63,7 @@ def install_compiler() -> None:
         return
     try:
         install(["g++"], reason="The faster face detector needs a C++ compiler")
-    except Problem:
+    except UserError:
         say("  No C++ compiler could be installed; faces are found by the slower detector.")
 
 

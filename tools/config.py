@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
-from tools.console import Problem
+from tools.console import UserError
 from tools.shell import ROOT
 
 # nginx and supervisor have no way to write these in a file name.
@@ -29,16 +29,16 @@ class Address:
         host, colon, port = text.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
         if not colon or not host or not port.isdecimal():
-            raise Problem(f"{setting} is {text!r}; it should look like 127.0.0.1:8280.")
+            raise UserError(f"{setting} is {text!r}; it should look like 127.0.0.1:8280.")
         return cls.of(host, port, setting=setting)
 
     @classmethod
     def of(cls, host: str, port: str, *, setting: str) -> Self:
         """From the two settings of a host and a port."""
         if not port.isdecimal() or not 0 < int(port) < 65536:
-            raise Problem(f"{setting} is {port!r}; it should be a port, 1 to 65535.")
+            raise UserError(f"{setting} is {port!r}; it should be a port, 1 to 65535.")
         if not re.fullmatch(r"[\w.:-]+", host):
-            raise Problem(f"{setting} names the host {host!r}, which is no address.")
+            raise UserError(f"{setting} names the host {host!r}, which is no address.")
         return cls(host, int(port))
 
     @property
@@ -108,7 +108,9 @@ def _storage(text: str) -> Path:
     storage = Path(text).expanduser().resolve() if text else ROOT
     for path in (storage, ROOT):
         if _UNSPEAKABLE.search(str(path)):
-            raise Problem(f"the folder {path} has a character in its name that nginx cannot take.")
+            raise UserError(
+                f"the folder {path} has a character in its name that nginx cannot take."
+            )
     return storage
 
 
@@ -116,16 +118,16 @@ def _own_redis(environ: Mapping[str, str], default_url: str) -> Address | None:
     """Ours at the default address, theirs at any other, unless FACES_START_REDIS says it."""
     choice, url = environ["FACES_START_REDIS"], environ["CACHE_BACKEND_URL"]
     if choice not in ("auto", "yes", "no"):
-        raise Problem(f"FACES_START_REDIS is {choice!r}; it should be auto, yes or no.")
+        raise UserError(f"FACES_START_REDIS is {choice!r}; it should be auto, yes or no.")
     if choice == "no" or (choice == "auto" and url != default_url):
         return None
     try:
         parts = urlsplit(url)
         port = parts.port or 6379
     except ValueError as error:
-        raise Problem(f"CACHE_BACKEND_URL is {url!r}: {error}.") from error
+        raise UserError(f"CACHE_BACKEND_URL is {url!r}: {error}.") from error
     if parts.scheme != "redis" or not _is_loopback(parts.hostname or ""):
-        raise Problem(
+        raise UserError(
             "a Redis of our own listens on this machine only: CACHE_BACKEND_URL should look like "
             f"{default_url}. For a Redis that runs elsewhere set FACES_START_REDIS=no."
         )
@@ -154,5 +156,5 @@ def host_header(allowed: str) -> str:
 def _max_body_bytes(text: str) -> int:
     """The largest request: the largest file, and the form around it."""
     if not text.isdecimal() or not int(text):
-        raise Problem(f"FACES_MAX_UPLOAD_BYTES is {text!r}; it should be a number of bytes.")
+        raise UserError(f"FACES_MAX_UPLOAD_BYTES is {text!r}; it should be a number of bytes.")
     return int(text) + _FORM_BYTES

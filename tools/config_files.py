@@ -10,7 +10,7 @@ import certifi
 
 from tools import apt
 from tools.config import Address, Stack
-from tools.console import Problem
+from tools.console import UserError
 from tools.shell import ROOT
 
 STOP_TIMEOUT_S: Final = 60
@@ -152,7 +152,7 @@ def commands(stack: Stack) -> dict[str, tuple[list[str], str]]:
 def _program_file(program: str) -> str:
     path = apt.find(program)
     if path is None:
-        raise Problem(
+        raise UserError(
             f"{program} is not on this machine. As root:\n\n    apt-get install -y "
             f"--no-install-recommends {apt.SERVERS[program]}\n"
         )

@@ -9,7 +9,7 @@ from typing import Final, NoReturn, Self
 _QUIET_EVERY_S: Final = 15.0
 
 
-class Problem(Exception):
+class UserError(Exception):
     """What is in the way, in a sentence for a person, with what to do about it."""
 
 
@@ -19,9 +19,9 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
-def give_up(problem: Problem) -> NoReturn:
+def fail(error: UserError) -> NoReturn:
     """End with the sentence and exit code 1."""
-    print(f"\nFaces cannot go on: {problem}", file=sys.stderr, flush=True)
+    print(f"\nFaces cannot go on: {error}", file=sys.stderr, flush=True)
     raise SystemExit(1)
 
 

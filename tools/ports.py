@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tools.config import Address
-from tools.console import Problem
+from tools.console import UserError
 
 _LISTENING: Final = "0A"
 """The state of a listening socket in /proc/net/tcp."""
@@ -25,9 +25,9 @@ def require_free(setting: str, address: Address) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(where)
     except socket.gaierror as error:
-        raise Problem(f"{setting}: there is no address {address.host!r}.") from error
+        raise UserError(f"{setting}: there is no address {address.host!r}.") from error
     except OSError as error:
-        raise Problem(_why(setting, address, error)) from error
+        raise UserError(_why(setting, address, error)) from error
 
 
 def _why(setting: str, address: Address, error: OSError) -> str:

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 from tools import config as stack
 from tools import config_files, ports, process_tree
 from tools.config import Address, Stack
-from tools.console import Problem, Step, give_up, say
+from tools.console import Step, UserError, fail, say
 from tools.shell import ROOT, CommandFailed, run
 from wire import environment
 
@@ -75,14 +75,14 @@ class Supervisor:
     def check(self) -> None:
         """Raise if it has ended."""
         if self.process.poll() is not None:
-            raise Problem("supervisor, which keeps the processes, has ended.")
+            raise UserError("supervisor, which keeps the processes, has ended.")
 
     def check_start(self) -> None:
         """Raise if it has ended, or if a process will not start however often it is tried."""
         self.check()
         for name, times in self.crashes.items():
             if times >= _CRASHES_AT_START:
-                raise Problem(f"{name} does not start; its messages are above.")
+                raise UserError(f"{name} does not start; its messages are above.")
 
     def _print(self, pipe: IO[bytes]) -> None:
         for line in pipe:
@@ -119,10 +119,10 @@ def main() -> None:
     except Stopped as stopped:
         say("Everything has stopped.")
         raise SystemExit(0 if ready else 128 + stopped.number) from None
-    except Problem as problem:
-        give_up(problem)
+    except UserError as problem:
+        fail(problem)
     except OSError as error:
-        give_up(Problem(f"{error.filename or 'a file'}: {error.strerror}."))
+        fail(UserError(f"{error.filename or 'a file'}: {error.strerror}."))
 
 
 def _on_signal(handler: Callable[[int, FrameType | None], None]) -> None:
@@ -153,7 +153,7 @@ def _read_settings() -> Stack:
         environment.load()
         return stack.read(os.environ, environment.defaults())
     except environment.SettingsFileError as error:
-        raise Problem(str(error)) from error
+        raise UserError(str(error)) from error
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def _alone(service: Stack) -> Iterator[None]:
         service.run.mkdir(parents=True, exist_ok=True)
         lock = _open(service.run / "lock")
     except OSError as error:
-        raise Problem(
+        raise UserError(
             f"the folder {service.storage} cannot be written to ({error.strerror}). "
             "Set STORAGE_DIR to a folder for the database and the images."
         ) from error
@@ -172,7 +172,7 @@ def _alone(service: Stack) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise Problem(
+            raise UserError(
                 f"it runs already in {service.storage}: {lock.read().strip()}. "
                 "Stop that one first, or set STORAGE_DIR to another folder."
             ) from None
@@ -194,9 +194,9 @@ def _start(service: Stack) -> Supervisor:
     config_files.write(service, connections=_connections())
     with Step("Bringing the database up to date") as step:
         try:
-            run([sys.executable, "-m", "tools.prepare"], step)
+            run([sys.executable, "-m", "tools.migrate"], step)
         except CommandFailed as error:
-            raise Problem(f"the database cannot be prepared:\n\n{error.tail()}") from error
+            raise UserError(f"the database cannot be prepared:\n\n{error.tail()}") from error
     say("• Starting Redis, backend, workers, websocket server and nginx …")
     return Supervisor(service)
 
@@ -216,7 +216,7 @@ def _require_redis(url: str) -> None:
     unix = parts.path if parts.scheme == "unix" else None
     while not _connects(parts.hostname or "localhost", parts.port or 6379, unix=unix):
         if time.monotonic() > deadline:
-            raise Problem(
+            raise UserError(
                 f"no Redis answers at {unix or f'{parts.hostname}:{parts.port or 6379}'}, which "
                 "CACHE_BACKEND_URL names. Start it, or leave CACHE_BACKEND_URL unset: then "
                 "Faces runs one of its own."
@@ -242,7 +242,7 @@ def _wait_until_healthy(service: Stack, supervisor: Supervisor) -> None:
     while not (_listens(service.backend) and _listens(service.ws) and _is_healthy(service)):
         supervisor.check_start()
         if time.monotonic() > deadline:
-            raise Problem(
+            raise UserError(
                 f"http://{service.nginx.reached_at}/healthcheck did not answer within "
                 f"{_START_TIMEOUT_S:.0f} s; the messages above may tell why."
             )

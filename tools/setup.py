@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from tools import apt
-from tools.console import Problem, Step, give_up, say
+from tools.console import Step, UserError, fail, say
 from tools.shell import ROOT, CommandFailed, run
 from wire import environment
 
@@ -81,9 +81,9 @@ def install_packages(names: Sequence[str], *options: str) -> None:
     command += [part for lock in locks for part in ("-r", str(lock))]
     with Step(f"Installing the Python packages of requirements/ ({', '.join(names)})") as step:
         try:
-            run(command, step, telling=_Packages(locks).progress)
+            run(command, step, progress_of=_Packages(locks).progress)
         except CommandFailed as error:
-            raise Problem(_why_pip_failed(error)) from error
+            raise UserError(_why_pip_failed(error)) from error
 
 
 def _lock(name: str) -> Path:
@@ -124,7 +124,7 @@ def build_engine() -> None:
             run([str(PYTHON), "-m", "faceengine.hog.build"], step)
             run([str(PYTHON), "-m", "faceengine", "warm", *_model_cache()], step)
         except CommandFailed as error:
-            raise Problem(f"the models could not be converted:\n\n{error.tail()}") from error
+            raise UserError(f"the models could not be converted:\n\n{error.tail()}") from error
 
 
 def _model_cache() -> list[str]:
@@ -138,7 +138,7 @@ def fetch_photographs() -> None:
         try:
             run([str(PYTHON), "-m", "tests.support.photographs"], step)
         except CommandFailed as error:
-            raise Problem(_why_pip_failed(error)) from error
+            raise UserError(_why_pip_failed(error)) from error
 
 
 def make_environment() -> None:
@@ -149,7 +149,7 @@ def make_environment() -> None:
         try:
             run([sys.executable, "-m", "venv", "--clear", str(VENV)])
         except CommandFailed as error:
-            raise Problem(f"the virtual environment cannot be made:\n\n{error.tail()}") from error
+            raise UserError(f"the virtual environment cannot be made:\n\n{error.tail()}") from error
 
 
 def _missing_for_the_environment() -> list[str]:
@@ -194,7 +194,7 @@ def _packages(name: str, locks: Sequence[str], *options: str) -> Part:
 def set_up(*, test: bool) -> None:
     """Make what is missing or made from something older."""
     if sys.version_info < NEEDED:
-        raise Problem("Python {}.{} or newer is needed.".format(*NEEDED))
+        raise UserError("Python {}.{} or newer is needed.".format(*NEEDED))
     missing = [*apt.missing(test=test), *_missing_for_the_environment()]
     if not missing and all(part.is_done() for part in parts(test=test)):
         return
@@ -219,7 +219,7 @@ def _alone() -> Iterator[None]:
         cache.mkdir(exist_ok=True)
         lock = _open(cache / "setup.lock")
     except OSError as error:
-        raise Problem(
+        raise UserError(
             f"the folder {ROOT} cannot be written to ({error.strerror}), and .venv has to be "
             "made in it. Run as the user it belongs to, or from a copy."
         ) from error
@@ -244,12 +244,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: pip ends too
     try:
         set_up(test=arguments.test)
-    except Problem as problem:
-        give_up(problem)
+    except UserError as problem:
+        fail(problem)
     except environment.SettingsFileError as error:
-        give_up(Problem(str(error)))
+        fail(UserError(str(error)))
     except OSError as error:
-        give_up(Problem(f"{error.filename or 'a file'}: {error.strerror}"))
+        fail(UserError(f"{error.filename or 'a file'}: {error.strerror}"))
     except KeyboardInterrupt:
         say("\nStopped. The next time goes on from here.")
         raise SystemExit(130) from None

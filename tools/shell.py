@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tools.console import Problem, Step
+from tools.console import Step, UserError
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 """The checkout."""
@@ -32,11 +32,11 @@ def run(
     step: Step | None = None,
     *,
     environ: Mapping[str, str] | None = None,
-    telling: Callable[[str], str | None] = lambda line: line,
+    progress_of: Callable[[str], str | None] = lambda line: line,
 ) -> str:
     """Run `command` in the checkout and return what it printed.
 
-    Each line that it prints becomes the step's progress, in the words that `telling` makes of it.
+    Each line that it prints becomes the progress of `step`, as `progress_of` words it.
     """
     lines: list[str] = []
     try:
@@ -51,13 +51,13 @@ def run(
             errors="replace",
         )
     except OSError as error:
-        raise Problem(f"{command[0]} cannot be started: {error}") from error
+        raise UserError(f"{command[0]} cannot be started: {error}") from error
     with process:
         assert process.stdout is not None
         try:
             for line in process.stdout:
                 lines.append(line)
-                words = telling(line.strip())
+                words = progress_of(line.strip())
                 if step is not None and words:
                     step.progress(words)
         except BaseException:

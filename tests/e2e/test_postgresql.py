@@ -37,7 +37,7 @@ class MigrationTests(unittest.TestCase):
         # A folder each: what keeps them apart is the database.
         return [
             subprocess.Popen(
-                [sys.executable, "-m", "tools.prepare"],
+                [sys.executable, "-m", "tools.migrate"],
                 cwd=ROOT,
                 env={**os.environ, "DATABASE_URL": self.url, "STORAGE_DIR": f"{storage}/{number}"},
                 stdout=subprocess.DEVNULL,

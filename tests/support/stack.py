@@ -352,7 +352,7 @@ class Stack:
 
     def _prepare(self) -> None:
         prepared = subprocess.run(
-            [sys.executable, "-m", "tools.prepare"],
+            [sys.executable, "-m", "tools.migrate"],
             cwd=environment.ROOT,
             env=self.environ,
             capture_output=True,

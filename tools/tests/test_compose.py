@@ -80,7 +80,7 @@ class ImageTests(unittest.TestCase):
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())
         ours = set(project["tool"]["ruff"]["lint"]["isort"]["known-first-party"])
         copied = set(re.findall(r"^COPY (\w+) \1$", DOCKERFILE, re.MULTILINE))
-        self.assertEqual(ours - copied, {"tests"})
+        self.assertEqual((ours | {"static"}) - copied, {"tests"})
 
     def test_each_lock_is_installed_by_the_set_up_and_in_an_image(self) -> None:
         locks = {path.stem for path in (ROOT / "requirements").glob("*.txt")}

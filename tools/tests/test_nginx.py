@@ -16,7 +16,7 @@ import requests
 from tools import config_files
 from tools.shell import ROOT
 from tools.tests.launched import free_port, wait_until
-from tools.tests.test_configs import a_stack
+from tools.tests.test_config_files import a_stack
 
 _LIMIT_BYTES = 1_000_000
 

@@ -11,7 +11,7 @@ from unittest import mock
 import requests
 
 from tools import run
-from tools.console import Problem
+from tools.console import UserError
 from tools.tests.launched import Launched, free_port, wait_until
 
 
@@ -174,6 +174,9 @@ class RefusingTests(unittest.TestCase):
 
     def test_somebody_elses_redis_that_does_not_answer(self) -> None:
         port = free_port()
-        with mock.patch.object(run, "_REDIS_TIMEOUT_S", 0.1), self.assertRaises(Problem) as caught:
+        with (
+            mock.patch.object(run, "_REDIS_TIMEOUT_S", 0.1),
+            self.assertRaises(UserError) as caught,
+        ):
             run._require_redis(f"redis://127.0.0.1:{port}/0")
         self.assertIn(f"no Redis answers at 127.0.0.1:{port}", str(caught.exception))

@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from tools import apt, setup
-from tools.console import Problem, Step
+from tools.console import Step, UserError
 from tools.shell import ROOT, CommandFailed, run
 
 
@@ -52,7 +52,7 @@ class SentenceTests(unittest.TestCase):
     def test_a_folder_that_cannot_be_written_to(self) -> None:
         with (
             mock.patch.object(setup, "ROOT", Path("/proc")),
-            self.assertRaisesRegex(Problem, "/proc cannot be written to"),
+            self.assertRaisesRegex(UserError, "/proc cannot be written to"),
             setup._alone(),
         ):
             self.fail("it went on")
@@ -61,7 +61,7 @@ class SentenceTests(unittest.TestCase):
         with (
             mock.patch.object(os, "geteuid", return_value=1000),
             mock.patch("shutil.which", return_value="/usr/bin/apt-get"),
-            self.assertRaises(Problem) as caught,
+            self.assertRaises(UserError) as caught,
         ):
             apt.install(["redis-server"], reason="Redis is missing")
         self.assertIn("Redis is missing", str(caught.exception))
@@ -83,7 +83,7 @@ class SentenceTests(unittest.TestCase):
             mock.patch.object(os, "geteuid", return_value=1000),
             mock.patch("shutil.which", return_value="/usr/bin/apt-get"),
             mock.patch.object(setup, "_alone"),
-            self.assertRaises(Problem) as caught,
+            self.assertRaises(UserError) as caught,
         ):
             setup.set_up(test=False)
         version = "{}.{}".format(*sys.version_info)
@@ -100,7 +100,7 @@ class SentenceTests(unittest.TestCase):
     def test_where_there_is_no_apt_get_it_names_what_to_install(self) -> None:
         with (
             mock.patch("shutil.which", return_value=None),
-            self.assertRaisesRegex(Problem, "Install redis-server"),
+            self.assertRaisesRegex(UserError, "Install redis-server"),
         ):
             apt.install(["redis-server"], reason="Redis is missing")
 
@@ -119,7 +119,7 @@ class CommandTests(unittest.TestCase):
         self.assertEqual((caught.exception.code, caught.exception.tail()), (3, "why"))
 
     def test_a_program_that_is_not_there(self) -> None:
-        with self.assertRaisesRegex(Problem, "/nowhere/pip cannot be started"):
+        with self.assertRaisesRegex(UserError, "/nowhere/pip cannot be started"):
             run(["/nowhere/pip"])
 
     def test_a_step_says_what_it_does_and_how_long_it_took(self) -> None:

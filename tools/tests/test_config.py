@@ -4,7 +4,7 @@ import unittest
 
 from tools import config
 from tools.config import Address
-from tools.console import Problem
+from tools.console import UserError
 from tools.shell import ROOT
 from wire import environment
 
@@ -15,7 +15,7 @@ class StackTestCase(unittest.TestCase):
         return config.read({**defaults, **settings}, defaults)
 
     def assert_refused(self, words: str, **settings: str) -> None:
-        with self.assertRaises(Problem) as caught:
+        with self.assertRaises(UserError) as caught:
             self.read(**settings)
         self.assertIn(words, str(caught.exception))
 

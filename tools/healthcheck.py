@@ -1,4 +1,4 @@
-"""Whether a process of this container is well, for Docker: `python -m tools.probe backend`.
+"""Whether a process of this container is well, for Docker: `python -m tools.healthcheck backend`.
 
 The exit code is the answer; what is wrong is printed, and `docker inspect` shows it.
 """
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from tools.config import Address, host_header
-from tools.console import Problem, say
+from tools.console import UserError, say
 from wire import environment
 
 _TIMEOUT_S: Final = 4.0
@@ -25,7 +25,7 @@ def main() -> None:
     environment.load()
     try:
         _PROBES[sys.argv[1]]()
-    except (Problem, OSError, http.client.HTTPException) as error:
+    except (UserError, OSError, http.client.HTTPException) as error:
         say(f"{type(error).__name__}: {error}")
         raise SystemExit(1) from None
 
@@ -46,7 +46,7 @@ def _require_status(setting: str, path: str, expected: int) -> None:
     connection.request("GET", path, headers={"Host": host})
     status = connection.getresponse().status
     if status != expected:
-        raise Problem(f"{address}{path} answers {status} instead of {expected}")
+        raise UserError(f"{address}{path} answers {status} instead of {expected}")
 
 
 def _worker() -> None:
@@ -60,10 +60,10 @@ def _worker() -> None:
     try:
         workers = rq.Worker.all(connection=client, serializer=JSONSerializer)
     except redis.RedisError as error:
-        raise Problem(f"Redis does not answer: {error}") from error
+        raise UserError(f"Redis does not answer: {error}") from error
     beats = [w.last_heartbeat for w in workers if w.hostname == socket.gethostname()]
     if not any(beat is not None and beat.replace(tzinfo=UTC) > oldest for beat in beats):
-        raise Problem("no worker of this container has been heard of for a minute")
+        raise UserError("no worker of this container has been heard of for a minute")
 
 
 _PROBES: Final[Mapping[str, Callable[[], None]]] = {

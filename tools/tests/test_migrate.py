@@ -6,17 +6,17 @@ import time
 import unittest
 from pathlib import Path
 
-from tools import prepare
+from tools import migrate
 
 
 class UploadTests(unittest.TestCase):
     def test_what_a_killed_process_left_goes_and_what_is_being_sent_stays(self) -> None:
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()), "uploads")
-        prepare.make_room_for_uploads(folder)
+        migrate.make_room_for_uploads(folder)
         left, sent = folder / "a.upload", folder / "b.upload"
         for file in (left, sent):
             file.touch()
         two_days_ago = time.time() - 48 * 3600
         os.utime(left, (two_days_ago, two_days_ago))
-        prepare.make_room_for_uploads(folder)
+        migrate.make_room_for_uploads(folder)
         self.assertEqual([*folder.iterdir()], [sent])

@@ -1,4 +1,4 @@
-"""What has to be done before the backend starts: `python -m tools.prepare`.
+"""What has to be done before the backend starts: `python -m tools.migrate`.
 
 One at a time in one storage folder, and in one PostgreSQL: two containers that migrate the same
 database at once would both create the same tables, and one of them would fail.
