@@ -278,7 +278,6 @@ RETRIES = {"submission": "backend.submissions.services.retry"}
 # (`backend.common.openapi`).
 API_DESCRIPTIONS = [
     "backend.common.openapi_by_hand",
-    "backend.recognition.rest.schema",
 ]
 SPECTACULAR_SETTINGS = {
     "TITLE": "Faces",

@@ -12,6 +12,7 @@ from typing import Any, Final, TypedDict
 
 from django.conf import settings
 from django.core.files.base import File
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.settings import api_settings
@@ -23,13 +24,16 @@ URL_CHARACTERS: Final = 8192
 NAME_CHARACTERS: Final = 200
 
 
-class FaceShape(TypedDict, total=False):
-    """A face data structure."""
-
+class NamedFaceShape(TypedDict):
     user_id: int
     contact_id: int
     face_id: int
     face_url: str
+
+
+class FaceShape(NamedFaceShape, total=False):
+    """The face data structure. `id` is stable, and never used again."""
+
     external_id: int | None
     score: float
     id: int
@@ -74,46 +78,55 @@ def first_error(errors: Any, field: str = "") -> dict[str, list[str]]:
     return {field: [str(first)]} if isinstance(first, str) else first_error(first, field)
 
 
-class IntegerField(serializers.IntegerField):
+class _Exact:
+    """Takes JSON's own types alone: "1", 1.0 and true are no integers."""
+
+    types: tuple[type, ...]
+
+    def to_internal_value(self: Any, data: Any) -> Any:
+        if type(data) not in self.types:
+            self.fail("invalid", input=data)
+        return super().to_internal_value(data)  # type: ignore[misc]  # the field's
+
+
+class IntegerField(_Exact, serializers.IntegerField):
     """An integer of 64 bits."""
+
+    types = (int,)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=INTEGERS[0], max_value=INTEGERS[-1], **kwargs)
 
-    def to_internal_value(self, data: Any) -> int:
-        if type(data) is not int:
-            self.fail("invalid")
-        return data
 
-
-class NumberField(serializers.FloatField):
+class NumberField(_Exact, serializers.FloatField):
     """A finite number."""
 
+    types = (int, float)
+
     def to_internal_value(self, data: Any) -> float:
-        if type(data) not in (int, float) or not _is_finite(data):
+        try:
+            value: float = super().to_internal_value(data)
+        except OverflowError:  # an integer beyond all floats
+            value = math.inf
+        if not math.isfinite(value):
             self.fail("invalid")
-        return float(data)
+        return value
 
 
-class FlagField(serializers.BooleanField):
-    def to_internal_value(self, data: Any) -> bool:
-        if type(data) is not bool:
-            self.fail("invalid", input=data)
-        return data
+class FlagField(_Exact, serializers.BooleanField):
+    types = (bool,)
 
 
-class TextField(serializers.CharField):
+class TextField(_Exact, serializers.CharField):
     """A text as it is. REST framework's validators refuse what PostgreSQL cannot store."""
+
+    types = (str,)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=False, **kwargs)
 
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return data
 
-
+@extend_schema_field({"type": "string", "description": "In JSON, the bytes in base64."})
 class ImageField(serializers.Field[Any, Any, Any, Any]):
     """The bytes of an image, or a file of them."""
 
@@ -152,6 +165,8 @@ class NewFaceSerializer(NamedFaceSerializer):
         return attrs
 
 
+# Over HTTP these two are parameters of the path.
+@extend_schema_serializer(exclude_fields=["user_id", "contact_id"])
 class UserInput(serializers.Serializer[Any]):
     user_id = IntegerField()
 
@@ -210,10 +225,3 @@ class ProbeInput(UserInput):
 
     face_url = TextField(max_length=URL_CHARACTERS, required=False)
     image = ImageField(required=False)
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer beyond all floats
-        return False

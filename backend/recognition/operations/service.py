@@ -6,6 +6,8 @@ import time
 import uuid
 from typing import Any, Final
 
+from django.db.models import Count
+
 from backend.common.jobs import wakeups
 from backend.common.jobs.models import Status
 from backend.recognition.contract import ChangesShape, FaceShape
@@ -129,7 +131,8 @@ def _shape(face: Face, user: User) -> FaceShape:
 
 
 def find_contact(user: User, contact_id: int) -> Contact | None:
-    return user.contacts.filter(contact_id=contact_id).first()
+    contacts = user.contacts.annotate(faces_count=Count("faces"))
+    return contacts.filter(contact_id=contact_id).first()
 
 
 def _look(operation: Operation) -> None:

@@ -1,187 +1,199 @@
-"""What calls look like over HTTP."""
+"""The answers of the API, and the inputs that are not of commands (`contract` has these)."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+import re
+from typing import Any, Final, TypedDict
 
-from django.core.files.base import File
-from django.http import Http404, QueryDict
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
-from rest_framework.request import Request
 
+from backend.analysis.fields import checked
 from backend.common.jobs.models import Status
-from backend.recognition.contract import INTEGERS
-from backend.recognition.models import READING, Contact, Operation, User
+from backend.common.openapi import ENCODING, MomentField, component
+from backend.recognition.contract import (
+    INTEGERS,
+    ChangesShape,
+    FaceShape,
+    FlagField,
+    ImageField,
+    IntegerField,
+)
+from backend.recognition.gallery import search
+from backend.recognition.gallery.feedback import QualityShape
+from backend.recognition.gallery.reembedding import ProgressShape
+from backend.recognition.models import READING, Operation
 from backend.recognition.operations import events, service
 
-_FIELDS: Final = ("face_id", "score", "external_id")
-_MOST: Final = 1000
-"""Faces of one page, for who asks for pages."""
-
-Body = dict[str, Any]
+PAGE_FACES = 1000
 
 
-def number(text: str) -> int:
-    """A number of the address; where it cannot be stored, there is nothing at the address."""
-    if len(text) > 20 or int(text) not in INTEGERS:
-        raise Http404
-    return int(text)
+class UserNumberShape(TypedDict):
+    user_id: int
 
 
-def images_count(request: Request) -> int:
-    """How many images the request brings or names: so much it costs."""
-    try:
-        return max(1, len(faces(request)))
-    except ValidationError:  # the view says so
-        return 1
+class MatchShape(FaceShape):
+    """A face of any of the client's users, with its contact's name."""
+
+    name: str
 
 
-def faces(request: Request) -> list[Any]:
-    """The array of a call: JSON, or a form whose `faces` is JSON and whose files are the images.
-
-    In JSON `image` holds the bytes in base64; in a form, the name of the part that is the image.
-    A form without `faces` is one face.
-    """
-    data = request.data
-    if isinstance(data, QueryDict):
-        return _of_form(data, request.FILES)
-    array = data.get("faces") if isinstance(data, Mapping) else data
-    return [_decoded(face) for face in _array(array)]
+class MatchesShape(TypedDict):
+    matches: list[MatchShape] | None
 
 
-def image(request: Request) -> Any:
-    """What is to be recognised: the bytes of `image`, or `face_url`."""
-    data = request.data if isinstance(request.data, Mapping) else {}
-    sent = data.getlist("image") if isinstance(data, QueryDict) else [data.get("image")]
-    sent = [each for each in sent if each is not None]
-    if len(sent) > 1 or sent and data.get("face_url"):
-        raise ValidationError({"image": ["Send one image, or one face_url."]})
-    if not sent:
-        if not data.get("face_url"):
-            raise ValidationError({"face_url": ["Give a URL here, or the bytes as image."]})
-        return data["face_url"]
-    if isinstance(sent[0], str) and not isinstance(data, QueryDict):
-        return _bytes(sent[0])
-    return sent[0]
+class ImportedShape(TypedDict):
+    contacts: int
+    faces: int
+    feedback: int
+    ids: dict[str, int]
+    """The new ids, by those in the file."""
 
 
-def field(request: Request, name: str) -> Any:
-    """A field of the JSON body; None where it is not there."""
-    return request.data.get(name) if isinstance(request.data, Mapping) else None
+class NaturalField(serializers.IntegerField):
+    """A natural number, of JSON or of a query."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"min_value": 0, **kwargs})
+
+    def to_internal_value(self, data: Any) -> int:
+        if not re.fullmatch(r"[0-9]{1,19}", str(data)):
+            self.fail("invalid")
+        return int(data)
 
 
-def page(request: Request) -> tuple[int, int] | None:
-    """`after` which id, and how many (`limit`); None for who asks for no page: they get all."""
-    given = {name: request.query_params.get(name) for name in ("after", "limit")}
-    if given["after"] is None and given["limit"] is None:
-        return None
-    after = _natural(given["after"] or "0", "after", at_most=INTEGERS[-1])
-    return after, max(1, _natural(given["limit"] or str(_MOST), "limit", at_most=_MOST))
+@extend_schema_field(ENCODING)
+class EncodingField(serializers.Field[Any, Any, Any, Any]):
+    default_error_messages = {"invalid": "Send a list of 128 numbers."}
+
+    def to_internal_value(self, data: Any) -> list[float]:
+        is_list = isinstance(data, list) and all(type(each) in (int, float) for each in data)
+        try:
+            found: list[float] = checked(data if is_list else []).tolist()
+        except (ValueError, OverflowError):
+            self.fail("invalid")
+        return found
 
 
-def as_user(user: User) -> Body:
-    return {
-        "user_id": user.user_id,
-        "created_at": user.created_at.isoformat(),
-        "contacts_count": user.contacts.count(),
-        "faces_count": user.faces.count(),
-    }
+class PageInput(serializers.Serializer[Any]):
+    after = NaturalField(max_value=INTEGERS[-1], required=False)
+    limit = NaturalField(max_value=PAGE_FACES, required=False)
 
 
-def as_contact(contact: Contact, *, faces_count: int) -> Body:
-    return {
-        "contact_id": contact.contact_id,
-        "name": contact.name,
-        "created_at": contact.created_at.isoformat(),
-        "faces_count": faces_count,
-    }
+class ExportInput(serializers.Serializer[Any]):
+    compress = serializers.ChoiceField(["gzip"], required=False, allow_blank=True)
 
 
-def as_operation(operation: Operation) -> Body:
-    """The resource of a call: how it is, and once it has ended, what it answered."""
-    ended = operation.processed_at
-    return {
-        "operation_id": str(operation.pk),
-        "operation_url": events.url(operation),
-        "user_id": operation.user.user_id,
-        "kind": operation.kind,
-        "status": operation.status,
-        "created_at": operation.created_at.isoformat(),
-        "processed_at": ended.isoformat() if ended else None,
-        "reason": operation.reason or None,
-        "result": result(operation) if operation.has_ended else None,
-    }
+class FeedbackInput(serializers.Serializer[Any]):
+    """Whether an answer was right, or the true contact: null for a stranger."""
+
+    right = FlagField(required=False)
+    contact_id = IntegerField(required=False, allow_null=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if len(attrs) != 1:
+            message = "Send right, true or false, or the true contact_id."
+            raise ValidationError({"right": [message]})
+        return attrs
 
 
-def result(operation: Operation) -> Any:
-    """What the function of this call returns; None also where it came to nothing."""
-    if operation.status == Status.FAILED and not (operation.result or {}).get("error"):
-        return None
-    if operation.kind in READING:
-        return service.recognised(operation) if operation.status == Status.DONE else None
-    return service.changes(operation)
+class SearchInput(serializers.Serializer[Any]):
+    encoding = EncodingField(required=False, allow_null=True)
+    limit = NaturalField(min_value=1, max_value=search.MOST, default=3)
 
 
-def _of_form(data: QueryDict, files: Mapping[str, File[Any]]) -> list[Any]:
-    text = data.get("faces")
-    if text is None:
-        return [_of_fields(data, files)]
-    try:
-        array = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
-        raise ValidationError({"faces": ["This is no JSON."]}) from None
-    return [_with_part(face, files) for face in _array(array)]
+class SearchBody(SearchInput):
+    """`bodies` reads the image."""
+
+    image = ImageField(required=False, allow_null=True)
 
 
-def _of_fields(data: QueryDict, files: Mapping[str, File[Any]]) -> Body:
-    found: Body = {}
-    for name in _FIELDS:
-        if data.get(name):
-            try:
-                found[name] = json.loads(str(data[name])[:40])
-            except ValueError:
-                raise ValidationError({name: ["A valid number is required."]}) from None
-    if "face_url" in data:
-        found["face_url"] = data["face_url"]
-    if "image" in files:
-        found["image"] = files["image"]
-    return found
+class FacesForm(serializers.Serializer[Any]):
+    """The fields of one face, or `faces`: a JSON array, whose `image` names the image's part."""
+
+    faces = serializers.CharField(required=False)
+    face_id = serializers.CharField(required=False)
+    score = serializers.CharField(required=False)
+    external_id = serializers.CharField(required=False)
+    face_url = serializers.CharField(required=False)
+    image = serializers.FileField(required=False)
 
 
-def _with_part(face: Any, files: Mapping[str, File[Any]]) -> Any:
-    if not isinstance(face, dict) or face.get("image") is None:
-        return face
-    if not isinstance(face["image"], str) or face["image"] not in files:
-        raise ValidationError({"image": ["There is no part of this name in the form."]})
-    return {**face, "image": files[face["image"]]}
+class ProbeForm(serializers.Serializer[Any]):
+    face_url = serializers.CharField(required=False)
+    image = serializers.FileField(required=False)
 
 
-def _decoded(face: Any) -> Any:
-    if not isinstance(face, dict) or face.get("image") is None:
-        return face
-    return {**face, "image": _bytes(face["image"])}
+class SearchForm(serializers.Serializer[Any]):
+    image = serializers.FileField()
+    limit = serializers.CharField(required=False)
 
 
-def _bytes(text: Any) -> bytes:
-    try:
-        if isinstance(text, str):
-            return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        pass
-    raise ValidationError({"image": ["Send the bytes of the image in base64."]})
+class ImportForm(serializers.Serializer[Any]):
+    file = serializers.FileField()
 
 
-def _array(value: Any) -> Sequence[Any]:
-    if not isinstance(value, list):
-        raise ValidationError({"faces": ["Expected a list of faces."]})
-    return value
+class GalleryUserSerializer(serializers.Serializer[Any]):
+    user_id = serializers.IntegerField()
+    created_at = MomentField()
+    contacts_count = serializers.IntegerField(source="contacts.count", min_value=0)
+    faces_count = serializers.IntegerField(source="faces.count", min_value=0)
 
 
-def _natural(text: str, name: str, *, at_most: int) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 19 and int(text) <= at_most):
-        raise ValidationError({name: [f"A number up to {at_most} is required."]})
-    return int(text)
+class ContactSerializer(serializers.Serializer[Any]):
+    contact_id = serializers.IntegerField()
+    name = serializers.CharField()
+    created_at = MomentField()
+    faces_count = serializers.IntegerField(min_value=0)
+
+
+class CallSerializer(serializers.Serializer[Operation]):
+    """A call that takes longer."""
+
+    operation_id = serializers.UUIDField(source="pk")
+    operation_url = serializers.SerializerMethodField()
+    user_id = serializers.IntegerField(source="user.user_id")
+    kind = serializers.CharField()
+    status = serializers.ChoiceField(Status.choices)
+    created_at = MomentField()
+    processed_at = MomentField(allow_null=True)
+    reason = serializers.SerializerMethodField()
+    result = serializers.SerializerMethodField()
+
+    @extend_schema_field({"type": "string", "format": "uri"})
+    def get_operation_url(self, operation: Operation) -> str:
+        return events.url(operation)
+
+    def get_reason(self, operation: Operation) -> str | None:
+        return operation.reason or None
+
+    @extend_schema_field({"description": "What the call answers, once it has ended."})
+    def get_result(self, operation: Operation) -> Any:
+        failed = operation.status == Status.FAILED
+        if not operation.has_ended or failed and not (operation.result or {}).get("error"):
+            return None
+        if operation.kind in READING:
+            return None if failed else service.recognised(operation)
+        return service.changes(operation)
+
+
+class FeedbackSerializer(serializers.Serializer[Any]):
+    answer_id = serializers.UUIDField()
+    right = serializers.BooleanField(source="is_right")
+    named = serializers.IntegerField(source="named.contact_id", allow_null=True)
+    truth_known = serializers.BooleanField(source="is_truth_known")
+    truth = serializers.IntegerField(source="truth.contact_id", allow_null=True)
+
+
+USERS: Final = {"type": "array", "items": component("UserNumber", UserNumberShape)}
+FACE: Final = component("GalleryFace", FaceShape)
+CHANGES: Final = component("Changes", ChangesShape)
+QUALITY: Final = component("RecognitionQuality", QualityShape)
+REEMBEDDING: Final = component("Reembedding", ProgressShape)
+MATCHES: Final = component("Matches", MatchesShape)
+IMPORTED: Final = component("Imported", ImportedShape)
+RECOGNISED: Final = {
+    "anyOf": [{"type": "array", "items": FACE, "maxItems": 3}, {"type": "null"}],
+    "description": "Up to three contacts, the best first; null: there is no face in the image.",
+}

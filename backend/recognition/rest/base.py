@@ -1,0 +1,82 @@
+"""What the views of galleries share: whose users, and what their answers look like."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from django.conf import settings
+from django.http import Http404
+from drf_spectacular.types import OpenApiTypes
+from rest_framework import serializers
+from rest_framework.exceptions import APIException
+from rest_framework.views import APIView
+
+from backend.clients import caller
+from backend.clients.models import Scope
+from backend.common.http import admission
+from backend.common.openapi import in_path, response
+from backend.recognition.contract import INTEGERS
+from backend.recognition.models import User
+from backend.recognition.operations import service
+from backend.recognition.operations.service import CallFailed
+
+NO_STORE: Final = {"Cache-Control": "no-store"}
+USERS: Final = "/recognition/users/"
+
+USER_ID: Final = in_path("user_id", OpenApiTypes.INT64, 1)
+CONTACT_ID: Final = in_path("contact_id", OpenApiTypes.INT64, 7)
+FACE_ID: Final = in_path("face_id", OpenApiTypes.INT64, 70)
+OPERATION_ID: Final = "5d3a3c1e-1111-4c3b-9f4e-5f4f4b0d1f6a"
+
+
+class Unprocessable(APIException):
+    status_code = 422
+
+
+class Conflict(APIException):
+    status_code = 409
+
+
+class GalleryView(APIView):
+    scopes: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("get", "post", "patch", "delete"), Scope.RECOGNISE
+    )
+
+    @property
+    def owner_id(self) -> int:
+        return caller.from_request(self.request).client_id
+
+    def user(self, user_id: str) -> User:
+        """The caller's user; another client's is not found."""
+        user = service.find_user(self.owner_id, number(user_id))
+        if user is None or not user.exists:
+            raise Http404
+        return user
+
+
+def number(text: str) -> int:
+    """A number of the path; not found where no database could store it."""
+    if len(text) > 20 or int(text) not in INTEGERS:
+        raise Http404
+    return int(text)
+
+
+def values(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
+    """The validated values of a body or a query."""
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+def settled(user: User) -> int:
+    """Wait for the changes accepted before, a while; how many have not ended even then."""
+    with admission.blocking_wait_slot() as may_wait:
+        timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
+        try:
+            return service.settle(user, timeout_s=timeout_s)
+        except CallFailed:  # erased meanwhile, and the user with it
+            raise Http404 from None
+
+
+def detail(description: str, text: str) -> Any:
+    """An error with a `detail`, for the document."""
+    return response({"$ref": "#/components/schemas/Detail"}, description, {"detail": text})

@@ -1,0 +1,100 @@
+"""Faces and images of a request, as JSON or as a form; the commands validate them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.http import QueryDict
+from rest_framework.request import Request
+
+from backend.recognition.contract import InvalidInput
+
+_FIELDS: Final = ("face_id", "score", "external_id")
+
+
+def field(request: Request, name: str) -> Any:
+    """A field of the JSON body; None where it is missing."""
+    return request.data.get(name) if isinstance(request.data, Mapping) else None
+
+
+def faces(request: Request) -> list[Any]:
+    """The faces of a body.
+
+    In JSON `image` holds the bytes in base64. In a form `faces` is a JSON array, whose `image`
+    names the part that is the image; a form without `faces` is one face.
+    """
+    is_form = isinstance(request.data, QueryDict)
+    return [_with_image(face, request.FILES if is_form else None) for face in _array(request)]
+
+
+def images_count(request: Request) -> int:
+    """How many images the request has, for its rate: at least one."""
+    try:
+        return max(1, len(_array(request)))
+    except InvalidInput:  # the view answers it
+        return 1
+
+
+def image(request: Request) -> Any:
+    """The image to recognise: the bytes of `image`, or `face_url`."""
+    data = request.data if isinstance(request.data, Mapping) else {}
+    is_form = isinstance(data, QueryDict)
+    sent = data.getlist("image") if isinstance(data, QueryDict) else [data.get("image")]
+    sent = [each for each in sent if each is not None]
+    if len(sent) > 1 or sent and data.get("face_url"):
+        raise InvalidInput({"image": ["Send one image, or one face_url."]})
+    if sent:
+        return sent[0] if is_form else _decoded(sent[0])
+    if not data.get("face_url"):
+        raise InvalidInput({"face_url": ["Give a URL here, or the bytes as image."]})
+    return data["face_url"]
+
+
+def _array(request: Request) -> list[Any]:
+    data = request.data
+    if isinstance(data, QueryDict) and "faces" not in data:
+        return [_face(data)]
+    if isinstance(data, QueryDict):
+        array = _json("faces", data["faces"])
+    else:
+        array = data.get("faces") if isinstance(data, Mapping) else data
+    if not isinstance(array, list):
+        raise InvalidInput({"faces": ["Expected a list of faces."]})
+    return array
+
+
+def _face(data: QueryDict) -> dict[str, Any]:
+    """The one face of a form."""
+    face = {name: _json(name, str(data[name])[:40]) for name in _FIELDS if data.get(name)}
+    return face | {
+        name: value
+        for name, value in (("face_url", data.get("face_url")), ("image", "image"))
+        if name in data
+    }
+
+
+def _json(name: str, text: Any) -> Any:
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidInput({name: ["This is no JSON."]}) from None
+
+
+def _with_image(face: Any, parts: Mapping[str, Any] | None) -> Any:
+    if not isinstance(face, dict) or face.get("image") is None:
+        return face
+    if parts is None:
+        return {**face, "image": _decoded(face["image"])}
+    if not isinstance(face["image"], str) or face["image"] not in parts:
+        raise InvalidInput({"image": ["There is no part of this name in the form."]})
+    return {**face, "image": parts[face["image"]]}
+
+
+def _decoded(text: Any) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (TypeError, ValueError):
+        raise InvalidInput({"image": ["Send the bytes of the image in base64."]}) from None

@@ -1,0 +1,295 @@
+"""Galleries over HTTP: users, their contacts, the contacts' faces; whose face is this?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.conf import settings
+from django.db.models import Count
+from django.http import Http404, HttpResponse
+from drf_spectacular.utils import OpenApiRequest, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from backend.clients.limits import throttling
+from backend.common.http.parsers import JSONParser, MultiPartParser
+from backend.common.openapi import bad_request, body, errors, in_query, response, sent
+from backend.recognition import contract
+from backend.recognition.models import Contact, User
+from backend.recognition.operations import commands, service
+from backend.recognition.rest import bodies
+from backend.recognition.rest import serializers as shapes
+from backend.recognition.rest.base import (
+    CONTACT_ID,
+    FACE_ID,
+    NO_STORE,
+    USER_ID,
+    USERS,
+    GalleryView,
+    number,
+    settled,
+    values,
+)
+from backend.recognition.rest.operations import AT, CONTACT, FACE, Method, command, execute
+
+_TAGS: Final = ["Recognition"]
+_PENDING: Final = sent("Pending-Calls", "Calls accepted before that have not ended yet.", 200)
+_FACES: Final = response(
+    {"type": "array", "items": shapes.FACE}, "The faces, in the order in which they came.", [FACE]
+)
+_PAGE: Final = [
+    in_query("after", {"type": "integer", "minimum": 0}, "The last `id`."),
+    in_query(
+        "limit",
+        {"type": "integer", "minimum": 0, "maximum": shapes.PAGE_FACES},
+        "At most so many; `Link` names the next page.",
+    ),
+    sent("Link", "The next page, if there may be one.", 200),
+    _PENDING,
+]
+
+
+def _read(operation_id: str, answer: Any) -> Callable[[Method], Method]:
+    return extend_schema(
+        operation_id=operation_id, parameters=[_PENDING], responses={200: answer, **errors(404)}
+    )
+
+
+def _faces_page(operation_id: str) -> Callable[[Method], Method]:
+    refused = bad_request("No number.", {"after": ["A valid integer is required."]})
+    return extend_schema(
+        operation_id=operation_id,
+        parameters=_PAGE,
+        responses={200: _FACES, 400: refused, **errors(404)},
+    )
+
+
+def _faces_body(serializer: Any) -> Any:
+    example = {"faces": [{"face_id": 70, "face_url": FACE["face_url"], "score": 0.9}]}
+    return {
+        "application/json": body(serializer, example),
+        "multipart/form-data": OpenApiRequest(shapes.FacesForm),
+    }
+
+
+class _ImagesRate(throttling.UploadRate):
+    """A batch costs as much as its images one by one."""
+
+    def cost(self, request: Request) -> int:
+        return bodies.images_count(request) if request.method == "POST" else 1
+
+
+class _ReadView(GalleryView):
+    """Reads wait for the changes accepted before them."""
+
+    def user(self, user_id: str) -> User:
+        user = service.find_user(self.owner_id, number(user_id))
+        if user is None:
+            raise Http404
+        self.pending = settled(user)
+        user.refresh_from_db()
+        if not user.exists:
+            raise Http404
+        return user
+
+    def contact(self, user_id: str, contact_id: str) -> Contact:
+        contact = service.find_contact(self.user(user_id), number(contact_id))
+        if contact is None:
+            raise Http404
+        return contact
+
+    def answer(self, data: Any, **headers: str) -> Response:
+        pending = {"Pending-Calls": str(self.pending)} if self.pending else {}
+        return Response(data, headers={**NO_STORE, **pending, **headers})
+
+    def faces(self, user: User, contact_id: int | None) -> Response:
+        """All faces; a page only if the query asks for one."""
+        page = values(shapes.PageInput(data=self.request.query_params))
+        if not page:
+            return self.answer(service.faces(user, contact_id=contact_id))
+        limit = max(1, page.get("limit", shapes.PAGE_FACES))
+        found = service.faces(
+            user, contact_id=contact_id, after=page.get("after", 0), at_most=limit
+        )
+        if len(found) < limit:
+            return self.answer(found)
+        query = f"after={found[-1]['id']}&limit={limit}"
+        next_page = f"{settings.SERVICE_URL}{self.request.path}?{query}"
+        return self.answer(found, Link=f'<{next_page}>; rel="next"')
+
+
+@extend_schema(tags=_TAGS)
+class UsersView(GalleryView):
+    @extend_schema(
+        operation_id="gallery_users",
+        responses={200: response(shapes.USERS, "Their numbers.", [{"user_id": 1}])},
+    )
+    def get(self, request: Request) -> Response:
+        """The caller's users."""
+        users = User.objects.filter(owner_id=self.owner_id, exists=True).order_by("user_id")
+        return Response(list(users.values("user_id")), headers=NO_STORE)
+
+
+@extend_schema(tags=_TAGS, parameters=[USER_ID])
+class UserView(_ReadView):
+    @_read(
+        "gallery_user",
+        response(
+            shapes.GalleryUserSerializer,
+            "As it is now.",
+            {"user_id": 1, "created_at": AT, "contacts_count": 1, "faces_count": 1},
+        ),
+    )
+    def get(self, request: Request, user_id: str) -> Response:
+        """One user."""
+        return self.answer(shapes.GalleryUserSerializer(self.user(user_id)).data)
+
+    @command("delete_user")
+    def delete(self, request: Request, user_id: str) -> HttpResponse:
+        """Delete a user with all faces."""
+        return execute(request, commands.delete_user(number(user_id)))
+
+
+@extend_schema(tags=_TAGS, parameters=[USER_ID])
+class UserFacesView(_ReadView):
+    @_faces_page("user_faces")
+    def get(self, request: Request, user_id: str) -> Response:
+        """All faces of a user."""
+        return self.faces(self.user(user_id), None)
+
+
+@extend_schema(tags=_TAGS, parameters=[USER_ID])
+class ContactsView(_ReadView):
+    @_read("contacts", response(shapes.ContactSerializer(many=True), "As they are now.", [CONTACT]))
+    def get(self, request: Request, user_id: str) -> Response:
+        """A user's contacts."""
+        contacts = (
+            self.user(user_id).contacts.annotate(faces_count=Count("faces")).order_by("contact_id")
+        )
+        return self.answer(shapes.ContactSerializer(contacts, many=True).data)
+
+
+@extend_schema(tags=_TAGS, parameters=[USER_ID, CONTACT_ID])
+class ContactView(_ReadView):
+    @_read("contact", response(shapes.ContactSerializer, "As it is now.", CONTACT))
+    def get(self, request: Request, user_id: str, contact_id: str) -> Response:
+        """One contact."""
+        return self.answer(shapes.ContactSerializer(self.contact(user_id, contact_id)).data)
+
+    @command(
+        "rename_contact",
+        request=body(contract.RenameInput, {"name": "Ann"}),
+        done=response(shapes.ContactSerializer, "The contact.", CONTACT),
+    )
+    def patch(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
+        """Rename a contact."""
+        name = bodies.field(request, "name")
+        return execute(request, commands.rename(*_numbers(user_id, contact_id), name))
+
+    @command("delete_contact")
+    def delete(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
+        """Delete a contact with its faces."""
+        return execute(request, commands.delete_contact(*_numbers(user_id, contact_id)))
+
+
+@extend_schema(tags=_TAGS, parameters=[USER_ID, CONTACT_ID])
+class FacesView(_ReadView):
+    parser_classes = [JSONParser, MultiPartParser]
+    throttle_classes = [throttling.RequestRate, _ImagesRate, throttling.UploadBytesRate]
+
+    @_faces_page("contact_faces")
+    def get(self, request: Request, user_id: str, contact_id: str) -> Response:
+        """A contact's faces."""
+        contact = self.contact(user_id, contact_id)
+        return self.faces(contact.user, contact.contact_id)
+
+    @command("add_faces", request=_faces_body(contract.NewFacesInput))
+    def post(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
+        """Enrol faces of a contact.
+
+        The body may also be the array itself.
+        """
+        ids = _numbers(user_id, contact_id)
+        return execute(request, commands.add(*ids, bodies.faces(request)))
+
+    @command("delete_faces", request=_faces_body(contract.FacesInput))
+    def delete(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
+        """Delete faces of a contact.
+
+        The body may also be the array itself.
+        """
+        ids = _numbers(user_id, contact_id)
+        return execute(request, commands.delete(*ids, bodies.faces(request)))
+
+
+@extend_schema(tags=_TAGS, parameters=[USER_ID, CONTACT_ID, FACE_ID])
+class FaceView(_ReadView):
+    @_read("gallery_face", response(shapes.FACE, "As it is now.", FACE))
+    def get(self, request: Request, user_id: str, contact_id: str, face_id: str) -> Response:
+        """One face."""
+        found = service.face(self.contact(user_id, contact_id), number(face_id))
+        if found is None:
+            raise Http404
+        return self.answer(found)
+
+    @command("delete_face")
+    def delete(self, request: Request, user_id: str, contact_id: str, face_id: str) -> HttpResponse:
+        """Delete one face."""
+        ids, faces = _numbers(user_id, contact_id), [{"face_id": number(face_id)}]
+        return execute(request, commands.delete(*ids, faces))
+
+
+@extend_schema(tags=_TAGS, parameters=[USER_ID, CONTACT_ID])
+class MoveView(GalleryView):
+    @command(
+        "move_faces",
+        request=body(contract.MoveInput, {"faces": [{"face_id": 70}], "to_contact_id": 8}),
+    )
+    def post(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
+        """Make faces another contact's."""
+        ids, to = _numbers(user_id, contact_id), bodies.field(request, "to_contact_id")
+        return execute(request, commands.move(*ids, bodies.faces(request), to=to))
+
+
+@extend_schema(tags=_TAGS, parameters=[USER_ID, CONTACT_ID])
+class MergeView(GalleryView):
+    @command("merge_contacts", request=body(contract.MergeInput, {"from_contact_id": 8}))
+    def post(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
+        """Make all faces of another contact this one's."""
+        source = bodies.field(request, "from_contact_id")
+        return execute(request, commands.merge(*_numbers(user_id, contact_id), source))
+
+
+@extend_schema(tags=_TAGS, parameters=[USER_ID])
+class RecogniseView(GalleryView):
+    api_path = f"{USERS}{{user_id}}/recognize/"
+    parser_classes = [JSONParser, MultiPartParser]
+    throttle_classes = [throttling.RequestRate, throttling.UploadRate, throttling.UploadBytesRate]
+
+    @command(
+        "recognise",
+        request={
+            "application/json": body(
+                contract.ProbeInput, {"face_url": "https://pictures.example/who.jpg"}
+            ),
+            "multipart/form-data": OpenApiRequest(shapes.ProbeForm),
+        },
+        done=response(
+            shapes.RECOGNISED,
+            "The best contacts.",
+            known=[{**FACE, "recognition_confidence": 0.98, "distance": 0.3}],
+            unknown=[],
+            no_face=None,
+        ),
+    )
+    def post(self, request: Request, user_id: str) -> HttpResponse:
+        """Whose face is this, of the user's contacts?
+
+        Also at `…/recognise/`.
+        """
+        return execute(request, commands.recognise(number(user_id), bodies.image(request)))
+
+
+def _numbers(user_id: str, contact_id: str) -> tuple[int, int]:
+    return number(user_id), number(contact_id)
