@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, Any
+from itertools import groupby, islice
+from typing import IO, Any, Final
 
 from django.conf import settings
 from django.db import transaction
@@ -17,19 +19,9 @@ from django.db import transaction
 from backend.clients.limits import quota
 from backend.recognition.gallery import locking
 from backend.recognition.models import OPEN, Contact, Face, Feedback, User
-from backend.recognition.transfer.jsonl import (
-    KINDS,
-    Line,
-    Unreadable,
-    batches,
-    contact_values,
-    end,
-    face_values,
-    feedback_values,
-    integer,
-    lines,
-    sentence,
-)
+from backend.recognition.transfer.jsonl import Line, Unreadable, lines
+
+_BATCH: Final = 500
 
 
 class NotEmpty(Exception):
@@ -47,13 +39,13 @@ class Imported:
 
 
 def read(file: IO[bytes], *, owner_id: int, user_id: int) -> Imported:
-    """Store what `file` has as the user `user_id`, who must have no faces.
+    """Store `file` as the user `user_id`, who must have no faces: all of it, or nothing.
 
-    All or nothing. Raises `Unreadable` or `NotEmpty`, or what refuses a client's calls.
+    Raises `Unreadable` or `NotEmpty`, or what refuses a client's calls.
     """
-    survey = _survey(file)
+    survey = _Survey.of_file(file)
     with transaction.atomic():
-        quota.reserve(owner_id, 0)  # no bytes are kept, but who is erased gets nothing in
+        quota.reserve(owner_id, 0)  # no bytes, but it refuses a client that is being erased
         User.objects.get_or_create(owner_id=owner_id, user_id=user_id)
         user = User.objects.select_for_update().get(owner_id=owner_id, user_id=user_id)
         if user.faces.exists() or user.operations.filter(OPEN).exists():
@@ -61,7 +53,7 @@ def read(file: IO[bytes], *, owner_id: int, user_id: int) -> Imported:
         # Names without faces are no reason to refuse, and not to be mixed with others.
         user.contacts.all().delete()
         user.feedback.all().delete()
-        imported = _store(file, user, survey)
+        imported = _store(file, user, survey.indexed())
         user.exists = bool(imported.contacts)
         locking.bump_version(user)
     return imported
@@ -69,7 +61,7 @@ def read(file: IO[bytes], *, owner_id: int, user_id: int) -> Imported:
 
 @dataclass
 class _Survey:
-    """What the first reading has found: all that the second needs to know."""
+    """The result of the first reading: numbers that were used, and the faces' scores."""
 
     contacts: set[int] = field(default_factory=set)
     ids: set[int] = field(default_factory=set)
@@ -79,87 +71,75 @@ class _Survey:
         default_factory=lambda: defaultdict(list)
     )
 
-    def counts(self) -> dict[str, int]:
-        sizes = (len(self.contacts), len(self.ids), len(self.answers))
-        return dict(zip(KINDS, sizes, strict=True))
+    @classmethod
+    def of_file(cls, file: IO[bytes]) -> _Survey:
+        survey, most = cls(), settings.FACES_IMPORT_MAX_FACES
+        for number, kind, values in lines(file):
+            try:
+                getattr(survey, f"see_{kind}")(values)
+            except ValueError as error:
+                raise Unreadable(number, str(error)) from error
+            if max(len(survey.contacts), len(survey.ids), len(survey.answers)) > most:
+                message = f"At most {most} faces, contacts and answers are imported."
+                raise Unreadable(number, message)
+        return survey
+
+    def see_contact(self, values: Line) -> None:
+        _once(self.contacts, values["contact_id"], "contact_id")
+
+    def see_face(self, values: Line) -> None:
+        contact_id, id = values["contact"]["contact_id"], values["id"]
+        self._check_contact(contact_id, "contact_id")
+        _once(self.ids, id, "id")
+        _once(self.face_ids, (contact_id, values["face_id"]), "face_id")
+        if values["is_face"]:
+            self.scores[contact_id].append((-values["score"], len(self.ids), id))
+
+    def see_feedback(self, values: Line) -> None:
+        _once(self.answers, values["answer_id"], "answer_id")
+        for name in ("named", "truth"):
+            if values[name]["contact_id"] is not None:
+                self._check_contact(values[name]["contact_id"], name)
 
     def indexed(self) -> set[int]:
         """The ids of the faces with the best scores of each contact."""
         most = settings.FACES_GALLERY_FACES_PER_CONTACT
         return {id for scores in self.scores.values() for _, _, id in sorted(scores)[:most]}
 
-
-def _survey(file: IO[bytes]) -> _Survey:
-    survey, kinds = _Survey(), {"contact": _see_contact, "face": _see_face, "feedback": _see_said}
-    last = 0
-    for number, kind, line in lines(file):
-        last = number
-        try:
-            kinds[kind](survey, line)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise Unreadable(number, sentence(error)) from error
-        if max(survey.counts().values()) > settings.FACES_IMPORT_MAX_FACES:
-            most = settings.FACES_IMPORT_MAX_FACES
-            raise Unreadable(number, f"At most {most} faces, contacts and answers are imported.")
-    ended = end(file)
-    if ended != survey.counts():
-        raise Unreadable(last + 2, "The file is not complete: its end counts something else.")
-    return survey
+    def _check_contact(self, contact_id: int, name: str) -> None:
+        if contact_id not in self.contacts:
+            raise ValueError(f"{name}: There is no line of such a contact before.")
 
 
-def _see_contact(survey: _Survey, line: Line) -> None:
-    _once(survey.contacts, contact_values(line)["contact_id"], "contact_id")
-
-
-def _see_face(survey: _Survey, line: Line) -> None:
-    face = face_values(line)
-    contact_id, id = _known(survey, line, "contact_id"), integer(line, "id")
-    _once(survey.ids, id, "id")
-    _once(survey.face_ids, (contact_id, face["face_id"]), "face_id")
-    if face["is_face"]:
-        survey.scores[contact_id].append((-face["score"], len(survey.ids), id))
-
-
-def _see_said(survey: _Survey, line: Line) -> None:
-    said = feedback_values(line)
-    _once(survey.answers, said["answer_id"], "answer_id")
-    for name in ("named", "truth"):
-        if line[name] is not None:
-            _known(survey, line, name)
-
-
-def _store(file: IO[bytes], user: User, survey: _Survey) -> Imported:
-    """The second reading, of a file that is known to be good."""
-    imported, used, contacts = Imported(), survey.indexed(), dict[int, Contact]()
-
-    def contact(line: Line) -> Contact:
-        return Contact(user=user, **contact_values(line))
-
-    def face(line: Line) -> Face:
-        values = {**face_values(line), "is_indexed": line["id"] in used}
-        return Face(user=user, contact=contacts[line["contact_id"]], **values)
-
-    def said(line: Line) -> Feedback:
-        named, truth = (contacts.get(line[name]) for name in ("named", "truth"))
-        return Feedback(user=user, named=named, truth=truth, **feedback_values(line))
-
-    for some in batches(file, "contact"):
-        made = Contact.objects.bulk_create(map(contact, some))
-        contacts |= {each.contact_id: each for each in made}
-    for some in batches(file, "face"):
-        faces = Face.objects.bulk_create(map(face, some))
-        imported.ids |= {line["id"]: each.pk for line, each in zip(some, faces, strict=True)}
-    for some in batches(file, "feedback"):
-        imported.feedback += len(Feedback.objects.bulk_create(map(said, some)))
+def _store(file: IO[bytes], user: User, indexed: set[int]) -> Imported:
+    """The second reading, of a file that is known to be valid."""
+    imported, contacts = Imported(), dict[int | None, Contact]()
+    for kind, batch in _batches(file):
+        if kind == "contact":
+            made = Contact.objects.bulk_create(Contact(user=user, **values) for values in batch)
+            contacts |= {each.contact_id: each for each in made}
+        elif kind == "face":
+            ids = [values.pop("id") for values in batch]
+            for id, values in zip(ids, batch, strict=True):
+                values["contact"] = contacts[values["contact"]["contact_id"]]
+                values["is_indexed"] = id in indexed
+            faces = Face.objects.bulk_create(Face(user=user, **values) for values in batch)
+            imported.ids |= {id: face.pk for id, face in zip(ids, faces, strict=True)}
+        else:
+            for values in batch:
+                for name in ("named", "truth"):
+                    values[name] = contacts.get(values[name]["contact_id"])
+            rows = Feedback.objects.bulk_create(Feedback(user=user, **values) for values in batch)
+            imported.feedback += len(rows)
     imported.contacts, imported.faces = len(contacts), len(imported.ids)
     return imported
 
 
-def _known(survey: _Survey, line: Line, name: str) -> int:
-    contact_id = integer(line, name)
-    if contact_id not in survey.contacts:
-        raise ValueError(f"{name}: There is no line of such a contact before.")
-    return contact_id
+def _batches(file: IO[bytes]) -> Iterator[tuple[str, list[Line]]]:
+    for kind, group in groupby(lines(file), key=lambda each: each[1]):
+        values = (each for _, _, each in group)
+        while batch := list(islice(values, _BATCH)):
+            yield kind, batch
 
 
 def _once(seen: set[Any], value: Any, name: str) -> None:
