@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.clients import caller
-from backend.clients.keys import audit
+from backend.clients.audit import audit
 from backend.common.http import admission
 from backend.common.http.errors import Unavailable
 from backend.common.openapi import bad_request, errors, in_path, response, sent

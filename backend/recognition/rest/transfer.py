@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.clients import caller
-from backend.clients.keys import audit
+from backend.clients.audit import audit
 from backend.clients.limits import throttling
 from backend.common.http.errors import TooLarge, Unavailable
 from backend.common.http.parsers import MultiPartParser
