@@ -1,4 +1,4 @@
-"""The configuration files of one stack, as text: nginx, Redis, and supervisor over them all."""
+"""The configuration files of one stack, as text: nginx, Redis and supervisor."""
 
 import os
 import shlex
@@ -14,18 +14,18 @@ from tools.console import UserError
 from tools.shell import ROOT
 
 STOP_TIMEOUT_S: Final = 60
-"""How long a process may take to finish what it has in hand."""
+"""How long a process may take to finish its requests or jobs."""
 
 _CA_BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
 
 NICENESS: Final = 10
-"""Workers use every core there is; answering a request comes first."""
+"""Of workers, which use every core: answering requests has priority."""
 
 
 def nginx(stack: Stack, *, connections: int, as_root: bool) -> str:
-    """nginx.conf: the shared rules of `nginx/`, and what is of this stack alone."""
+    """nginx.conf: includes the rules of `nginx/`, with the addresses and folders of this stack."""
     run = stack.run / "nginx"
-    # Started by root, nginx would drop to a user who may not enter the folders of the checkout.
+    # Started by root, nginx would drop to a user without access to the folders of the checkout.
     user = "user root;\n" if as_root else ""
     temporary = "\n".join(
         f'    {kind}_temp_path "{run}/{kind}";'
@@ -37,7 +37,7 @@ def nginx(stack: Stack, *, connections: int, as_root: bool) -> str:
 worker_processes 2;
 worker_shutdown_timeout 10s;
 pid "{run}/nginx.pid";
-error_log stderr crit;  # at error, lines repeat whole requests and so the tokens in them
+error_log stderr crit;  # lines at error repeat whole requests with their tokens
 
 events {{
     worker_connections {connections};
@@ -63,7 +63,7 @@ http {{
 
 
 def _outside() -> str:
-    """How nginx finds and trusts an S3 that is named and speaks TLS; nothing else lies outside."""
+    """Name servers and certificate authorities for S3, the only host outside of the stack."""
     servers = [f"[{each}]" if ":" in each else each for each in _name_servers()]
     resolver = f"    resolver {' '.join(servers)} valid=30s;\n" if servers else ""
     return f"""{resolver}\
@@ -74,7 +74,7 @@ def _outside() -> str:
 
 
 def _name_servers() -> list[str]:
-    """Those of the machine; a zone (`fe80::1%eth0`) is nothing that nginx can take."""
+    """Those of the machine, without zones (`fe80::1%eth0`), which nginx cannot parse."""
     try:
         lines = Path("/etc/resolv.conf").read_text().splitlines()
     except OSError:
@@ -89,7 +89,7 @@ def _authorities() -> str:
 
 
 def redis(stack: Stack, address: Address) -> str:
-    """redis.conf: keeps what it is given, and never throws a job away to make room."""
+    """redis.conf: persistent, and without eviction, which could drop a job."""
     password = f'requirepass "{stack.redis_password}"\n' if stack.redis_password else ""
     return f"""\
 # Written by tools/config_files.py at every start.
@@ -105,8 +105,8 @@ logfile "{stack.run}/redis.log"
 
 
 def supervisor(stack: Stack, *, as_root: bool) -> str:
-    """supervisord.conf. Started from the lowest priority up, stopped from the highest down."""
-    user = "user=root\n" if as_root else ""  # as it is; without it supervisor complains
+    """supervisord.conf. Programs start in ascending order of priority and stop in descending."""
+    user = "user=root\n" if as_root else ""  # silences a warning of supervisor
     head = f"""\
 ; Written by tools/config_files.py at every start.
 [supervisord]
@@ -117,8 +117,8 @@ logfile=/dev/null
 logfile_maxbytes=0
 loglevel=warn
 """
-    groups = {"service": ("backend", "worker"), "doors": ("wsserver", "nginx")}
-    priorities = {"service": 20, "doors": 30}
+    groups = {"service": ("backend", "worker"), "entrance": ("wsserver", "nginx")}
+    priorities = {"service": 20, "entrance": 30}
     return "\n".join(
         [
             head,
@@ -132,7 +132,7 @@ loglevel=warn
 
 
 def commands(stack: Stack) -> dict[str, tuple[list[str], str]]:
-    """The command line of each process, and the signal on which it ends in order."""
+    """The command line of each process, and the signal of its orderly end."""
     python = sys.executable
     gunicorn = [python, "-m", "gunicorn", "-c", "tools/gunicorn_conf.py", "backend.wsgi"]
     work = ["nice", "-n", str(NICENESS), python, "manage.py", "work"]
@@ -159,7 +159,7 @@ def _program_file(program: str) -> str:
     return path
 
 
-# What ends within three seconds is started again after one, then two, then three …
+# A program that ends within three seconds is restarted after one, then two, then three …
 def _program(name: str, command: list[str], signal: str) -> str:
     return f"""\
 [program:{name}]
@@ -178,7 +178,7 @@ stdout_logfile_maxbytes=0
 
 
 def write(stack: Stack, *, connections: int) -> None:
-    """Write them into the stack's run folder, with the folders they name."""
+    """Write the files into the stack's run folder, and make the folders they name."""
     as_root = os.geteuid() == 0
     (stack.run / "nginx").mkdir(parents=True, exist_ok=True)
     (stack.storage / "media").mkdir(exist_ok=True)

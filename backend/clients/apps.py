@@ -14,14 +14,14 @@ class ClientsConfig(AppConfig):
 
 
 def _make_anonymous(using: str, **kwargs: Any) -> None:
-    """The client that owns what comes without a key: made by `migrate`, and so never missing."""
+    """Create the client that owns uploads without a key, at each `migrate`."""
     from backend.clients.models import ANONYMOUS_ID, Client
 
     _, is_new = Client.objects.using(using).get_or_create(
         pk=ANONYMOUS_ID, defaults={"name": "anonymous"}
     )
     if is_new:
-        # PostgreSQL would give the number that we chose to the next client too.
+        # PostgreSQL would assign the chosen id to the next client again.
         connection = connections[using]
         with connection.cursor() as cursor:
             for statement in connection.ops.sequence_reset_sql(no_style(), [Client]):

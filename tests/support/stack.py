@@ -136,7 +136,7 @@ class Stack:
         self.wait_ready()
 
     def stop_processes(self) -> None:
-        """End every process but Redis in order, as a process manager would: the doors first."""
+        """End every process but Redis in order, nginx and the websocket servers first."""
         for process in reversed(self.processes()):
             process.stop()
 
@@ -259,7 +259,7 @@ class Stack:
         port = self.nginx_port if self._has_nginx else self.ws_ports[instance]
         return Listener(f"ws://127.0.0.1:{port}/faces" + (f"?{query}" if query else ""))
 
-    # --- behind the doors
+    # --- requests and events
 
     def events(self) -> list[Entry]:
         """All events in the stream, oldest first; revocations of keys are none."""

@@ -66,7 +66,7 @@ class KeyTests(TestCase):
         text = factories.key_of("alice", expires_at=timezone.now() - timedelta(seconds=1))[1]
         self.assertEqual(status(self, x_api_key=text), 401)
 
-    def test_a_revocation_bites_at_once_and_is_told(self) -> None:
+    def test_a_revocation_takes_effect_at_once_and_is_published(self) -> None:
         keys.revoke_key(self.key, actor="test")
         self.assertEqual(status(self, x_api_key=self.text), 401)
         ((_, fields),) = _stream()
@@ -74,8 +74,8 @@ class KeyTests(TestCase):
         known = feeds.REVOKED_KEY.format(key_prefix=self.key.prefix)
         self.assertTrue(redis_clients.default().exists(known))
 
-    def test_a_revocation_that_redis_missed_is_told_by_the_sweep_once(self) -> None:
-        with mock.patch.object(redis_clients, "short", side_effect=redis.ConnectionError):
+    def test_a_revocation_that_redis_missed_is_published_by_the_sweep_once(self) -> None:
+        with mock.patch.object(redis_clients, "default", side_effect=redis.ConnectionError):
             keys.revoke_key(self.key, actor="test")
         self.assertEqual(status(self, x_api_key=self.text), 401)
         keys.publish_revocations()
@@ -114,7 +114,7 @@ class CommandTests(TestCase):
         with self.assertRaisesRegex(CommandError, "Scopes"):
             self.run_command("create_api_key", "alice", "--scopes", "upload,fly")
 
-    def test_nobody_gets_a_key_for_the_anonymous(self) -> None:
+    def test_the_anonymous_client_gets_no_key(self) -> None:
         with self.assertRaises(CommandError):
             self.run_command("create_api_key", "anonymous")
 
@@ -124,7 +124,7 @@ class CommandTests(TestCase):
         scopes = ApiKey.objects.order_by("created").values_list("scopes", flat=True)
         self.assertEqual(list(scopes), [["read"], ["read"]])
 
-    def test_nobody_rotates_another_clients_key(self) -> None:
+    def test_a_key_of_another_client_is_not_rotated(self) -> None:
         old, _ = factories.key_of("alice")
         with self.assertRaises(CommandError):
             self.run_command("create_api_key", "bob", "--rotate", old.prefix)

@@ -14,8 +14,8 @@ from backend.clients.models import ANONYMOUS_ID, ApiKey, Client, Scope
 
 class Command(BaseCommand):
     help = (
-        "Make an API key for the client NAME (made if it is new). It is shown this once, alone on "
-        "the last line: KEY=$(manage.py create_api_key NAME | tail -n 1)"
+        "Create an API key for the client NAME, and the client if it is new. The key is shown "
+        "once, on the last line: KEY=$(manage.py create_api_key NAME | tail -n 1)"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -29,7 +29,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--rotate",
             metavar="PREFIX",
-            help="make it like the key that begins so, which then ends after --overlap-hours",
+            help="copy name and scopes of this key, which then expires after --overlap-hours",
         )
         parser.add_argument("--overlap-hours", type=int, default=24)
 
@@ -38,15 +38,16 @@ class Command(BaseCommand):
             key, text = _rotated(name, rotate, options) if rotate else _made(name, options)
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
-        scopes, ends = ", ".join(key.scopes), key.expiry_date or "never"
-        self.stderr.write(f"Key {key.prefix} of {name}: may {scopes}; ends {ends}. Shown only now:")
+        scopes, expires = ", ".join(key.scopes), key.expiry_date or "never"
+        self.stderr.write(f"Key {key.prefix} of {name}: scopes {scopes}; expires {expires}.")
+        self.stderr.write("It is shown only now:")
         self.stdout.write(text)
 
 
 def _made(name: str, options: dict[str, Any]) -> tuple[ApiKey, str]:
     client, _ = Client.objects.get_or_create(name=name)
     if client.pk == ANONYMOUS_ID:
-        raise CommandError("The anonymous client is for who comes without a key.")
+        raise CommandError("The anonymous client has no keys: it owns uploads without one.")
     days = options["days"]
     return keys.create_key(
         client,

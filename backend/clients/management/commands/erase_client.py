@@ -1,4 +1,4 @@
-"""`manage.py erase_client NAME`: everything of a client, gone from every store."""
+"""`manage.py erase_client NAME`: erase all data of a client from every store."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -14,7 +14,7 @@ class Command(BaseCommand):
     help = "Erase all images, results, encodings and events of the client NAME. Cannot be undone."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", help='the client; "anonymous" is who came without a key')
+        parser.add_argument("name", help='the client; "anonymous" owns uploads without a key')
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
     def handle(self, *args: Any, name: str, yes: bool, **options: Any) -> None:
@@ -27,6 +27,6 @@ class Command(BaseCommand):
             erasure.erase_now(client.pk, actor="command line")
         except redis.RedisError as error:
             raise CommandError(
-                f"Redis is out of reach; the erasure goes on when it is back: {error}"
+                f"Redis is out of reach; the erasure continues when it is back: {error}"
             ) from error
         self.stdout.write(f"Everything of {name} is erased.")

@@ -1,4 +1,4 @@
-"""`manage.py revoke_api_key PREFIX`: from now on it opens nothing."""
+"""`manage.py revoke_api_key PREFIX`: revoke a key at once."""
 
 from argparse import ArgumentParser
 from typing import Any
