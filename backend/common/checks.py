@@ -45,25 +45,19 @@ def production_is_safe(app_configs: Any, **kwargs: Any) -> list[Error]:
 
 @register()
 def s3_is_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """faces.E005 to E009, W001: with half a configuration images would lie where nobody looks."""
-    key = (settings.FACES_S3_ACCESS_KEY_ID, settings.FACES_S3_SECRET_ACCESS_KEY)
-    endpoint = settings.FACES_S3_ENDPOINT_URL
+    """faces.E006 to E009, W001: half a configuration would fail at the first image."""
+    key = (settings.AWS_ACCESS_KEY_ID, settings.AWS_SECRET_ACCESS_KEY)
+    endpoint = settings.AWS_ENDPOINT_URL_S3
     findings = [
         (
-            not settings.FACES_S3_BUCKET and any((settings.FACES_S3_REGION, endpoint, *key)),
-            "FACES_S3_BUCKET is empty, but other settings of S3 are not.",
-            "Name the bucket, or empty all FACES_S3_ settings to keep images on disk.",
-            "faces.E005",
-        ),
-        (
-            bool(settings.FACES_S3_BUCKET) and not settings.FACES_S3_REGION,
-            "FACES_S3_REGION is empty.",
+            bool(settings.FACES_S3_BUCKET) and not settings.AWS_DEFAULT_REGION,
+            "AWS_DEFAULT_REGION is empty.",
             "Set it to the bucket's region; a service that knows none takes us-east-1.",
             "faces.E006",
         ),
         (
             any(key) != all(key),
-            "Of FACES_S3_ACCESS_KEY_ID and FACES_S3_SECRET_ACCESS_KEY one is empty.",
+            "Of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY one is empty.",
             "Set both, or neither: then the role of the machine counts.",
             "faces.E007",
         ),
@@ -75,7 +69,7 @@ def s3_is_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         ),
         (
             bool(endpoint) and not endpoint.startswith(("http://", "https://")),
-            "FACES_S3_ENDPOINT_URL is no address.",
+            "AWS_ENDPOINT_URL_S3 is no address.",
             "It should look like https://minio.example; empty, it is AWS.",
             "faces.E009",
         ),
@@ -84,7 +78,7 @@ def s3_is_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         Error(text, hint=hint, id=id) for wrong, text, hint, id in findings if wrong
     ]
     if settings.ENVIRONMENT == "production" and endpoint.startswith("http://"):
-        open_text = "FACES_S3_ENDPOINT_URL is http: images travel in the open."
+        open_text = "AWS_ENDPOINT_URL_S3 is http: images travel in the open."
         found.append(Warning(open_text, hint="Use https outside of one machine.", id="faces.W001"))
     return found
 

@@ -38,7 +38,7 @@ UNSAFE: Final = {
     "CACHE_BACKEND_URL": "A Redis that others reach without a password: they could queue work and "
     "read events.",
     "FACES_S3_BUCKET": "A bucket that is public, or keeps old versions of what is deleted.",
-    "FACES_S3_ENDPOINT_URL": "`http://…` across a network that is not yours: images travel in the "
+    "AWS_ENDPOINT_URL_S3": "`http://…` across a network that is not yours: images travel in the "
     "open.",
     "FACES_MAX_UPLOAD_BYTES": "Much more than the default: disks fill and memory swells with it.",
     "FACES_MAX_IMAGE_PIXELS": "Much more than the default: one image may take all memory.",

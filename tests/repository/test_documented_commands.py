@@ -41,8 +41,8 @@ NOT_RUN: Final = {
     "docs/scaling.md": _CONTAINERS,
     "docker compose": _CONTAINERS,
     "export COMPOSE_FILE": _CONTAINERS,
+    "aws s3 sync": "needs an account at AWS; copies files as they are",
     "aws s3api": "needs an account at AWS; tests/e2e/test_s3_flow.py has a server that speaks S3",
-    "FACES_S3_BUCKET=NAME …": "needs a bucket; run by backend/common/tests/test_s3.py",
     ".venv/bin/python manage.py move_database": (
         "needs an empty PostgreSQL; tests/e2e/test_move_database.py"
     ),

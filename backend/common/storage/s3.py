@@ -77,12 +77,12 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
         return {
             **super().get_default_settings(),
             "bucket_name": settings.FACES_S3_BUCKET,
-            "region_name": settings.FACES_S3_REGION or None,
-            "endpoint_url": settings.FACES_S3_ENDPOINT_URL or None,
+            "region_name": settings.AWS_DEFAULT_REGION or None,
+            "endpoint_url": settings.AWS_ENDPOINT_URL_S3 or None,
             "location": settings.FACES_S3_PREFIX,
-            # Without them boto3 asks the machine's role.
-            "access_key": settings.FACES_S3_ACCESS_KEY_ID or None,
-            "secret_key": settings.FACES_S3_SECRET_ACCESS_KEY or None,
+            # boto3 finds the key itself: in the environment, or by the role of the machine.
+            "access_key": None,
+            "secret_key": None,
             "security_token": None,
             "file_overwrite": False,
             # Buckets of today refuse every ACL, and give what is stored to their owner alone.
@@ -212,11 +212,8 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
         return {"Bucket": self.bucket_name, "Key": self._normalize_name(name)}
 
     def _connect(self, hurried: bool) -> Any:
-        session = boto3.session.Session(
-            aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key
-        )
         config = self.client_config.merge(_HURRIED) if hurried else self.client_config
-        return session.resource(
+        return boto3.session.Session().resource(
             "s3", region_name=self.region_name, endpoint_url=self.endpoint_url, config=config
         )
 
@@ -249,7 +246,7 @@ def _config() -> Config:
 
     S3's own checksums are asked of AWS only: other makers' services do not all know them.
     """
-    checksums = "when_required" if settings.FACES_S3_ENDPOINT_URL else "when_supported"
+    checksums = "when_required" if settings.AWS_ENDPOINT_URL_S3 else "when_supported"
     return Config(
         signature_version="s3v4",
         s3={"addressing_style": settings.FACES_S3_ADDRESSING_STYLE},

@@ -12,11 +12,11 @@ NAME = "faces"
 
 SETTINGS = {
     "FACES_S3_BUCKET": NAME,
-    "FACES_S3_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
     "FACES_S3_ADDRESSING_STYLE": "path",
     "FACES_S3_PREFIX": "media/",
-    "FACES_S3_ACCESS_KEY_ID": "key",
-    "FACES_S3_SECRET_ACCESS_KEY": "secret",
+    "AWS_ACCESS_KEY_ID": "key",
+    "AWS_SECRET_ACCESS_KEY": "secret",
 }
 
 
@@ -25,7 +25,8 @@ class BucketServer:
 
     def __enter__(self) -> Self:
         # What the environment names as a proxy is not for this machine.
-        self._environ = mock.patch.dict(os.environ, {"NO_PROXY": "127.0.0.1"})
+        key = {name: SETTINGS[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+        self._environ = mock.patch.dict(os.environ, {"NO_PROXY": "127.0.0.1", **key})
         self._environ.start()
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
@@ -45,7 +46,7 @@ class BucketServer:
     @property
     def settings(self) -> dict[str, str]:
         """What the service has to be told."""
-        return {**SETTINGS, "FACES_S3_ENDPOINT_URL": self.url}
+        return {**SETTINGS, "AWS_ENDPOINT_URL_S3": self.url}
 
     @property
     def client(self) -> Any:

@@ -3,24 +3,19 @@
 import io
 import os
 import pickle
-import tempfile
 from datetime import timedelta
-from pathlib import Path
 from typing import ClassVar
 from unittest import mock
 
 from django.apps import apps
 from django.core.checks import run_checks
 from django.core.files.base import ContentFile
-from django.core.files.storage import FileSystemStorage, default_storage, storages
+from django.core.files.storage import default_storage, storages
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.core.management import CommandError, call_command
 from django.db.models import FileField
 from django.test import SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
 
-from backend.common import moving_media
-from backend.common.moving_media import names_on_disk
 from backend.common.storage import base, orphans
 from backend.common.storage.base import StorageError
 from backend.common.storage.s3 import PrivateBucket
@@ -150,61 +145,12 @@ class BucketTests(BucketCase):
         self.assertTrue(pickle.loads(pickle.dumps(self.storage)).exists(name))
 
 
-class MovingTests(BucketCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
-        self.enterContext(override_settings(MEDIA_ROOT=self.folder))
-        self.disk = FileSystemStorage(self.folder)
-        self.names = {self.disk.save(f"originals/{i}.jpg", ContentFile(bytes(i))) for i in range(3)}
-
-    def move(self, *options: str) -> str:
-        told = io.StringIO()
-        call_command("move_media", *options, stdout=told, stderr=told)
-        return told.getvalue().strip()
-
-    def on_disk(self) -> set[str]:
-        return set(names_on_disk(self.folder))
-
-    def test_all_files_are_copied_once_and_the_second_time_compared(self) -> None:
-        self.assertEqual(self.move(), "3 copied.")
-        self.assertEqual(set(self.server.names()), {f"media/{name}" for name in self.names})
-        self.assertEqual(self.move(), "3 there already.")
-        self.assertEqual(self.on_disk(), self.names)
-
-    def test_they_go_from_the_disk_when_asked_and_come_back(self) -> None:
-        self.assertEqual(self.move("--delete"), "3 copied.")
-        self.assertEqual(self.on_disk(), set())
-        self.assertEqual(self.move("--back", "--delete"), "3 copied.")
-        self.assertEqual((self.on_disk(), self.server.names()), (self.names, []))
-
-    def test_another_file_of_the_same_name_is_left_alone_and_told_of(self) -> None:
-        self.save("originals/1.jpg", b"another")
-        with self.assertRaises(CommandError):
-            self.move("--delete")
-        self.assertEqual(self.on_disk(), {"originals/1.jpg"})
-        self.assertEqual(self.storage.open("originals/1.jpg").read(), b"another")
-
-    def test_a_copy_that_differs_does_not_count(self) -> None:
-        with (
-            mock.patch.object(PrivateBucket, "read", lambda *_: io.BytesIO(b"broken")),
-            self.assertRaises(OSError),
-        ):
-            moving_media.move("originals/1.jpg", self.disk, self.storage, delete=True)
-        self.assertEqual((self.on_disk(), self.server.names()), (self.names, []))
-
-    def test_without_a_bucket_there_is_nowhere_to_move_to(self) -> None:
-        changes = {"STORAGES": ON_DISK, "FACES_S3_BUCKET": ""}
-        with override_settings(**changes), self.assertRaises(CommandError):
-            self.move()
-
-
 class OutOfReachTests(BucketCase):
     """Nothing listens at the address: real refusals, no patience."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.enterContext(override_settings(FACES_S3_ENDPOINT_URL="http://127.0.0.1:9"))
+        self.enterContext(override_settings(AWS_ENDPOINT_URL_S3="http://127.0.0.1:9"))
         # The pauses between attempts are botocore's.
         self.enterContext(mock.patch("botocore.endpoint.time.sleep"))
         self.storage = PrivateBucket()
@@ -223,7 +169,7 @@ class OutOfReachTests(BucketCase):
                 ask()
 
     def test_a_bucket_that_is_not_there_is_no_missing_file(self) -> None:
-        changes = {"FACES_S3_ENDPOINT_URL": self.server.url, "FACES_S3_BUCKET": "not-ours"}
+        changes = {"AWS_ENDPOINT_URL_S3": self.server.url, "FACES_S3_BUCKET": "not-ours"}
         with override_settings(**changes):
             bucket = PrivateBucket()
         for ask in (bucket.check, lambda: bucket.save("a.jpg", ContentFile(b"x"))):
@@ -235,7 +181,7 @@ class AnswersTests(TestCase):
     """What a client is told where the bucket is out of reach."""
 
     def setUp(self) -> None:
-        options = {**SETTINGS, "FACES_S3_ENDPOINT_URL": "http://127.0.0.1:9"}
+        options = {**SETTINGS, "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}
         self.enterContext(override_settings(**options, STORAGES=ON_S3))
         self.enterContext(mock.patch("botocore.endpoint.time.sleep"))
 
@@ -276,17 +222,16 @@ class CheckTests(SimpleTestCase):
 
     def test_half_a_configuration_is_refused(self) -> None:
         for found, changes in (
-            ("faces.E005", {"FACES_S3_REGION": "eu-central-1"}),
-            ("faces.E006", {**SETTINGS, "FACES_S3_REGION": ""}),
-            ("faces.E007", {**SETTINGS, "FACES_S3_SECRET_ACCESS_KEY": ""}),
+            ("faces.E006", {**SETTINGS, "AWS_DEFAULT_REGION": ""}),
+            ("faces.E007", {**SETTINGS, "AWS_SECRET_ACCESS_KEY": ""}),
             ("faces.E008", {**SETTINGS, "FACES_S3_KMS_KEY_ID": "alias/faces"}),
-            ("faces.E009", {**SETTINGS, "FACES_S3_ENDPOINT_URL": "minio:9000"}),
+            ("faces.E009", {**SETTINGS, "AWS_ENDPOINT_URL_S3": "minio:9000"}),
         ):
             with self.subTest(found):
                 self.assertEqual(self.ids(**changes) & S3_CHECKS, {found})
 
     def test_a_whole_one_and_none_are_fine_and_a_role_needs_no_key(self) -> None:
-        role = {**SETTINGS, "FACES_S3_ACCESS_KEY_ID": "", "FACES_S3_SECRET_ACCESS_KEY": ""}
+        role = {**SETTINGS, "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
         for changes in (SETTINGS, {}, role):
             self.assertEqual(self.ids(**changes) & S3_CHECKS, set())
 
