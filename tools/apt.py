@@ -35,7 +35,7 @@ def missing(*, test: bool) -> list[str]:
 
 
 def install(packages: Sequence[str], *, reason: str) -> None:
-    """Install `packages`, or tell the exact command that would."""
+    """Install `packages`, or name the exact command that would."""
     command = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)}"
     if shutil.which("apt-get") is None:
         raise UserError(f"{reason}. Install {' and '.join(packages)}, then try again.")

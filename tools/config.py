@@ -60,7 +60,7 @@ class Stack:
     backend: Address
     ws: Address
     redis: Address | None
-    """Where a Redis of our own is to listen; None: the one at `redis_url` is somebody else's."""
+    """Where a Redis of our own is to listen; None: `redis_url` names a Redis that runs already."""
     redis_url: str
     service_url: str
     host_header: str
@@ -142,7 +142,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _service_url(url: str, defaults: Mapping[str, str], nginx: Address) -> str:
-    """Who moves the port alone should not get links to the old one."""
+    """SERVICE_URL, or one with the port of nginx where only FACES_PORT was changed."""
     moved = nginx.port != int(defaults["FACES_PORT"])
     return f"http://localhost:{nginx.port}" if moved and url == defaults["SERVICE_URL"] else url
 

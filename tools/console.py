@@ -1,4 +1,4 @@
-"""What the tools tell the person at the terminal. Standard library only: used before the set-up."""
+"""Output for the terminal. Standard library only: used before the set-up."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ _QUIET_EVERY_S: Final = 15.0
 
 
 class UserError(Exception):
-    """What is in the way, in a sentence for a person, with what to do about it."""
+    """An obstacle, in one sentence for the user, with what to do about it."""
 
 
 def say(text: str) -> None:
@@ -26,7 +26,7 @@ def fail(error: UserError) -> NoReturn:
 
 
 class Step:
-    """A step that may take long: says what it does, how far it is, and how long it took.
+    """A step that may take long: prints its title, its progress and its duration.
 
     On a terminal the progress is one line, rewritten; elsewhere a line every now and then.
     """

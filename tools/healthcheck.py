@@ -1,6 +1,6 @@
-"""Whether a process of this container is well, for Docker: `python -m tools.healthcheck backend`.
+"""The health check of a container, for Docker: `python -m tools.healthcheck backend`.
 
-The exit code is the answer; what is wrong is printed, and `docker inspect` shows it.
+The exit code is the result; an error is printed, and `docker inspect` shows it.
 """
 
 import http.client
@@ -35,7 +35,7 @@ def _backend() -> None:
 
 
 def _wsserver() -> None:
-    # 426: it would like to be asked as a websocket.
+    # 426: Upgrade Required, the answer to a request that is no websocket handshake.
     _require_status("FACES_WS_BIND", "/faces", 426)
 
 
@@ -63,7 +63,7 @@ def _worker() -> None:
         raise UserError(f"Redis does not answer: {error}") from error
     beats = [w.last_heartbeat for w in workers if w.hostname == socket.gethostname()]
     if not any(beat is not None and beat.replace(tzinfo=UTC) > oldest for beat in beats):
-        raise UserError("no worker of this container has been heard of for a minute")
+        raise UserError("no worker of this container has sent a heartbeat for a minute")
 
 
 _PROBES: Final[Mapping[str, Callable[[], None]]] = {

@@ -1,4 +1,4 @@
-"""What has to be done before the backend starts: `python -m tools.migrate`.
+"""Migrations and static files, before the backend starts: `python -m tools.migrate`.
 
 One at a time in one storage folder, and in one PostgreSQL: two containers that migrate the same
 database at once would both create the same tables, and one of them would fail.
@@ -17,15 +17,15 @@ from django.core.management import call_command
 from django.db import connection
 
 _LOCK: Final = 0x66616365
-"""Any number that nobody else locks in this database."""
+"""Any number that no other lock of this database has."""
 
-_FORGOTTEN_S: Final = 24 * 3600
-"""No upload takes so long: its process is gone, and left the file behind."""
+_ABANDONED_S: Final = 24 * 3600
+"""No upload takes so long: its process died and left the file behind."""
 
 
 def main() -> None:
     """Bring the database and the static files up to date."""
-    # The database is made here, and nobody else on this machine is to read it.
+    # The database is made here; other users of this machine must not read it.
     os.umask(0o027)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
     django.setup()
@@ -33,18 +33,18 @@ def main() -> None:
     run.mkdir(parents=True, exist_ok=True)
     with open(run / "prepare.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        make_room_for_uploads(run / "uploads")
+        prepare_upload_folder(run / "uploads")
         _migrate()
         settings.STATIC_ROOT.mkdir(exist_ok=True)
         if apps.is_installed("django.contrib.staticfiles"):
             call_command("collectstatic", interactive=False, verbosity=0)
 
 
-def make_room_for_uploads(folder: Path) -> None:
-    """The folder for uploads while they are read; what was forgotten in it goes."""
+def prepare_upload_folder(folder: Path) -> None:
+    """Make the folder for uploads while they are read; delete files that were left in it."""
     folder.mkdir(exist_ok=True)
     for file in folder.iterdir():
-        if file.stat().st_mtime < time.time() - _FORGOTTEN_S:
+        if file.stat().st_mtime < time.time() - _ABANDONED_S:
             file.unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""Whether an address is free, and who holds it if not."""
+"""Whether an address is free, and which process holds it if not."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ _LISTENING: Final = "0A"
 
 
 def require_free(setting: str, address: Address) -> None:
-    """Raise the sentence for a person if nothing can listen at `address`."""
+    """Raise `UserError` if nothing can listen at `address`."""
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM

@@ -1,8 +1,8 @@
 """The whole service in the foreground: `python -m tools.run`, once it is set up.
 
-Redis, backend, workers, websocket server and nginx run under supervisor, which starts again what
-crashes. This process checks what can be checked before, tells when the service answers, and sees to
-it that no process is left when it ends: on Ctrl-C, on SIGTERM, or when supervisor is gone.
+Redis, backend, workers, websocket server and nginx run under supervisor, which restarts those that
+crash. This process checks ports, folders and Redis first, reports when the service answers, and
+leaves no process behind when it ends: on Ctrl-C, on SIGTERM, or when supervisor is gone.
 """
 
 import fcntl
@@ -24,8 +24,7 @@ from types import FrameType
 from typing import IO, Final, NoReturn
 from urllib.parse import urlsplit
 
-from tools import config as stack
-from tools import config_files, ports, process_tree
+from tools import config, config_files, ports, process_tree
 from tools.config import Address, Stack
 from tools.console import Step, UserError, fail, say
 from tools.shell import ROOT, CommandFailed, run
@@ -39,13 +38,13 @@ _MAX_CONNECTIONS: Final = 16384
 _CRASHES_AT_START: Final = 3
 # As supervisor reports it.
 _CRASH: Final = re.compile(rb" WARN exited: (\w+) \(")
-_PATIENCE_S: Final = 2.0 * config_files.STOP_TIMEOUT_S + 10
-# Before it is ready nothing is in hand, and nginx does not hear a signal while it starts.
-_PATIENCE_AT_START_S: Final = 2.0
+_STOP_TIMEOUT_S: Final = 2.0 * config_files.STOP_TIMEOUT_S + 10
+# Before it is ready there is no work to finish, and nginx ignores signals while it starts.
+_STOP_TIMEOUT_AT_START_S: Final = 2.0
 
 
 class Stopped(Exception):
-    """Somebody asked this process to end, by a signal."""
+    """A signal asked this process to end."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -57,9 +56,9 @@ class Supervisor:
 
     def __init__(self, service: Stack) -> None:
         self.crashes: Final = Counter[str]()
-        config, parent = f"{service.run}/supervisord.conf", str(os.getpid())
+        file, parent = f"{service.run}/supervisord.conf", str(os.getpid())
         self.process: Final = subprocess.Popen(
-            [sys.executable, "-m", "tools.supervisord", config, parent],
+            [sys.executable, "-m", "tools.supervisord", file, parent],
             cwd=ROOT,
             env={**os.environ, "SERVICE_URL": service.service_url, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
@@ -97,25 +96,25 @@ class Supervisor:
 def main() -> None:
     """Run until asked to end; the exit code is 0 if the service was ready by then."""
     began = time.monotonic()
-    # Of all that is written from here on: faces are nobody else's business on this machine.
+    # Files written from here on are not readable by other users of this machine.
     os.umask(0o027)
     _on_signal(_stop)
     process_tree.adopt_orphans()
     ready = False
     try:
         service = _read_settings()
-        with _alone(service):
+        with _storage_lock(service):
             try:
                 supervisor = _start(service)
                 _wait_until_healthy(service, supervisor)
                 ready = True
-                _tell(service, time.monotonic() - began)
+                _report_ready(service, time.monotonic() - began)
                 _watch(supervisor)
             except Stopped:
                 say("\nStopping; what is in hand is finished first (Ctrl-C again: at once) …")
                 raise
             finally:
-                _end(_PATIENCE_S if ready else _PATIENCE_AT_START_S)
+                _end(_STOP_TIMEOUT_S if ready else _STOP_TIMEOUT_AT_START_S)
     except Stopped as stopped:
         say("Everything has stopped.")
         raise SystemExit(0 if ready else 128 + stopped.number) from None
@@ -136,14 +135,14 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _hurry(number: int, frame: FrameType | None) -> None:
-    """The second Ctrl-C: nobody is asked any more."""
+    """The second Ctrl-C: end all processes at once."""
     threading.Thread(
         target=process_tree.end_children, kwargs={"patience_s": 0}, daemon=True
     ).start()
 
 
 def _end(patience_s: float) -> None:
-    # A signal must not break into this half-way.
+    # A signal must not interrupt this half-way.
     _on_signal(_hurry)
     process_tree.end_children(patience_s=patience_s)
 
@@ -151,14 +150,14 @@ def _end(patience_s: float) -> None:
 def _read_settings() -> Stack:
     try:
         environment.load()
-        return stack.read(os.environ, environment.defaults())
+        return config.read(os.environ, environment.defaults())
     except environment.SettingsFileError as error:
         raise UserError(str(error)) from error
 
 
 @contextmanager
-def _alone(service: Stack) -> Iterator[None]:
-    """Hold the storage folder for this launcher; a second one is told who has it."""
+def _storage_lock(service: Stack) -> Iterator[None]:
+    """Lock the storage folder for this launcher; a second one is refused and the first named."""
     try:
         service.run.mkdir(parents=True, exist_ok=True)
         lock = _open(service.run / "lock")
@@ -210,7 +209,7 @@ def _connections() -> int:
 
 
 def _require_redis(url: str) -> None:
-    """Someone else's Redis has to be there before anything starts."""
+    """Wait for a Redis that Faces does not start itself."""
     parts = urlsplit(url)
     deadline = time.monotonic() + _REDIS_TIMEOUT_S
     unix = parts.path if parts.scheme == "unix" else None
@@ -238,13 +237,13 @@ def _connects(host: str, port: int, *, unix: str | None = None) -> bool:
 
 def _wait_until_healthy(service: Stack, supervisor: Supervisor) -> None:
     deadline = time.monotonic() + _START_TIMEOUT_S
-    # nginx is asked last: it would report each time that there is nobody behind it yet.
+    # nginx is asked last: it logs each request that no server behind it answers yet.
     while not (_listens(service.backend) and _listens(service.ws) and _is_healthy(service)):
         supervisor.check_start()
         if time.monotonic() > deadline:
             raise UserError(
                 f"http://{service.nginx.reached_at}/healthcheck did not answer within "
-                f"{_START_TIMEOUT_S:.0f} s; the messages above may tell why."
+                f"{_START_TIMEOUT_S:.0f} s; the messages above may say why."
             )
         time.sleep(_POLL_S)
 
@@ -266,7 +265,7 @@ def _is_healthy(service: Stack) -> bool:
         connection.close()
 
 
-def _tell(service: Stack, took_s: float) -> None:
+def _report_ready(service: Stack, took_s: float) -> None:
     url = service.service_url
     say(
         f"""
@@ -280,7 +279,7 @@ Faces is ready at {url} (after {took_s:.1f} s).
 
 
 def _watch(supervisor: Supervisor) -> NoReturn:
-    """Until a signal comes: end what a crashed process left behind."""
+    """Until a signal comes, end processes that a crashed parent left behind."""
     while True:
         time.sleep(_WATCH_S)
         supervisor.check()

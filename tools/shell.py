@@ -23,7 +23,7 @@ class CommandFailed(Exception):
         self.output: Final = output
 
     def tail(self) -> str:
-        """The last lines, where programs tell what went wrong."""
+        """The last lines, where programs report what went wrong."""
         return "\n".join(self.output.rstrip().splitlines()[-_TAIL_LINES:])
 
 

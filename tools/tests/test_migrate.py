@@ -12,11 +12,11 @@ from tools import migrate
 class UploadTests(unittest.TestCase):
     def test_what_a_killed_process_left_goes_and_what_is_being_sent_stays(self) -> None:
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()), "uploads")
-        migrate.make_room_for_uploads(folder)
+        migrate.prepare_upload_folder(folder)
         left, sent = folder / "a.upload", folder / "b.upload"
         for file in (left, sent):
             file.touch()
         two_days_ago = time.time() - 48 * 3600
         os.utime(left, (two_days_ago, two_days_ago))
-        migrate.make_room_for_uploads(folder)
+        migrate.prepare_upload_folder(folder)
         self.assertEqual([*folder.iterdir()], [sent])
