@@ -1,21 +1,12 @@
-"""Whose face is this, among one user's? Exact: every face that is used is compared with the probe.
-
-Reading 100 000 encodings takes a quarter of a second, comparing them a few milliseconds; so each
-process caches galleries. A cached gallery is checked against its user's `gallery_version` before
-each answer, and only changes are read again. Deleted faces leave the memory with the next question
-about their user, and at the latest `FACES_GALLERY_CACHE_IDLE_S` after the last one.
-"""
+"""One user's indexed faces as a matrix, and the contacts nearest to a probe: exact search."""
 
 from __future__ import annotations
 
-import threading
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy
-from cachetools import TTLCache
-from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +15,7 @@ from backend.analysis import fields
 from backend.analysis.nearest import Matrix
 from backend.common.jobs.models import JobError
 from backend.recognition.gallery import confidence
-from backend.recognition.models import Face, OtherEncoding, Reembedding, User
+from backend.recognition.models import Face, OtherEncoding, Reembedding
 
 MOST: Final = 3
 """Candidates of one answer, as the contract has it."""
@@ -33,10 +24,8 @@ Integers = NDArray[numpy.int64]
 Key = tuple[int, str]
 """A user's primary key, and the model that made the encodings."""
 
-_LOADING_LOCKS: Final = 64
-
 _MANY_NEW: Final = 500
-"""Of more new faces the whole gallery is read: they would make too long a list for a statement."""
+"""With more new faces the whole gallery is read: a statement cannot name so many."""
 
 
 class OnAnotherModel(JobError):
@@ -64,23 +53,22 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The faces of one user that are matched, as of `version`; `contacts` names each row's."""
+    """The indexed faces of one user as of `version`, and each row's contact."""
 
     version: int
     faces: Matrix
     contacts: Integers
-    contacts_count: int
 
-    @classmethod
-    def of(cls, version: int, faces: Matrix, contacts: Integers) -> Gallery:
-        return cls(version, faces, contacts, len(numpy.unique(contacts)))
+    @cached_property
+    def contacts_count(self) -> int:
+        return len(numpy.unique(self.contacts))
 
     @property
     def nbytes(self) -> int:
         return max(1, self.faces.nbytes + self.contacts.nbytes)
 
     def nearest(self, encoding: ArrayLike, *, at_most: int = MOST) -> list[Candidate]:
-        """The nearest contacts, also those that are too far to be named; nearest first."""
+        """The nearest contacts, nearest first, including those too far away to be named."""
         near = self.faces.nearest_of_groups(encoding, self.contacts, max(2, at_most))
         found = []
         for number, each in enumerate(near[:at_most]):
@@ -91,90 +79,34 @@ class Gallery:
         return found
 
 
-def identify(
-    user: User, encoding: ArrayLike, *, model: str, at_most: int = MOST
-) -> list[Candidate]:
-    """The contacts of `user` that a probe may show, most confident first; none if it is unknown.
-
-    `model` made the probe's encoding. Raises `OnAnotherModel` if another made the gallery's. Do not
-    call it in a transaction that has changed the gallery: a rollback would leave it in the cache.
-    """
-    found = cache.get((user.pk, model)).nearest(encoding, at_most=at_most)
-    return [each for each in found if not confidence.is_unknown(each.confidence)]
+def read(key: Key, version: int) -> Gallery:
+    """The gallery from the database. Raises `OnAnotherModel`."""
+    _refuse_another_model(key)
+    # Rows may be newer than the version, which was read first: the next question reads them again.
+    return Gallery(version, *_matrix(_rows(key)))
 
 
-class GalleryCache:
-    """Galleries in memory: an LRU cache by bytes, whose entries expire when they are idle."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        # One thread reads a gallery while others wait for it. Users share locks by their hash.
-        self._loading = [threading.Lock() for _ in range(_LOADING_LOCKS)]
-        self._timer: threading.Timer | None = None
-        self.clear()
-
-    def get(self, key: Key) -> Gallery:
-        with self._loading[hash(key) % _LOADING_LOCKS]:
-            version, gallery = _version(key), self._find(key)
-            if gallery is None:
-                gallery = _read(key, version)
-            elif gallery.version != version:
-                gallery = _updated(key, version, gallery)
-            self._store(key, gallery)
-        return gallery
-
-    def cached(self) -> list[Key]:
-        """The least recently used first."""
-        with self._lock:
-            return list(self._galleries)
-
-    def clear(self) -> None:
-        """Drop all galleries, and read the settings anew."""
-        with self._lock:
-            # Expired entries are dropped as often as they expire: together that is the idle time.
-            self._idle_s = settings.FACES_GALLERY_CACHE_IDLE_S / 2
-            self._galleries: TTLCache[Key, Gallery] = TTLCache(
-                settings.FACES_GALLERY_CACHE_BYTES, self._idle_s, getsizeof=lambda each: each.nbytes
-            )
-
-    def _find(self, key: Key) -> Gallery | None:
-        with self._lock:
-            return self._galleries.get(key)
-
-    def _store(self, key: Key, gallery: Gallery) -> None:
-        with self._lock:
-            self._galleries.pop(key, None)
-            with suppress(ValueError):  # it is larger than the cache
-                self._galleries[key] = gallery
-            self._expire_later()
-
-    def _expire_later(self) -> None:
-        if self._timer is None and self._galleries:
-            self._timer = threading.Timer(self._idle_s, self._expire)
-            self._timer.daemon = True
-            self._timer.start()
-
-    def _expire(self) -> None:
-        with self._lock:
-            self._galleries.expire()
-            self._timer = None
-            self._expire_later()
-
-
-cache: Final = GalleryCache()
-
-
-def _version(key: Key) -> int:
-    """The user's version; -1 for one that is gone, who has no faces either."""
-    versions = User.objects.filter(pk=key[0]).values_list("gallery_version", flat=True)
-    return next(iter(versions), -1)
+def updated(key: Key, version: int, old: Gallery) -> Gallery:
+    """`old` with the changes since. A face's encoding never changes, its contact may."""
+    _refuse_another_model(key)
+    rows = _rows(key)
+    pairs = [pair for some, at in rows for pair in some.values_list(f"{at}pk", f"{at}contact_id")]
+    now = numpy.array(sorted(pairs), "i8").reshape(-1, 2)
+    new = now[~numpy.isin(now[:, 0], old.faces.ids), 0].tolist()
+    if len(new) > _MANY_NEW:
+        return read(key, version)
+    fresh, _ = _matrix([(some.filter(**{f"{at}pk__in": new}), at) for some, at in rows])
+    stays = numpy.isin(old.faces.ids, now[:, 0])
+    ids = numpy.concatenate([old.faces.ids[stays], fresh.ids])
+    faces = Matrix.of(numpy.concatenate([old.faces.rows[stays], fresh.rows]), ids)
+    return Gallery(version, faces, now[numpy.searchsorted(now[:, 0], ids), 1])
 
 
 def _rows(key: Key) -> list[tuple[models.QuerySet[Any, Any], str]]:
-    """What is compared with a probe of this model, and where each row has its face's key.
+    """The rows with encodings of this model, each with the prefix of its face's fields.
 
-    After a gallery was moved to another model, its old encodings stay matched for the processes
-    that still run the old one (`reembedding`).
+    After a gallery was moved to another model, its old encodings stay active for the processes that
+    still run the old one (`reembedding`).
     """
     user, model = key
     found: list[tuple[models.QuerySet[Any, Any], str]] = [
@@ -188,10 +120,10 @@ def _rows(key: Key) -> list[tuple[models.QuerySet[Any, Any], str]]:
 
 
 def _refuse_another_model(key: Key) -> None:
-    """With the new faces alone the others would be unknown."""
+    """A gallery of which only the new faces have this model would call all others unknown."""
     user, model = key
     by_model = Face.objects.filter(user=user, is_indexed=True).values_list("model", flat=True)
-    # The first and the last of the index: no more has to be looked at where there is one model.
+    # The two ends of the index suffice where there is one model.
     ends = [by_model.order_by(order).first() for order in ("model", "-model")]
     if set(ends) <= {model, None}:
         return
@@ -200,28 +132,6 @@ def _refuse_another_model(key: Key) -> None:
     switched = Reembedding.objects.filter(user=user, model=model, switched_at__isnull=False)
     if behind.exists() and not switched.exists():
         raise OnAnotherModel
-
-
-def _read(key: Key, version: int) -> Gallery:
-    _refuse_another_model(key)
-    # Rows may be newer than the version, which was read before them; then they are read again.
-    return Gallery.of(version, *_matrix(_rows(key)))
-
-
-def _updated(key: Key, version: int, old: Gallery) -> Gallery:
-    """`old` with what has changed since: a face's encoding never does, its contact may."""
-    _refuse_another_model(key)
-    rows = _rows(key)
-    pairs = [pair for some, at in rows for pair in some.values_list(f"{at}pk", f"{at}contact_id")]
-    now = numpy.array(sorted(pairs), "i8").reshape(-1, 2)
-    new = now[~numpy.isin(now[:, 0], old.faces.ids), 0].tolist()
-    if len(new) > _MANY_NEW:
-        return _read(key, version)
-    fresh, _ = _matrix([(some.filter(**{f"{at}pk__in": new}), at) for some, at in rows])
-    stays = numpy.isin(old.faces.ids, now[:, 0])
-    ids = numpy.concatenate([old.faces.ids[stays], fresh.ids])
-    faces = Matrix.of(numpy.concatenate([old.faces.rows[stays], fresh.rows]), ids)
-    return Gallery.of(version, faces, now[numpy.searchsorted(now[:, 0], ids), 1])
 
 
 def _matrix(rows: list[tuple[models.QuerySet[Any, Any], str]]) -> tuple[Matrix, Integers]:

@@ -16,10 +16,11 @@ from django.db.models import QuerySet
 from backend.analysis import services as analysis
 from backend.common.jobs import runner, wakeups
 from backend.common.jobs.models import JobError
-from backend.recognition.gallery import index, locking
+from backend.recognition.gallery import cache, locking
 from backend.recognition.models import READING, Operation, OperationImage
 from backend.recognition.operations import events, handlers, preparation
 from backend.recognition.operations.preparation import ImageFinding
+from backend.recognition.operations.results import Result
 
 logger = logging.getLogger(__name__)
 
@@ -85,30 +86,30 @@ def _step(operation: Operation) -> None:
 
 def _apply(operation: Operation) -> None:
     """The effect and the end, in one transaction."""
-    seen = preparation.findings(operation)
+    images = preparation.findings(operation)
     if operation.kind in READING:
         # Every later change waits for it, so that nothing changes meanwhile.
-        _end(operation, _recognised(operation, seen[0]))
+        _end(operation, _recognised(operation, images[0]))
         return
     with transaction.atomic():
         user = locking.lock(operation.user_id)
-        result = handlers.HANDLERS[operation.kind](user, operation, seen)
+        result = handlers.HANDLERS[operation.kind](user, operation, images)
         if result["added"] or result["deleted"]:
             locking.bump_version(user)
         _end(operation, result)
 
 
-def _end(operation: Operation, result: handlers.Result) -> None:
+def _end(operation: Operation, result: Result) -> None:
     if not operation.succeed(result=result, arguments={}):
         raise JobError(TAKEN_OVER, permanent=False)
 
 
-def _recognised(operation: Operation, seen: ImageFinding) -> handlers.Result:
-    if seen.reason:
-        raise JobError(seen.reason, permanent=True)
-    if seen.face is None:
+def _recognised(operation: Operation, image: ImageFinding) -> Result:
+    if image.reason:
+        raise JobError(image.reason, permanent=True)
+    if image.face is None:
         return {"faces": None}
-    found = index.identify(operation.user, seen.face.encoding, model=seen.model)
+    found = cache.identify(operation.user, image.face.encoding, model=image.model)
     faces = [
         {"id": each.face, "recognition_confidence": each.confidence, "distance": each.distance}
         for each in found

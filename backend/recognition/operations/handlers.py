@@ -1,4 +1,4 @@
-"""What each call does to a gallery: in one transaction, under the lock of its user."""
+"""The handlers of changes: each runs in one transaction, under the lock of its user."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from backend.recognition.gallery import feedback
 from backend.recognition.models import Contact, Face, Kind, Operation, User
 from backend.recognition.operations import results
 from backend.recognition.operations.preparation import ImageFinding
-from backend.recognition.operations.results import Entry
+from backend.recognition.operations.results import Entry, Result
 
-Result = dict[str, Any]
+Images = Mapping[int, ImageFinding]
+"""What the images of the operation show, by their positions."""
 
 KNOWN: Final = "The contact has a face with this face_id already."
 UNKNOWN: Final = "The contact has no face with this face_id."
-NO_CONTACT: Final = "The user has no such contact."
 TAKEN: Final = "The other contact has another face with this face_id."
 
 
-def add(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -> Result:
+def add(user: User, operation: Operation, images: Images) -> Result:
     contact = _contact(user, operation)
-    asked = operation.arguments["faces"]
-    ids = [each["face_id"] for each in asked]
+    requested = operation.arguments["faces"]
+    ids = [each["face_id"] for each in requested]
     known = {face.face_id: face for face in contact.faces.filter(face_id__in=ids)}
     new: dict[int, Face] = {}
-    result = _nothing()
+    result = results.empty()
     repeated: list[int] = []
-    for position, each in enumerate(asked):
-        face_id, image = each["face_id"], seen[position]
+    for position, each in enumerate(requested):
+        face_id, image = each["face_id"], images[position]
         if face_id in known or face_id in new:
             repeated.append(face_id)
         elif image.reason:
@@ -41,53 +41,51 @@ def add(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -> R
             new[face_id] = _face(contact, each, image)
     Face.objects.bulk_create(new.values())
     choose_indexed([contact.pk])
-    result["added"] = [_entry(face, contact, face.note) for face in new.values()]
-    result["not_found"] = [_entry((known | new)[id], contact, KNOWN) for id in repeated]
+    result["added"] = [results.stored(face, contact, face.note) for face in new.values()]
+    result["not_found"] = [results.stored((known | new)[id], contact, KNOWN) for id in repeated]
     return result
 
 
-def delete(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -> Result:
-    asked = operation.arguments["faces"]
+def delete(user: User, operation: Operation, images: Images) -> Result:
+    requested = operation.arguments["faces"]
     contact = _known(user, operation.contact_id)
-    result = _nothing()
+    result = results.empty()
     gone: set[int] = set()
     if contact is not None:
-        faces = contact.faces.filter(face_id__in=[each["face_id"] for each in asked])
-        result["deleted"] = _delete(faces, {contact.pk: contact.contact_id})
+        faces = contact.faces.filter(face_id__in=[each["face_id"] for each in requested])
+        result["deleted"] = _delete(faces)
         gone = {entry["face_id"] for entry in result["deleted"]}
         choose_indexed([contact.pk])
         _redact_earlier_results(operation, gone)
-    result["not_found"] = _unknown(asked, gone)
+    result["not_found"] = _unknown(requested, gone)
     return result
 
 
-def delete_contact(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -> Result:
+def delete_contact(user: User, operation: Operation, images: Images) -> Result:
     contact = _known(user, operation.contact_id)
     deleted: list[Entry] = []
     if contact is not None:
-        deleted = _delete(contact.faces.all(), {contact.pk: contact.contact_id})
+        deleted = _delete(contact.faces.all())
         contact.delete()
     _redact_earlier_results(operation)
-    return {**_nothing(), "deleted": deleted}
+    return {**results.empty(), "deleted": deleted}
 
 
-def delete_user(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -> Result:
-    numbers = dict(user.contacts.values_list("pk", "contact_id"))
-    deleted = _delete(user.faces.all(), numbers)
+def delete_user(user: User, operation: Operation, images: Images) -> Result:
+    deleted = _delete(user.faces.all())
     user.feedback.all().delete()
     user.contacts.all().delete()
-    user.feedback.all().delete()
     user.reembeddings.all().delete()
     user.exists = False
     user.save(update_fields=["exists"])
     _redact_earlier_results(operation)
-    return {**_nothing(), "deleted": deleted}
+    return {**results.empty(), "deleted": deleted}
 
 
-def merge(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -> Result:
+def merge(user: User, operation: Operation, images: Images) -> Result:
     """All faces of one contact become another's; what both have stays once."""
     source = _known(user, operation.arguments["from_contact_id"])
-    result = _nothing()
+    result = results.empty()
     if source is None:
         return result
     target = _contact(user, operation)
@@ -101,31 +99,31 @@ def merge(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) ->
     return result
 
 
-def move(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -> Result:
+def move(user: User, operation: Operation, images: Images) -> Result:
     """Faces of one contact become another's, and keep their ids."""
-    asked = operation.arguments["faces"]
+    requested = operation.arguments["faces"]
     source = _known(user, operation.arguments["from_contact_id"])
-    ids = {each["face_id"] for each in asked}
+    ids = {each["face_id"] for each in requested}
     faces = Face.objects.filter(contact=source, face_id__in=ids)
     known = set(faces.values_list("face_id", flat=True))
-    result = _nothing()
+    result = results.empty()
     if source is not None and known:
         target = _contact(user, operation)
         result = _transfer(faces, source, target)
         choose_indexed([source.pk, target.pk])
-    result["not_found"] += _unknown(asked, known)
+    result["not_found"] += _unknown(requested, known)
     return result
 
 
-def rename(user: User, operation: Operation, seen: Mapping[int, ImageFinding]) -> Result:
+def rename(user: User, operation: Operation, images: Images) -> Result:
     contact = _known(user, operation.contact_id)
     if contact is not None:
         contact.name = operation.arguments["name"]
         contact.save(update_fields=["name"])
-    return {**_nothing(), "renamed": contact is not None}
+    return {**results.empty(), "renamed": contact is not None}
 
 
-Handler = Callable[[User, Operation, Mapping[int, ImageFinding]], Result]
+Handler = Callable[[User, Operation, Images], Result]
 
 HANDLERS: Final[Mapping[str, Handler]] = {
     Kind.ADD: add,
@@ -139,7 +137,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
 
 
 def choose_indexed(contact_pks: Iterable[int]) -> None:
-    """Of each contact the faces with the best scores are matched; of equal ones the oldest."""
+    """Index the faces with the best scores of each contact; of equal scores the oldest."""
     for pk in contact_pks:
         faces = Face.objects.filter(contact=pk)
         best = faces.filter(is_face=True).order_by("-score", "id").values_list("pk", flat=True)
@@ -148,11 +146,11 @@ def choose_indexed(contact_pks: Iterable[int]) -> None:
         faces.filter(is_indexed=False, pk__in=chosen).update(is_indexed=True)
 
 
-def _unknown(asked: Sequence[Mapping[str, Any]], known: Iterable[int]) -> list[Entry]:
+def _unknown(requested: Sequence[Mapping[str, Any]], known: Iterable[int]) -> list[Entry]:
     """Entries of the faces that are not known, or requested a second time."""
     left = set(known)
     unknown: list[Entry] = []
-    for each in asked:
+    for each in requested:
         if each["face_id"] in left:
             left.discard(each["face_id"])
         else:
@@ -160,16 +158,12 @@ def _unknown(asked: Sequence[Mapping[str, Any]], known: Iterable[int]) -> list[E
     return unknown
 
 
-def _nothing() -> Result:
-    return {"added": [], "deleted": [], "not_found": [], "error": []}
-
-
 def _known(user: User, contact_id: int | None) -> Contact | None:
     return None if contact_id is None else user.contacts.filter(contact_id=contact_id).first()
 
 
 def _contact(user: User, operation: Operation) -> Contact:
-    """The contact that the call names, made where it is new; and with it the user."""
+    """The operation's contact, which is made if it is new, and with it the user."""
     assert operation.contact_id is not None
     if not user.exists:
         user.exists = True
@@ -177,14 +171,14 @@ def _contact(user: User, operation: Operation) -> Contact:
     return user.contacts.get_or_create(contact_id=operation.contact_id)[0]
 
 
-def _face(contact: Contact, asked: Mapping[str, Any], image: ImageFinding) -> Face:
+def _face(contact: Contact, requested: Mapping[str, Any], image: ImageFinding) -> Face:
     face = Face(
         contact=contact,
         user_id=contact.user_id,
-        face_id=asked["face_id"],
-        face_url=asked["face_url"],
-        external_id=asked["external_id"],
-        score=asked["score"],
+        face_id=requested["face_id"],
+        face_url=requested["face_url"],
+        external_id=requested["external_id"],
+        score=requested["score"],
         is_face=image.face is not None,
         sha256=image.sha256,
         note=image.note,
@@ -194,15 +188,11 @@ def _face(contact: Contact, asked: Mapping[str, Any], image: ImageFinding) -> Fa
     return face
 
 
-def _entry(face: Face, contact: Contact, reason: str) -> Entry:
-    return results.stored(face, contact_id=contact.contact_id, reason=reason)
-
-
-def _delete(faces: QuerySet[Face], contact_ids: Mapping[int, int]) -> list[Entry]:
-    """Delete faces; returns their entries. `contact_ids` are numbers by the contacts' keys."""
-    gone = list(faces)
+def _delete(faces: QuerySet[Face]) -> list[Entry]:
+    """Delete faces; returns their entries."""
+    entries = [results.deleted(face) for face in faces.select_related("contact")]
     faces.delete()
-    return [results.deleted(face, contact_id=contact_ids[face.contact_id]) for face in gone]
+    return entries
 
 
 def _transfer(faces: QuerySet[Face], source: Contact, target: Contact) -> Result:
@@ -214,11 +204,11 @@ def _transfer(faces: QuerySet[Face], source: Contact, target: Contact) -> Result
     clash = target.faces.filter(face_id=OuterRef("face_id"))
     same_image = clash.filter(sha256=OuterRef("sha256")).exclude(sha256="")
     moving, duplicates = faces.filter(~Exists(clash)), faces.filter(Exists(same_image))
-    result = _nothing()
-    result["added"] = [_entry(face, target, face.note) for face in moving]
+    result = results.empty()
+    result["added"] = [results.stored(face, target, face.note) for face in moving]
     moving.update(contact=target, is_indexed=False)
-    result["deleted"] = _delete(duplicates, {source.pk: source.contact_id})
-    result["not_found"] = [_entry(face, source, TAKEN) for face in faces.all()]
+    result["deleted"] = _delete(duplicates)
+    result["not_found"] = [results.stored(face, source, TAKEN) for face in faces.all()]
     return result
 
 
@@ -237,7 +227,7 @@ def _redact_earlier_results(operation: Operation, face_ids: set[int] | None = No
     for each in earlier:
         redacted = [
             results.redact(entry)
-            for entry in results.echoes(each.result or {})
+            for entry in results.redactable(each.result or {})
             if contact_id in (None, each.contact_id, entry.get("contact_id"))
             and (face_ids is None or entry["face_id"] in face_ids)
         ]

@@ -1,24 +1,31 @@
-"""How a face stands in the result of a call.
+"""The results of operations as they are stored, and as they are answered.
 
-Of a face that is in a gallery a result holds no more than numbers; the rest is read from its row
-when somebody asks, so that a face deleted later leaves nothing of it in the answers before.
+Of a face in a gallery a result stores numbers only. The rest is read from its row for each answer,
+so that a face that is deleted later leaves nothing in earlier results.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from backend.recognition.contract import LISTS, ChangesShape, FaceShape
-from backend.recognition.models import Face
+from backend.recognition.models import Contact, Face
 
 Entry = dict[str, Any]
+"""One face in a stored result."""
+
+Result = dict[str, Any]
 
 
-def stored(face: Face, *, contact_id: int, reason: str = "") -> Entry:
-    """A face that is in the gallery."""
+def empty() -> Result:
+    return {name: [] for name in LISTS}
+
+
+def stored(face: Face, contact: Contact, reason: str = "") -> Entry:
+    """A face in the gallery."""
     return {
-        "contact_id": contact_id,
+        "contact_id": contact.contact_id,
         "face_id": face.face_id,
         "score": face.score,
         "id": face.pk,
@@ -27,10 +34,10 @@ def stored(face: Face, *, contact_id: int, reason: str = "") -> Entry:
     }
 
 
-def deleted(face: Face, *, contact_id: int) -> Entry:
-    """A face that goes, and cannot be looked up again."""
+def deleted(face: Face) -> Entry:
+    """A face that is deleted with the operation, and cannot be read later."""
     known = {"face_url": face.face_url, "external_id": face.external_id}
-    return {**stored(face, contact_id=contact_id), **known}
+    return {**stored(face, face.contact), **known}
 
 
 def requested(face: Mapping[str, Any], reason: str) -> Entry:
@@ -38,8 +45,8 @@ def requested(face: Mapping[str, Any], reason: str) -> Entry:
     return {**{key: face[key] for key in face if key != "user_id"}, "reason": reason}
 
 
-def echoes(result: Mapping[str, Any]) -> list[Entry]:
-    """The entries that may repeat what a caller sent: those of faces in no gallery."""
+def redactable(result: Result) -> list[Entry]:
+    """The entries that may hold a URL or an external id: those of faces in no gallery."""
     return [entry for name in LISTS if name != "added" for entry in result.get(name, [])]
 
 
@@ -51,11 +58,11 @@ def redact(entry: Entry) -> bool:
     return identifies
 
 
-def structure(face: Face, *, user_id: int, contact_id: int) -> FaceShape:
-    """The face data structure of a face of a gallery."""
+def structure(face: Face) -> FaceShape:
+    """The face data structure of a face in a gallery."""
     return FaceShape(
-        user_id=user_id,
-        contact_id=contact_id,
+        user_id=face.user.user_id,
+        contact_id=face.contact.contact_id,
         face_id=face.face_id,
         face_url=face.face_url,
         external_id=face.external_id,
@@ -67,38 +74,33 @@ def structure(face: Face, *, user_id: int, contact_id: int) -> FaceShape:
 
 
 def changes(result: Mapping[str, Any], *, user_id: int) -> ChangesShape:
-    """The answer to a change, as it is told."""
-    ids = [entry["id"] for name in LISTS for entry in result.get(name, []) if "id" in entry]
+    """The answer to a change."""
+    entries = {name: result.get(name, []) for name in LISTS}
+    ids = [entry["id"] for some in entries.values() for entry in some if "id" in entry]
     rows = Face.objects.in_bulk(ids)
-
-    def told(name: str) -> list[FaceShape]:
-        return [_told(entry, rows, user_id) for entry in result.get(name, [])]
-
-    return ChangesShape(
-        added=told("added"),
-        deleted=told("deleted"),
-        not_found=told("not_found"),
-        error=told("error"),
-    )
+    answer = {
+        name: [_completed(entry, rows.get(entry.get("id", 0)), user_id) for entry in some]
+        for name, some in entries.items()
+    }
+    return cast(ChangesShape, answer)
 
 
-def candidates(found: Iterable[Mapping[str, Any]], *, user_id: int) -> list[FaceShape]:
-    """The answer to a recognition: of the faces that are still there."""
-    entries = list(found)
-    rows = Face.objects.select_related("contact").in_bulk([entry["id"] for entry in entries])
+def candidates(found: Iterable[Mapping[str, Any]]) -> list[FaceShape]:
+    """The answer to a recognition: the candidates that still exist."""
+    entries = {entry["id"]: entry for entry in found}
+    rows = Face.objects.select_related("contact", "user").in_bulk(entries)
     return [
         FaceShape(
-            **structure(face, user_id=user_id, contact_id=face.contact.contact_id),
+            **structure(rows[id]),
             recognition_confidence=entry["recognition_confidence"],
             distance=entry["distance"],
         )
-        for entry in entries
-        if (face := rows.get(entry["id"])) is not None
+        for id, entry in entries.items()
+        if id in rows
     ]
 
 
-def _told(entry: Entry, rows: Mapping[int, Face], user_id: int) -> FaceShape:
-    face = rows.get(entry.get("id", 0))
+def _completed(entry: Entry, face: Face | None, user_id: int) -> FaceShape:
     rest = {
         "user_id": user_id,
         "face_url": face.face_url if face else "",

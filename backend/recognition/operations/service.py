@@ -1,4 +1,4 @@
-"""Calls on the galleries of a client: made, waited for, answered."""
+"""Commands on a client's galleries: begun, awaited, answered."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from django.db.models import Count
 from backend.common.jobs import wakeups
 from backend.common.jobs.models import Status
 from backend.recognition.contract import ChangesShape, FaceShape
-from backend.recognition.models import OPEN, READING, Contact, Face, Operation, User
+from backend.recognition.models import OPEN, READING, Contact, Operation, User
 from backend.recognition.operations import executor, results
 from backend.recognition.operations.acceptance import accept
 from backend.recognition.operations.commands import Command
 
 _LOOK_AGAIN_S: Final = 2.0
-"""Who waits is woken; a Redis that hangs wakes nobody, so after so long they look themselves."""
+"""A wake-up ends the wait at once; a Redis that hangs sends none, so the row is read this often."""
 
 _RESERVED_S: Final = 30.0
 """A read is reserved for its caller for at most this long."""
@@ -26,16 +26,16 @@ ERASED: Final = "The call was erased in the meantime."
 
 
 class CallFailed(Exception):
-    """A call that came to nothing; the reason is for who called."""
+    """A call without a result; the message is for the caller."""
 
 
-def begin(call: Command, *, owner_id: int, timeout_s: float | None) -> Operation:
-    """Accept a call and have it carried out; whoever calls will wait up to `timeout_s`.
+def begin(command: Command, *, owner_id: int, timeout_s: float | None) -> Operation:
+    """Accept a command and start it; the caller is going to wait up to `timeout_s`.
 
-    Raises `TooManyWaiting` or `Unavailable` when it cannot be taken now.
+    Raises `TooManyWaiting` or `Unavailable` when it cannot be accepted now.
     """
     wait_s = _RESERVED_S if timeout_s is None else min(timeout_s, _RESERVED_S)
-    operation = accept(call, owner_id=owner_id, wait_s=wait_s)
+    operation = accept(command, owner_id=owner_id, wait_s=wait_s)
     if operation.prepared_at is None:
         operation.enqueue()
     else:  # without images no worker is needed
@@ -44,9 +44,9 @@ def begin(call: Command, *, owner_id: int, timeout_s: float | None) -> Operation
 
 
 def wait(operation: Operation, *, timeout_s: float | None) -> bool:
-    """Whether the call has ended, as soon as it has, within `timeout_s`; None waits for ever.
+    """Wait until the operation has ended; whether it has within `timeout_s`, None for no bound.
 
-    `operation` is up to date then. Raises `CallFailed` if it is erased meanwhile.
+    `operation` is up to date afterwards. Raises `CallFailed` if it is erased meanwhile.
     """
     deadline, seen = None if timeout_s is None else time.monotonic() + timeout_s, "0"
     while True:
@@ -73,7 +73,7 @@ def follow(operation: Operation) -> bool:
 
 
 def changes(operation: Operation) -> ChangesShape:
-    """The answer to an ended change. Raises `CallFailed` if nothing of it can be told."""
+    """The answer to an ended change. Raises `CallFailed` if it has none."""
     result = operation.result or {}
     if operation.status == Status.FAILED and not result.get("error"):
         raise CallFailed(operation.reason)
@@ -85,9 +85,7 @@ def recognised(operation: Operation) -> list[FaceShape] | None:
     if operation.status == Status.FAILED:
         raise CallFailed(operation.reason)
     found: list[dict[str, Any]] | None = (operation.result or {}).get("faces")
-    if found is None:
-        return None
-    return results.candidates(found, user_id=operation.user.user_id)
+    return None if found is None else results.candidates(found)
 
 
 def find_operation(owner_id: int, id: uuid.UUID) -> Operation | None:
@@ -95,12 +93,12 @@ def find_operation(owner_id: int, id: uuid.UUID) -> Operation | None:
 
 
 def find_user(owner_id: int, user_id: int) -> User | None:
-    """The user, also one that is only about to be."""
+    """The user, even if only operations on it exist."""
     return User.objects.filter(owner_id=owner_id, user_id=user_id).first()
 
 
 def settle(user: User, *, timeout_s: float | None) -> int:
-    """Wait for the changes that were accepted until now; how many have not ended in time."""
+    """Wait for the changes accepted so far; returns how many have not ended in time."""
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     accepted = Operation.objects.filter(OPEN, user=user, sequence__lte=user.accepted_seq)
     changes = accepted.exclude(kind__in=READING)
@@ -115,19 +113,15 @@ def faces(
     user: User, *, contact_id: int | None = None, after: int = 0, at_most: int | None = None
 ) -> list[FaceShape]:
     """The faces of a user, or of one contact, in the order in which they came."""
-    rows = user.faces.filter(pk__gt=after).select_related("contact").order_by("id")
+    rows = user.faces.filter(pk__gt=after).select_related("contact", "user").order_by("id")
     if contact_id is not None:
         rows = rows.filter(contact__contact_id=contact_id)
-    return [_shape(face, user) for face in rows[:at_most]]
+    return [results.structure(face) for face in rows[:at_most]]
 
 
 def face(contact: Contact, face_id: int) -> FaceShape | None:
-    found = contact.faces.select_related("contact").filter(face_id=face_id).first()
-    return None if found is None else _shape(found, contact.user)
-
-
-def _shape(face: Face, user: User) -> FaceShape:
-    return results.structure(face, user_id=user.user_id, contact_id=face.contact.contact_id)
+    found = contact.faces.select_related("contact", "user").filter(face_id=face_id).first()
+    return None if found is None else results.structure(found)
 
 
 def find_contact(user: User, contact_id: int) -> Contact | None:

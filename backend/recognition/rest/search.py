@@ -79,9 +79,7 @@ def _matches(found: list[search.Match]) -> list[dict[str, Any]]:
     rows = Face.objects.select_related("contact", "user").in_bulk(ids)
     return [
         {
-            **results.structure(
-                face, user_id=face.user.user_id, contact_id=face.contact.contact_id
-            ),
+            **results.structure(face),
             "name": face.contact.name,
             "recognition_confidence": match.confidence,
             "distance": match.distance,

@@ -25,7 +25,7 @@ from backend.common.jobs import queues
 from backend.common.jobs.models import Status
 from backend.face_encodings.models import EncodedImage
 from backend.recognition.contract import FaceShape
-from backend.recognition.gallery import index
+from backend.recognition.gallery import cache
 from backend.recognition.tests.factories import Encodings, near, person
 from tests.support import image_factories, photographs
 
@@ -153,7 +153,7 @@ def counts(answer: Mapping[str, Any]) -> tuple[int, ...]:
 class RecognitionCase(TransactionTestCase):
     def setUp(self) -> None:
         redis_clients.default().flushdb()
-        index.cache.clear()
+        cache.cache.clear()
         self.enqueue = self.enterContext(jobs_done_at_once())
         self.web = self.enterContext(Images())
 

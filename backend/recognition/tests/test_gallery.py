@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import TestCase, TransactionTestCase, override_settings
 
 from backend.analysis import fields
-from backend.recognition.gallery import index
+from backend.recognition.gallery import cache, index
 from backend.recognition.models import Contact, Face, User
 from backend.recognition.tests import factories
 from backend.recognition.tests.factories import MODEL, add, moved, near, person
@@ -17,12 +17,12 @@ from backend.recognition.tests.factories import MODEL, add, moved, near, person
 
 class GalleryTests(TestCase):
     def setUp(self) -> None:
-        index.cache.clear()
+        cache.cache.clear()
         self.user = factories.user()
         self.ann, self.bea = person(), person()
 
     def best(self, probe: factories.Encodings) -> list[index.Candidate]:
-        return index.identify(self.user, probe, model=MODEL)
+        return cache.identify(self.user, probe, model=MODEL)
 
     def numbers(self, probe: factories.Encodings) -> list[int]:
         """The contacts' numbers, best first."""
@@ -42,7 +42,7 @@ class GalleryTests(TestCase):
     def test_somebody_whom_the_user_does_not_know_is_nobody(self) -> None:
         add(self.user, 1, [self.ann])
         self.assertEqual(self.best(self.bea), [])
-        self.assertEqual(index.identify(factories.user(2), self.ann, model=MODEL), [])
+        self.assertEqual(cache.identify(factories.user(2), self.ann, model=MODEL), [])
 
     def test_contacts_that_look_alike_are_all_named_best_first(self) -> None:
         for number in range(5):
@@ -58,7 +58,7 @@ class GalleryTests(TestCase):
         add(self.user, 3, [self.ann])
         for _ in range(2):
             self.assertEqual(self.numbers(self.ann), [9, 3])
-            index.cache.clear()
+            cache.cache.clear()
 
     def test_faces_that_are_not_used_are_not_compared(self) -> None:
         (row,) = add(self.user, 1, [self.ann])
@@ -102,9 +102,9 @@ class GalleryTests(TestCase):
             for row in random.choice(len(faces), 2, replace=False):
                 Face.objects.filter(pk=faces[row].pk).delete()
             moved(self.user)
-            kept = index.cache.get((self.user.pk, MODEL)).nearest(self.ann)
-            index.cache.clear()
-            self.assertEqual(kept, index.cache.get((self.user.pk, MODEL)).nearest(self.ann))
+            kept = cache.cache.get((self.user.pk, MODEL)).nearest(self.ann)
+            cache.cache.clear()
+            self.assertEqual(kept, cache.cache.get((self.user.pk, MODEL)).nearest(self.ann))
 
     def test_a_gallery_is_read_once_while_it_does_not_change(self) -> None:
         add(self.user, 1, [self.ann])
@@ -126,41 +126,41 @@ class GalleryTests(TestCase):
         users = [factories.user(number) for number in range(4)]
         for each in users:
             add(each, 1, [self.ann] * 10)
-        size = index.cache.get((users[0].pk, MODEL)).nbytes
+        size = cache.cache.get((users[0].pk, MODEL)).nbytes
         with override_settings(FACES_GALLERY_CACHE_BYTES=2 * size):
-            index.cache.clear()
+            cache.cache.clear()
             for each in (users[0], users[1], users[0], users[2]):
-                index.cache.get((each.pk, MODEL))
-            self.assertEqual([key[0] for key in index.cache.cached()], [users[0].pk, users[2].pk])
+                cache.cache.get((each.pk, MODEL))
+            self.assertEqual([key[0] for key in cache.cache.cached()], [users[0].pk, users[2].pk])
         with override_settings(FACES_GALLERY_CACHE_BYTES=0):
-            index.cache.clear()
-            index.cache.get((users[3].pk, MODEL))
-            self.assertEqual(index.cache.cached(), [])
+            cache.cache.clear()
+            cache.cache.get((users[3].pk, MODEL))
+            self.assertEqual(cache.cache.cached(), [])
 
     @override_settings(FACES_GALLERY_CACHE_IDLE_S=0.05)
     def test_an_idle_gallery_is_dropped_by_a_timer(self) -> None:
-        index.cache.clear()
+        cache.cache.clear()
         add(self.user, 1, [self.ann])
         self.best(self.ann)
         deadline = time.monotonic() + 10
-        while index.cache.cached() and time.monotonic() < deadline:
+        while cache.cache.cached() and time.monotonic() < deadline:
             time.sleep(0.01)
-        self.assertEqual(index.cache.cached(), [])
+        self.assertEqual(cache.cache.cached(), [])
 
 
 class ThreadsTests(TransactionTestCase):
     def test_threads_that_ask_at_once_read_it_once_and_agree(self) -> None:
-        index.cache.clear()
+        cache.cache.clear()
         user, ann = factories.user(), person()
         add(user, 1, [near(ann, 0.2) for _ in range(200)])
         ready, found = threading.Barrier(6), list[list[index.Candidate]]()
 
         def ask() -> None:
             ready.wait(10)
-            found.append(index.identify(user, ann, model=MODEL))
+            found.append(cache.identify(user, ann, model=MODEL))
             connection.close()
 
-        with mock.patch.object(index, "_read", wraps=index._read) as read:
+        with mock.patch.object(index, "read", wraps=index.read) as read:
             threads = [threading.Thread(target=ask) for _ in range(6)]
             for thread in threads:
                 thread.start()

@@ -15,7 +15,7 @@ from backend.clients.tests import factories as clients
 from backend.common import redis_clients
 from backend.common.jobs import queues
 from backend.common.jobs.models import Status
-from backend.recognition.gallery import index, reembedding
+from backend.recognition.gallery import cache, reembedding
 from backend.recognition.models import Face, Kind, Operation, User
 from backend.recognition.tests import factories
 from backend.recognition.tests.factories import add, near, person
@@ -29,7 +29,7 @@ def run_at_once(queue: str, task: str, argument: str, *, job_id: str) -> bool:
 
 class GalleryViewsTests(TransactionTestCase):
     def setUp(self) -> None:
-        index.cache.clear()
+        cache.cache.clear()
         redis_clients.default().flushdb()
         self.model = reembedding.current_model()
         self.alice, self.bob = clients.headers("alice"), clients.headers("bob")

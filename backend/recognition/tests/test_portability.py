@@ -11,7 +11,7 @@ from unittest import mock
 from django.test import TestCase, override_settings
 
 from backend.clients.models import ANONYMOUS_ID
-from backend.recognition.gallery import index
+from backend.recognition.gallery import cache
 from backend.recognition.models import Contact, Face, Feedback, User
 from backend.recognition.operations import retention
 from backend.recognition.tests import factories
@@ -38,7 +38,7 @@ def imported(data: bytes, user_id: int = 2) -> importer.Imported:
 
 class PortabilityTests(TestCase):
     def setUp(self) -> None:
-        index.cache.clear()
+        cache.cache.clear()
         self.user = factories.user(1)
         self.ann, self.bea = person(), person()
         self.faces = add(self.user, 5, [near(self.ann, 0.3) for _ in range(3)])
@@ -71,7 +71,7 @@ class PortabilityTests(TestCase):
         imported(joined(exported(self.user)))
         other = factories.user(2)
         for probe in (self.ann, self.bea):
-            one, two = (index.identify(user, probe, model=MODEL) for user in (self.user, other))
+            one, two = (cache.identify(user, probe, model=MODEL) for user in (self.user, other))
             self.assertEqual([c.distance for c in one], [c.distance for c in two])
             self.assertEqual([c.confidence for c in one], [c.confidence for c in two])
 

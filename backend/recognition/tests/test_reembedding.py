@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 from django.test import TestCase
 
 from backend.common import redis_clients
-from backend.recognition.gallery import index, reembedding
+from backend.recognition.gallery import cache, index, reembedding
 from backend.recognition.models import Face, OtherEncoding, Reembedding
 from backend.recognition.tests import factories
 from backend.recognition.tests.factories import add, person
@@ -23,7 +23,7 @@ OLD = "an old model"
 
 class ReembeddingTests(TestCase):
     def setUp(self) -> None:
-        index.cache.clear()
+        cache.cache.clear()
         redis_clients.default().flushdb()
         self.user = factories.user()
         self.ann = person()
@@ -54,7 +54,7 @@ class ReembeddingTests(TestCase):
         return out.getvalue()
 
     def best(self, probe: Any, model: str) -> list[int]:
-        return [each.face for each in index.identify(self.user, probe, model=model)]
+        return [each.face for each in cache.identify(self.user, probe, model=model)]
 
     def test_all_faces_switch_at_once_and_keep_their_ids(self) -> None:
         with self.assertRaises(index.OnAnotherModel):
@@ -67,7 +67,7 @@ class ReembeddingTests(TestCase):
         self.assertEqual(self.best(rows[0].encoding, self.new), [rows[0].pk])
         self.assertEqual(self.best(self.ann, OLD), [rows[0].pk])
         self.run_command("--finish")
-        index.cache.clear()
+        cache.cache.clear()
         self.assertEqual(OtherEncoding.objects.count(), 0)
 
     def test_the_old_model_answers_until_every_face_is_done(self) -> None:
