@@ -20,15 +20,21 @@ import numpy
 from numpy.typing import NDArray
 
 from backend.analysis.nearest import Floats32, Matrix
-from backend.photos.clustering.chinese_whispers import NEIGHBOURS, Label, alone, weight, whisper
+from backend.photos.clustering.chinese_whispers import (
+    MAX_NEIGHBOURS,
+    Graph,
+    Label,
+    Neighbours,
+    group_label,
+    singleton_label,
+    weight,
+)
 from benchmarks.report import Figure, show
 
 _LIMIT: Final = 0.49
 _BATCH: Final = 256
 
 _DIRECTIONS: Final = 40
-
-Neighbours = dict[int, list[tuple[int, float]]]
 
 
 def made_up(people: int) -> tuple[Floats32, NDArray[numpy.int64]]:
@@ -54,16 +60,16 @@ def neighbours(matrix: Matrix) -> Neighbours:
     for start in range(0, len(matrix), _BATCH):
         for probe, id, distance in matrix.within(matrix.rows[start : start + _BATCH], _LIMIT):
             face = start + probe + 1
-            if id != face and len(found[face]) < NEIGHBOURS:
+            if id != face and len(found[face]) < MAX_NEIGHBOURS:
                 found[face].append((id, weight(distance, _LIMIT)))
     return found
 
 
 def anew(near: Neighbours, count: int) -> dict[int, Label]:
     """Chinese Whispers over all, as `manage.py cluster_people`."""
-    labels = {face: alone(face) for face in range(1, count + 1)}
-    whisper(labels, near, labels)
-    return labels
+    graph = Graph({face: singleton_label(face) for face in range(1, count + 1)}, near)
+    graph.propagate_labels(graph.labels)
+    return graph.labels
 
 
 def as_they_come(near: Neighbours, count: int) -> dict[int, Label]:
@@ -71,23 +77,23 @@ def as_they_come(near: Neighbours, count: int) -> dict[int, Label]:
     labels: dict[int, Label] = {}
     for start in range(1, count + 1, _BATCH):
         new = set(range(start, min(start + _BATCH, count + 1)))
-        labels |= {face: alone(face) for face in new}
+        labels |= {face: singleton_label(face) for face in new}
         known: Neighbours = {
             face: [each for each in near.get(face, []) if each[0] in labels] for face in new
         }
         turns = set(new)
         for face in new:
             for other, counts in known[face]:
-                if other not in new and labels[other] < 0:
+                if other not in new and labels[other].is_new:
                     turns.add(other)
                     known.setdefault(other, []).append((face, counts))
-        whisper(turns, known, labels)
+        Graph(labels, known).propagate_labels(turns)
         groups = Counter(labels[face] for face in turns)
         for face in turns:
             label = labels[face]
-            if label < 0:
-                # A group from now on: its label is the number of a row.
-                labels[face] = -label if groups[label] > 1 else alone(face)
+            if label.is_new:
+                is_group = groups[label] > 1
+                labels[face] = group_label(label.id) if is_group else singleton_label(face)
     return labels
 
 
@@ -104,7 +110,7 @@ def connected(near: Neighbours, count: int) -> dict[int, Label]:
         while waiting:
             face = waiting.pop()
             if face not in labels:
-                labels[face] = first
+                labels[face] = group_label(first)
                 waiting += linked[face]
     return labels
 
@@ -117,7 +123,7 @@ def dense(near: Neighbours, count: int) -> dict[int, Label]:
     for face in range(1, count + 1):
         inside = [other for other, _ in near.get(face, []) if other in core]
         if face not in core:
-            labels[face] = labels[inside[0]] if inside else alone(face)
+            labels[face] = labels[inside[0]] if inside else singleton_label(face)
     return labels
 
 
@@ -133,7 +139,7 @@ def leaders(rows: Floats32) -> dict[int, Label]:
             means[nearest] = 0
         sizes[nearest] += 1
         means[nearest] += (row - means[nearest]) / sizes[nearest]
-        labels[number + 1] = nearest + 1
+        labels[number + 1] = group_label(nearest + 1)
     return labels
 
 

@@ -93,7 +93,7 @@ def take_out(person: Person, face_id: int) -> bool:
         if not rows.update(person=None, pinned=False, placed=False):
             return False
         NotPerson.objects.get_or_create(face_id=face_id, person=person)
-        transaction.on_commit(grouping.ask)
+        transaction.on_commit(grouping.request)
     return True
 
 

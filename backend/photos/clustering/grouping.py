@@ -1,18 +1,18 @@
-"""People whom no reference knows: their faces are put into groups as they come.
+"""Groups of faces that match no member, kept up to date as photos arrive.
 
-After a photo was compared with the references, those of its faces that match none wait to be
-placed; one worker at a time places what waits, all of it by one look at the stored encodings.
-Only where FACES_GROUP_UNKNOWN says so: nobody asked these people. `groups` holds what staff may do.
+After a photo is compared with the references, its faces without a match wait to be clustered. One
+worker at a time clusters all that wait, with one range search over the stored encodings. Groups are
+kept only with FACES_GROUP_UNKNOWN, because these people never gave consent. `curation` holds what
+staff may do with groups.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import numpy
 from django.conf import settings
@@ -23,8 +23,15 @@ from django.utils import timezone
 from backend.analysis.fields import read_many
 from backend.common.jobs import runner
 from backend.common.jobs.models import Status
-from backend.photos.clustering import chinese_whispers
-from backend.photos.clustering.chinese_whispers import Label, alone
+from backend.photos.clustering.chinese_whispers import (
+    MAX_NEIGHBOURS,
+    Graph,
+    Label,
+    Neighbours,
+    group_label,
+    singleton_label,
+    weight,
+)
 from backend.photos.models import (
     GROUPING_ID,
     Grouping,
@@ -40,41 +47,25 @@ from backend.photos.similarity import search
 
 logger = logging.getLogger(__name__)
 
-AT_A_TIME: Final = 256
-"""Faces placed by one look at all encodings: as many as are compared as fast as they are read."""
+BATCH: Final = 256
+"""Faces of one range search: as many as are compared as fast as the encodings are read."""
 
 _BATCHES: Final = 32
-"""Of one job, which must end before FACES_JOB_TIMEOUT_S; the sweep asks for the rest."""
+"""Of one job, which must end before FACES_JOB_TIMEOUT_S; the sweep starts another for the rest."""
 
 _GATHER: Final = timedelta(seconds=2)
-"""Photos of an album come one after another, and are better placed together."""
+"""Photos of an album arrive one after another, and are better clustered together."""
 
 _ROWS: Final = 500
 
 _NEWEST: Final = 2000
-"""Faces at which the sweep looks again: some milliseconds, however many are known."""
+"""Faces that the sweep checks again: some milliseconds, however many there are."""
 
 
-@dataclass
-class Graph:
-    """What whispers: who is a neighbour of whom, and the labels."""
-
-    neighbours: dict[int, list[tuple[int, float]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    labels: dict[int, Label] = field(default_factory=dict)
-    fixed: set[int] = field(default_factory=set)
-    not_of: dict[int, set[Label]] = field(default_factory=lambda: defaultdict(set))
-
-
-def photo_matched(photo_id: int) -> None:
-    """The photo's faces that match nobody wait to be placed: in the transaction that says so."""
-    if settings.FACES_GROUP_UNKNOWN:
-        wait(PhotoFace.objects.filter(photo_id=photo_id))
-
-
-def wait(faces: QuerySet[PhotoFace]) -> int:
-    """Those of the faces that match nobody, and can be recognised, wait to be placed."""
+def add_unmatched(faces: QuerySet[PhotoFace]) -> int:
+    """Those of the faces that match no member, and are good enough, wait to be clustered."""
+    if not settings.FACES_GROUP_UNKNOWN:
+        return 0
     unmatched = faces.filter(~_match_of(OuterRef("pk")), unknown=None).order_by("pk")
     found = [
         UnknownFace(face_id=id)
@@ -83,27 +74,23 @@ def wait(faces: QuerySet[PhotoFace]) -> int:
     ]
     UnknownFace.objects.bulk_create(found, ignore_conflicts=True, batch_size=_ROWS)
     if found:
-        transaction.on_commit(ask)
+        transaction.on_commit(request)
     return len(found)
 
 
-def unmatched(face_ids: Collection[int]) -> None:
-    """A member said that they are none of these faces."""
-    if settings.FACES_GROUP_UNKNOWN:
-        wait(PhotoFace.objects.filter(pk__in=face_ids))
-
-
-def known(face_ids: Collection[int]) -> None:
-    """These faces were compared with the references: those that match leave their groups."""
-    if face_ids:
-        UnknownFace.objects.filter(_match_of(OuterRef("pk")), pk__in=face_ids).delete()
+def remove_matched(face_ids: Collection[int] | None = None) -> int:
+    """Take faces that match a member by now out of their groups; returns how many."""
+    rows = UnknownFace.objects.filter(_match_of(OuterRef("pk")))
+    if face_ids is not None:
+        rows = rows.filter(pk__in=face_ids)
+    return int(rows.delete()[0])
 
 
 def release(member: Member) -> None:
-    """No group is `member`'s any more; one that counted as them goes: it tells where they are.
+    """Take all groups from `member`; those that counted as them say where they are, and go.
 
-    One that was only claimed or offered stays, as it may well be somebody else. In a transaction:
-    until its end no worker puts another face into a group that goes.
+    A group that was only claimed or offered stays, as it may well be another person. Call it in a
+    transaction: until its end no worker adds a face to a group that is deleted.
     """
     theirs = Person.objects.filter(member=member)
     claimed = Person.objects.claimed().filter(member=member).select_for_update()
@@ -113,8 +100,8 @@ def release(member: Member) -> None:
     theirs.update(member=None, agreed_at=None, confirmed_at=None)
 
 
-def ask() -> None:
-    """Ask for what waits to be placed; the sweep tells the queue, after some more has come."""
+def request() -> None:
+    """Have the waiting faces clustered; the sweep enqueues the job after `_GATHER`."""
     now = timezone.now()
     new = {"status": Status.QUEUED, "due_at": now + _GATHER}
     Grouping.objects.get_or_create(pk=GROUPING_ID, defaults=new)
@@ -123,139 +110,145 @@ def ask() -> None:
 
 
 def run(id: str) -> None:
-    """Place what waits, if nobody else does. What workers call."""
-    runner.run(Grouping, id, _group)
+    """Cluster the waiting faces unless another worker does. The job's task."""
+    runner.run(Grouping, id, _cluster)
 
 
 def sweep() -> None:
-    """Ask for the grouping of the faces that wait for it."""
+    """Request the clustering of the faces that wait for it."""
     if not settings.FACES_GROUP_UNKNOWN:
         return
     _remove_newest_matched()
     if waiting().exists():
-        ask()
+        request()
 
 
 def waiting() -> QuerySet[UnknownFace]:
-    """The faces to be placed, the oldest first."""
+    """The faces to be clustered, the oldest first."""
     return UnknownFace.objects.filter(placed=False).order_by("face_id")
 
 
-def graph_of(faces: Sequence[int]) -> Graph:
-    """The faces with their neighbours among the unknown, and what these are labelled."""
-    graph = Graph()
-    add_neighbours(graph, faces, both=True)
-    everyone = {*faces, *(other for some in graph.neighbours.values() for other, _ in some)}
-    for row in rows_of(everyone):
-        graph.labels[row.face_id] = row.person_id or alone(row.face_id)
-        if row.pinned or (row.person_id and row.placed):
-            graph.fixed.add(row.face_id)
-    read_ruled_out(graph, everyone)
-    return graph
+def label_of(face: int, person: int | None) -> Label:
+    return group_label(person) if person else singleton_label(face)
 
 
-def add_neighbours(graph: Graph, faces: Sequence[int], *, both: bool) -> None:
-    """Of each of the faces the nearest that are unknown too; with `both`, these hear it as well."""
+def neighbours_of(faces: Sequence[int]) -> Neighbours:
+    """The nearest unknown faces of each of these."""
     integers, encodings = read_many(PhotoFace.objects.filter(pk__in=faces).order_by("pk"), "pk")
     ids, limit = integers[:, 0].tolist(), settings.FACES_MATCH_DISTANCE
     near = search.near(numpy.ascontiguousarray(encodings), PhotoFace, below=limit)
-    unknown, asked = {row.face_id for row in rows_of({each.id for each in near})}, set(ids)
+    unknown = {row.face_id for row in unknown_faces({each.id for each in near})}
+    found: Neighbours = defaultdict(list)
     for each in near:
-        face, others = ids[each.probe], graph.neighbours[ids[each.probe]]
-        if each.id == face or each.id not in unknown or len(others) >= chinese_whispers.NEIGHBOURS:
-            continue
-        vote = chinese_whispers.weight(each.distance, limit)
-        others.append((each.id, vote))
-        if both and each.id not in asked:
-            graph.neighbours[each.id].append((face, vote))
-
-
-def read_ruled_out(graph: Graph, faces: Iterable[int]) -> None:
-    wanted = sorted(faces)
-    for start in range(0, len(wanted), _ROWS):
-        rows = NotPerson.objects.filter(face_id__in=wanted[start : start + _ROWS])
-        for face, person in rows.values_list("face_id", "person_id"):
-            graph.not_of[face].add(person)
-
-
-def rows_of(faces: Iterable[int]) -> list[UnknownFace]:
-    """The rows of those faces that are unknown."""
-    wanted, found = sorted(faces), list[UnknownFace]()
-    for start in range(0, len(wanted), _ROWS):
-        found += UnknownFace.objects.filter(pk__in=wanted[start : start + _ROWS])
+        face = ids[each.probe]
+        if each.id != face and each.id in unknown and len(found[face]) < MAX_NEIGHBOURS:
+            found[face].append((each.id, weight(each.distance, limit)))
     return found
 
 
+def ruled_out(faces: Iterable[int]) -> dict[int, set[Label]]:
+    """The groups that these faces were taken out of."""
+    found: dict[int, set[Label]] = defaultdict(set)
+    for some in _chunks(faces):
+        rows = NotPerson.objects.filter(face_id__in=some)
+        for face, person in rows.values_list("face_id", "person_id"):
+            found[face].add(group_label(person))
+    return found
+
+
+def unknown_faces(faces: Iterable[int]) -> list[UnknownFace]:
+    """The rows of those faces that are unknown."""
+    return [row for some in _chunks(faces) for row in UnknownFace.objects.filter(pk__in=some)]
+
+
 def write(labels: Mapping[int, Label]) -> None:
-    """The faces as placed where their labels say; of a new label with several faces, a new group.
+    """Put the faces into the groups of their labels; a new cluster of several becomes a group.
 
-    What somebody pinned meanwhile stays. Faces that are gone are not written.
+    Faces that were pinned meanwhile stay where they are, and deleted ones are not written.
     """
-    groups: dict[Label, list[int]] = defaultdict(list)
+    clusters: dict[Label, list[int]] = defaultdict(list)
     for face, label in sorted(labels.items()):
-        groups[label].append(face)
-    for label, faces in sorted(groups.items(), key=lambda each: min(each[1])):
+        clusters[label].append(face)
+    for label, faces in sorted(clusters.items(), key=lambda each: min(each[1])):
         with transaction.atomic():
-            person = label if label > 0 else None
-            if label < 0 and len(faces) > 1:
+            person = None if label.is_new else label.id
+            if label.is_new and len(faces) > 1:
                 person = Person.objects.create().pk
-            for start in range(0, len(faces), _ROWS):
-                rows = UnknownFace.objects.filter(pk__in=faces[start : start + _ROWS])
-                rows.filter(pinned=False).update(person_id=person, placed=True)
+            for some in _chunks(faces):
+                rows = UnknownFace.objects.filter(pk__in=some, pinned=False)
+                rows.update(person_id=person, placed=True)
 
 
-def tidy() -> None:
-    """Groups that nobody named or claimed go with their last face."""
+def delete_empty_groups() -> None:
+    """Delete groups without faces that no one named or claimed."""
     Person.objects.filter(faces=None, name="", member=None).delete()
 
 
-def remove_matched() -> int:
-    """Take out of the groups what matches a member by now; returns how many."""
-    return int(UnknownFace.objects.filter(_match_of(OuterRef("pk"))).delete()[0])
-
-
 def _remove_newest_matched() -> None:
-    """Of a photo and a reference that come at once, each may be written before it sees the other.
+    """Remove faces whose match was written while they were clustered.
 
-    The face is then matched and unknown, where the reference took until it was placed.
+    A photo and a reference may arrive at once, and each be written before it sees the other.
     """
     newest = UnknownFace.objects.order_by("-pk").values_list("pk", flat=True)
     behind = newest[_NEWEST:].first() or 0
     matched = UnknownFace.objects.filter(_match_of(OuterRef("pk")), pk__gt=behind)
     if matched.exists():  # to delete none would still keep writers waiting on SQLite
         matched.delete()
-        tidy()
+        delete_empty_groups()
 
 
 def _match_of(face: OuterRef) -> Exists:
-    """A match of that face whose member did not say that it is not them."""
+    """A match of that face which its member has not rejected."""
     said = NotMe.objects.filter(
         face_id=OuterRef("face_id"), member_id=OuterRef("reference__member_id")
     )
     return Exists(Match.objects.filter(~Exists(said), face_id=face))
 
 
-def _group(grouping: Grouping) -> None:
-    placed = 0
+def _cluster(grouping: Grouping) -> None:
+    count = 0
     for _ in range(_BATCHES if settings.FACES_GROUP_UNKNOWN else 0):
-        faces = list(waiting().values_list("pk", flat=True)[:AT_A_TIME])
+        faces = list(waiting().values_list("pk", flat=True)[:BATCH])
         if not faces:
             break
         _place(faces)
-        placed += len(faces)
-    tidy()
+        count += len(faces)
+    delete_empty_groups()
     if grouping.succeed():
-        logger.info("placed faces=%d", placed)
+        logger.info("clustered faces=%d", count)
 
 
 def _place(faces: Sequence[int]) -> None:
-    # Also those that came to match somebody after they were noted here.
-    UnknownFace.objects.filter(_match_of(OuterRef("pk")), pk__in=faces).delete()
-    graph = graph_of(faces)
-    there = graph.labels.keys()
-    turns = {face for face in there if face in faces or graph.labels[face] == alone(face)}
-    chinese_whispers.whisper(
-        turns, graph.neighbours, graph.labels, fixed=graph.fixed, not_of=graph.not_of
+    """Groups change by these faces alone; `manage.py cluster_people` clusters all again."""
+    remove_matched(faces)  # also those that a reference matched after they were noted here
+    graph = _graph_of(faces)
+    new = {
+        face
+        for face, label in graph.labels.items()
+        if face in faces or label == singleton_label(face)
+    }
+    graph.propagate_labels(new)
+    write({face: graph.labels[face] for face in new - graph.fixed})
+
+
+def _graph_of(faces: Sequence[int]) -> Graph:
+    """The faces and their neighbours, each with the group that it is in."""
+    new, neighbours = set(faces), neighbours_of(faces)
+    for face in list(neighbours):
+        for other, vote in neighbours[face]:
+            if other not in new:
+                neighbours[other].append((face, vote))
+    rows = unknown_faces({*faces, *neighbours})
+    return Graph(
+        labels={row.face_id: label_of(row.face_id, row.person_id) for row in rows},
+        neighbours=neighbours,
+        fixed={row.face_id for row in rows if row.pinned or (row.person_id and row.placed)},
+        ruled_out=ruled_out(row.face_id for row in rows),
     )
-    # A group changes by its new faces alone; `manage.py cluster_people` thinks all over again.
-    write({face: graph.labels[face] for face in turns - graph.fixed})
+
+
+def _chunks(faces: Iterable[int]) -> Iterator[list[Any]]:
+    """As many at a time as one statement takes."""
+    wanted = sorted(faces)
+    for start in range(0, len(wanted), _ROWS):
+        yield wanted[start : start + _ROWS]

@@ -198,7 +198,8 @@ def keep(matching: Matching, found: Sequence[Match]) -> None:
 
 def _insert(matches: Sequence[Match]) -> None:
     Match.objects.bulk_create(matches, ignore_conflicts=True)
-    grouping.known([match.face_id for match in matches])
+    if matches:
+        grouping.remove_matched([match.face_id for match in matches])
 
 
 def _end(matching: Matching) -> None:
@@ -208,5 +209,5 @@ def _end(matching: Matching) -> None:
     # A copy: what changes in it would not be taken back with the transaction.
     if copy(matching).succeed():
         for photo_id in held:
-            grouping.photo_matched(photo_id)
+            grouping.add_unmatched(PhotoFace.objects.filter(photo_id=photo_id))
         Matching.objects.filter(pk=matching.pk).delete()

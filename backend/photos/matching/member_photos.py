@@ -23,6 +23,7 @@ from backend.photos.models import (
     NotMe,
     Person,
     Photo,
+    PhotoFace,
     Reference,
     UnknownFace,
 )
@@ -99,7 +100,7 @@ def say_not_me(member: Member, photo: Photo) -> None:
             faces: Iterable[int | None] = _faces_of(member, photo) or [None]
             said = [NotMe(member=member, photo=photo, face_id=face) for face in faces]
             NotMe.objects.bulk_create(said, ignore_conflicts=True)
-            grouping.unmatched([face for face in faces if face])
+            grouping.add_unmatched(PhotoFace.objects.filter(pk__in=[f for f in faces if f]))
 
 
 def said_not_me(member: Member, photo: Photo) -> bool:
@@ -116,7 +117,7 @@ def undo_not_me(member: Member, photo: Photo) -> bool:
     """As if it had not been said; False if it was not."""
     with transaction.atomic():
         undone = bool(NotMe.objects.filter(member=member, photo=photo).delete()[0])
-        grouping.known(_faces_of(member, photo))
+        grouping.remove_matched(_faces_of(member, photo))
     return undone
 
 

@@ -46,7 +46,7 @@ class PeopleTestCase(TestCase):
     def place(self) -> None:
         """What workers would do."""
         faces.match_all()
-        grouping.ask()
+        grouping.request()
         Grouping.objects.update(due_at=timezone.now())
         grouping.run(str(GROUPING_ID))
 
@@ -152,7 +152,7 @@ class PlacingTests(PeopleTestCase):
     def test_a_worker_that_died_while_it_placed_is_replaced(self) -> None:
         faces.photo(self.album, encoding(1, 1))
         faces.match_all()
-        grouping.ask()
+        grouping.request()
         long_ago = timezone.now().replace(year=2020)
         Grouping.objects.update(status=Status.PROCESSING, attempts=1, claimed_until=long_ago)
         sweep.once()
@@ -296,7 +296,7 @@ class ReclusteringTests(PeopleTestCase):
         self.assertLess(rows, set(Person.objects.values_list("pk", flat=True)))
 
     def test_it_waits_for_nobody_who_places_faces_just_now(self) -> None:
-        grouping.ask()
+        grouping.request()
         Grouping.objects.update(due_at=timezone.now())
         assert Grouping.claim(GROUPING_ID)
         with self.assertRaises(Busy):

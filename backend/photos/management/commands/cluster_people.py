@@ -37,7 +37,7 @@ class Command(BaseCommand):
     def _cluster(self, dry_run: bool) -> None:
         with tqdm(total=UnknownFace.objects.count(), unit=" faces", file=self.stderr) as progress:
             try:
-                change = recluster(dry_run=dry_run, progress=progress.update)
+                change = recluster(dry_run=dry_run, on_progress=progress.update)
             except Busy:
                 raise CommandError("Faces are being placed just now. Try again soon.") from None
         verb = "would move" if dry_run else "moved"
