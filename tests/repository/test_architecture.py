@@ -123,7 +123,16 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
         {"urls", "apps"},
     ),
     "site": ({"dashboard", "api_docs", "views", "apps"}, {"urls"}),
+    "wsserver": (
+        {"request", "stream"},
+        {"delivery", "metrics"},
+        {"handshake"},
+        {"service"},
+        {"main"},
+        {"__main__"},
+    ),
 }
+_WITH_LAYERS: Final = ("backend", "wsserver")
 
 # Only these read the environment. The others' reading is Django's own variable, or is for people.
 _READS_ENVIRONMENT: Final = {
@@ -171,15 +180,17 @@ class ImportTests(unittest.TestCase):
     def test_inside_an_app_imports_go_to_a_lower_layer(self) -> None:
         wrong = {
             (layer_of(each.path), each.name)
-            for path in codebase.python_files("backend")
+            for folder in _WITH_LAYERS
+            for path in codebase.python_files(folder)
             for each in codebase.imports(path)
             if is_upward(each)
         }
-        arrows = {(room, name.split(".")[2]) for room, name in wrong}
+        arrows = {(room, name.removeprefix("backend.").split(".")[1]) for room, name in wrong}
         self.assertEqual(arrows, set(), wrong)
 
     def test_each_room_of_an_app_has_a_layer(self) -> None:
-        rooms = {room_of(path) for path in codebase.python_files("backend")} - {None}
+        paths = [path for folder in _WITH_LAYERS for path in codebase.python_files(folder)]
+        rooms = {room_of(path) for path in paths} - {None}
         known = {(app, room) for app, layers in _LAYERS.items() for room in set().union(*layers)}
         self.assertEqual((rooms - known, known - rooms), (set(), set()))
 
@@ -269,9 +280,10 @@ def is_allowed(each: Import, own: str, ours: set[str], others: set[str]) -> bool
 def room_of(path: Path) -> tuple[str, str] | None:
     """The app and the room that a module lies in; None for what is in no room of an app."""
     parts = path.relative_to(ROOT).with_suffix("").parts
-    if len(parts) < 3 or parts[0] != "backend" or parts[2] == "__init__":
+    if parts[0] not in _WITH_LAYERS:
         return None
-    return parts[1], parts[2]
+    app, room, *_ = (*parts[parts[0] == "backend" :], "", "")
+    return None if room in ("", "__init__") else (app, room)
 
 
 def layer_of(path: Path) -> str:
@@ -280,11 +292,11 @@ def layer_of(path: Path) -> str:
 
 def is_upward(each: Import) -> bool:
     """Whether an import inside an app goes to a sibling or to a higher layer."""
-    room, parts = room_of(each.path), each.name.split(".")
-    if room is None or parts[:2] != ["backend", room[0]] or parts[2:3] in ([], [room[1]]):
+    room, parts = room_of(each.path), each.name.removeprefix("backend.").split(".")
+    if room is None or parts[0] != room[0] or parts[1:2] in ([], [room[1]]):
         return False
     layers = {name: level for level, names in enumerate(_LAYERS[room[0]]) for name in names}
-    return layers[parts[2]] >= layers[room[1]]
+    return layers[parts[1]] >= layers[room[1]]
 
 
 def import_circles(graph: dict[str, set[str]]) -> list[list[str]]:
