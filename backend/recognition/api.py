@@ -1,12 +1,12 @@
-"""Galleries for Python: the contract's six functions, and what goes beyond them.
+"""The Python interface: the contract's six functions, and those beyond it.
 
-They answer when the call has taken effect, however long that takes; workers must be running. Calls
-on one user take effect in the order in which they were accepted, whoever made them, here or over
-HTTP. `client_id` says whose galleries are meant: without it, those of callers without a key.
+Each returns when its call has taken effect, without a time limit; workers must be running. Calls on
+one user take effect in the order in which they were accepted, here or over HTTP. `client_id` is the
+client that owns the galleries: by default the one of callers without a key.
 
-A face is given by its `face_url`, or by its bytes as `image`. A structure that cannot be used
-raises `ValueError`; a recognition whose image cannot be had raises `CallFailed`; a service that
-cannot take the call now raises what it answers over HTTP (`TooManyWaiting`, `Unavailable`).
+A face has its `face_url`, or its bytes as `image`. An invalid structure raises `ValueError`; a
+recognition whose image cannot be downloaded or read raises `CallFailed`; `TooManyWaiting` and
+`Unavailable` are raised where HTTP answers 429 and 503.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from backend.recognition.contract import ChangesShape, ContactInput, FaceShape, 
 from backend.recognition.models import Operation
 from backend.recognition.operations import commands, service
 from backend.recognition.operations.commands import Command
-from backend.recognition.operations.service import CallFailed as CallFailed  # part of this door
+from backend.recognition.operations.service import CallFailed as CallFailed  # part of the interface
 
 Faces = Sequence[Mapping[str, Any]]
 
@@ -27,10 +27,10 @@ Faces = Sequence[Mapping[str, Any]]
 def add_faces(
     user_id: int, contact_id: int, faces: Faces, *, client_id: int = ANONYMOUS_ID
 ) -> ChangesShape:
-    """From now on these faces identify the contact. User and contact are made where they are new.
+    """Add faces that identify the contact. User and contact are made if they are new.
 
-    A face that the contact has already is in `not_found`; one whose image could not be had, in
-    `error` with the `reason`. Where an image shows no face, it is added with `is_face` false.
+    A face that the contact has already is in `not_found`; one whose image cannot be downloaded or
+    read is in `error`, with the `reason`. An image without a face is added with `is_face` false.
     """
     return _changed(commands.add(user_id, contact_id, faces), client_id)
 
@@ -38,7 +38,7 @@ def add_faces(
 def delete_faces(
     user_id: int, contact_id: int, faces: Faces, *, client_id: int = ANONYMOUS_ID
 ) -> ChangesShape:
-    """From now on these faces, known by their `face_id`, identify nobody."""
+    """Delete these faces, by their `face_id`."""
     return _changed(commands.delete(user_id, contact_id, faces), client_id)
 
 
@@ -55,7 +55,7 @@ def delete_user(user_id: int, *, client_id: int = ANONYMOUS_ID) -> ChangesShape:
 def get_faces(
     user_id: int, contact_id: int | None = None, *, client_id: int = ANONYMOUS_ID
 ) -> list[FaceShape]:
-    """The faces of the contact, or of all the user's contacts, after all calls before this one."""
+    """The faces of the contact, or of all contacts, after all calls accepted before this one."""
     if contact_id is None:
         validated(UserInput, user_id=user_id)
     else:
@@ -70,8 +70,8 @@ def get_faces(
 def recognize_face(
     user_id: int, face_url: str | bytes, *, client_id: int = ANONYMOUS_ID
 ) -> list[FaceShape] | None:
-    """Whose face is this? None if there is no face in the image; else up to three faces, each of
-    another contact, the most likely first, with its `recognition_confidence`.
+    """None if there is no face in the image; else up to three faces of different contacts, the most
+    likely first, each with its `recognition_confidence`.
     """
     operation = _ended(commands.recognise(user_id, face_url), client_id)
     return service.recognised(operation)
@@ -82,8 +82,8 @@ def merge_contacts(
 ) -> ChangesShape:
     """Make all faces of `from_contact_id` the contact's; they keep their ids and are in `added`.
 
-    A face whose image the contact has under the same `face_id` is in `deleted`; one whose `face_id`
-    it has with another image stays, in `not_found`, and so does `from_contact_id` then.
+    Where the contact has the `face_id` already, a face of the same image is in `deleted`; one of
+    another image stays, is in `not_found`, and keeps `from_contact_id` from being deleted.
     """
     return _changed(commands.merge(user_id, contact_id, from_contact_id), client_id)
 

@@ -1,4 +1,4 @@
-"""What workers and the sweep do for galleries. May run twice, and at several places at once."""
+"""Jobs of workers and of the sweep. Each may run twice, and in several processes at once."""
 
 import logging
 import uuid
@@ -9,11 +9,11 @@ logger = logging.getLogger(__name__)
 
 
 def execute(id: str) -> None:
-    """Fetch and encode the images of a call, and let it take effect if it is its turn."""
+    """Prepare an operation, and apply it unless it is blocked."""
     executor.execute(uuid.UUID(id))
 
 
 def sweep() -> None:
-    """Delete what ended operations left behind, and old ones."""
+    """Complete ended operations, and delete old ones."""
     retention.tidy_up()
     retention.delete_old()

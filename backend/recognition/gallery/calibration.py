@@ -1,4 +1,4 @@
-"""The curve of confidence fitted to galleries: whose contacts say which faces are of one person."""
+"""Fits the curve of confidence to galleries, whose contacts label which faces are one person's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from backend.recognition.gallery.confidence import Curve
 from backend.recognition.models import Face, User
 
 FACES_OF_A_USER: Final = 1000
-"""Their pairs are half a million: more tell no more of the user's photos."""
+"""Half a million pairs: more of them add nothing about the user's photos."""
 
 DISTANCES: Final = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
@@ -24,14 +24,14 @@ Distances = NDArray[numpy.float64]
 
 @dataclass(frozen=True)
 class Fit:
-    """Distances of all pairs, and the curve that fits them best."""
+    """The distances of all pairs, and the curve that fits them best."""
 
     same: Distances
     different: Distances
     curve: Curve
 
     def table(self) -> Iterator[tuple[float, float, float, float, float]]:
-        """Of each distance: the share of both kinds that is nearer, confidence now and fitted."""
+        """For each distance the share of both kinds that is nearer, and confidence now and fitted."""
         for distance in DISTANCES:
             now, then = (
                 confidence.estimate(distance, None, contacts=1, by=curve)
@@ -43,7 +43,7 @@ class Fit:
 
 
 def fit(users: Iterable[User], *, model: str) -> Fit:
-    """Raises `ValueError` where there are not both kinds of pairs, or they make no sense."""
+    """Raises `ValueError` as `confidence.fitted` does."""
     pairs = [_pairs(user, model) for user in users]
     none = numpy.empty(0)
     same = numpy.concatenate([none, *(pair[0] for pair in pairs)])
@@ -52,7 +52,7 @@ def fit(users: Iterable[User], *, model: str) -> Fit:
 
 
 def _pairs(user: User, model: str) -> tuple[Distances, Distances]:
-    """Of faces of one contact, and of two. Two pictures of the same bytes are no pair."""
+    """Distances of faces of one contact, and of two. Equal images are no pair."""
     rows = Face.objects.filter(user=user, is_face=True, model=model).order_by("pk")
     integers, encodings = fields.read_many(rows[:FACES_OF_A_USER], "contact_id")
     contacts, exact = integers[:, 0], encodings.astype("f8")

@@ -1,11 +1,11 @@
-"""How sure is it that a probe shows a contact? docs/confidence.md has the data and the limits.
+"""The probability that a probe shows a contact (docs/confidence.md has the data and the limits).
 
     confidence = 0.9938 / (1 + n·exp(slope·(distance - midpoint)) + exp(-slope·gap))
 
-It is Bayes' rule for: the probe shows one of the gallery's n contacts, all alike, or as likely as
-not somebody else; a distance of `midpoint` speaks as much for one person as for two, and each
-1/`slope` less makes one person e times as likely. `gap` is how much farther the nearest other
-contact is; below 0 where another is nearer.
+It is Bayes' rule. A priori the probe shows a stranger with probability ½, else one of the gallery's
+n contacts, each equally likely. At a distance of `midpoint` one person and two are equally likely;
+each 1/`slope` less makes one person e times as likely. `gap` is how much farther the nearest other
+contact is: below 0 if it is nearer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 CEILING: Final = 0.9938
-"""No figure published of the model, on whatever data, is above its 99.38 % on LFW."""
+"""The model's accuracy on LFW: the highest figure that was published of it on any data."""
 
 _LARGEST_POWER: Final = 700.0
 """`exp` of more is infinite."""
@@ -28,27 +28,27 @@ _LARGEST_POWER: Final = 700.0
 _FIT_STEPS: Final = 100
 
 _FIT_PENALTY: Final = 1e-3
-"""As much as a thousandth of a pair. Without it the steepest curve would be the best for pairs that
-a threshold parts without error."""
+"""A thousandth of a pair. Without it the steepest curve would fit best where a threshold separates
+the pairs without error."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The two numbers that are fitted to data."""
+    """The two parameters that are fitted to data."""
 
     slope: float
     midpoint: float
 
 
 def curve() -> Curve:
-    """As the settings have it."""
+    """The curve of the settings."""
     return Curve(settings.FACES_CONFIDENCE_SLOPE, settings.FACES_CONFIDENCE_MIDPOINT)
 
 
 def estimate(
     distance: float, gap: float | None, *, contacts: int, by: Curve | None = None
 ) -> float:
-    """In [0, 1]; `gap` is None where the gallery has no other contact.
+    """The confidence, in [0, 1]. `gap` is None if the gallery has no other contact.
 
     It never rises with the distance or the number of contacts, and never falls with the gap.
     """
@@ -59,15 +59,15 @@ def estimate(
 
 
 def is_unknown(confidence: float) -> bool:
-    """Whether a contact with this confidence is not worth naming."""
+    """Whether a contact with this confidence is not named."""
     return confidence < settings.FACES_MIN_CONFIDENCE
 
 
 def fitted(same: Sequence[float], different: Sequence[float]) -> Curve:
-    """The curve for distances of pairs of one person and of two: logistic regression.
+    """The curve for distances of pairs of one person and of two, by logistic regression.
 
-    Both kinds weigh alike, however many there are of each. Raises `ValueError` without both, or if
-    larger distances do not speak for two people.
+    Both kinds have the same weight in sum. Raises `ValueError` if one kind is missing, or if pairs
+    of one person are no nearer than others.
     """
     if not len(same) or not len(different):
         raise ValueError("Pairs of the same person are needed, and pairs of different people.")
@@ -86,7 +86,7 @@ def _regression(
     weights: NDArray[numpy.float64],
 ) -> tuple[float, float]:
     """Newton's method on the likelihood of P(same) = 1 / (1 + exp(slope·(distance - midpoint)))."""
-    # Centred and scaled, so that the steps are well behaved.
+    # Centred and scaled for numerical stability.
     centre, scale = float(distances.mean()), float(distances.std()) or 1.0
     columns = numpy.stack([numpy.ones_like(distances), (centre - distances) / scale], axis=1)
     penalty, wanted = numpy.diag([0.0, _FIT_PENALTY / len(distances)]), numpy.zeros(2)

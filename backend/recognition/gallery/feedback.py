@@ -1,4 +1,4 @@
-"""Was the answer right? What clients say of answers, and the precision and recall it amounts to."""
+"""Feedback of clients on answers, and the precision and recall that it measures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from backend.recognition.models import Contact, Feedback, Kind, Operation, User
 THRESHOLDS: Final = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 _Z: Final = 1.959964
-"""Of the standard normal distribution 95 % lie within so many deviations."""
+"""95 % of the standard normal distribution lie within this many deviations."""
 
 
 class RateShape(TypedDict):
@@ -30,7 +30,7 @@ class RateShape(TypedDict):
 
 
 class AtShape(TypedDict):
-    """What it would be if contacts with less confidence than `threshold` were not named."""
+    """Precision and recall if contacts with less confidence than `threshold` were not named."""
 
     threshold: float
     precision: RateShape
@@ -48,10 +48,10 @@ class QualityShape(TypedDict):
 
 
 @dataclass(frozen=True)
-class Said:
-    """What somebody says of an answer: that it was right, or wrong, or who it was.
+class Verdict:
+    """What a client reports of an answer: right, wrong, or the true contact.
 
-    `is_contact_given` with `contact_id` None says that it was nobody whom the user knows.
+    `is_contact_given` with `contact_id` None reports a person that is no contact of the user.
     """
 
     is_right: bool | None = None
@@ -67,16 +67,16 @@ class NoSuchContact(Exception):
     """The user has no such contact."""
 
 
-def note(owner_id: int, user_id: int, answer_id: uuid.UUID, said: Said) -> Feedback:
-    """Keep what is said of an answer, instead of what was said before."""
+def note(owner_id: int, user_id: int, answer_id: uuid.UUID, verdict: Verdict) -> Feedback:
+    """Store a verdict on an answer in place of an earlier one."""
     with transaction.atomic():
         user = User.objects.filter(owner_id=owner_id, user_id=user_id).first()
         if user is None:
             raise NoSuchAnswer
-        # A contact of it that is deleted meanwhile takes the feedback with it.
+        # A contact that is deleted afterwards takes the feedback with it.
         locking.lock(user.pk)
         named, confidence = _answer(user, answer_id)
-        values = _judged(user, named, said)
+        values = _judged(user, named, verdict)
         kept, _ = Feedback.objects.update_or_create(
             user=user, answer_id=answer_id, defaults={**values, "confidence": confidence}
         )
@@ -84,7 +84,7 @@ def note(owner_id: int, user_id: int, answer_id: uuid.UUID, said: Said) -> Feedb
 
 
 def _answer(user: User, answer_id: uuid.UUID) -> tuple[Contact | None, float]:
-    """Whom the answer named first, and with what confidence."""
+    """The contact that the answer named first, and its confidence."""
     asked = Operation.objects.filter(pk=answer_id, user=user, kind=Kind.RECOGNISE)
     operation = asked.exclude(result=None).first()
     if operation is None or operation.result is None:
@@ -95,21 +95,21 @@ def _answer(user: User, answer_id: uuid.UUID) -> tuple[Contact | None, float]:
     if not found:
         return None, 0.0
     contact = Contact.objects.filter(user=user, faces=found[0]["id"]).first()
-    if contact is None:  # deleted since, and with it what was to be said of it
+    if contact is None:  # deleted since
         raise NoSuchAnswer
     return contact, float(found[0]["recognition_confidence"])
 
 
-def _judged(user: User, named: Contact | None, said: Said) -> dict[str, object]:
+def _judged(user: User, named: Contact | None, verdict: Verdict) -> dict[str, object]:
     truth: Contact | None = None
-    if said.is_contact_given:
-        if said.contact_id is not None:
-            truth = Contact.objects.filter(user=user, contact_id=said.contact_id).first()
+    if verdict.is_contact_given:
+        if verdict.contact_id is not None:
+            truth = Contact.objects.filter(user=user, contact_id=verdict.contact_id).first()
             if truth is None:
                 raise NoSuchContact
         is_right, is_truth_known = truth == named, True
     else:
-        is_right = is_truth_known = bool(said.is_right)
+        is_right = is_truth_known = bool(verdict.is_right)
         truth = named if is_right else None
     return {
         "named": named,
@@ -120,14 +120,14 @@ def _judged(user: User, named: Contact | None, said: Said) -> dict[str, object]:
 
 
 def merged(source: Contact, target: Contact) -> None:
-    """What was said of `source` is said of `target`, who is the same person after all."""
+    """Make feedback on `source` feedback on `target`: they are one person."""
     Feedback.objects.filter(named=source).update(named=target)
     Feedback.objects.filter(truth=source).update(truth=target)
     Feedback.objects.filter(named=target, truth=target).update(is_right=True)
 
 
 def quality(user: User) -> QualityShape:
-    """How good the answers were of which something was said."""
+    """How good the answers were on which there is feedback."""
     rows = list(Feedback.objects.filter(user=user))
     precision, recall = _rates(rows, 0.0)
     return QualityShape(
@@ -142,17 +142,17 @@ def quality(user: User) -> QualityShape:
 
 
 def _at(rows: Sequence[Feedback]) -> Iterable[tuple[float, RateShape, RateShape]]:
-    # Below it nobody was named in the first place.
+    # No contact with less confidence was named.
     for threshold in THRESHOLDS:
         if threshold >= settings.FACES_MIN_CONFIDENCE:
             yield threshold, *_rates(rows, threshold)
 
 
 def _rates(rows: Sequence[Feedback], threshold: float) -> tuple[RateShape, RateShape]:
-    """Precision: of those named, who was named rightly. Recall: of known people, who was named.
+    """Precision: the share of named people who were named rightly. Recall: of known people.
 
-    A wrong answer without the truth counts as a person missed only where nobody was named: else it
-    may have been somebody whom the user does not know.
+    A wrong answer without the true contact counts as a missed person only if it named none: else
+    the person may be no contact of the user.
     """
     named = [row for row in rows if row.named_id is not None and row.confidence >= threshold]
     right = sum(row.is_right for row in named)
@@ -162,7 +162,7 @@ def _rates(rows: Sequence[Feedback], threshold: float) -> tuple[RateShape, RateS
 
 
 def rate(hits: int, cases: int) -> RateShape:
-    """Wilson's score interval (E. B. Wilson, 1927), which holds for few cases too."""
+    """Wilson's score interval (E. B. Wilson, 1927), which is valid for few cases too."""
     if not cases:
         return RateShape(value=None, low=0.0, high=1.0, cases=0)
     share, square = hits / cases, _Z * _Z / cases

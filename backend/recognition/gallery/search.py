@@ -1,20 +1,21 @@
-"""Whose face is this, among all contacts of all users of a client? docs/search.md has the figures.
+"""Search among all contacts of all users of a client (docs/search.md has the figures).
 
 On SQLite every face is compared, a block of users at a time. On PostgreSQL the index finds the
-nearest faces of everybody's, and those of other clients are dropped: the scarcer a client's faces,
-the fewer are left. So a client with few faces is searched exactly, for others the index goes on
-until there are enough (`hnsw.iterative_scan`), and where it gives up they are compared one by one.
-Either way only contacts are found by it: their faces are compared again, exactly.
+nearest faces of all clients, and those of other clients are dropped. So a client with few faces is
+searched exactly; for others the index goes on until it has enough (`hnsw.iterative_scan`), and if
+it gives up, the search is exact as well. The index finds contacts only: their faces are compared
+again, exactly.
 """
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy
+from cachetools import TTLCache
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Count, Q
@@ -31,10 +32,17 @@ _BLOCK: Final = 20_000
 """Faces compared at a time, 10 MB; a single larger gallery is one block."""
 
 _USERS: Final = 10_000
-"""Of a statement: SQLite takes some 32 000 parameters."""
+"""Users of a statement, because SQLite takes some 32 000 parameters."""
 
 _MARGIN: Final = 5
-"""Contacts more than asked for: pgvector's distances are float32, ours decide."""
+"""Additional contacts from pgvector, because its distances are float32 and ours decide."""
+
+FACES_A_CONTACT: Final = 8
+
+_many: Final[TTLCache[int, bool]] = TTLCache(1000, ttl=60)
+"""Sets of users known to have many faces: counting 100 000 takes longer than the index."""
+
+_many_lock: Final = threading.Lock()
 
 INDEX_OPTIONS: Final[Mapping[str, str]] = {
     "hnsw.ef_search": "400",
@@ -56,9 +64,9 @@ class Match:
 
 
 def best(owner_id: int, encoding: ArrayLike, *, model: str, at_most: int) -> list[Match]:
-    """The nearest contacts of all the client's users, nearest first; none that is unknown.
+    """The nearest contacts of all the client's users, nearest first, without unknown ones.
 
-    Contacts of several users may be one person, so a contact is no less likely because of another.
+    Contacts of several users may be one person, so another contact makes none less likely.
     """
     users = list(User.objects.filter(owner_id=owner_id).values_list("pk", flat=True))
     near = nearest(users, encoding, model=model, at_most=at_most) if users else []
@@ -104,7 +112,7 @@ def _of_block(rows: Any, encoding: ArrayLike, at_most: int) -> list[NearOfGroup]
 
 
 def _blocks(users: Sequence[int]) -> Iterator[list[int]]:
-    """The users in parts of about `_BLOCK` faces, each user in one of them."""
+    """The users in blocks of about `_BLOCK` faces, each user in one of them."""
     block, size = list[int](), 0
     for pk, faces in _sizes(users):
         if block and size + faces > _BLOCK:
@@ -117,7 +125,7 @@ def _blocks(users: Sequence[int]) -> Iterator[list[int]]:
 
 
 def _sizes(users: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """The users with faces, and how many these are."""
+    """The users with faces, and their numbers of faces."""
     for start in range(0, len(users), _USERS):
         some = User.objects.filter(pk__in=users[start : start + _USERS])
         counted = some.annotate(size=Count("faces", filter=Q(faces__is_indexed=True)))
@@ -145,36 +153,27 @@ def _are_many(cursor: Any, users: Sequence[int]) -> bool:
     """Whether these users have so many faces that the index is worth it."""
     few: int = settings.FACES_SEARCH_EXACT_FACES
     key = hash((few, *users))
-    if _many_until.get(key, 0.0) > time.monotonic():
-        return True
+    with _many_lock:
+        if key in _many:
+            return True
     cursor.execute(_COUNTED, {"users": list(users), "limit": few + 1})
     (count,) = cursor.fetchone()
     if count > few:
-        if len(_many_until) >= _REMEMBERED:
-            _many_until.clear()
-        _many_until[key] = time.monotonic() + _REMEMBERED_S
+        with _many_lock:
+            _many[key] = True
     return bool(count > few)
 
 
-_many_until: Final[dict[int, float]] = {}
-"""Counting a hundred thousand takes longer than the index; who has many has many in a minute."""
-
-_REMEMBERED: Final = 1000
-_REMEMBERED_S: Final = 60.0
-
-
 def by_index(cursor: Any, which: dict[str, Any]) -> list[int] | None:
-    """As many different contacts as `limit` says, by the index; None if it does not find them."""
+    """`limit` different contacts by the index; None if it does not find so many."""
     for name, value in INDEX_OPTIONS.items():
         cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
-    # All faces of the other contacts may be nearer than the best of the last one.
+    # All faces of the other contacts may be nearer than the best face of the last one.
     faces = which["limit"] * FACES_A_CONTACT
     cursor.execute(BY_INDEX, {**which, "limit": faces})
     nearest = dict.fromkeys(contact for (contact,) in cursor.fetchall())
     return list(nearest)[: which["limit"]] if len(nearest) >= which["limit"] else None
 
-
-FACES_A_CONTACT: Final = 8
 
 _WHERE: Final = "is_indexed AND model = %(model)s AND user_id = ANY(%(users)s::bigint[])"
 _COUNTED: Final = (

@@ -1,9 +1,17 @@
 from backend.recognition.models.feedback import Feedback
 from backend.recognition.models.galleries import Contact, Face, User
-from backend.recognition.models.operations import OPEN, READING, Kind, Operation, OperationImage
+from backend.recognition.models.operations import (
+    DELETIONS,
+    OPEN,
+    READING,
+    Kind,
+    Operation,
+    OperationImage,
+)
 from backend.recognition.models.reembedding import OtherEncoding, Reembedding
 
 __all__ = [
+    "DELETIONS",
     "OPEN",
     "READING",
     "Contact",

@@ -1,4 +1,4 @@
-"""What clients report of answers."""
+"""Feedback of clients on answers."""
 
 from django.db import models
 from django.utils import timezone
@@ -7,19 +7,19 @@ from backend.recognition.models.galleries import Contact, User
 
 
 class Feedback(models.Model):
-    """What a client says of one answer to a recognition; said again, the last word counts.
+    """A client's latest verdict on one recognition. It is deleted with its contacts.
 
-    It goes with its contacts. That an answer was wrong does not tell who it was.
+    A wrong answer without a true contact leaves the truth unknown.
     """
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="feedback")
-    # The recognition's, whose row is deleted by age while this stays.
+    # The operation's id. Its row is deleted by age, this one is not.
     answer_id = models.UUIDField()
     is_right = models.BooleanField()
-    # Whom the answer named first; empty where it said "unknown".
+    # The contact that the answer named first; null if it named none.
     named = models.ForeignKey(Contact, on_delete=models.CASCADE, null=True, related_name="+")
     is_truth_known = models.BooleanField()
-    # Who it is; empty where that is known to be nobody of the user's contacts.
+    # The true contact; null also if the person is known to be no contact of the user.
     truth = models.ForeignKey(Contact, on_delete=models.CASCADE, null=True, related_name="+")
     confidence = models.FloatField(default=0.0)
     created_at = models.DateTimeField(default=timezone.now)

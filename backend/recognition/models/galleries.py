@@ -8,17 +8,17 @@ from backend.analysis.fields import EncodingField
 
 
 class User(models.Model):
-    """One gallery of a client, by the number that the client gave it.
+    """One gallery of a client, under the client's number for it.
 
-    The row comes with the first call that names the number, `exists` with the first face. It is the
-    lock under which calls are put in order and galleries changed.
+    The row is made by the first command with the number; `exists` is set by the first face. It is
+    locked to put commands in order and to change the gallery.
     """
 
-    # PROTECT: a client goes when nothing of theirs is left, never the other way round.
+    # PROTECT, because a client is deleted only after all that it owns.
     owner = models.ForeignKey("clients.Client", on_delete=models.PROTECT, related_name="+")
     user_id = models.BigIntegerField()
     exists = models.BooleanField(default=False)
-    # Raised in the transaction of every change: who keeps a copy of the gallery looks at it first.
+    # Raised in the transaction of every change; caches compare it before they answer.
     gallery_version = models.PositiveBigIntegerField(default=0)
     accepted_seq = models.PositiveBigIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
@@ -33,7 +33,7 @@ class User(models.Model):
 
 
 class Contact(models.Model):
-    """Somebody that a user knows."""
+    """A person whom a user knows."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="contacts")
     contact_id = models.BigIntegerField()
@@ -50,7 +50,7 @@ class Contact(models.Model):
 
 
 class FaceManager(models.Manager["Face"]):
-    """Rows come without their encodings, which are several times as large as all the rest."""
+    """Loads rows without encodings, which are larger than all the other columns."""
 
     def get_queryset(self) -> models.QuerySet["Face"]:
         return super().get_queryset().defer("encoding")
@@ -60,25 +60,25 @@ class FaceManager(models.Manager["Face"]):
 
 
 class Face(models.Model):
-    """A face of a contact. Its id is never given to another: both databases only count upwards."""
+    """A face of a contact. Its id is never used again: both databases only count upwards."""
 
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="faces")
-    # The contact's, once more: a gallery is read by its user alone.
+    # The contact's user, so that a gallery is read by one index.
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="faces")
     face_id = models.BigIntegerField()
-    # Empty where bytes were sent instead.
+    # Empty if bytes were sent.
     face_url = models.TextField(blank=True)
     external_id = models.BigIntegerField(null=True, blank=True)
     score = models.FloatField()
     is_face = models.BooleanField()
-    # Its type says it is always there: true where `is_face` is.
+    # Its type says that it is never None, which holds where `is_face` is true.
     encoding = EncodingField(null=True)  # type: ignore[misc]
     model = models.CharField(max_length=64, blank=True)
-    # Of the image's bytes, which are not kept: who has the URL has the image.
+    # Of the image's bytes, which are not stored.
     sha256 = models.CharField(max_length=64, blank=True)
-    # Among the best FACES_GALLERY_FACES_PER_CONTACT of its contact: only these are matched.
+    # One of the best FACES_GALLERY_FACES_PER_CONTACT of its contact: only these are matched.
     is_indexed = models.BooleanField(default=False)
-    # What is worth knowing of the image, such as that it showed several faces.
+    # A remark, for example that the image shows several faces.
     note = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -88,7 +88,6 @@ class Face(models.Model):
         ordering = ["id"]
         constraints = [
             models.UniqueConstraint(fields=["contact", "face_id"], name="gallery_face_once"),
-            # An encoding without a face, or a face that cannot be compared, would be a lie.
             models.CheckConstraint(
                 condition=Q(is_face=True, encoding__isnull=False)
                 | Q(is_face=False, encoding__isnull=True),
@@ -99,11 +98,11 @@ class Face(models.Model):
             ),
         ]
         indexes = [
-            # A gallery is read whole, and looked through for what is new without its encodings.
+            # For reading a gallery, and for its new faces without the encodings.
             models.Index(
                 fields=["user", "model"], condition=Q(is_indexed=True), name="gallery_indexed"
             ),
-            # The best of a contact are sought after every change.
+            # For the best faces of a contact, after every change.
             models.Index(fields=["contact", "-score", "id"], name="gallery_best"),
         ]
 

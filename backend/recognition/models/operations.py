@@ -15,7 +15,7 @@ OPEN = Q(status__in=[Status.QUEUED, Status.PROCESSING])
 
 
 class Kind(models.TextChoices):
-    """What a call asks for."""
+    """The kind of command."""
 
     ADD = "add"
     DELETE = "delete"
@@ -29,6 +29,8 @@ class Kind(models.TextChoices):
 
 READING = (Kind.RECOGNISE,)
 """Kinds that change nothing: they wait for the changes before them, and not for each other."""
+
+DELETIONS = (Kind.DELETE, Kind.DELETE_CONTACT, Kind.DELETE_USER)
 
 
 class Operation(Job):
@@ -50,19 +52,19 @@ class Operation(Job):
     task = "backend.recognition.tasks.execute"
     on_failed = "backend.recognition.operations.executor.on_end"
 
-    # Random and not counted up: whoever knows one id must not be able to tell another.
+    # Random, because an id must not reveal another.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey("clients.Client", on_delete=models.PROTECT, related_name="+")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="operations")
     sequence = models.PositiveBigIntegerField()
     kind = models.CharField(max_length=16, choices=Kind)
     contact_id = models.BigIntegerField(null=True, blank=True)
-    # Emptied at the end: what remains to be said is in the result.
+    # Emptied at the end.
     arguments = models.JSONField(default=dict, blank=True)
     result = models.JSONField(null=True, blank=True)
     prepared_at = models.DateTimeField(null=True, blank=True)
     caller_waits_until = models.DateTimeField(null=True, blank=True)
-    # Whoever called has gone away with its address: the end is told on the feed.
+    # The caller got 202 and the operation's URL, so its end is published as an event.
     notify_on_end = models.BooleanField(default=False)
     event_id = models.CharField(max_length=50, blank=True)
 
@@ -75,19 +77,19 @@ class Operation(Job):
         ]
         indexes = [
             *job_indexes("operation"),
-            # Whose turn it is, is asked before each effect.
+            # For `_unblocked`, of each claim.
             models.Index(fields=["user", "sequence"], condition=OPEN, name="operation_open"),
-            # How many of one client wait is asked before another is taken.
+            # For the limit of open operations of a client.
             models.Index(fields=["owner"], condition=OPEN, name="operation_pending"),
-            # Outcomes that nobody was told yet are looked for by the sweep.
+            # For the sweep, which publishes events that could not be published.
             models.Index(
                 fields=["processed_at"],
                 condition=Q(notify_on_end=True, event_id="", processed_at__isnull=False),
                 name="operation_unpublished",
             ),
-            # They are deleted by age.
+            # For deletion by age.
             models.Index(fields=["processed_at"], name="operation_ended"),
-            # What a deletion leaves behind in earlier answers is looked for by contact.
+            # For deletions, which redact earlier results by contact.
             models.Index(fields=["user", "contact_id"], name="operation_contact"),
         ]
 
@@ -112,7 +114,7 @@ class Operation(Job):
         return self.status in (Status.DONE, Status.FAILED)
 
     def fail(self, reason: str) -> bool:
-        """As all work; each face of the call is an error then."""
+        """PROCESSING → FAILED, with each face of the command in `error`."""
         failed = {"status": Status.FAILED, "processed_at": timezone.now(), "reason": reason[:500]}
         errors = [{**face, "reason": reason} for face in self.arguments.get("faces", [])]
         return self._leave(**failed, arguments={}, result={"error": errors})
@@ -132,16 +134,16 @@ def _unblocked() -> Q:
 
 
 class OperationImage(models.Model):
-    """An image of an open operation, and what has become of it; gone when the operation ends."""
+    """An image of an open operation. It is deleted when the operation ends."""
 
     operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="images")
     position = models.PositiveIntegerField()
     sha256 = models.CharField(max_length=64, blank=True)
-    # Keeps the analysis from being deleted as nobody's while the operation is open.
+    # A reference, so that the analysis is not deleted while the operation is open.
     analysis = models.ForeignKey(
         "analysis.Analysis", on_delete=models.SET_NULL, null=True, blank=True
     )
-    # Why there is no face to be had from it.
+    # Why it cannot be analysed.
     reason = models.CharField(max_length=500, blank=True)
 
     class Meta:

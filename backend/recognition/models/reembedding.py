@@ -8,13 +8,13 @@ from backend.recognition.models.galleries import Face, User
 
 
 class Reembedding(models.Model):
-    """One user's move to another model: begun ──all faces have a new encoding──▶ switched."""
+    """A user's move to another model: begun ──all faces have a new encoding──▶ switched."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="reembeddings")
     model = models.CharField(max_length=64)
     created_at = models.DateTimeField(default=timezone.now)
     switched_at = models.DateTimeField(null=True, blank=True)
-    # By the ids of faces that cannot be had again, why.
+    # Reasons, by the ids of faces whose images are not available any more.
     unobtainable = models.JSONField(default=dict, blank=True)
 
     class Meta:
@@ -29,8 +29,8 @@ class Reembedding(models.Model):
 class OtherEncoding(models.Model):
     """A face's encoding by another model than that of its row.
 
-    Until the switch it is the new model's, and matched with nothing; after it the old one's, by
-    which processes that still run the old model go on answering.
+    Before the switch it is the new model's, and inactive. After it, it is the old model's, and
+    active: processes that still run the old model match it.
     """
 
     face = models.ForeignKey(Face, on_delete=models.CASCADE, related_name="other_encodings")

@@ -42,7 +42,7 @@ def accept(command: Command, *, owner_id: int, wait_s: float) -> Operation:
             with transaction.atomic():
                 operation = _inserted(command, owner_id, wait_s)
                 _insert_images(operation, [*images, *_named(command.urls)])
-        except IntegrityError:  # an analysis went with its last image just now
+        except IntegrityError:  # an analysis was deleted with its last reference just now
             continue
         logger.info("accepted operation=%s kind=%s", operation.pk, operation.kind)
         return operation
@@ -81,7 +81,7 @@ def _caller_waits_until(now: datetime, wait_s: float) -> datetime | None:
 
 
 def _refuse_if_too_many_wait(owner_id: int) -> None:
-    """Behind `quota.reserve`, which locks the owner's row: two calls cannot both be the last."""
+    """Called after `quota.reserve`, which locks the owner's row, so that the limit is exact."""
     waiting = Operation.objects.filter(OPEN, owner_id=owner_id).order_by().values("pk")
     if waiting[settings.FACES_MAX_PENDING - 1 :].exists():
         raise quota.TooManyWaiting(wait=quota.PENDING_WAIT_S)
@@ -95,7 +95,7 @@ class _Checked:
 
 
 def _checked(sent: Bytes) -> _Checked:
-    """What was sent, decoded once: what is no image would only fail later."""
+    """The image, decoded once, because a file that is no image would fail in a worker only."""
     if isinstance(sent, bytes):
         file, sha256 = File(io.BytesIO(sent)), hashlib.sha256(sent).hexdigest()
     else:

@@ -1,6 +1,6 @@
-"""The end of a call, told on the feed to its client's listeners that ask for operations.
+"""Events of ended operations, for the client's websocket listeners that subscribe to operations.
 
-Only of a call that was answered with 202: who had the answer at once need not hear of it again.
+Only of operations that were answered with 202: other callers have the result already.
 """
 
 import logging
@@ -16,12 +16,12 @@ logger = logging.getLogger(__name__)
 
 
 def url(operation: Operation) -> str:
-    """Where the call and its result can be asked for."""
+    """The operation's resource, which has its result."""
     return f"{settings.SERVICE_URL}/recognition/operations/{operation.pk}/"
 
 
 def publish(operation: Operation) -> bool:
-    """Append the event of an ended call to the stream; False if that has to be done later."""
+    """Append the event of an ended operation to the stream; False if the sweep has to retry it."""
     fields = wire.to_entry(_event(operation), owner=str(operation.owner_id))
     try:
         event_id = event_stream.append(fields, owner=operation.owner_id, subject=operation.pk)
@@ -34,7 +34,7 @@ def publish(operation: Operation) -> bool:
 
 
 def erase(operation: Operation) -> None:
-    """Take a call's event out of Redis. Raises `redis.RedisError`."""
+    """Delete an operation's event from Redis. Raises `redis.RedisError`."""
     if operation.notify_on_end:
         event_stream.erase(operation.event_id, owner=operation.owner_id, subject=operation.pk)
 

@@ -1,4 +1,4 @@
-"""How galleries and calls go: with their client, or for their age."""
+"""Deletion of galleries and operations: with their client, or by age."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from django.utils import timezone
 
 from backend.common.jobs import queues
 from backend.common.jobs.models import Status
-from backend.recognition.models import OPEN, Face, Kind, Operation, User
+from backend.recognition.models import DELETIONS, OPEN, Face, Operation, User
 from backend.recognition.operations import events, executor
 
 logger = logging.getLogger(__name__)
 
-DELETIONS_TOLD: Final = timedelta(hours=1)
-"""The answer to a deletion names what was deleted: no longer than somebody may come for it."""
+DELETIONS_KEPT: Final = timedelta(hours=1)
+"""The result of a deletion names the deleted faces, so it is kept only until it can be polled."""
 
-_DELETIONS: Final = (Kind.DELETE, Kind.DELETE_CONTACT, Kind.DELETE_USER)
 _AT_A_TIME: Final = 500
 
 
 def erase_of(owner_id: int, *, at_most: int) -> int:
-    """Erase up to `at_most` calls, faces or users of a client; how many there were. An eraser."""
-    calls = list(Operation.objects.filter(owner_id=owner_id).order_by()[:at_most])
-    for operation in calls:
-        _erase_call(operation)
-    if calls:
-        return len(calls)
+    """Erase up to `at_most` operations, faces or users of a client; returns how many it erased."""
+    operations = list(Operation.objects.filter(owner_id=owner_id).order_by()[:at_most])
+    for operation in operations:
+        _erase(operation)
+    if operations:
+        return len(operations)
     faces = list(Face.objects.filter(user__owner_id=owner_id).order_by().values("pk")[:at_most])
     if faces:
         Face.objects.filter(pk__in=[face["pk"] for face in faces]).delete()
@@ -43,31 +42,30 @@ def erase_of(owner_id: int, *, at_most: int) -> int:
 
 
 def delete_old() -> None:
-    """The sweep's step: calls that ended long ago, and users of which nothing is left."""
+    """Sweep step: delete operations that ended long ago, and users without faces and operations."""
     for operation in old()[:_AT_A_TIME]:
         events.erase(operation)
         operation.delete()
-    calls = Operation.objects.filter(user=OuterRef("pk"))
-    nobody = User.objects.filter(~Exists(calls), exists=False).values_list("pk", flat=True)
-    for pk in list(nobody[:_AT_A_TIME]):
+    operations = Operation.objects.filter(user=OuterRef("pk"))
+    empty = User.objects.filter(~Exists(operations), exists=False).values_list("pk", flat=True)
+    for pk in list(empty[:_AT_A_TIME]):
         with transaction.atomic():
-            # Looked at again under its lock: a call may be accepted in this moment.
+            # Checked again under the lock, because an operation may have been accepted meanwhile.
             user = User.objects.select_for_update().filter(pk=pk, exists=False).first()
             if user is not None and not user.operations.exists():
                 user.delete()
 
 
 def old() -> QuerySet[Operation]:
-    """Calls whose answers are kept no longer."""
+    """Operations whose results are kept no longer."""
     now = timezone.now()
     kept_from = now - timedelta(days=settings.FACES_OPERATIONS_KEPT_DAYS)
-    told_from = now - DELETIONS_TOLD
-    deletions = Q(kind__in=_DELETIONS, processed_at__lt=told_from)
+    deletions = Q(kind__in=DELETIONS, processed_at__lt=now - DELETIONS_KEPT)
     return Operation.objects.filter(Q(processed_at__lt=kept_from) | deletions).exclude(OPEN)
 
 
 def tidy_up() -> None:
-    """The sweep's step: what a crash left of ended calls."""
+    """Sweep step: complete what a crash left of ended operations."""
     ended = Operation.objects.filter(status__in=[Status.DONE, Status.FAILED])
     for operation in ended.filter(images__isnull=False).distinct()[:_AT_A_TIME]:
         executor.clean_up(operation)
@@ -76,8 +74,8 @@ def tidy_up() -> None:
             break
 
 
-def _erase_call(operation: Operation) -> None:
-    """Raises `redis.RedisError`: deleted means gone from there, too."""
+def _erase(operation: Operation) -> None:
+    """Delete an operation, also from Redis. Raises `redis.RedisError`."""
     queues.forget(operation.queue, operation.job_id)
     events.erase(operation)
     executor.clean_up(operation)

@@ -64,7 +64,7 @@ class FeedbackView(GalleryView):
         Send `right`, true or false, or the true `contact_id`: null for a stranger.
         """
         given = values(shapes.FeedbackInput(data=request.data))
-        said = feedback.Said(
+        said = feedback.Verdict(
             is_right=given.get("right"),
             is_contact_given="contact_id" in given,
             contact_id=given.get("contact_id"),

@@ -18,7 +18,7 @@ from backend.clients.audit import audit
 from backend.common.http import admission
 from backend.common.http.errors import Unavailable
 from backend.common.openapi import bad_request, errors, in_path, response, sent
-from backend.recognition.models import Kind, Operation
+from backend.recognition.models import DELETIONS, Kind, Operation
 from backend.recognition.operations import events, service
 from backend.recognition.operations.commands import Command
 from backend.recognition.operations.service import CallFailed
@@ -34,8 +34,6 @@ from backend.recognition.rest.serializers import (
     CallSerializer,
     ContactSerializer,
 )
-
-_DELETIONS: Final = (Kind.DELETE, Kind.DELETE_CONTACT, Kind.DELETE_USER)
 
 AT: Final = "2026-01-02T03:04:05.678901+00:00"
 FACE: Final = {
@@ -109,7 +107,7 @@ def execute(request: Request, command: Command) -> HttpResponse:
             service.wait(operation, timeout_s=timeout_s)
         except CallFailed as error:
             raise Unavailable(str(error)) from error
-    if command.kind in _DELETIONS:
+    if command.kind in DELETIONS:
         audit(client.name, f"recognition: {command.kind}", f"operation {operation.pk}")
     if not operation.has_ended and service.follow(operation):
         headers = {**NO_STORE, "Location": events.url(operation), "Retry-After": "1"}

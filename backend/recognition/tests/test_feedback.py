@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backend.clients.models import ANONYMOUS_ID
 from backend.common.jobs.models import Status
 from backend.recognition.gallery import feedback
-from backend.recognition.gallery.feedback import Said
+from backend.recognition.gallery.feedback import Verdict
 from backend.recognition.models import (
     Contact,
     Face,
@@ -25,12 +25,12 @@ from backend.recognition.operations import retention
 from backend.recognition.tests import factories
 from backend.recognition.tests.factories import add, person
 
-RIGHT, WRONG = Said(is_right=True), Said(is_right=False)
-NOBODY = Said(is_contact_given=True)
+RIGHT, WRONG = Verdict(is_right=True), Verdict(is_right=False)
+NOBODY = Verdict(is_contact_given=True)
 
 
-def it_is(contact_id: int) -> Said:
-    return Said(is_contact_given=True, contact_id=contact_id)
+def it_is(contact_id: int) -> Verdict:
+    return Verdict(is_contact_given=True, contact_id=contact_id)
 
 
 class FeedbackTests(TestCase):
@@ -52,7 +52,7 @@ class FeedbackTests(TestCase):
             result={"faces": None if no_face else [entry] if entry else []},
         ).pk
 
-    def note(self, answer: Any, said: Said) -> Feedback:
+    def note(self, answer: Any, said: Verdict) -> Feedback:
         return feedback.note(ANONYMOUS_ID, self.user.user_id, answer, said)
 
     def test_precision_and_recall_are_of_what_was_said(self) -> None:

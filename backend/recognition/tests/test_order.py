@@ -125,7 +125,7 @@ class OrderTests(RecognitionCase):
         self.begin(commands.delete_user(1))
         sweep.once()
         self.assertEqual(Operation.objects.count(), 2)
-        an_hour_ago = timezone.now() - retention.DELETIONS_TOLD - timedelta(seconds=1)
+        an_hour_ago = timezone.now() - retention.DELETIONS_KEPT - timedelta(seconds=1)
         Operation.objects.filter(kind="delete_user").update(processed_at=an_hour_ago)
         sweep.once()
         self.assertEqual([each.kind for each in Operation.objects.all()], ["add"])

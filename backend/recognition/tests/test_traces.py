@@ -48,7 +48,7 @@ class TracesTests(RecognitionCase):
         probe = self.web.put(self.only_ours(near(self.ann, 0.1)), "/secret-probe.png")
         (found,) = api.recognize_face(7, probe, **who) or []
         answer = Operation.objects.filter(kind="recognise").latest("sequence")
-        feedback.note(self.owner, 7, answer.pk, feedback.Said(is_right=True))
+        feedback.note(self.owner, 7, answer.pk, feedback.Verdict(is_right=True))
         user = User.objects.get(owner=self.owner)
         Reembedding.objects.create(user=user, model="other", unobtainable={"1": "a reason"})
         OtherEncoding.objects.create(
@@ -79,7 +79,7 @@ class TracesTests(RecognitionCase):
         self.assertNotIn("name", data_residue.found(self.traces))
         self.assertNotIn("encoding", data_residue.found(self.traces))
         Operation.objects.filter(pk=last.pk).update(
-            processed_at=last.created_at - 2 * retention.DELETIONS_TOLD
+            processed_at=last.created_at - 2 * retention.DELETIONS_KEPT
         )
         retention.delete_old()
         self.assertEqual(data_residue.found(self.traces), {})
@@ -89,7 +89,7 @@ class TracesTests(RecognitionCase):
         api.delete_contact(7, 1, client_id=self.owner)
         api.delete_contact(7, 2, client_id=self.owner)
         for each in Operation.objects.filter(kind__startswith="delete"):
-            past = each.created_at - 2 * retention.DELETIONS_TOLD
+            past = each.created_at - 2 * retention.DELETIONS_KEPT
             Operation.objects.filter(pk=each.pk).update(processed_at=past)
         retention.delete_old()
         self.assertEqual(data_residue.found(self.traces), {})
