@@ -31,7 +31,7 @@ class Fit:
     curve: Curve
 
     def table(self) -> Iterator[tuple[float, float, float, float, float]]:
-        """For each distance the share of both kinds that is nearer, and confidence now and fitted."""
+        """For each distance the share of both kinds that is nearer; confidence now, and fitted."""
         for distance in DISTANCES:
             now, then = (
                 confidence.estimate(distance, None, contacts=1, by=curve)
