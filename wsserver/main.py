@@ -1,4 +1,4 @@
-"""Start: the settings from the environment, then the service until a signal ends it."""
+"""The process: reads the settings, then runs the service until a signal ends it."""
 
 import asyncio
 import ipaddress
@@ -22,11 +22,11 @@ from wsserver.service import Settings, running
 logger = logging.getLogger(__name__)
 
 _OTHER_FILES: Final = 320
-"""Files open besides the clients': Redis, the log, and sockets whose handshake is not done."""
+"""Open files besides the connections: Redis, the log, sockets in their handshake."""
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT. 0: ended in order; 1: could not listen; 2: wrong settings."""
+    """Run until SIGTERM or SIGINT. 0: stopped; 1: could not listen; 2: invalid settings."""
     _start_log("text", "INFO")
     try:
         environment.load()
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """The settings; raises `SettingError` for the first that cannot be used."""
+    """The settings; raises `SettingError` for the first that is invalid."""
     read = Reader(environ)
     host, port = _bind(read, "FACES_WS_BIND")
     return Settings(
@@ -60,7 +60,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         max_connections_per_address=read.number("FACES_WS_MAX_CONNECTIONS_PER_ADDRESS"),
         trusted_proxies=_networks(read, "FACES_WS_TRUSTED_PROXIES"),
         send_buffer_bytes=read.number("FACES_WS_SEND_BUFFER_BYTES", at_least=4096),
-        # All that is in the stream, and as much that was trimmed from it.
+        # Twice the stream: it also holds the newest of the events that were trimmed.
         dedup_window=2 * read.number("FACES_EVENT_STREAM_MAXLEN", at_least=1),
         verifier=TokenVerifier(
             signing_key=feeds.signing_key(read.text("DJANGO_SECRET_KEY")),
@@ -74,7 +74,7 @@ def _start_log(kind: str, level: str) -> None:
     handler.setFormatter(logs.formatter(kind))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("wsserver").setLevel(level)
-    # Its own lines are about single connections and may show what clients sent.
+    # The library logs single connections, and may log what clients sent.
     logging.getLogger("websockets").setLevel(logging.ERROR)
 
 
@@ -87,13 +87,13 @@ async def _serve(settings: Settings) -> None:
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({stopped, service.reading}, return_when=asyncio.FIRST_COMPLETED)
         if not stopped.done():
-            # Raises what ended it, and so ends the process: better restarted than deaf.
+            # Raises the error that ended the reader: the process must be restarted.
             await service.reading
         logger.info("stopping")
 
 
 def _raise_file_limit(connections: int) -> None:
-    """A socket is an open file, and the usual limit of 1024 is meant for other programs."""
+    """Raise the limit on open files, usually 1024: each connection is one."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -128,6 +128,6 @@ def _redis_url(read: Reader, name: str) -> str:
     try:
         ConnectionPool.from_url(text)
     except ValueError as error:
-        # The value may hold a password and stays out of the log.
+        # The value may contain a password, so it is not logged.
         raise SettingError(f"{name} must be an address like redis://127.0.0.1:8283/0") from error
     return text

@@ -1,4 +1,4 @@
-"""What a client asks for in the query of `/faces`. Pure: text in, options out."""
+"""The query parameters of `/faces`: parsing and validation, without I/O."""
 
 import uuid
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from urllib.parse import parse_qsl
 from wire.events import BEGINNING, OF_SUBMISSIONS, EventId, Outcome, parse_event_id
 
 OPTIONS: Final = ("outcomes", "submission", "since", "token")
-"""Every option there is."""
+"""The names of all options."""
 
 _MAX_OPTIONS: Final = 10
 
 
 class OptionError(Exception):
-    """An option that cannot be used; `errors` is the answer's body."""
+    """An invalid option; `errors` is the body of the response."""
 
     def __init__(self, option: str, message: str) -> None:
         super().__init__(f"{option}: {message}")
@@ -24,10 +24,10 @@ class OptionError(Exception):
 
 @dataclass(frozen=True)
 class Since:
-    """From where on events are wanted.
+    """The point after which events are wanted.
 
-    `is_moment`: a bare number of milliseconds, which may be any moment; with a sequence it is the
-    id of an event, and the client means that very event.
+    `is_moment`: a bare number of milliseconds, which may be any moment. With a sequence it is the
+    id of an event, which the client has received.
     """
 
     after: EventId
@@ -36,7 +36,7 @@ class Since:
 
 @dataclass(frozen=True)
 class Options:
-    """What one client asks for. `outcomes` is None when it did not say."""
+    """The options of one connection; None: not given."""
 
     outcomes: frozenset[Outcome] | None = None
     submission_id: str | None = None
@@ -45,7 +45,7 @@ class Options:
 
 
 def parse_options(query: str) -> Options:
-    """Read the query; raises `OptionError` for an option that is unknown, repeated or malformed."""
+    """Parse the query; raises `OptionError` for an unknown, repeated or malformed option."""
     given = _pairs(query)
     for name in given:
         if name not in OPTIONS:
