@@ -1,4 +1,4 @@
-"""All sources of one invocation, side by side, within its time; and what is told of them."""
+"""All sources of one invocation, in parallel, within its time; and its result."""
 
 import json
 import time
@@ -15,7 +15,7 @@ from lambdaworker.sources import Batch, Ended, Outcome
 from safe_http import Client, Policy
 from wire.facedetection import Invocation
 
-_MOST_TOLD: Final = 100
+_MAX_FAILED: Final = 100
 """Failed sources named in a result: the runtime takes 6 MB, and a log line less."""
 
 
@@ -50,8 +50,8 @@ class SourcesLeft(Exception):
 def run(invocation: Invocation, options: Options, remaining_s: float) -> Result:
     """Work on all sources; `remaining_s` is what the function has before it is killed.
 
-    Raises `SourcesLeft` if trying again may help. Then the service is asked first for each source
-    whether it still waits for it, if it understands that, and what was done is not done again.
+    Raises `SourcesLeft` if another invocation may help. That one asks the service first which
+    sources it still waits for, if the service supports it, and does only these.
     """
     ends_at = time.monotonic() + remaining_s - options.margin_s
     batch = Batch(
@@ -59,7 +59,7 @@ def run(invocation: Invocation, options: Options, remaining_s: float) -> Result:
     )
     with ThreadPoolExecutor(options.parallel, "source") as threads:
         outcomes = list(threads.map(partial(sources.handle, batch=batch), invocation.sources))
-    result = _told(outcomes)
+    result = _result(outcomes)
     if any(each["again"] for each in result["failed"]):
         raise SourcesLeft(result)
     return result
@@ -79,7 +79,7 @@ def _until(ends_at: float) -> Callable[[], float]:
     return lambda: ends_at - time.monotonic()
 
 
-def _told(outcomes: Sequence[Outcome]) -> Result:
+def _result(outcomes: Sequence[Outcome]) -> Result:
     counts = Counter(each.ended for each in outcomes)
     # Those that may succeed first: they decide what the invocation ends in.
     bad = sorted(
@@ -90,7 +90,7 @@ def _told(outcomes: Sequence[Outcome]) -> Result:
         "sources": len(outcomes),
         "done": counts[Ended.DONE],
         "not_wanted": counts[Ended.NOT_WANTED],
-        "failed": [_failed(each) for each in bad[:_MOST_TOLD]],
+        "failed": [_failed(each) for each in bad[:_MAX_FAILED]],
     }
 
 

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class Context(Protocol):
-    """Of the runtime's context, what is asked here."""
+    """The part of the runtime's context that is used here."""
 
     aws_request_id: str
 
@@ -51,8 +51,7 @@ def options_from(environ: Mapping[str, str]) -> Options:
 def _log_as(level: str) -> None:
     for name in ("lambdaworker", "faceengine", "safe_http"):
         logging.getLogger(name).setLevel(level)
-    # They would write whole requests, with signed addresses and tokens, where the root's level is
-    # lowered to DEBUG.
+    # At DEBUG these write whole requests, with signed URLs and tokens.
     for name in ("httpcore", "urllib3", "sentry_sdk"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

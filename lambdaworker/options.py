@@ -1,4 +1,4 @@
-"""What the function may use. `handler.py` reads it from the environment, and nothing else does."""
+"""Limits of the function. Only `handler.py` reads them from the environment."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +10,7 @@ _BYTES_A_PIXEL: Final = 8
 """Of the largest image: Pillow keeps 4, and turning or copying it takes them once more."""
 
 _VCPU_MB: Final = 1769
-"""AWS gives processor time by memory: one whole core at so many MB
+"""AWS gives processor time by memory: one core at 1769 MB
 (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)."""
 
 
@@ -20,7 +20,7 @@ class Options:
 
     memory_mb: int = 512
     parallel: int = 4
-    """Sources in hand at once: most are being downloaded or posted."""
+    """Sources at a time: most are being downloaded or posted."""
     max_image_pixels: int = 0
     """0: what the memory allows."""
     max_download_bytes: int = 100_000_000
@@ -32,11 +32,11 @@ class Options:
     retry_delay_s: float = 0.5
     """Before the second attempt, on average; twice as long before each further one."""
     margin_s: float = 3.0
-    """Kept before the function's limit, for what remains to be told."""
+    """Kept before the function's limit, for the last callbacks and the result."""
     detector: str = "hog"
     max_detection_pixels: int = 1920 * 1080
     runtime_api: str = ""
-    """`host:port` of the runtime API, which would tell whoever asks of other invocations."""
+    """`host:port` of the runtime API, which returns other invocations: never connected to."""
 
     @property
     def engines(self) -> int:

@@ -47,7 +47,7 @@ class Ended(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a source; `reason` is a sentence without addresses or tokens."""
+    """The result for a source; `reason` is a sentence without URLs or tokens."""
 
     source: Source
     ended: Ended
@@ -57,7 +57,7 @@ class Outcome:
 
 @dataclass
 class Pace:
-    """How fast this invocation is: an image is not begun that would be cut off by the limit."""
+    """The slowest image so far: no image is begun that may take longer than the time left."""
 
     slowest_s: float = 0.0
 
@@ -71,12 +71,12 @@ class Batch:
     client: Client
     engines: BoundedSemaphore
     left_s: Callable[[], float]
-    """Until the function has to be through."""
+    """Seconds until the function must end."""
     pace: Pace = field(default_factory=Pace)
 
 
 def handle(source: Source, batch: Batch) -> Outcome:
-    """Whatever goes wrong with one source is its outcome and no other's."""
+    """The outcome of one source; its errors do not reach the other sources."""
     began = time.monotonic()
     try:
         outcome = _handle(source, batch)
@@ -92,8 +92,8 @@ def handle(source: Source, batch: Batch) -> Outcome:
 def _log(outcome: Outcome, took_s: float) -> None:
     level = logging.WARNING if outcome.reason else logging.INFO
     text = "%s %r faces=%d ms=%d %s"
-    told = (outcome.ended, outcome.source, outcome.faces, took_s * 1000, outcome.reason)
-    logger.log(level, text, *told)
+    values = (outcome.ended, outcome.source, outcome.faces, took_s * 1000, outcome.reason)
+    logger.log(level, text, *values)
 
 
 def _handle(source: Source, batch: Batch) -> Outcome:
@@ -114,9 +114,10 @@ def _handle(source: Source, batch: Batch) -> Outcome:
 
 
 def _failed(source: Source, batch: Batch, reason: str, *, permanent: bool) -> Outcome:
-    """Tell who would like to know: another service waits in vain for seven hours, then asks again.
+    """Post the failure, if the service understands one.
 
-    It is not told "no faces" instead, for that would be believed.
+    An older service submits the source again after seven hours. "No faces" is no substitute: it
+    would be recorded as the result.
     """
     if Capability.ERROR in batch.invocation.accepts:
         error = ExtractionFailure(reason=reason, permanent=permanent)
@@ -128,7 +129,7 @@ def _failed(source: Source, batch: Batch, reason: str, *, permanent: bool) -> Ou
 
 def _faces(source: Source, batch: Batch) -> Sequence[faceengine.Face]:
     with ExitStack() as stack:
-        photo = stack.enter_context(again(batch, lambda: _download(source, batch)))
+        photo = stack.enter_context(retried(batch, lambda: _download(source, batch)))
         stack.enter_context(batch.engines)
         if batch.left_s() <= batch.pace.slowest_s:
             raise FetchError(NO_TIME, permanent=False)
@@ -153,11 +154,11 @@ def _found(file: IO[bytes], options: Options) -> Sequence[faceengine.Face]:
     return found[:MAX_ENCODINGS]
 
 
-def again(batch: Batch, work: Callable[[], T]) -> T:
-    """`work`, several times if that may help, with growing pauses of random length between.
+def retried(batch: Batch, work: Callable[[], T]) -> T:
+    """Retry `work` with exponential backoff and full jitter, as long as a retry may help.
 
-    Random, for a server that broke down under many functions should not meet them all at once
-    again ("full jitter": https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
+    Without jitter all functions would return to an overloaded server at once
+    (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
     """
     for attempt in range(1, batch.options.attempts + 1):
         try:
@@ -175,7 +176,7 @@ def again(batch: Batch, work: Callable[[], T]) -> T:
 
 
 def _why_not_wanted(source: Source, batch: Batch) -> str:
-    """Ask before the work; a service that does not answer is asked again after it."""
+    """Ask before the work. If the service does not answer, the callback decides."""
     headers = {"Authorization": f"Bearer {source.token}"}
     try:
         answer = _ask_service(source, batch, "GET", headers)
@@ -211,9 +212,9 @@ def _face(face: faceengine.Face) -> ExtractedFace:
 
 
 def _post(source: Source, batch: Batch, callback: Callback) -> bool:
-    """Whether the service took it; False if it did not wait for it (any more)."""
+    """Whether the service recorded it; False if it does not wait for it (any more)."""
     body = json.dumps(callback, allow_nan=False).encode()
-    return again(batch, lambda: _post_once(source, batch, body))
+    return retried(batch, lambda: _post_once(source, batch, body))
 
 
 def _post_once(source: Source, batch: Batch, body: bytes) -> bool:
@@ -221,7 +222,7 @@ def _post_once(source: Source, batch: Batch, body: bytes) -> bool:
     answer = _ask_service(source, batch, "POST", headers, body)
     if answer.status in (200, 201, 202, 204):
         return True
-    # An old service words it as it likes; of a bad body it names the key.
+    # An older service words "not processing" in its own way, but names the key of a bad body.
     is_new = Capability.STATUS in batch.invocation.accepts
     not_processing = _is_not_processing(answer.body) if is_new else not _is_of_body(answer.body)
     if answer.status == 400 and not_processing:
@@ -242,7 +243,7 @@ def _ask_service(
 
 
 def _is_of_body(text: bytes) -> bool:
-    """Whether a 400 names a key of the body, which is bad then."""
+    """Whether a 400 names a key of the body: the body was bad."""
     return bool(_document(text).keys() & set(Callback.__annotations__))
 
 
@@ -251,7 +252,7 @@ def _is_not_processing(text: bytes) -> bool:
 
 
 def _detail(text: bytes) -> str:
-    """What the service says of a refusal; it repeats nothing of what it was sent."""
+    """The reason of a refusal; the service repeats nothing of the request in it."""
     return str(_document(text).get("detail", ""))[:100]
 
 

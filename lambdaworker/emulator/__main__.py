@@ -23,16 +23,15 @@ def main() -> None:
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s %(message)s")
     keep = _kept_in(options.dead_letters) if options.dead_letters else None
     emulated = Lambda(_function(options), on_dead_letter=keep)
-    door = Server((options.bind, options.port), InvokeApi, emulated)
+    server = Server((options.bind, options.port), InvokeApi, emulated)
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
-    emulated.start()
-    door.start()
+    server.start()
     path = "2015-03-31/functions/function/invocations"
-    print(f"Lambda is emulated at http://{options.bind}:{door.port}/{path}", flush=True)
+    print(f"Lambda is emulated at http://{options.bind}:{server.port}/{path}", flush=True)
     over.wait()
-    door.stop()
+    server.stop()
     emulated.close()
 
 

@@ -64,13 +64,13 @@ class Answer:
 
 
 def failed(invocation: Invocation, kind: str, message: str) -> Answer:
-    """An end that the runtime could not tell of itself, in its words."""
+    """A failure that the runtime could not report itself, in its words."""
     text = f"RequestId: {invocation.id} Error: {message}"
     return Answer(json.dumps({"errorType": kind, "errorMessage": text}).encode(), "Unhandled")
 
 
 def timed_out(invocation: Invocation, timeout_s: float) -> Answer:
-    """As Lambda says it."""
+    """The answer of Lambda to a function that exceeds its time."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     message = f"{stamp} {invocation.id} Task timed out after {timeout_s:.2f} seconds"
     body = {"errorType": "Sandbox.Timedout", "errorMessage": message}

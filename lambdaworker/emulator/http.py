@@ -13,7 +13,7 @@ _READ_TIMEOUT_S: Final = 30.0
 
 
 class Server(ThreadingHTTPServer):
-    """Serves in threads of its own until it is closed. `app` is what the requests are about."""
+    """Serves in threads of its own until it is closed. `app` is what the requests address."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -31,7 +31,7 @@ class Server(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that breaks off is none; the rest is ours."""
+        """Report everything but a connection that the client broke off."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -42,14 +42,14 @@ class Server(ThreadingHTTPServer):
 
 
 class Requests(BaseHTTPRequestHandler):
-    """What both interfaces need."""
+    """What both interfaces share."""
 
     protocol_version = "HTTP/1.1"
     timeout = _READ_TIMEOUT_S
     server: Server
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: what happens to an invocation is logged, not who asks for it."""
+        """Nothing: invocations are logged, requests are not."""
 
     def body(self, *, at_most: int) -> bytes | None:
         """The body; None if it is larger, or of unknown size."""
@@ -71,7 +71,7 @@ class Requests(BaseHTTPRequestHandler):
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
-        except OSError:  # who asked has gone
+        except OSError:  # the client has gone
             self.close_connection = True
 
     def refuse(self, status: int, kind: str, message: str) -> None:

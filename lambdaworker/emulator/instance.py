@@ -1,4 +1,4 @@
-"""One instance: a process with the real runtime interface client, and the runtime API it asks."""
+"""One instance: a process with the real runtime interface client, and its runtime API."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Instance:
         return ""
 
     def _command(self, port: int) -> list[str]:
-        """By env(1): the process gets all of our environment, which nobody here has to read."""
+        """By env(1): the process inherits our environment, and this module need not read it."""
         function = self._function
         variables = {
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}",

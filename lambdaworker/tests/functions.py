@@ -9,7 +9,7 @@ def handler(event: Any, context: Any) -> Any:
     """Does what the event says."""
     match event.get("do"):
         case "raise":
-            raise ValueError("as it was told")
+            raise ValueError("as the event says")
         case "exit":
             os._exit(3)
         case "sleep":

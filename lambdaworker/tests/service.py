@@ -1,4 +1,4 @@
-"""A service and a store of photos for the function: a real server that answers as it is told."""
+"""A service and a store of photos for the function: a real server whose answers tests set."""
 
 from __future__ import annotations
 

@@ -43,14 +43,13 @@ class EmulatorTests(unittest.TestCase):
         )
         keep = lambda invocation, answer: cls.letters.append(invocation.id)  # noqa: E731
         cls.emulated = Lambda(function, on_dead_letter=keep)
-        cls.emulated.start()
         cls.addClassCleanup(cls.emulated.close)
-        door = Server(("127.0.0.1", 0), InvokeApi, cls.emulated)
-        door.start()
-        cls.addClassCleanup(door.stop)
+        server = Server(("127.0.0.1", 0), InvokeApi, cls.emulated)
+        server.start()
+        cls.addClassCleanup(server.stop)
         cls.client = boto3.client(
             "lambda",
-            endpoint_url=f"http://127.0.0.1:{door.port}",
+            endpoint_url=f"http://127.0.0.1:{server.port}",
             region_name="eu-west-1",
             aws_access_key_id="x",
             aws_secret_access_key="y",
@@ -81,7 +80,7 @@ class EmulatorTests(unittest.TestCase):
     def test_what_the_function_raises_is_its_answer(self) -> None:
         answer, error = self.call(do="raise")
         self.assertEqual((error, answer["errorType"]), ("Unhandled", "ValueError"))
-        self.assertEqual(answer["errorMessage"], "as it was told")
+        self.assertEqual(answer["errorMessage"], "as the event says")
 
     def test_what_takes_too_long_is_killed_and_the_next_one_runs(self) -> None:
         answer, error = self.call(do="sleep", seconds=60)
@@ -108,7 +107,7 @@ class EmulatorTests(unittest.TestCase):
         until(lambda: self.emulated.finished == before + 1)
         self.assertEqual(self.emulated.waiting, 0)
 
-    def test_two_run_at_once_and_a_third_is_told_to_come_back(self) -> None:
+    def test_two_run_at_once_and_a_third_is_refused(self) -> None:
         threads = [
             threading.Thread(target=lambda: self.call(do="sleep", seconds=0.7)) for _ in range(2)
         ]

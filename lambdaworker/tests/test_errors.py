@@ -1,4 +1,4 @@
-"""What Sentry is told of a failing function: a real SDK, and a server that reads what it sends."""
+"""Sentry's report of a failing function: the real SDK, and a server that reads what it sends."""
 
 import gzip
 import subprocess
@@ -23,14 +23,14 @@ except ValueError:
 
 
 class SentryTests(unittest.TestCase):
-    def test_an_error_is_told_without_tokens_and_signed_addresses(self) -> None:
-        told: list[bytes] = []
+    def test_an_error_is_reported_without_tokens_and_signed_addresses(self) -> None:
+        received: list[bytes] = []
 
         class Sentry(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 is_packed = self.headers.get("Content-Encoding") == "gzip"
-                told.append(gzip.decompress(body) if is_packed else body)
+                received.append(gzip.decompress(body) if is_packed else body)
                 self.send_response(200)
                 self.send_header("Content-Length", "2")
                 self.end_headers()
@@ -47,6 +47,6 @@ class SentryTests(unittest.TestCase):
         command = [sys.executable, "-c", _RUN.format(dsn=dsn)]
         ran = subprocess.run(command, capture_output=True, text=True)
         self.assertEqual(ran.stdout, "raised on\n", ran.stderr)
-        said = b"".join(told).decode()
+        said = b"".join(received).decode()
         self.assertIn("ValueError", said)
         self.assertNotIn("secret", said)

@@ -119,10 +119,10 @@ class BadSourceTests(FunctionCase):
         said = "\n".join(self.logs.output)
         for pk in failed:
             self.assertIn(f"failed photo={pk}", said)
-        # An old service is told nothing of them: "no faces" would be believed.
+        # An old service gets nothing for them: "no faces" would be recorded as the result.
         self.assertEqual(set(self.service.posted()), {"photo/1", "photo/6"})
 
-    def test_a_service_that_understands_is_told_why_there_is_no_result(self) -> None:
+    def test_a_service_that_understands_gets_the_reason_of_a_missing_result(self) -> None:
         self.service.answers["/gone.jpg"] = [Answer(403)]
         gone = source(1, f"{self.service.url}/gone.jpg")
         self.run_(event(self.service, gone, self.photo(2, b"not an image"), accepts=ALL))

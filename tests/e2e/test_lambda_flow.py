@@ -78,7 +78,6 @@ class LambdaFlowTests(StackCase):
     @classmethod
     def setUpClass(cls) -> None:
         cls.emulated = Held(_FUNCTION)
-        cls.emulated.start()
         cls.addClassCleanup(cls.emulated.close)
         door = Server(("127.0.0.1", 0), InvokeApi, cls.emulated)
         door.start()
@@ -250,7 +249,11 @@ class LambdaFlowTests(StackCase):
             self.assertTrue(asked.wait(30))
             self.wait_for(ids[:2])
             before = [row["extracted_at"] for row in self.rows(ids[:2])]
-            pids = [each.pid for each in self.emulated.instances if each not in self.emulated._idle]
+            pids = [
+                each.pid
+                for each in self.emulated.instances
+                if each not in self.emulated._idle.queue
+            ]
             for pid in pids:
                 os.kill(pid or 0, signal.SIGKILL)
             goes_on.set()
