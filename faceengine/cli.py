@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"faceengine: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        # Whoever read our output has seen enough (`… | head`). What Python would still flush at
-        # its end goes nowhere.
+        # The reader of our output has closed it (`… | head`). Python flushes the rest at its end:
+        # to nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 

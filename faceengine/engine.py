@@ -17,7 +17,7 @@ from faceengine.encoding import distance
 from faceengine.hog import Detection
 from faceengine.imaging.decode import MAX_PIXELS, Source
 from faceengine.imaging.scaled import Photo, View, photo
-from faceengine.landmarks import Chip
+from faceengine.landmarks import AlignedFace
 from faceengine.types import Box, Face, Quality
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class _Found:
 
     box: Box
     quality: Quality
-    chip: Chip
+    chip: AlignedFace
 
     def face(self, encoded: Encoding | None = None) -> Face:
         return Face(self.box, encoded, self.quality, self.chip.landmarks)
@@ -124,7 +124,9 @@ def _find(
     ]
 
 
-def _chips(picture: Photo, view: View, boxes: Sequence[Box], *, detailed: bool) -> list[Chip]:
+def _chips(
+    picture: Photo, view: View, boxes: Sequence[Box], *, detailed: bool
+) -> list[AlignedFace]:
     """The chips of `boxes`: from the searched pixels if they are all there are, else from better.
 
     A chip that a reduced image would have to enlarge is worth decoding the rest, if it is encoded.

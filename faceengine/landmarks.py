@@ -1,4 +1,4 @@
-"""Five landmarks of a face, and the aligned square picture ("chip") that is encoded."""
+"""Five landmarks of a face, and the aligned square picture that is encoded: dlib's "chip"."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _PADDING = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Chip:
-    """A face cut out upright: uint8 (150, 150, 3) RGB, its landmarks in the full image's pixels.
-
-    `side_px` is the chip's side in the pixels it was cut from; below 150 it was enlarged.
-    """
+class AlignedFace:
+    """A face cut out upright, as dlib's `get_face_chip` does: the input of the encoder."""
 
     pixels: Pixels
+    """uint8 (150, 150, 3) RGB."""
     landmarks: tuple[Point, ...]
+    """In the full image's pixels."""
     side_px: float
+    """Of the square in the pixels it was cut from; below 150 it was enlarged."""
 
 
-def cut(view: View, box: Box) -> Chip:
+def cut(view: View, box: Box) -> AlignedFace:
     """The chip of the face in `box` (of the full image) from the pixels of `view`."""
     shape = _predictor()(view.pixels, _rectangle(view, box))
     details = dlib.get_face_chip_details(shape, CHIP_SIDE_PX, _PADDING)
@@ -40,7 +40,7 @@ def cut(view: View, box: Box) -> Chip:
         for part in shape.parts()
     )
     pixels = dlib.extract_image_chip(view.pixels, details)
-    return Chip(pixels, points, details.rect.width())
+    return AlignedFace(pixels, points, details.rect.width())
 
 
 def load() -> None:

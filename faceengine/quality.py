@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy
 
 from faceengine.imaging.scaled import Size
-from faceengine.landmarks import Chip
+from faceengine.landmarks import AlignedFace
 from faceengine.types import Box, Point, Pose, Quality, Reason
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ MAX_YAW_DEG = 35.0
 _NOSE_DEPTH = 0.4
 
 
-def measure(outer: Box, box: Box, size: Size, score: float, chip: Chip) -> Quality:
+def measure(outer: Box, box: Box, size: Size, score: float, chip: AlignedFace) -> Quality:
     """Judge the face in `box`, which is `outer` as detected, cut to the image of `size`."""
     size_px = min(outer.width, outer.height)
     sharp, pose = sharpness(chip.pixels), head_pose(chip.landmarks)

@@ -37,7 +37,7 @@ class Report:
         self._cells: list[list[str]] | None = [] if table else None
 
     def add(self, row: Row) -> None:
-        """Print one row. An error is also told on standard error."""
+        """Print one row. An error is also printed to standard error."""
         if "error" in row:
             self.failed = True
             print(f"faceengine: {row['file']}: {row['error']}", file=sys.stderr)

@@ -34,6 +34,7 @@ class Settings:
     threads: int = 1
 
 
+_MISSING = object()
 _lock = threading.RLock()
 _loaded: dict[str, Any] = {}
 _settings = Settings()
@@ -74,11 +75,11 @@ def configure(
 
 def once(key: str, load: Callable[[], Loaded]) -> Loaded:
     """The one object of this process called `key`; `load` makes it on first use."""
-    found = _loaded.get(key)
-    if found is None:
+    found = _loaded.get(key, _MISSING)
+    if found is _MISSING:
         with _lock:
-            found = _loaded.get(key)
-            if found is None:
+            found = _loaded.get(key, _MISSING)
+            if found is _MISSING:
                 found = _loaded[key] = load()
     value: Loaded = found
     return value
@@ -102,7 +103,7 @@ def _models_folder() -> Path:
 
 def session(file: str, digest: str, name: str, build: Callable[[bytes], bytes]) -> Any:
     """An ONNX Runtime session of the model `name`, built from dlib's `file` of SHA-256 `digest`."""
-    # It would tell its makers of this machine and of every session, by an upload in the background.
+    # It would report this machine and every session to its makers, in the background.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 

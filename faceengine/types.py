@@ -84,7 +84,7 @@ class Quality:
 class Face:
     """One face of an image.
 
-    `encoding` is an array of 128 float32 whose Euclidean distances tell people apart (made by
+    `encoding` is an array of 128 float32 whose Euclidean distances separate people (made by
     `faceengine.MODEL`), or None when none was asked for. `landmarks` are dlib's five points: the
     outer and inner corner of the eye on the picture's right, then of the one on its left, and
     the base of the nose.

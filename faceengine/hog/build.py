@@ -116,7 +116,7 @@ def _take_reference(*, force: bool) -> None:
     import dlib
 
     with contextlib.suppress(model.UnknownDetector):
-        known = reference.of(dlib.get_frontal_face_detector())
+        known = reference.from_dlib(dlib.get_frontal_face_detector())
         reference.write(known, _writable_folder() / name)
 
 

@@ -134,7 +134,7 @@ def find_reference() -> reference.Reference | None:
 def take_reference(dlib_detector: Any) -> reference.Reference:
     """The same from dlib itself; ``NotUsable`` when this dlib has another detector."""
     try:
-        return reference.of(dlib_detector)
+        return reference.from_dlib(dlib_detector)
     except model.UnknownDetector as error:
         raise NotUsable(f"this version of dlib has another detector: {error}") from error
 

@@ -41,7 +41,7 @@ def check_image() -> NDArray[np.uint8]:
     return np.ascontiguousarray(noise.repeat(5, axis=0).repeat(5, axis=1))
 
 
-def of(dlib_detector: Any) -> Reference:
+def from_dlib(dlib_detector: Any) -> Reference:
     """Take the reference from dlib; ``UnknownDetector`` when this dlib has another detector."""
     found = dlib_detector.run(check_image(), CHECK_UPSAMPLE, CHECK_THRESHOLD)
     return Reference(model.read(dlib_detector), detections_of(found))

@@ -20,11 +20,11 @@ from tests.support import image_factories
 
 
 def reason(data: bytes, **limits: Any) -> Problem | None:
-    """Why `data` is refused by both doors, which must agree; None if both accept it."""
+    """Why `data` is refused by both functions, which must agree; None if both accept it."""
     reasons: list[Problem | None] = []
-    for door in (faceengine.check_image, faceengine.load_image):
+    for entry in (faceengine.check_image, faceengine.load_image):
         try:
-            door(data, **limits)
+            entry(data, **limits)
             reasons.append(None)
         except ImageError as error:
             reasons.append(error.reason)
@@ -213,9 +213,9 @@ class FuzzTest(unittest.TestCase):
         damaged = bytes(data[: len(data) - cut])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for door in (faceengine.check_image, faceengine.load_image):
+            for entry in (faceengine.check_image, faceengine.load_image):
                 try:
-                    door(damaged, max_pixels=1_000_000)
+                    entry(damaged, max_pixels=1_000_000)
                 except ImageError as error:
                     self.assertTrue(str(error).endswith((".", "allowed.")))
 

@@ -103,20 +103,20 @@ class LoadImageTest(unittest.TestCase):
         self.assertEqual(file.tell(), 0)
 
     def test_it_tells_of_the_pixels_before_they_are_decoded_and_when_they_are_gone(self) -> None:
-        told: list[object] = []
+        seen: list[object] = []
 
         @contextmanager
         def decoding(pixels: int) -> Iterator[None]:
-            told.append(pixels)
+            seen.append(pixels)
             yield
-            told.append("gone")
+            seen.append("gone")
 
         for name in ("JPEG", "PNG", "HEIC"):
             with self.subTest(name):
-                told.clear()
+                seen.clear()
                 data = image_factories.encoded(Image.new("RGB", (30, 20)), name)
                 faceengine.check_image(data, decoding=decoding)
-                self.assertEqual(told, [600, "gone"])
+                self.assertEqual(seen, [600, "gone"])
 
     def test_it_leaves_the_metadata_out(self) -> None:
         loaded = faceengine.load_image(image_factories.oriented(self.picture, 6))

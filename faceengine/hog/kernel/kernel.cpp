@@ -2,7 +2,7 @@
 //
 // The algorithm is dlib's (Felzenszwalb's HOG features: "Object Detection with Discriminatively
 // Trained Part Based Models", PAMI 2010, on an image pyramid, under linear filters); the code is our
-// own. docs/decisions/0003-hog-kernel.md tells what was tried and what each step gives.
+// own. docs/decisions/0003-hog-kernel.md says what was tried and what each step gives.
 //
 //   pixels -- double `upsample` times --> level 0 -- times 5/6 --> level 1 -- ... until too small
 //   level  -- gradients of 8 rows -- histograms of 8x8 cells -- 31 features a cell -- 5 filters

@@ -15,7 +15,7 @@ from faceengine.hog import reference
 class File(unittest.TestCase):
     def setUp(self) -> None:
         self.file = Path(self.enterContext(tempfile.TemporaryDirectory()), "reference.npz")
-        self.known = reference.of(dlib.get_frontal_face_detector())
+        self.known = reference.from_dlib(dlib.get_frontal_face_detector())
 
     def test_it_comes_back_as_it_was_written(self) -> None:
         reference.write(self.known, self.file)
