@@ -14,7 +14,15 @@ _QUALITY: Final = ("score", "size_px", "sharpness", "yaw", "roll", "too_poor")
 
 @admin.register(Analysis)
 class AnalysisAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "digest", "detector", "status", "faces_count", "engine_s"]
+    list_display = [
+        "created_at",
+        "owner",
+        "digest",
+        "detector",
+        "status",
+        "faces_count",
+        "engine_s",
+    ]
     # Not by detector or model: their values would be looked for in the whole table.
     list_filter = ["status", "created_at"]
     search_fields = ["sha256__startswith"]

@@ -46,10 +46,10 @@ class AnalysisError(JobError):
         return cls(str(error), permanent=True, too_large=too_large)
 
 
-def analyse(image: BinaryIO, sha256: str) -> Analysis:
+def analyse(image: BinaryIO, *, owner: str, sha256: str) -> Analysis:
     """The finished analysis of `image`: known, computed now, or awaited."""
     for attempt in range(_looks()):
-        analysis = _claim(sha256)
+        analysis = _claim(owner, sha256)
         if analysis is None:
             time.sleep(_WAIT_S[min(attempt, len(_WAIT_S) - 1)])
         elif analysis.status == Status.DONE:
@@ -70,9 +70,10 @@ def detector() -> Literal["hog", "cnn"]:
     return "cnn" if settings.FACES_DETECTOR == "cnn" else "hog"
 
 
-def key(sha256: str) -> dict[str, Any]:
-    """What makes an analysis the one it is."""
+def key(owner: str, sha256: str) -> dict[str, Any]:
+    """The values that identify an analysis."""
     return {
+        "owner": owner,
         "sha256": sha256,
         "detector": settings.FACES_DETECTOR,
         "detection_pixels": settings.FACES_MAX_DETECTION_PIXELS,
@@ -85,10 +86,12 @@ def _looks() -> int:
     return len(_WAIT_S) + int(settings.FACES_JOB_TIMEOUT_S / _WAIT_S[-1])
 
 
-def _claim(sha256: str) -> Analysis | None:
+def _claim(owner: str, sha256: str) -> Analysis | None:
     """The analysis of these bytes: DONE, or ours to compute; None while another computes it."""
     try:
-        analysis, created = Analysis.objects.get_or_create(**key(sha256), defaults=own_claim())
+        analysis, created = Analysis.objects.get_or_create(
+            **key(owner, sha256), defaults=own_claim()
+        )
     except IntegrityError:  # made and given up by others between the two queries
         return None
     if created or analysis.status == Status.DONE:

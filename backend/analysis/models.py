@@ -16,17 +16,20 @@ def source_path(analysis: "Analysis", filename: str) -> str:
 
 
 class Analysis(Job):
-    """What one detector and one model make of one file's bytes.
+    """What one detector and one model find in one owner's bytes.
 
-    Work of two kinds: a worker that has the bytes in hand inserts the row as PROCESSING, and takes
-    it away again if it fails; or somebody waits for it, and then `source` keeps the bytes until the
-    analysis has ended.
+    Owners share no analysis, so the time of an answer depends on the owner's own images alone.
+
+    A worker with the bytes in hand inserts the row as PROCESSING and deletes it if it fails. For a
+    request that waits, `source` keeps the bytes until the analysis has ended.
     """
 
     queue = queues.INTERACTIVE
     task = "backend.analysis.tasks.compute"
     on_failed = "backend.analysis.compute.ended"
 
+    # A client, or the photo or reference that it was made for (`services.client_owner`).
+    owner = models.CharField(max_length=40)
     sha256 = models.CharField(max_length=64)
     detector = models.CharField(max_length=16)
     detection_pixels = models.PositiveBigIntegerField()
@@ -38,9 +41,10 @@ class Analysis(Job):
     class Meta:
         verbose_name_plural = "analyses"
         constraints = [
-            # This is what makes two workers with the same bytes compute them once.
+            # Two workers with the same bytes of one owner compute them once.
             models.UniqueConstraint(
-                fields=["sha256", "detector", "detection_pixels", "model"], name="analysis_once"
+                fields=["owner", "sha256", "detector", "detection_pixels", "model"],
+                name="analysis_once",
             ),
             *job_constraints("analysis"),
         ]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TypedDict
 
+import faceengine
 from backend.analysis import compute
 from backend.analysis.models import Analysis, Face
 from backend.common.jobs.models import Status
@@ -37,9 +38,9 @@ class Finished:
     """A finished analysis in short."""
 
     faces_count: int
-    engine_s: float
     made_by: str
-    """The detector, its bound of pixels and the model: what the result depends on."""
+    """Detector, bound of pixels and model: what the result depends on besides the bytes."""
+    model: str
 
 
 def faces(analysis_id: int) -> list[FoundFace]:
@@ -51,7 +52,7 @@ def faces(analysis_id: int) -> list[FoundFace]:
 def finished(analysis_ids: Collection[int]) -> dict[int, Finished]:
     """Those of the analyses that are DONE."""
     rows = Analysis.objects.filter(pk__in=analysis_ids, status=Status.DONE)
-    return {row.pk: Finished(row.faces_count, row.engine_s, made_by(row)) for row in rows}
+    return {row.pk: Finished(row.faces_count, made_by(row), row.model) for row in rows}
 
 
 def failed(analysis_ids: Collection[int]) -> set[int]:
@@ -84,7 +85,12 @@ def _face(row: Face) -> FoundFace:
 
 def maker() -> str:
     """`Finished.made_by` of what would be made now."""
-    return made_by(Analysis(**compute.key("")))
+    return made_by(Analysis(**compute.key("", "")))
+
+
+def current_model() -> str:
+    """The model of new encodings."""
+    return faceengine.MODEL
 
 
 def made_by(row: Analysis) -> str:

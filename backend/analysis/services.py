@@ -1,4 +1,4 @@
-"""The faces of an image, computed once for the same bytes. The apps' door to `faceengine`."""
+"""The faces of an image, computed once for the same bytes of an owner. The interface of the app."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from django.utils import timezone
 import faceengine
 from backend.analysis import batches, retention
 from backend.analysis import compute as computing
-from backend.analysis.compute import AnalysisError as AnalysisError  # part of this door
+from backend.analysis.compute import AnalysisError as AnalysisError  # part of this interface
 from backend.analysis.compute import key
 from backend.analysis.metrics import ENGINE
 from backend.analysis.models import Analysis, Face, source_path
 from backend.analysis.results import Finished as Finished
 from backend.analysis.results import FoundFace as FoundFace
 from backend.analysis.results import QualityShape as QualityShape
+from backend.analysis.results import current_model as current_model
 from backend.analysis.results import faces as faces
 from backend.analysis.results import failed as failed
 from backend.analysis.results import finished as finished
@@ -56,6 +57,9 @@ _one_large: Final = threading.Lock()
 """Held while a large image is checked: every thread of a web process may be sent one at once, and
 a PNG of 2 MB can take 480 MB."""
 
+_LOOK_AGAIN_S: Final = 2.0
+"""A wake-up ends the wait at once; a Redis that hangs sends none, so the row is read this often."""
+
 _ONE_PIXEL: Final = bytes.fromhex(
     "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002014400 3b"
 )
@@ -68,10 +72,13 @@ class Result:
 
     analysis_id: int
     boxes: Sequence[BoxShape]
-    engine_s: float = 0.0
-    """How long the engine took, in seconds, when it was computed."""
     made_by: str = field(default="", compare=False)
     """As `Finished.made_by`."""
+    model: str = field(default="", compare=False)
+
+    @property
+    def faces_count(self) -> int:
+        return len(self.boxes)
 
 
 def load_engine() -> None:
@@ -102,41 +109,38 @@ def _room_for(pixels: int) -> AbstractContextManager[object]:
     return _one_large if pixels > _LARGE_PIXELS else nullcontext()
 
 
-def analyse(image: BinaryIO, *, sha256: str, discreet: bool = False) -> Result:
-    """The faces of `image`, whose bytes hash to `sha256`: known, computed now, or awaited.
+def client_owner(client_id: int) -> str:
+    """The `owner` of what a client sent."""
+    return f"client:{client_id}"
 
-    With `discreet` a known result takes as long as it once took to compute: somebody who never
-    sent these bytes must not be able to tell by the clock that somebody else did.
+
+def analyse(image: BinaryIO, *, owner: str, sha256: str) -> Result:
+    """The faces of `image`, whose bytes hash to `sha256`: known, computed now, or awaited."""
+    return _result(computing.analyse(image, owner=owner, sha256=sha256))
+
+
+def request(image: File[Any], *, owner: str, sha256: str) -> int:
+    """Ask for the faces of `image`: the id of its analysis, to `wait` for.
+
+    A second request of the owner returns the same analysis; a failed one is tried again.
     """
-    started = time.monotonic()
-    result = _result(computing.analyse(image, sha256))
-    if discreet:
-        time.sleep(max(0.0, result.engine_s - (time.monotonic() - started)))
-    return result
-
-
-def request(image: File[Any], *, sha256: str) -> int:
-    """Ask for the faces of `image`, soon: the id of its analysis, to `wait` for.
-
-    Asked for again, by anybody, it is the same analysis. Failed ones are tried anew.
-    """
-    analysis, is_new = _placed(image, sha256)
+    analysis, is_new = _placed(image, owner, sha256)
     if is_new:
         transaction.on_commit(analysis.enqueue)
     return analysis.pk
 
 
-def request_many(images: Sequence[tuple[File[Any], str]]) -> list[int]:
-    """`request` for several images, each with the SHA-256 of its bytes, as few jobs in all."""
-    placed = [_placed(image, sha256) for image, sha256 in images]
+def request_many(images: Sequence[tuple[File[Any], str]], *, owner: str) -> list[int]:
+    """`request` for several images, each with the SHA-256 of its bytes, in as few jobs."""
+    placed = [_placed(image, owner, sha256) for image, sha256 in images]
     new = [analysis for analysis, is_new in placed if is_new]
     transaction.on_commit(lambda: batches.enqueue(new))
     return [analysis.pk for analysis, _ in placed]
 
 
-def _placed(image: File[Any], sha256: str) -> tuple[Analysis, bool]:
-    """The analysis of these bytes, and whether it is for us to tell the queue of it."""
-    analysis, _ = Analysis.objects.get_or_create(**key(sha256))
+def _placed(image: File[Any], owner: str, sha256: str) -> tuple[Analysis, bool]:
+    """The analysis of these bytes, and whether this process has to enqueue it."""
+    analysis, _ = Analysis.objects.get_or_create(**key(owner, sha256))
     if analysis.status == Status.DONE or analysis.source.name:
         return analysis, False
     image.seek(0)
@@ -152,7 +156,7 @@ def _placed(image: File[Any], sha256: str) -> tuple[Analysis, bool]:
 
 
 def wait(analysis_id: int, *, timeout_s: float) -> Result | None:
-    """The result as soon as it is there, without polling; None if `timeout_s` pass before.
+    """The result as soon as it is there; None after `timeout_s`.
 
     Raises `AnalysisError` if it failed for good.
     """
@@ -166,13 +170,8 @@ def wait(analysis_id: int, *, timeout_s: float) -> Result | None:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             return None
-        seen = wakeups.wait("analysis", analysis_id, seen=seen, timeout_s=left_s)
-
-
-def known(sha256: str) -> Result | None:
-    """The result for these bytes, if it has been computed."""
-    analysis = Analysis.objects.filter(**key(sha256), status=Status.DONE).first()
-    return _result(analysis) if analysis else None
+        pause_s = min(left_s, _LOOK_AGAIN_S)
+        seen = wakeups.wait("analysis", analysis_id, seen=seen, timeout_s=pause_s)
 
 
 def compute(id: str) -> None:
@@ -221,6 +220,6 @@ def _result(analysis: Analysis) -> Result:
     return Result(
         analysis_id=analysis.pk,
         boxes=boxes(analysis.pk),
-        engine_s=analysis.engine_s,
         made_by=made_by(analysis),
+        model=analysis.model,
     )

@@ -1,15 +1,13 @@
-"""Encodings by the hash of the bytes: asked for, waited for, remembered, counted, erased.
+"""Encodings by the hash of the bytes: requested, awaited, stored, counted, erased.
 
-A client reaches the encodings of bytes that it has sent, and of no others: to know a hash is not to
-have the image. That another client sent the same bytes before saves the work and never the time.
+A client reads the encodings of bytes that it sent itself, and no others: a hash does not prove that
+its sender has the image.
 """
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from django.conf import settings
@@ -18,7 +16,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from backend.analysis import services as analysis
-from backend.analysis.services import AnalysisError, Finished, FoundFace
+from backend.analysis.services import AnalysisError, Finished, FoundFace, Result
 from backend.clients.limits import quota
 from backend.common.http import admission
 from backend.common.http.errors import Unavailable
@@ -31,9 +29,6 @@ logger = logging.getLogger(__name__)
 ERASED: Final = "The image was deleted in the meantime."
 
 _TRIES: Final = 5
-
-_LOOK_AGAIN_S: Final = 2.0
-"""Who waits is woken; a Redis that hangs wakes nobody, so after so long they look themselves."""
 
 _SWEPT: Final = 1000
 
@@ -52,18 +47,17 @@ def up_to_date(owner_id: int, sha256: str) -> EncodedImage | None:
 def accept(uploads: Sequence[tuple[File[Any], str]], *, owner_id: int) -> list[EncodedImage]:
     """Ask for the encodings of checked uploads, each with its hash, in as few jobs as possible.
 
-    Raises `TooManyWaiting` or `Unavailable` when they cannot be taken now. An analysis that goes
-    with its last image, just when we refer to it, is asked for again.
+    Raises `TooManyWaiting` or `Unavailable` when they cannot be accepted now. An analysis that is
+    deleted with its last image just before this one refers to it is requested again.
     """
-    at = timezone.now()
     for _ in range(_TRIES):
-        asked = analysis.request_many(uploads)
+        asked = analysis.request_many(uploads, owner=analysis.client_owner(owner_id))
         hashes = [sha256 for _, sha256 in uploads]
         try:
             with transaction.atomic():
                 quota.reserve(owner_id, 0)  # no bytes are kept, but who is erased gets nothing in
                 _refuse_if_too_many_wait(owner_id)
-                return [_refer(owner_id, *pair, at=at) for pair in zip(hashes, asked, strict=True)]
+                return [_refer(owner_id, *pair) for pair in zip(hashes, asked, strict=True)]
         except IntegrityError:
             continue
     raise Unavailable
@@ -78,7 +72,7 @@ def settle(image: EncodedImage, *, timeout_s: float) -> bool:
         return True
     try:
         analysis_id = _analysis_of(image)
-        found = wait(analysis_id, since=image.created_at, timeout_s=timeout_s)
+        found = wait(analysis_id, timeout_s=timeout_s)
     except AnalysisError:
         erase([image])
         raise
@@ -92,26 +86,13 @@ def settle(image: EncodedImage, *, timeout_s: float) -> bool:
     return image.settled_at is not None
 
 
-def wait(analysis_id: int, *, since: datetime, timeout_s: float) -> Finished | None:
+def wait(analysis_id: int, *, timeout_s: float) -> Result | None:
     """The finished analysis, within `timeout_s`; None past it. Raises `AnalysisError` if it failed.
 
-    None at once where too many wait already. Not before the time has passed, `since` it was asked
-    for, that the engine took for it: somebody who never sent these bytes must not be able to tell
-    by the clock that somebody else did.
+    None at once if too many threads of this process wait already.
     """
     with admission.blocking_wait_slot() as may_wait:
-        return _wait(analysis_id, since, timeout_s if may_wait else 0.0)
-
-
-def _wait(analysis_id: int, since: datetime, timeout_s: float) -> Finished | None:
-    deadline = time.monotonic() + timeout_s
-    while (result := _look(analysis_id, deadline)) is None:
-        if not _left(deadline):
-            return None
-    found = Finished(len(result.boxes), result.engine_s, result.made_by)
-    early_s = _early_s(found, since)
-    time.sleep(min(early_s, _left(deadline)))
-    return found if not _early_s(found, since) else None
+        return analysis.wait(analysis_id, timeout_s=timeout_s if may_wait else 0.0)
 
 
 def faces(image: EncodedImage) -> list[FoundFace]:
@@ -151,22 +132,20 @@ def settle_unwaited() -> None:
     finished, failed = analysis.finished(ids), analysis.failed(ids)
     for image in images:
         found = finished.get(image.analysis_id or 0)
-        if found is not None and not _early_s(found, image.created_at):
+        if found is not None:
             _settle(image, found)
     erase([image for image in images if image.analysis_id in failed])
 
 
-def _refer(owner_id: int, sha256: str, analysis_id: int, *, at: datetime) -> EncodedImage:
+def _refer(owner_id: int, sha256: str, analysis_id: int) -> EncodedImage:
     """The client's row of these bytes, which waits for this analysis if it has no other."""
     image, _ = EncodedImage.objects.select_for_update().get_or_create(
-        owner_id=owner_id,
-        sha256=sha256,
-        defaults={"analysis_id": analysis_id, "created_at": at},
+        owner_id=owner_id, sha256=sha256, defaults={"analysis_id": analysis_id}
     )
     if image.analysis_id != analysis_id:  # it was made by another detector or model
         _uncount(owner_id, [image])
         image.analysis_id, image.settled_at, image.faces_count = analysis_id, None, 0
-        image.made_by, image.created_at = "", at
+        image.made_by = ""
         image.save()
     return image
 
@@ -177,7 +156,7 @@ def _analysis_of(image: EncodedImage) -> int:
     return image.analysis_id
 
 
-def _settle(image: EncodedImage, found: Finished) -> None:
+def _settle(image: EncodedImage, found: Finished | Result) -> None:
     """Once, however many wait: only who changes the row counts the image."""
     first = analysis.first_encodings([_analysis_of(image)])
     unsettled = EncodedImage.objects.filter(
@@ -195,19 +174,6 @@ def _uncount(owner_id: int, images: Sequence[EncodedImage]) -> None:
     # Two images of a client never share an analysis: same bytes, same row.
     first = analysis.first_encodings(_analysis_of(image) for image in counted)
     statistics.uncount(owner_id, list(first.values()))
-
-
-def _look(analysis_id: int, deadline: float) -> analysis.Result | None:
-    return analysis.wait(analysis_id, timeout_s=min(_LOOK_AGAIN_S, _left(deadline)))
-
-
-def _early_s(found: Finished, since: datetime) -> float:
-    """How much of the engine's own time has not passed yet."""
-    return max(0.0, found.engine_s - (timezone.now() - since).total_seconds())
-
-
-def _left(deadline: float) -> float:
-    return max(0.0, deadline - time.monotonic())
 
 
 def _refuse_if_too_many_wait(owner_id: int) -> None:

@@ -15,15 +15,13 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import Any, Final, NoReturn, TypedDict
 
 from django.conf import settings
 from django.core.files.base import File
-from django.utils import timezone
 
 from backend.analysis import services as analysis
-from backend.analysis.services import AnalysisError, Finished
+from backend.analysis.services import AnalysisError, Result
 from backend.common.http.errors import Unavailable
 from backend.common.http.upload_fields import sha256_of
 from backend.face_encodings import services
@@ -97,7 +95,7 @@ def of_uploads(uploads: dict[int, File[Any]], *, owner_id: int) -> dict[int, Enc
     new = {side: (upload, hashes[side]) for side, upload in uploads.items() if not known[side]}
     for _ in range(_TRIES if new else 0):
         with suppress(_Gone):
-            return {**encodings, **_computed(new)}
+            return {**encodings, **_computed(new, owner_id=owner_id)}
     return encodings if not new else _give_up()
 
 
@@ -125,14 +123,14 @@ class _Gone(Exception):
     """Somebody else compared the same image and has tidied up."""
 
 
-def _computed(new: dict[int, tuple[File[Any], str]]) -> dict[int, Encoding]:
-    since, began = timezone.now(), time.monotonic()
-    asked = dict(zip(new, analysis.request_many(list(new.values())), strict=True))
+def _computed(new: dict[int, tuple[File[Any], str]], *, owner_id: int) -> dict[int, Encoding]:
+    deadline = time.monotonic() + settings.FACES_ANSWER_TIMEOUT_S
+    owner = analysis.client_owner(owner_id)
+    asked = dict(zip(new, analysis.request_many(list(new.values()), owner=owner), strict=True))
     found = {}
     try:
         for side, id in asked.items():
-            left_s = settings.FACES_ANSWER_TIMEOUT_S - (time.monotonic() - began)
-            found[side] = _wait(id, since=since, timeout_s=max(0.0, left_s))
+            found[side] = _wait(id, timeout_s=max(0.0, deadline - time.monotonic()))
         return {
             side: _first(id, side, faces_count=found[side].faces_count)
             for side, id in asked.items()
@@ -143,9 +141,9 @@ def _computed(new: dict[int, tuple[File[Any], str]]) -> dict[int, Encoding]:
             analysis.withdraw(id)
 
 
-def _wait(id: int, *, since: datetime, timeout_s: float) -> Finished:
+def _wait(id: int, *, timeout_s: float) -> Result:
     try:
-        return services.wait(id, since=since, timeout_s=timeout_s) or _give_up()
+        return services.wait(id, timeout_s=timeout_s) or _give_up()
     except AnalysisError:
         if analysis.failed([id]):
             raise

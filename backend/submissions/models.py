@@ -61,8 +61,6 @@ class Submission(Job):
                 condition=Q(status__in=[Status.QUEUED, Status.PROCESSING]),
                 name="submission_pending",
             ),
-            # "Had this client these bytes before?" is asked of every image.
-            models.Index(fields=["owner", "sha256"], name="submission_owner_bytes"),
             # The dashboard shows the newest that failed, asked every few seconds.
             models.Index(
                 fields=["processed_at"],

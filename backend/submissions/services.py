@@ -167,9 +167,8 @@ def erase_of(owner_id: int, *, at_most: int) -> int:
 def _find_and_draw(submission: Submission) -> None:
     with submission.image.open("rb") as file:
         image = cast(BinaryIO, file)
-        found = analysis.analyse(
-            image, sha256=submission.sha256, discreet=not _is_again(submission)
-        )
+        owner = analysis.client_owner(submission.owner_id)
+        found = analysis.analyse(image, owner=owner, sha256=submission.sha256)
         result = ""
         if found.boxes:
             image.seek(0)
@@ -196,12 +195,6 @@ def _forget_what_was_made(submission: Submission, found: analysis.Result, result
     if result:
         submission.result.storage.delete(result)
     analysis.forget(found.analysis_id)
-
-
-def _is_again(submission: Submission) -> bool:
-    """Whether its owner had these bytes analysed before."""
-    same = Submission.objects.filter(owner_id=submission.owner_id, sha256=submission.sha256)
-    return same.filter(status=Status.DONE).exists()
 
 
 def _refuse_if_swamped() -> None:

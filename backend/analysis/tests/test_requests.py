@@ -1,6 +1,7 @@
 """An analysis that somebody waits for: asked, woken, told why not."""
 
 import hashlib
+import io
 import threading
 import time
 from unittest import mock
@@ -25,7 +26,8 @@ FACELESS = image_factories.encoded(image_factories.faceless())
 
 
 def request(data: bytes = OBAMA) -> int:
-    return services.request(ContentFile(data), sha256=hashlib.sha256(data).hexdigest())
+    sha256 = hashlib.sha256(data).hexdigest()
+    return services.request(ContentFile(data), owner="client:1", sha256=sha256)
 
 
 class RequestTests(TransactionTestCase):
@@ -81,7 +83,8 @@ class RequestTests(TransactionTestCase):
 
     def test_an_upload_of_the_same_bytes_answers_those_who_wait(self) -> None:
         id = request()
-        found = services.analyse(ContentFile(OBAMA), sha256=hashlib.sha256(OBAMA).hexdigest())  # type: ignore[arg-type]
+        sha256 = hashlib.sha256(OBAMA).hexdigest()
+        found = services.analyse(io.BytesIO(OBAMA), owner="client:1", sha256=sha256)
         self.assertEqual(found.analysis_id, id)
         self.assertEqual(services.wait(id, timeout_s=0), found)
 

@@ -28,13 +28,15 @@ SHA256 = hashlib.sha256(OBAMA).hexdigest()
 FACELESS = image_factories.encoded(image_factories.faceless())
 
 
-def analyse(data: bytes = OBAMA) -> services.Result:
-    return services.analyse(io.BytesIO(data), sha256=hashlib.sha256(data).hexdigest())
+def analyse(data: bytes = OBAMA, *, owner: str = "client:1") -> services.Result:
+    sha256 = hashlib.sha256(data).hexdigest()
+    return services.analyse(io.BytesIO(data), owner=owner, sha256=sha256)
 
 
 def claimed(**changes: Any) -> Analysis:
     """A row as another worker's claim makes it."""
     claim = {
+        "owner": "client:1",
         "sha256": SHA256,
         "detector": "hog",
         "detection_pixels": 1920 * 1080,
@@ -70,6 +72,12 @@ class AnalysisTests(TransactionTestCase):
             first, second = analyse(), analyse()
         self.assertEqual(first, second)
         self.assertEqual(find.call_count, 1)
+
+    def test_the_same_bytes_of_another_owner_are_another_analysis(self) -> None:
+        with mock.patch.object(faceengine, "find_faces", wraps=faceengine.find_faces) as find:
+            first, second = analyse(), analyse(owner="client:2")
+        self.assertNotEqual(first.analysis_id, second.analysis_id)
+        self.assertEqual(find.call_count, 2)
 
     def test_other_detection_settings_are_another_analysis(self) -> None:
         analyse(FACELESS)

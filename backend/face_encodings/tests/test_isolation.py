@@ -1,6 +1,5 @@
-"""Who never sent the bytes gets nothing of them: not by hash, not by clock, not out of a cache."""
+"""A client that never sent the bytes gets nothing of them: neither by hash nor out of a cache."""
 
-import time
 from typing import Any
 from unittest import mock
 
@@ -9,6 +8,7 @@ from django.test import Client as Http
 from django.test import override_settings
 from django.utils import timezone
 
+import faceengine
 from backend.analysis.models import Analysis, Face
 from backend.clients import erasure
 from backend.clients.models import AuditEntry, Client
@@ -87,44 +87,30 @@ class MatrixTests(EncodingCase):
 
 
 class SameBytesTests(EncodingCase):
-    def sleeps(self, path: str = POST, **sent: Any) -> list[float]:
-        """What the service slept on purpose for a request of Bob's, in seconds."""
-        with mock.patch.object(time, "sleep") as sleep:
-            Http().post(path, sent, headers=factories.headers("bob"))
-        return [call.args[0] for call in sleep.call_args_list if call.args[0] > 0.5]
+    def test_the_same_bytes_of_two_clients_are_two_analyses(self) -> None:
+        with mock.patch.object(faceengine, "encode_many", wraps=faceengine.encode_many) as find:
+            answers = [
+                self.post(OBAMA, **factories.headers(name)).json() for name in ("alice", "bob")
+            ]
+        self.assertEqual(answers[0], answers[1])
+        self.assertEqual((find.call_count, Analysis.objects.count()), (2, 2))
 
-    def setUp(self) -> None:
-        super().setUp()
+    def test_a_comparison_uses_no_analysis_of_another_client(self) -> None:
         self.post(OBAMA, **factories.headers("alice"))
-        Analysis.objects.update(engine_s=5.0)
-
-    def test_the_clock_does_not_tell_that_somebody_else_had_them_first(self) -> None:
-        (slept,) = self.sleeps(upload_file=file(OBAMA))
-        self.assertGreater(slept, 4.0)
-
-    def test_nor_does_it_in_a_batch_or_a_comparison(self) -> None:
-        self.assertEqual(len(self.sleeps("/face_encodings/batch", upload_file=file(OBAMA))), 1)
         sides = {"image_1": file(OBAMA), "encoding_2": str([0.0] * 128)}
-        self.assertEqual(len(self.sleeps("/verify", **sides)), 1)
+        with mock.patch.object(faceengine, "encode_many", wraps=faceengine.encode_many) as find:
+            Http().post("/verify", sides, headers=factories.headers("bob"))
+        self.assertEqual(find.call_count, 1)
 
-    @override_settings(FACES_ANSWER_TIMEOUT_S=0.05)
-    def test_where_that_takes_longer_than_the_bound_it_is_202_and_then_still_not_there(
-        self,
-    ) -> None:
-        bob = factories.headers("bob")
-        self.assertEqual(self.post(OBAMA, **bob).status_code, 202)
-        self.assertEqual(self.get(OBAMA, **bob).status_code, 202)
-        self.assertEqual(self.statistics(**bob)[0], 0)
-
-    def test_ones_own_bytes_again_are_answered_at_once(self) -> None:
-        with mock.patch.object(time, "sleep") as sleep:
-            self.post(OBAMA, **factories.headers("alice"))
-        sleep.assert_not_called()
+    def test_clients_without_a_key_share_one_analysis(self) -> None:
+        with mock.patch.object(faceengine, "encode_many", wraps=faceengine.encode_many) as find:
+            self.assertEqual(self.post().json(), self.post().json())
+        self.assertEqual((find.call_count, Analysis.objects.count()), (1, 1))
 
     def test_what_one_erases_the_other_keeps(self) -> None:
-        Analysis.objects.update(engine_s=0.0)
         bob = factories.headers("bob")
-        self.post(OBAMA, **bob)
+        for headers in (factories.headers("alice"), bob):
+            self.post(OBAMA, **headers)
         self.assertEqual(self.delete(OBAMA, **factories.headers("alice")).status_code, 204)
         self.assertEqual(self.get(OBAMA, **bob).status_code, 200)
         self.assertEqual(Face.objects.count(), 1)

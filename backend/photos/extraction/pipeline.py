@@ -69,13 +69,13 @@ def _store(source: S, made: renditions.Pictures) -> str:
 
 
 def _find_faces(source: S) -> None:
-    """By the original, while there is one: of the same bytes the faces may be known already.
+    """In the original, while there is one.
 
     The analysis is not kept: what it found is copied, and has to go with the photo.
     """
-    discreet = isinstance(source, Reference)
+    owner = f"{source._meta.model_name}:{source.pk}"
     with _image(source) as (image, sha256):
-        found = analysis.analyse(image, sha256=sha256, discreet=discreet)
+        found = analysis.analyse(image, owner=owner, sha256=sha256)
     faces = [Recorded.of(face) for face in analysis.faces(found.analysis_id)]
     original = source.original.name
     with transaction.atomic():

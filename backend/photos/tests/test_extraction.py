@@ -191,10 +191,10 @@ class CrashTests(TestCase):
         submission = submissions.accept(upload, owner_id=owner.pk)
         submissions.process(str(submission.pk))
         cast.processed(self.photo)
-        self.assertIsNotNone(analysis.known(self.photo.sha256))
+        self.assertTrue(Analysis.objects.filter(sha256=self.photo.sha256).exists())
         submission.refresh_from_db()
         submissions.erase(submission)
-        self.assertIsNone(analysis.known(self.photo.sha256))
+        self.assertFalse(Analysis.objects.filter(sha256=self.photo.sha256).exists())
         self.assertEqual(self.photo.faces.count(), 1)
 
 

@@ -11,7 +11,7 @@ from django.core.files.storage import default_storage
 from django.test import TestCase, override_settings
 from PIL import Image
 
-from backend.analysis import services as analysis
+from backend.analysis.models import Analysis
 from backend.common.jobs.models import Status
 from backend.common.storage import orphans
 from backend.photos import tasks
@@ -47,7 +47,7 @@ class TakingInTests(TestCase):
 
     def test_the_analysis_goes_and_only_the_photos_copy_of_its_faces_stays(self) -> None:
         photo = cast.processed(cast.photo(self.album, samples.face()))
-        self.assertIsNone(analysis.known(photo.sha256))
+        self.assertFalse(Analysis.objects.filter(sha256=photo.sha256).exists())
 
     @without_faces
     def test_an_album_is_hidden_until_all_its_photos_have_their_pictures(self) -> None:

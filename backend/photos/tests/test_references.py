@@ -16,6 +16,7 @@ from django.test import TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
 from backend.analysis import services as analysis
+from backend.analysis.models import Analysis
 from backend.photos import tasks
 from backend.photos.extraction import results
 from backend.photos.files import renditions as thumbnails
@@ -125,7 +126,7 @@ class OptingOutTests(TestCase):
         consent.opt_out(self.alice)
         self.assertEqual(files_of(reference), [])
         self.assertFalse(Reference.objects.exists() or Match.objects.exists())
-        self.assertIsNone(analysis.known(reference.sha256))
+        self.assertFalse(Analysis.objects.filter(sha256=reference.sha256).exists())
         self.assertEqual(self.alice.opted_in_at, None)
         self.assertIsNotNone(self.alice.opted_out_at)
 
@@ -146,7 +147,7 @@ class OptingOutTests(TestCase):
                     tasks.process_reference(str(reference.pk))
                 self.assertEqual(files_of(reference), [])
                 self.assertFalse(Reference.objects.exists())
-                self.assertIsNone(analysis.known(reference.sha256))
+                self.assertFalse(Analysis.objects.filter(sha256=reference.sha256).exists())
 
     @without_faces
     def test_an_upload_that_was_under_way_does_not_opt_in_again(self) -> None:

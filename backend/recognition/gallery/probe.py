@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import time
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,7 +27,7 @@ class Probe:
     model: str
 
 
-def from_image(sent: bytes | File[Any]) -> Probe | None:
+def from_image(sent: bytes | File[Any], *, owner_id: int) -> Probe | None:
     """Of the largest face; None if there is none in the image.
 
     Raises `AnalysisError` for what is no image, `TooLarge`, or `Unavailable` if it takes too long.
@@ -38,7 +37,7 @@ def from_image(sent: bytes | File[Any]) -> Probe | None:
         raise TooLarge(f"At most {settings.FACES_MAX_UPLOAD_BYTES} bytes are accepted.")
     file.seek(0)
     analysis.check_image(file)  # type: ignore[arg-type]  # it reads and seeks, as files do
-    (id,) = analysis.request_many([(file, sha256)])
+    (id,) = analysis.request_many([(file, sha256)], owner=analysis.client_owner(owner_id))
     try:
         return _found(id)
     finally:
@@ -48,7 +47,7 @@ def from_image(sent: bytes | File[Any]) -> Probe | None:
 
 def from_encoding(encoding: list[float]) -> Probe:
     """Of numbers that came out of this service: its model made them."""
-    return Probe(encoding, _model(analysis.maker()))
+    return Probe(encoding, analysis.current_model())
 
 
 def _named(sent: bytes | File[Any]) -> tuple[File[Any], str]:
@@ -58,24 +57,15 @@ def _named(sent: bytes | File[Any]) -> tuple[File[Any], str]:
 
 
 def _found(id: int) -> Probe | None:
-    began = time.monotonic()
     with admission.blocking_wait_slot() as may_wait:
         timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
         result = analysis.wait(id, timeout_s=timeout_s)
         if result is None:
             raise Unavailable(TOO_SLOW)
-        # Not before the time has passed that the engine took for it: somebody who never sent these
-        # bytes must not be able to tell by the clock that somebody else did.
-        early_s = result.engine_s - (time.monotonic() - began)
-        time.sleep(max(0.0, min(early_s, timeout_s)))
     faces = analysis.faces(id) if result.boxes else []
     if result.boxes and not faces:
         raise AnalysisError("The image was deleted in the meantime.", permanent=True)
     if not faces:
         return None
     best = max(faces, key=lambda face: (face.quality["size_px"], face.quality["score"]))
-    return Probe(best.encoding, _model(result.made_by))
-
-
-def _model(made_by: str) -> str:
-    return made_by.split("/", 2)[2]
+    return Probe(best.encoding, result.model)

@@ -57,7 +57,7 @@ class ProgressShape(TypedDict):
 
 def current_model() -> str:
     """The model of this process."""
-    return analysis.maker().split("/", 2)[2]
+    return analysis.current_model()
 
 
 def users_behind(model: str) -> QuerySet[User]:
@@ -96,7 +96,7 @@ def embed(user: User, *, told: Progress) -> Reembedding:
     ids = list(_missing(user, model).order_by("pk").values_list("pk", flat=True))
     for start in range(0, len(ids), _AT_A_TIME):
         faces = list(Face.objects.filter(pk__in=ids[start : start + _AT_A_TIME]))
-        row.unobtainable |= _embed(faces, model)
+        row.unobtainable |= _embed(faces, model, owner_id=user.owner_id)
         row.save(update_fields=["unobtainable"])
         told(len(faces))
     return row
@@ -133,7 +133,7 @@ def _missing(user: User, model: str) -> QuerySet[Face]:
     return Face.objects.filter(~Exists(made), user=user, is_face=True).exclude(model=model)
 
 
-def _embed(faces: Sequence[Face], model: str) -> dict[str, str]:
+def _embed(faces: Sequence[Face], model: str, *, owner_id: int) -> dict[str, str]:
     """Store the new encodings; returns why there is none, by the ids of faces."""
     reasons = {str(face.pk): NO_URL for face in faces if not face.face_url}
     there = [face for face in faces if face.face_url]
@@ -148,7 +148,8 @@ def _embed(faces: Sequence[Face], model: str) -> dict[str, str]:
                 reasons[str(face.pk)] = reason
             elif isinstance(outcome, Download):
                 good.append((face, outcome))
-        asked = analysis.request_many([(File(each.file), each.sha256) for _, each in good])
+        images = [(File(each.file), each.sha256) for _, each in good]
+        asked = analysis.request_many(images, owner=analysis.client_owner(owner_id))
     try:
         analysis.compute_many([str(id) for id in asked])
         return reasons | _store([face for face, _ in good], asked, model)

@@ -37,7 +37,7 @@ def accept(command: Command, *, owner_id: int, wait_s: float) -> Operation:
     """
     checked = {position: _checked(sent) for position, sent in command.sent.items()}
     for _ in range(_TRIES):
-        images = _requested(checked)
+        images = _requested(checked, owner_id)
         try:
             with transaction.atomic():
                 operation = _inserted(command, owner_id, wait_s)
@@ -110,10 +110,11 @@ def _checked(sent: Bytes) -> _Checked:
     return _Checked(file, sha256)
 
 
-def _requested(checked: Mapping[int, _Checked]) -> list[OperationImage]:
+def _requested(checked: Mapping[int, _Checked], owner_id: int) -> list[OperationImage]:
     """An image for each, its analysis asked for where it is one."""
     good = {position: each for position, each in checked.items() if not each.reason}
-    ids = analysis.request_many([(each.file, each.sha256) for each in good.values()])
+    owner = analysis.client_owner(owner_id)
+    ids = analysis.request_many([(each.file, each.sha256) for each in good.values()], owner=owner)
     analyses = dict(zip(good, ids, strict=True))
     return [
         OperationImage(

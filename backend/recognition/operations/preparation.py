@@ -6,7 +6,6 @@ done is in the rows of the images, so that whoever takes a call over goes on fro
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -16,7 +15,6 @@ from typing import Final
 from django.conf import settings
 from django.core.files.base import File
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError, Finished, FoundFace
@@ -58,8 +56,9 @@ def prepare(operation: Operation) -> None:
     # Half of what a job may take: the other half is for the faces.
     end = time.monotonic() + settings.FACES_JOB_TIMEOUT_S / 2
     for start in range(0, len(to_fetch), _AT_A_TIME):
-        _fetch(to_fetch[start : start + _AT_A_TIME], urls, in_all_s=end - time.monotonic())
-    _analyse([image for image in images if image.analysis_id is not None], operation)
+        downloaded = to_fetch[start : start + _AT_A_TIME]
+        _fetch(downloaded, urls, operation.owner_id, in_all_s=end - time.monotonic())
+    _analyse([image for image in images if image.analysis_id is not None])
 
 
 def findings(operation: Operation) -> dict[int, ImageFinding]:
@@ -74,7 +73,7 @@ def _seen(image: OperationImage, finished: Finished | None) -> ImageFinding:
     if image.reason or image.analysis_id is None or finished is None:
         return ImageFinding(image.sha256, reason=image.reason or DELETED)
     faces = analysis.faces(image.analysis_id) if finished.faces_count else []
-    model = finished.made_by.split("/", 2)[2]
+    model = finished.model
     if not faces:
         return ImageFinding(image.sha256, model=model)
     best = max(faces, key=lambda face: (face.quality["size_px"], face.quality["score"]))
@@ -82,7 +81,9 @@ def _seen(image: OperationImage, finished: Finished | None) -> ImageFinding:
     return ImageFinding(image.sha256, best, model, note)
 
 
-def _fetch(images: Sequence[OperationImage], urls: Mapping[int, str], *, in_all_s: float) -> None:
+def _fetch(
+    images: Sequence[OperationImage], urls: Mapping[int, str], owner_id: int, *, in_all_s: float
+) -> None:
     """Download in parallel, and ask for the faces of all that came."""
     wanted = [urls[image.position] for image in images]
     outcomes = image_downloads.client().fetch_many(wanted, in_all_s=in_all_s)
@@ -96,7 +97,7 @@ def _fetch(images: Sequence[OperationImage], urls: Mapping[int, str], *, in_all_
                 _note(image, reason=reason)
             elif isinstance(outcome, Download):
                 good.append((image, outcome))
-        _request(good)
+        _request(good, owner=analysis.client_owner(owner_id))
 
 
 def _refusal(outcome: Download | FetchError) -> str:
@@ -109,32 +110,31 @@ def _refusal(outcome: Download | FetchError) -> str:
     return ""
 
 
-def _request(images: Sequence[tuple[OperationImage, Download]]) -> None:
+def _request(images: Sequence[tuple[OperationImage, Download]], *, owner: str) -> None:
     """Their analyses, all asked for at once; one that goes just then is asked for once more."""
     asked = [(File(each.file), each.sha256) for _, each in images]
-    ids = analysis.request_many(asked)
+    ids = analysis.request_many(asked, owner=owner)
     for (image, each), (file, sha256), id in zip(images, asked, ids, strict=True):
         try:
             with transaction.atomic():
                 _note(image, analysis_id=id, sha256=sha256)
         except IntegrityError:
-            _note(image, analysis_id=analysis.request(file, sha256=each.sha256), sha256=sha256)
+            id = analysis.request(file, owner=owner, sha256=each.sha256)
+            _note(image, analysis_id=id, sha256=sha256)
 
 
-def _analyse(images: Sequence[OperationImage], operation: Operation) -> None:
+def _analyse(images: Sequence[OperationImage]) -> None:
     """Have them all analysed, by this worker and all others that are free.
 
     Where this one only waited for jobs, a single worker would wait for itself.
     """
     ids = [image.analysis_id for image in images if image.analysis_id is not None]
-    known = analysis.finished(ids)
     for start in range(0, len(ids), _A_JOB):
         analysis.compute_many([str(id) for id in ids[start : start + _A_JOB]])
     deadline = time.monotonic() + settings.FACES_JOB_TIMEOUT_S / 4
     for image in images:
         if reason := _failure(image, deadline):
             _note(image, reason=reason)
-    time.sleep(max(0.0, _early_s(known, operation)))
 
 
 def _failure(image: OperationImage, deadline: float) -> str:
@@ -146,17 +146,6 @@ def _failure(image: OperationImage, deadline: float) -> str:
     except AnalysisError as error:
         return str(error)
     return "" if done else TOO_SLOW
-
-
-def _early_s(known: Mapping[int, Finished], operation: Operation) -> float:
-    """How much of the time has not passed that the engine once took for what it did not do again.
-
-    Somebody who never sent these bytes must not be able to tell by the clock that somebody did.
-    """
-    took = [finished.engine_s for finished in known.values()]
-    workers = settings.FACES_WORKERS or os.cpu_count() or 1
-    as_if_s = max(max(took, default=0.0), sum(took) / workers)
-    return as_if_s - (timezone.now() - operation.created_at).total_seconds()
 
 
 def _note(image: OperationImage, **changes: object) -> None:

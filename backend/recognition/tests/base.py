@@ -19,6 +19,7 @@ from PIL import Image
 
 import faceengine
 from backend.analysis.models import Analysis, Face
+from backend.analysis.services import client_owner
 from backend.clients.models import Client
 from backend.common import redis_clients
 from backend.common.jobs import queues
@@ -97,28 +98,29 @@ def jobs_done_at_once() -> Iterator[mock.Mock]:
 
 
 def analysed(encoding: Encodings | None = None) -> bytes:
-    """An image whose analysis is known: one face with this encoding, or none.
+    """An image that every client has sent before: one face with this encoding, or none.
 
-    Another client asked for it before, so no engine runs, and the analysis stays.
+    So no engine runs. A row of the client keeps the analysis.
     """
     data = io.BytesIO()
     number = next(_colours)
     colour = (number % 256, number // 256 % 256, number // 65536)
     Image.new("RGB", (2, 2), colour).save(data, "PNG")
     sha256 = hashlib.sha256(data.getvalue()).hexdigest()
-    analysis = Analysis.objects.create(
-        sha256=sha256,
-        detector="hog",
-        detection_pixels=2073600,
-        model=faceengine.MODEL,
-        status=Status.DONE,
-        processed_at=timezone.now(),
-        faces_count=0 if encoding is None else 1,
-    )
-    if encoding is not None:
-        _found(analysis, encoding)
-    another, _ = Client.objects.get_or_create(name="somebody else")
-    EncodedImage.objects.create(owner=another, sha256=sha256, analysis=analysis)
+    for client in Client.objects.all():
+        analysis = Analysis.objects.create(
+            owner=client_owner(client.pk),
+            sha256=sha256,
+            detector="hog",
+            detection_pixels=2073600,
+            model=faceengine.MODEL,
+            status=Status.DONE,
+            processed_at=timezone.now(),
+            faces_count=0 if encoding is None else 1,
+        )
+        if encoding is not None:
+            _found(analysis, encoding)
+        EncodedImage.objects.create(owner=client, sha256=sha256, analysis=analysis)
     return data.getvalue()
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from backend.analysis.models import Analysis
+from backend.analysis.services import client_owner
 from backend.clients import erasure
 from backend.clients.models import Client
 from backend.face_encodings.models import EncodedImage
@@ -29,9 +31,10 @@ class TracesTests(RecognitionCase):
         }
 
     def only_ours(self, encoding: Any) -> bytes:
-        """An image that nobody else sent, who would keep what is known of it."""
+        """An image that no other client sent, and that nothing keeps."""
         data = analysed(encoding)
         EncodedImage.objects.all().delete()
+        Analysis.objects.exclude(owner=client_owner(self.owner)).delete()
         return data
 
     def fill(self) -> None:
