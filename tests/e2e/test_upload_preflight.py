@@ -101,7 +101,7 @@ class GateTests(StackCase):
         self.assertEqual(self.stack.temporary_files(), set())
         return named
 
-    def test_a_stranger_is_stopped_while_little_of_the_body_is_sent(self) -> None:
+    def test_a_request_without_a_key_is_refused_while_little_of_the_body_is_sent(self) -> None:
         for headers in ({}, {"transfer_encoding": "chunked"}, {"x_api_key": "wrong"}):
             with self.subTest(headers):
                 self.assertEqual(self.assert_stopped(401, **headers)["www-authenticate"], "bearer")
@@ -133,7 +133,7 @@ class GateTests(StackCase):
             answer = self.stack.request("POST", "/image/", data=data, headers=headers)
             self.assertEqual(answer.status_code, 202, answer.text)
 
-    def test_nobody_asks_in_nginxs_place(self) -> None:
+    def test_the_preflight_is_not_reachable_from_outside(self) -> None:
         paths = (
             "/_upload_preflight",
             "//_upload_preflight",
@@ -155,7 +155,7 @@ class GateTests(StackCase):
                 answer = session.post(f"{self.stack.url}/image/", data=b"x" * 1000, timeout=20)
                 self.assertEqual(answer.status_code, 401)
 
-    def test_staff_sends_an_archive_larger_than_any_image_and_nobody_else_does(self) -> None:
+    def test_only_staff_may_send_an_archive_larger_than_any_image(self) -> None:
         archive = _zipped(_IMAGE_BYTES + 5_000_000)
         sent = self.send(archive, "zoe")
         self.assertEqual(sent.status_code, 202, sent.text)

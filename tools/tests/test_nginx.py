@@ -180,7 +180,7 @@ class NginxTests(unittest.TestCase):
         self.assertEqual(answer.headers["Content-Type"], "image/jpeg")
         self.assertEqual(answer.headers["X-Content-Type-Options"], "nosniff")
 
-    def test_nobody_else_gets_at_what_is_stored(self) -> None:
+    def test_stored_files_are_not_reachable_from_outside(self) -> None:
         for path in (
             "/_media/processed_faces/aa/face.jpg",
             "/_media/secret",
@@ -196,11 +196,11 @@ class NginxTests(unittest.TestCase):
                 request = f"GET /stored/processed_faces/{name} HTTP/1.0\r\nHost: localhost\r\n\r\n"
                 self.assert_error(self.say(request.encode()), 404)
 
-    def test_without_its_backend_it_says_so(self) -> None:
+    def test_without_its_backend_it_answers_502(self) -> None:
         # The websocket server's port, where nobody listens here.
         answer = self.say(b"GET /faces HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.assert_error(answer, 502)
         self.assertIn(b"\r\nretry-after: 5\r\n", answer.lower())
 
-    def test_it_does_not_tell_its_version(self) -> None:
+    def test_it_hides_its_version(self) -> None:
         self.assertEqual(requests.get(self.url, timeout=10).headers["Server"], "nginx")

@@ -121,13 +121,13 @@ class SeveralBackendsTests(unittest.TestCase):
             for _ in range(count)
         ]
 
-    def test_what_may_be_asked_twice_reaches_one_that_lives(self) -> None:
+    def test_a_repeatable_request_reaches_a_living_backend(self) -> None:
         for path in ("/image/", "/generate_face_encoding", "/face_encodings/batch", "/verify/"):
             with self.subTest(path):
                 self.assertEqual(set(self.statuses(path)), {200})
         self.assertTrue(Dying.asked, "it had some of them in hand")
 
-    def test_anything_else_is_asked_once_and_not_of_one_that_is_gone(self) -> None:
+    def test_any_other_request_is_sent_once_and_skips_backends_that_are_gone(self) -> None:
         statuses = self.statuses("/admin/login/")
         self.assertEqual(set(statuses), {200, 502})
         self.assertEqual(statuses.count(502), len(Dying.asked))

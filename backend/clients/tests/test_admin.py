@@ -60,7 +60,7 @@ class DoorTests(AdminCase):
         data = {"username": name, "password": password}
         return Browser().post("/admin/login/", data, headers=headers)
 
-    def test_nobody_comes_in_without_logging_in(self) -> None:
+    def test_the_admin_needs_a_login(self) -> None:
         for path in ("", "clients/client/", "submissions/submission/", "nowhere/"):
             answer = Browser().get(f"/admin/{path}")
             self.assertEqual((answer.status_code, answer["Location"][:13]), (302, "/admin/login/"))
@@ -70,7 +70,7 @@ class DoorTests(AdminCase):
         self.assertEqual(self.noted(), [("log in", "admin")])
 
     @override_settings(FACES_LOGIN_RATE=(3, 3600))
-    def test_passwords_cannot_be_tried_for_long(self) -> None:
+    def test_login_attempts_are_limited(self) -> None:
         tried = [self.log_in(password="wrong", x_real_ip=f"10.0.0.{last}") for last in range(4)]
         self.assertEqual([answer.status_code for answer in tried], [200, 200, 200, 429])
         self.assertTrue(0 < int(tried[-1]["Retry-After"]) <= 3600)
@@ -108,7 +108,7 @@ class DoorTests(AdminCase):
         self.assertFalse(answer.cookies)
         self.assertNotIn("Cookie", answer.get("Vary", ""))
 
-    def test_a_session_opens_nothing_of_the_api(self) -> None:
+    def test_a_session_gives_no_access_to_the_api(self) -> None:
         with override_settings(FACES_REQUIRE_API_KEY=True):
             self.assertEqual(self.client.get("/metrics").status_code, 401)
 
@@ -213,7 +213,7 @@ class ApiKeyAdminTests(AdminCase):
                 page = self.client.get(f"/admin/clients/apikey/?{query}")
                 self.assertEqual(set(page.context["cl"].queryset), found)
 
-    def test_a_revoked_key_opens_nothing_and_it_is_noted(self) -> None:
+    def test_a_revocation_is_immediate_and_audited(self) -> None:
         key = self.key_of(self.alice)
         page = self.act("clients/apikey", "revoke", key)
         self.assertContains(page, "Revoke 1 API keys?")

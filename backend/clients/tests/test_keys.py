@@ -62,7 +62,7 @@ class KeyTests(TestCase):
         self.assertEqual(self.client.get("/healthcheck").status_code, 200)
         self.assertIn(self.client.get("/readiness").status_code, (200, 503))
 
-    def test_a_key_that_has_expired_opens_nothing(self) -> None:
+    def test_an_expired_key_is_refused(self) -> None:
         text = factories.key_of("alice", expires_at=timezone.now() - timedelta(seconds=1))[1]
         self.assertEqual(status(self, x_api_key=text), 401)
 

@@ -56,7 +56,7 @@ class QueuesTests(TransactionTestCase):
         self.assertContains(pages[_PAGE], "uploads")
         self.assertContains(pages[self.job(submission)], str(submission.pk))
 
-    def test_only_superusers_and_who_may_see_them(self) -> None:
+    def test_only_superusers_and_staff_with_the_permission_see_them(self) -> None:
         clerk = User.objects.create_user("clerk", is_staff=True)
         self.client.force_login(clerk)
         submission = self.submitted()

@@ -22,7 +22,7 @@ class SessionTests(TestCase):
     def left(self) -> set[str]:
         return set(Session.objects.values_list("session_key", flat=True))
 
-    def test_the_sweep_clears_those_that_have_ended(self) -> None:
+    def test_the_sweep_deletes_expired_sessions(self) -> None:
         sweep.once()
         self.assertEqual(self.left(), {"running"})
 

@@ -33,7 +33,7 @@ class LinksTests(SimpleTestCase):
         with patch("backend.clients.auth.signed_urls.time.time", return_value=float(later)):
             self.assertFalse(signed_urls.verify(_PATH, query))
 
-    def test_after_the_secret_was_changed_no_link_of_before_opens(self) -> None:
+    def test_a_new_secret_invalidates_all_links(self) -> None:
         query = self.query()
         with override_settings(SECRET_KEY="another secret, as long as it has to be for that"):
             self.assertFalse(signed_urls.verify(_PATH, query))

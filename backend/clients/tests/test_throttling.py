@@ -19,7 +19,7 @@ class UploadRateTests(TestCase):
         return [self.client.post("/image/", headers=headers).status_code for _ in range(count)]
 
     @override_settings(FACES_UPLOAD_RATE=(2, 3600))
-    def test_the_third_upload_of_an_address_is_told_when_to_come_back(self) -> None:
+    def test_the_third_upload_of_an_address_gets_a_retry_after(self) -> None:
         self.assertEqual(self.statuses(3), [400, 400, 429])
         answer = self.client.post("/image/")
         self.assertTrue(0 < int(answer["Retry-After"]) <= 3600)
@@ -35,7 +35,7 @@ class UploadRateTests(TestCase):
         self.assertEqual(set(self.statuses(20)), {400})
 
     @override_settings(FACES_UPLOAD_RATE=(1, 3600))
-    def test_without_redis_nobody_is_turned_away(self) -> None:
+    def test_without_redis_every_request_is_allowed(self) -> None:
         with mock.patch.object(cache, "add", side_effect=redis.ConnectionError):
             self.assertEqual(self.statuses(3), [400] * 3)
 

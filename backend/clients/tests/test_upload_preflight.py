@@ -38,7 +38,7 @@ class GateTests(TestCase):
 
 @override_settings(FACES_REQUIRE_API_KEY=True)
 class KeyTests(GateTests):
-    def test_who_has_a_key_for_it_may_send(self) -> None:
+    def test_a_key_with_the_scope_may_send(self) -> None:
         self.assertEqual(self.ask("/image/", factories.headers("alice")).status_code, 204)
 
     def test_without_a_key_the_answer_is_the_views_own(self) -> None:
@@ -55,11 +55,11 @@ class KeyTests(GateTests):
         self.assert_refused(self.ask("/image/", {"x_api_key": "wrong"}), 401)
         self.assert_refused(self.ask("/image/", factories.headers("bob", (Scope.READ,))), 403)
 
-    def test_where_nothing_is_nobody_sends_anything(self) -> None:
+    def test_an_unknown_path_is_404(self) -> None:
         self.assert_refused(self.ask("/nothing/"), 404)
 
     @override_settings(FACES_UPLOAD_RATE=(1, 3600))
-    def test_a_limit_is_looked_at_and_not_counted(self) -> None:
+    def test_a_preflight_reads_a_limit_and_does_not_count(self) -> None:
         headers = factories.headers("alice")
         for _ in range(3):
             self.assertEqual(self.ask("/image/", headers).status_code, 204)
@@ -74,10 +74,10 @@ class KeyTests(GateTests):
         self.assert_refused(self.ask("/image/", headers, length=_MANY_BYTES + 1), 429)
 
     @override_settings(FACES_REQUEST_RATE=(2, 3600))
-    def test_who_is_refused_is_counted_once(self) -> None:
+    def test_a_refusal_is_counted_once(self) -> None:
         self.assertEqual([self.ask("/image/").status_code for _ in range(3)], [401, 401, 429])
 
-    def test_while_a_client_is_erased_nothing_is_taken_for_it(self) -> None:
+    def test_uploads_are_refused_while_the_client_is_erased(self) -> None:
         row, key = factories.key_of("alice")
         erasure.request(row.client_id, actor="test")
         self.assertIn(
@@ -86,17 +86,17 @@ class KeyTests(GateTests):
 
 
 class PathTests(GateTests):
-    def test_where_no_key_is_needed_everybody_may_send_images(self) -> None:
+    def test_in_open_mode_images_need_no_key(self) -> None:
         self.assertEqual(self.ask("/image/").status_code, 204)
         self.assertEqual(self.ask("/image/", length=None).status_code, 204)
 
-    def test_a_page_takes_files_of_who_is_logged_in(self) -> None:
+    def test_a_page_takes_files_with_a_session_alone(self) -> None:
         self.assert_refused(self.ask("/members/photos/facedetection/upload/"), 403)
         self.client.force_login(User.objects.create(username="alice"))
         answer = self.ask("/members/photos/facedetection/upload/")
         self.assertEqual(answer.status_code, 204)
 
-    def test_anybody_may_call_back_with_as_much_as_a_callback_can_be(self) -> None:
+    def test_a_callback_needs_no_key_and_has_a_bound_of_its_own(self) -> None:
         path = "/api/facedetection/encodings/photo/1/"
         self.assertEqual(self.ask(path, length=4 << 20).status_code, 204)
         self.assert_refused(self.ask(path, length=(4 << 20) + 1), 413)
@@ -124,7 +124,7 @@ class ArchiveTests(GateTests):
         self.assert_refused(self.ask(self.path, length=2 * _MANY_BYTES), 413)
         self.assert_refused(self.ask(self.path, length=None), 411)
 
-    def test_nobody_else_may(self) -> None:
+    def test_other_members_and_clients_may_not(self) -> None:
         self.assert_refused(self.ask(self.path), 401)
         self.assert_refused(self.ask(self.path, factories.headers("alice")), 401)
         self.client.force_login(User.objects.create(username="alice"))
