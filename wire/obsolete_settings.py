@@ -1,9 +1,9 @@
 """Settings that were renamed or removed: a process that still finds one refuses to start.
 
 To rename a setting, add a row to `RENAMED`; to remove one, a row to `REMOVED` with the reason or
-the replacement. Both are sorted. A test checks that no row's setting is still in `default.env`,
-and that each new name is. `wire.environment.load` does the check for every process; no other code
-is needed. Name the change in CHANGELOG.md too.
+the replacement. Both are sorted. `wire.environment.load` does the check for every process; tests
+check that `default.env` has each new name and no old one. Name the old one at the end of the
+settings in docker-compose.yml too, because containers do not see `.env`, and in CHANGELOG.md.
 """
 
 from collections.abc import Iterable
