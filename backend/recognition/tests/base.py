@@ -1,4 +1,4 @@
-"""The base of this app's tests: jobs done at once, images on a real server of this machine."""
+"""Base of this app's tests: jobs run at once, images come from a real server on loopback."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Images:
         self._server.server_close()
 
     def wait_for(self, count: int) -> None:
-        """Answer nobody until so many ask at the same time."""
+        """Answer requests only when `count` of them wait at the same time."""
         self.barrier = threading.Barrier(count)
 
     def url(self, path: str) -> str:
@@ -87,7 +87,7 @@ class Images:
 
 @contextmanager
 def jobs_done_at_once() -> Iterator[mock.Mock]:
-    """Whoever enqueues does the work, before anybody waits for it."""
+    """Enqueuing a job runs it, in the same process."""
 
     def run(queue: str, task: str, argument: str, *, job_id: str) -> bool:
         import_string(task)(argument)
@@ -160,7 +160,7 @@ class RecognitionCase(TransactionTestCase):
         self.web = self.enterContext(Images())
 
     def face(self, face_id: int, encoding: Encodings | None = None, **more: Any) -> FaceShape:
-        """A structure to add: of an image on our server that shows this face, or some face."""
+        """A structure to add, whose image on our server shows this face, or any face."""
         data = analysed(person() if encoding is None else encoding)
         found = {"face_id": face_id, "face_url": self.web.put(data), "score": 1.0}
         return FaceShape(**{**found, **more})  # type: ignore[typeddict-item]

@@ -1,4 +1,4 @@
-"""Galleries of made-up faces for tests: people apart as dlib's model puts them, no image read."""
+"""Galleries of generated faces for tests: distances as of dlib's model, without images."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ _random = numpy.random.default_rng(6)
 
 
 def person() -> Encodings:
-    """Somebody: two of them are about 0.8 apart."""
+    """A person's encoding: two of them are about 0.8 apart."""
     return (0.07 + 0.05 * _random.normal(size=128)).astype("f4")
 
 
@@ -36,7 +36,7 @@ def user(number: int = 1, *, owner_id: int = ANONYMOUS_ID) -> User:
 def add(
     to: User, contact_id: int, encodings: Sequence[Encodings], *, model: str = MODEL
 ) -> list[Face]:
-    """Add faces to a contact as a call does: the version of the gallery moves."""
+    """Add faces to a contact as a command does: the gallery gets a new version."""
     contact, _ = Contact.objects.get_or_create(user=to, contact_id=contact_id)
     first = Face.objects.count()
     rows = [

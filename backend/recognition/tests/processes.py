@@ -1,4 +1,4 @@
-"""Other processes that make calls, and die of them."""
+"""Processes that make calls, and are killed at a given step."""
 
 import os
 import pkgutil
@@ -13,7 +13,7 @@ KILLED = -signal.SIGKILL
 
 
 def run(*jobs: Callable[[], object]) -> list[int]:
-    """Do each in a process of its own, all at the same time; how they exited."""
+    """Run each in a process of its own, all at the same time; returns their exit codes."""
     # A fork must not share a connection, not even to close it.
     connections.close_all()
     pids = [_forked(job) for job in jobs]
@@ -21,7 +21,7 @@ def run(*jobs: Callable[[], object]) -> list[int]:
 
 
 def killed_at(step: str, *, after: bool, job: Callable[[], object]) -> int:
-    """Do `job` in a process that is killed before or after it runs `step`, a dotted name."""
+    """Run `job` in a process that is killed before or after it runs `step`, a dotted name."""
 
     def until_then() -> None:
         real = pkgutil.resolve_name(step)

@@ -37,7 +37,7 @@ class AdminTests(TestCase):
         for page, each in counts.items():
             self.assertEqual(each[1], each[2], page)
 
-    def test_they_can_be_searched_for_anything(self) -> None:
+    def test_lists_can_be_searched_by_any_text(self) -> None:
         self.fill(17)
         for page in PAGES:
             for text in ("17", "no number", str(Operation.objects.get().pk), "9" * 40):
@@ -47,7 +47,7 @@ class AdminTests(TestCase):
         found = self.client.get("/admin/recognition/user/", {"q": "17"})
         self.assertContains(found, "1 user")
 
-    def test_nothing_can_be_changed_there(self) -> None:
+    def test_the_admin_is_read_only(self) -> None:
         self.fill(1)
         pk = Operation.objects.get().pk
         self.assertEqual(

@@ -1,4 +1,4 @@
-"""The six functions, by the sentences of the document that fixes them."""
+"""The six functions, by the sentences of their contract."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ KEYS = {"user_id", "contact_id", "face_id", "face_url", "external_id", "score", 
 class PhotosTests(RecognitionCase):
     """With the engine and real faces."""
 
-    def test_two_people_are_told_apart_and_a_third_is_unknown(self) -> None:
+    def test_two_people_are_distinguished_and_a_third_is_unknown(self) -> None:
         face = {"face_id": 1, "score": 1.0}
         api.add_faces(1, 10, [{**face, "face_url": self.web.put(OBAMA)}])
         self.assertEqual(api.recognize_face(1, BIDEN), [])
@@ -67,7 +67,7 @@ class TerminologyTests(RecognitionCase):
         self.assertEqual(len(api.get_faces(1)), 1)
 
     @override_settings(FACES_GALLERY_FACES_PER_CONTACT=2)
-    def test_the_faces_with_the_higher_scores_are_used(self) -> None:
+    def test_only_the_faces_with_the_highest_scores_are_matched(self) -> None:
         low, *others = people = [person() for _ in range(3)]
         scored = zip((0.1, 0.9, 0.5), people, strict=True)
         faces = [self.face(at, who, score=score) for at, (score, who) in enumerate(scored)]
@@ -80,7 +80,7 @@ class TerminologyTests(RecognitionCase):
 
 
 class MethodsTests(RecognitionCase):
-    def test_after_adding_recognition_considers_the_faces(self) -> None:
+    def test_recognition_considers_added_faces(self) -> None:
         probe = person()
         api.add_faces(1, 7, [self.face(1, probe), self.face(2)])
         (found,) = api.recognize_face(1, self.probe(probe)) or []
@@ -91,7 +91,7 @@ class MethodsTests(RecognitionCase):
         (face,) = api.get_faces(-5)
         self.assertEqual((face["user_id"], face["contact_id"]), (-5, 1 << 62))
 
-    def test_faces_can_be_added_again_without_harm(self) -> None:
+    def test_adding_a_face_again_changes_nothing(self) -> None:
         face = self.face(1)
         (first,) = api.add_faces(1, 1, [face])["added"]
         again = api.add_faces(1, 1, [{**face, "score": 9.0}, self.face(2)])
@@ -99,7 +99,7 @@ class MethodsTests(RecognitionCase):
         self.assertEqual(again["not_found"][0]["id"], first["id"])
         self.assertEqual([face["score"] for face in api.get_faces(1)], [1.0, 1.0])
 
-    def test_faces_can_be_deleted_again_without_harm(self) -> None:
+    def test_deleting_a_face_again_changes_nothing(self) -> None:
         api.add_faces(1, 1, [self.face(1)])
         self.assertEqual(counts(api.delete_faces(1, 1, [{"face_id": 1}])), (0, 1, 0, 0))
         self.assertEqual(counts(api.delete_faces(1, 1, [{"face_id": 1}])), (0, 0, 1, 0))
@@ -110,14 +110,14 @@ class MethodsTests(RecognitionCase):
         deleted = api.delete_faces(1, 1, [face, face])
         self.assertEqual(counts(deleted), (0, 1, 1, 0))
 
-    def test_deleted_faces_are_considered_no_longer(self) -> None:
+    def test_recognition_ignores_deleted_faces(self) -> None:
         probe = person()
         api.add_faces(1, 1, [self.face(1, probe), self.face(2)])
         api.delete_faces(1, 1, [{"face_id": 1}])
         self.assertEqual(api.recognize_face(1, self.probe(probe)), [])
         self.assertEqual(ids(api.get_faces(1)), [2])
 
-    def test_deleting_from_nobody_finds_nothing(self) -> None:
+    def test_deleting_from_an_unknown_user_or_contact_changes_nothing(self) -> None:
         answer = api.delete_faces(8, 8, [{"face_id": 1}])
         self.assertEqual(counts(answer), (0, 0, 1, 0))
         self.assertEqual(counts(api.delete_contact(8, 8)), (0, 0, 0, 0))
@@ -137,7 +137,7 @@ class MethodsTests(RecognitionCase):
         self.assertEqual(api.get_faces(1), [])
         self.assertFalse(User.objects.get().exists)
 
-    def test_nothing_of_a_deleted_user_is_in_the_answers_before(self) -> None:
+    def test_earlier_results_hold_nothing_of_a_deleted_user(self) -> None:
         bad = {"face_id": 9, "face_url": self.web.url("/secret"), "score": 1.0}
         api.add_faces(1, 1, [self.face(1), bad])
         api.delete_faces(1, 1, [self.face(5)])
@@ -147,7 +147,7 @@ class MethodsTests(RecognitionCase):
         self.assertNotIn("127.0.0.1", kept)
         self.assertFalse(OperationImage.objects.exists())
 
-    def test_faces_are_got_of_a_contact_or_of_all_contacts(self) -> None:
+    def test_get_faces_returns_those_of_one_contact_or_of_all(self) -> None:
         api.add_faces(1, 1, [self.face(1)])
         api.add_faces(1, 2, [self.face(2)])
         self.assertEqual(ids(api.get_faces(1, 2)), [2])
@@ -173,7 +173,7 @@ class MethodsTests(RecognitionCase):
         self.assertEqual(sure, sorted(sure, reverse=True))
         self.assertTrue(all(isinstance(each, float) and 0 <= each <= 1 for each in sure))
 
-    def test_an_image_that_cannot_be_had_cannot_be_recognised(self) -> None:
+    def test_recognising_an_unavailable_image_fails(self) -> None:
         with self.assertRaisesMessage(api.CallFailed, "answered 404"):
             api.recognize_face(1, self.web.url("/nothing"))
 
@@ -189,7 +189,7 @@ class StructuresTests(RecognitionCase):
             given = {**face, "user_id": 1, "contact_id": 2, "is_face": True, "id": added["id"]}
             self.assertEqual({key: found[key] for key in KEYS}, given)  # type: ignore[literal-required]
 
-    def test_what_comes_out_can_be_given_in(self) -> None:
+    def test_a_structure_of_an_answer_can_be_sent_again(self) -> None:
         api.add_faces(1, 1, [self.face(1)])
         face = api.get_faces(1)[0]
         private = {**face, "l1_id": 1, "_sa_instance_state": object(), "created_date": "today"}
@@ -209,7 +209,7 @@ class StructuresTests(RecognitionCase):
         self.assertEqual(Face.objects.filter(is_indexed=True).count(), 0)
         self.assertEqual(api.recognize_face(1, self.probe(person())), [])
 
-    def test_one_bad_url_spoils_no_other(self) -> None:
+    def test_a_bad_url_does_not_affect_other_faces(self) -> None:
         faces: list[Any] = [self.face(1), self.face(2), self.face(3), self.faceless(4)]
         faces[1] = {**faces[1], "face_url": self.web.url("/gone?token=secret")}
         faces += [
@@ -231,7 +231,7 @@ class StructuresTests(RecognitionCase):
         self.web.wait_for(4)
         self.assertEqual(counts(api.add_faces(1, 1, faces)), (4, 0, 0, 0))
 
-    def test_what_is_no_structure_is_refused(self) -> None:
+    def test_an_invalid_structure_is_refused(self) -> None:
         good = {"face_id": 1, "face_url": "http://a.example/", "score": 1.0}
         wrong: list[Any] = [
             "faces",
@@ -281,7 +281,7 @@ class BeyondTests(RecognitionCase):
         self.assertEqual(found["contact_id"], 1)
         self.assertFalse(api.rename_contact(1, 2, "gone"))
 
-    def test_a_face_whose_number_is_taken_by_another_stays(self) -> None:
+    def test_merging_leaves_a_face_whose_face_id_is_taken(self) -> None:
         api.add_faces(1, 1, [self.face(1)])
         api.add_faces(1, 2, [self.face(1), self.face(2)])
         answer = api.merge_contacts(1, 1, 2)
@@ -297,7 +297,7 @@ class BeyondTests(RecognitionCase):
         self.assertEqual((found["contact_id"], found["id"]), (5, answer["added"][0]["id"]))
         self.assertEqual(counts(api.move_face(1, 1, 1, 5)), (0, 0, 1, 0))
 
-    def test_a_face_that_is_to_be_moved_twice_moves_once(self) -> None:
+    def test_a_face_that_is_requested_twice_moves_once(self) -> None:
         api.add_faces(1, 1, [self.face(1)])
         call = commands.move(1, 1, [{"face_id": 1}, {"face_id": 1}, {"face_id": 2}], to=5)
         operation = service.begin(call, owner_id=ANONYMOUS_ID, timeout_s=None)
@@ -305,7 +305,7 @@ class BeyondTests(RecognitionCase):
         answer = service.changes(operation)
         self.assertEqual((ids(answer["added"]), ids(answer["not_found"])), ([1], [1, 2]))
 
-    def test_what_a_move_told_of_a_face_goes_with_its_contact(self) -> None:
+    def test_deleting_a_contact_redacts_results_of_moves(self) -> None:
         api.add_faces(1, 1, [self.face(1)])
         asked = {"face_id": 2, "face_url": "http://secret.test/", "external_id": 77}
         call = commands.move(1, 1, [asked], to=5)

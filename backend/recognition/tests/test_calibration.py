@@ -27,7 +27,7 @@ class CalibrationTests(TestCase):
         call_command("calibrate_confidence", *options, stdout=out)
         return out.getvalue()
 
-    def test_it_suggests_a_middle_between_pairs_of_one_and_of_two(self) -> None:
+    def test_it_suggests_a_midpoint_between_pairs_of_one_and_of_two(self) -> None:
         fit = calibration.fit(User.objects.all(), model=self.model)
         self.assertEqual(len(fit.same), 12 * 15)
         self.assertEqual(len(fit.different), 72 * 71 // 2 - 12 * 15)

@@ -1,4 +1,4 @@
-"""Confidence: a probability, monotone, and fitted to what it is said to be fitted to."""
+"""Confidence: a probability, monotone, and fitted by logistic regression."""
 
 import math
 from statistics import NormalDist
@@ -57,7 +57,7 @@ class ConfidenceTests(SimpleTestCase):
         self.assertEqual(sure, sorted(sure, reverse=True))
         self.assertLessEqual(sum(sure[:2]), 1)
 
-    def test_two_contacts_equally_near_share_the_certainty(self) -> None:
+    def test_two_equally_near_contacts_have_half_the_confidence_each(self) -> None:
         self.assertAlmostEqual(of(0.2, 0.0, 2), CEILING / 2, places=6)
 
     def test_the_table_of_the_documentation(self) -> None:
@@ -72,7 +72,7 @@ class ConfidenceTests(SimpleTestCase):
             self.assertAlmostEqual(of(distance, gap, contacts), wanted, places=3)
 
     @override_settings(FACES_MIN_CONFIDENCE=0.4)
-    def test_what_is_unknown_is_a_setting(self) -> None:
+    def test_the_minimum_confidence_is_a_setting(self) -> None:
         self.assertTrue(confidence.is_unknown(0.3999))
         self.assertFalse(confidence.is_unknown(0.4))
 
@@ -82,7 +82,7 @@ class ConfidenceTests(SimpleTestCase):
 
 
 class FitTests(SimpleTestCase):
-    def test_two_normal_distributions_of_one_width_have_the_curve_that_they_must(self) -> None:
+    def test_the_curve_of_two_normal_distributions_of_one_width_is_exact(self) -> None:
         # Their likelihood ratio is exp((m2 - m1)(midpoint - d) / σ²) exactly.
         quantiles = [(number + 0.5) / 4000 for number in range(4000)]
         same = [NormalDist(0.4, 0.1).inv_cdf(each) for each in quantiles]
@@ -91,11 +91,11 @@ class FitTests(SimpleTestCase):
         self.assertAlmostEqual(fitted.midpoint, 0.6, places=2)
         self.assertAlmostEqual(fitted.slope, 40, delta=2)
 
-    def test_data_without_any_error_have_a_curve_too(self) -> None:
+    def test_separable_data_have_a_finite_curve(self) -> None:
         fitted = confidence.fitted([0.3, 0.35, 0.4], [0.7, 0.8])
         self.assertTrue(0.4 < fitted.midpoint < 0.7 and 5 < fitted.slope < 500, fitted)
 
-    def test_a_fitted_curve_gives_the_rates_that_it_saw(self) -> None:
+    def test_the_curve_of_generated_pairs_is_recovered(self) -> None:
         random = numpy.random.default_rng(3)
         curve = Curve(slope=25.0, midpoint=0.55)
         pairs = random.uniform(0.2, 0.9, 20_000)
@@ -104,7 +104,7 @@ class FitTests(SimpleTestCase):
         self.assertAlmostEqual(fitted.slope, curve.slope, delta=1.5)
         self.assertAlmostEqual(fitted.midpoint, curve.midpoint, delta=0.02)
 
-    def test_without_both_kinds_of_pairs_or_sense_nothing_is_fitted(self) -> None:
+    def test_fitting_needs_both_kinds_of_pairs_and_nearer_pairs_of_one_person(self) -> None:
         for same, different in (([], [0.8]), ([0.3], []), ([0.8, 0.9], [0.3, 0.4])):
             with self.assertRaises(ValueError):
                 confidence.fitted(same, different)

@@ -1,4 +1,4 @@
-"""What clients say of answers, and what it makes of precision and recall."""
+"""Feedback on answers, and the precision and recall that it measures."""
 
 import uuid
 from typing import Any
@@ -55,7 +55,7 @@ class FeedbackTests(TestCase):
     def note(self, answer: Any, said: Verdict) -> Feedback:
         return feedback.note(ANONYMOUS_ID, self.user.user_id, answer, said)
 
-    def test_precision_and_recall_are_of_what_was_said(self) -> None:
+    def test_precision_and_recall_count_the_feedback(self) -> None:
         self.note(self.answer(self.ann), RIGHT)
         self.note(self.answer(self.ann), it_is(1))
         self.note(self.answer(self.ann), it_is(2))  # named wrongly, and Bea is missed
@@ -69,7 +69,7 @@ class FeedbackTests(TestCase):
         self.assertEqual((found["precision"]["value"], found["precision"]["cases"]), (2 / 4, 4))
         self.assertEqual((found["recall"]["value"], found["recall"]["cases"]), (2 / 5, 5))
 
-    def test_a_higher_threshold_is_told_what_it_would_do(self) -> None:
+    def test_precision_and_recall_at_higher_thresholds(self) -> None:
         self.note(self.answer(self.ann, 0.95), RIGHT)
         self.note(self.answer(self.ann, 0.6), RIGHT)
         self.note(self.answer(self.ann, 0.4), it_is(2))
@@ -79,14 +79,14 @@ class FeedbackTests(TestCase):
             found = at[threshold]["precision"]["value"], at[threshold]["recall"]["value"]
             self.assertEqual(found, rates)
 
-    def test_the_last_word_counts_once(self) -> None:
+    def test_only_the_latest_feedback_on_an_answer_counts(self) -> None:
         answer = self.answer(self.ann)
         for said in (RIGHT, WRONG, it_is(2), it_is(1)):
             self.note(answer, said)
         found = feedback.quality(self.user)
         self.assertEqual((found["answers"], found["right"]), (1, 1))
 
-    def test_answers_and_contacts_that_are_not_the_users_are_unknown(self) -> None:
+    def test_answers_and_contacts_of_other_users_are_not_found(self) -> None:
         answer = self.answer(self.ann)
         for owner, number, id in ((999, 1, answer), (1, 999, answer), (1, 1, uuid.uuid4())):
             with self.assertRaises(feedback.NoSuchAnswer):
@@ -97,7 +97,7 @@ class FeedbackTests(TestCase):
         with self.assertRaises(feedback.NoSuchAnswer):
             self.note(self.answer(None, no_face=True), RIGHT)
 
-    def test_it_goes_with_its_contact(self) -> None:
+    def test_feedback_is_deleted_with_its_contact(self) -> None:
         answer = self.answer(self.ann)
         self.note(answer, RIGHT)
         self.note(self.answer(None), it_is(2))
@@ -106,7 +106,7 @@ class FeedbackTests(TestCase):
         with self.assertRaises(feedback.NoSuchAnswer):
             self.note(answer, WRONG)
 
-    def test_of_two_contacts_that_are_one_it_is_said_of_the_one(self) -> None:
+    def test_merging_contacts_merges_their_feedback(self) -> None:
         self.note(self.answer(self.ann), it_is(2))
         ann, bea = Contact.objects.order_by("contact_id")
         feedback.merged(ann, bea)
@@ -115,7 +115,7 @@ class FeedbackTests(TestCase):
         self.assertEqual((row.named_id, row.truth_id), (bea.pk, bea.pk))
         self.assertTrue(row.is_right)
 
-    def test_nothing_of_it_is_left_of_an_erased_client(self) -> None:
+    def test_erasing_a_client_deletes_feedback_and_other_encodings(self) -> None:
         self.note(self.answer(None), RIGHT)
         Reembedding.objects.create(user=self.user, model="a model")
         values = {"model": "another model", "encoding": person()}
@@ -125,7 +125,7 @@ class FeedbackTests(TestCase):
         for rows in (Feedback.objects, Reembedding.objects, OtherEncoding.objects):
             self.assertFalse(rows.exists())
 
-    def test_without_feedback_nothing_is_claimed(self) -> None:
+    def test_quality_without_feedback_has_no_value(self) -> None:
         found = feedback.quality(self.user)["precision"]
         self.assertEqual(found, {"value": None, "low": 0.0, "high": 1.0, "cases": 0})
 

@@ -1,4 +1,4 @@
-"""The nearest contacts of one user: exact, up to date, and forgotten in time."""
+"""The nearest contacts of one user: exact, up to date, and dropped from memory in time."""
 
 import threading
 import time
@@ -39,7 +39,7 @@ class GalleryTests(TestCase):
         assert first.gap is not None
         self.assertGreater(first.gap, 0.4)
 
-    def test_somebody_whom_the_user_does_not_know_is_nobody(self) -> None:
+    def test_a_stranger_has_no_candidates(self) -> None:
         add(self.user, 1, [self.ann])
         self.assertEqual(self.best(self.bea), [])
         self.assertEqual(cache.identify(factories.user(2), self.ann, model=MODEL), [])
@@ -60,13 +60,13 @@ class GalleryTests(TestCase):
             self.assertEqual(self.numbers(self.ann), [9, 3])
             cache.cache.clear()
 
-    def test_faces_that_are_not_used_are_not_compared(self) -> None:
+    def test_faces_that_are_not_indexed_are_not_compared(self) -> None:
         (row,) = add(self.user, 1, [self.ann])
         Face.objects.filter(pk=row.pk).update(is_indexed=False)
         moved(self.user)
         self.assertEqual(self.best(self.ann), [])
 
-    def test_a_gallery_of_another_model_is_no_answer(self) -> None:
+    def test_a_gallery_of_another_model_is_refused(self) -> None:
         add(self.user, 1, [self.ann], model="another model")
         for _ in range(2):
             with self.assertRaises(index.OnAnotherModel):
@@ -77,7 +77,7 @@ class GalleryTests(TestCase):
         add(factories.user(2), 1, [self.ann])
         self.assertEqual(self.best(self.ann), [])
 
-    def test_every_change_is_seen_by_the_next_question(self) -> None:
+    def test_the_next_question_sees_every_change(self) -> None:
         add(self.user, 1, [self.ann])
         self.assertEqual(self.numbers(self.ann), [1])
         (row,) = add(self.user, 2, [self.bea])
@@ -94,7 +94,7 @@ class GalleryTests(TestCase):
         User.objects.all().delete()
         self.assertEqual(self.best(self.ann), [])
 
-    def test_a_gallery_that_was_updated_answers_as_one_that_was_read_anew(self) -> None:
+    def test_an_updated_gallery_answers_like_a_newly_read_one(self) -> None:
         random = numpy.random.default_rng(8)
         faces: list[Face] = []
         for step in range(12):
@@ -122,7 +122,7 @@ class GalleryTests(TestCase):
         rows = read.call_args_list[0].args[0]
         self.assertEqual(list(rows.values_list("pk", flat=True)), [new.pk])
 
-    def test_as_many_galleries_are_kept_as_fit_and_the_oldest_goes(self) -> None:
+    def test_the_cache_drops_the_least_recently_used_gallery(self) -> None:
         users = [factories.user(number) for number in range(4)]
         for each in users:
             add(each, 1, [self.ann] * 10)
@@ -149,7 +149,7 @@ class GalleryTests(TestCase):
 
 
 class ThreadsTests(TransactionTestCase):
-    def test_threads_that_ask_at_once_read_it_once_and_agree(self) -> None:
+    def test_concurrent_threads_read_a_gallery_once(self) -> None:
         cache.cache.clear()
         user, ann = factories.user(), person()
         add(user, 1, [near(ann, 0.2) for _ in range(200)])

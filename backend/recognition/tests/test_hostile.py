@@ -1,4 +1,4 @@
-"""What nobody sends in good faith: refused in the house's shape, and never by a 5xx."""
+"""Hostile requests are refused in the API's shape of errors, and never by a 5xx."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class HostileTests(HttpCase):
         self.assertIn(answer.status_code, range(400, 500), context)
         self.assertIsInstance(answer.json(), dict, context)
 
-    def test_what_is_no_integer_of_64_bits_is_none_anywhere(self) -> None:
+    def test_integers_of_more_than_64_bits_and_other_types_are_refused(self) -> None:
         for value in NO_INTEGERS:
             for name in ("face_id", "external_id", "user_id", "contact_id"):
                 self.assert_refused("post", FACES, face(**{name: value}))
@@ -55,13 +55,13 @@ class HostileTests(HttpCase):
         for value in ("true", '"1"', "NaN", "Infinity", "1e999", "9" * 400, "null", "[]"):
             self.assert_refused("post", FACES, face(score=value))
 
-    def test_a_text_is_one_that_both_databases_hold(self) -> None:
+    def test_texts_that_a_database_cannot_store_are_refused(self) -> None:
         for value in NO_TEXTS:
             self.assert_refused("post", FACES, face(face_url=value))
             self.assert_refused("post", f"{USER}/recognize", f'{{"face_url": {value}}}')
             self.assert_refused("patch", f"{USER}/contacts/2", f'{{"name": {value}}}')
 
-    def test_a_body_that_is_something_else_is_refused_however_deep_it_is(self) -> None:
+    def test_bodies_of_other_shapes_are_refused_at_any_depth(self) -> None:
         recognise, contact = f"{USER}/recognize", f"{USER}/contacts/2"
         for body in NO_BODIES:
             for path in (FACES, f"{FACES}/move", MERGE, recognise, FEEDBACK, SEARCH):
@@ -69,13 +69,13 @@ class HostileTests(HttpCase):
             self.assert_refused("delete", FACES, body)
             self.assert_refused("patch", contact, body)
 
-    def test_a_body_of_millions_of_values_is_not_taken_apart(self) -> None:
+    def test_a_body_of_millions_of_values_is_413(self) -> None:
         body = b"[" + b"{}," * (parsers.MOST_VALUES // 2) + b"{}]"
         answer = self.client.post(FACES, data=body, content_type="application/json")
         self.assertEqual(answer.status_code, 413)
         self.assertEqual(list(answer.json()), ["detail"])
 
-    def test_a_large_body_without_files_is_taken_and_a_larger_one_told_why_not(self) -> None:
+    def test_a_large_body_without_files_is_accepted_and_a_larger_one_is_413(self) -> None:
         large = {"faces": [{"face_id": 1, "score": 1.0, "image": "A" * (4 << 20)}]}
         path = "/recognition/users/1/contacts/1/faces/"
         answer = self.client.post(path, large, content_type="application/json")
@@ -85,7 +85,7 @@ class HostileTests(HttpCase):
         self.assertEqual(answer.status_code, 413)
         self.assertIn("at most 1 MiB", answer.json()["detail"])
 
-    def test_no_codec_is_used_because_a_caller_names_it(self) -> None:
+    def test_the_charset_of_a_request_is_ignored(self) -> None:
         form = b'--x\r\nContent-Disposition: form-data; name="face_id"\r\n\r\n1\r\n--x--\r\n'
         for codec in ("idna", "punycode", "utf-7", "unicode_escape"):
             kind = f"multipart/form-data; boundary=x; charset={codec}"
@@ -95,7 +95,7 @@ class HostileTests(HttpCase):
             answer = self.client.generic("POST", FACES, b'{"faces": []}', content_type=kind)
             self.assertEqual(answer.status_code, 200, codec)
 
-    def test_numbers_of_addresses_and_queries_are_looked_at_before_any_database(self) -> None:
+    def test_numbers_of_paths_and_queries_are_validated_before_any_query(self) -> None:
         for number in ("-" + "9" * 19, "9" * 20, "9" * 5000, "-", "1.0", "٣", "%00", "+1"):
             for path in (f"/recognition/users/{number}/faces", f"{FACES}/{number}"):
                 self.assert_refused("get", path, b"")
@@ -105,7 +105,7 @@ class HostileTests(HttpCase):
             self.assertEqual(self.call("get", f"{FACES}?{query}").status_code, 400, query)
         self.assertEqual(self.call("get", f"{FACES}?after={(1 << 63) - 1}").json(), [])
 
-    def test_an_import_with_values_that_no_database_holds_says_its_line(self) -> None:
+    def test_an_import_with_invalid_values_is_400_with_its_line(self) -> None:
         for name, value in NO_VALUES:
             answer = self.imported(**{name: value})
             self.assertEqual(answer.status_code, 400, (name, value, answer.content[:200]))

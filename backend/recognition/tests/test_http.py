@@ -1,4 +1,4 @@
-"""The same over HTTP: shapes, whose users they are, answers at once and later, events."""
+"""The API over HTTP: shapes, owners, immediate and later answers, events."""
 
 import base64
 import json
@@ -62,7 +62,7 @@ class ShapesTests(HttpCase):
         unknown = {"face_url": self.probe(person())}
         self.assertEqual(self.call("post", f"{USER}/recognize/", unknown).json(), [])
 
-    def test_an_image_that_cannot_be_had_says_why(self) -> None:
+    def test_an_unavailable_image_is_422_with_a_reason(self) -> None:
         answer = self.call("post", f"{USER}/recognize", {"face_url": self.web.url("/no")})
         self.assertEqual(answer.status_code, 422)
         self.assertEqual(answer.json(), {"detail": "127.0.0.1 answered 404."})
@@ -107,21 +107,21 @@ class ShapesTests(HttpCase):
         self.assertEqual(self.call("get", f"{USER}/contacts/2").status_code, 404)
         self.assertEqual(self.call("patch", f"{USER}/contacts/2", {"name": "x"}).status_code, 404)
 
-    def test_a_user_is_deleted_and_the_audit_knows(self) -> None:
+    def test_deleting_a_user_is_audited(self) -> None:
         self.add(self.face(1))
         self.assertEqual(self.call("get", f"{USER}/").json()["faces_count"], 1)
         self.assertEqual(ids(self.call("delete", USER).json()["deleted"]), [1])
         self.assertEqual(self.call("get", USER).status_code, 404)
         self.assertTrue(AuditEntry.objects.filter(action="recognition: delete_user").exists())
 
-    def test_pages_are_for_who_asks(self) -> None:
+    def test_faces_are_paged_on_request(self) -> None:
         self.add(*[self.face(number) for number in range(3)])
         first = self.call("get", f"{FACES}?limit=2")
         self.assertEqual(ids(first.json()), [0, 1])
         address = first["Link"].partition(">")[0].partition("/recognition")[2]
         self.assertEqual(ids(self.call("get", f"/recognition{address}").json()), [2])
 
-    def test_what_is_malformed_is_400_by_field(self) -> None:
+    def test_invalid_input_is_400_by_field(self) -> None:
         for body, field in (
             ({"faces": [{"face_id": "1", "score": 1, "face_url": "http://a.example"}]}, "face_id"),
             ({"faces": [{"face_id": 1, "score": 1, "image": "no base64!"}]}, "image"),
@@ -167,7 +167,7 @@ class OwnersTests(HttpCase):
         self.assertFalse(User.objects.filter(owner=alice).exists())
         self.assertFalse(Operation.objects.filter(owner=alice).exists())
 
-    def test_nothing_gets_in_while_a_client_is_erased(self) -> None:
+    def test_a_client_that_is_being_erased_adds_nothing(self) -> None:
         key = self.key("alice")
         erasure.request(Client.objects.get(name="alice").pk, actor="test")
         self.assertEqual(self.add(self.face(1), **key).status_code, 503)
@@ -187,7 +187,7 @@ class OwnersTests(HttpCase):
 
 
 class LaterTests(HttpCase):
-    """Nobody works until we say so."""
+    """Without a worker until the test runs the job."""
 
     def later(self) -> Any:
         with (
@@ -196,7 +196,7 @@ class LaterTests(HttpCase):
         ):
             return self.add(self.face(1))
 
-    def test_what_takes_longer_is_202_with_an_operation_to_follow(self) -> None:
+    def test_a_slow_call_is_202_with_an_operation_to_poll(self) -> None:
         answer = self.later()
         self.assertEqual(answer.status_code, 202)
         body = answer.json()
@@ -207,7 +207,7 @@ class LaterTests(HttpCase):
         done = self.call("get", path).json()
         self.assertEqual((done["status"], ids(done["result"]["added"])), ("done", [1]))
 
-    def test_its_end_is_told_on_the_feed_once_and_names_no_face(self) -> None:
+    def test_its_end_is_published_once_and_names_no_face(self) -> None:
         self.add(self.face(7))
         body = self.later().json()
         tasks.execute(body["operation_id"])
@@ -220,7 +220,7 @@ class LaterTests(HttpCase):
         self.assertEqual(frame["operation_url"], body["operation_url"])
         self.assertNotIn("http://127.0.0.1", entry["frame"].replace(body["operation_url"], ""))
 
-    def test_what_could_not_be_told_is_told_by_the_sweep(self) -> None:
+    def test_the_sweep_publishes_events_that_could_not_be_published(self) -> None:
         body = self.later().json()
         with mock.patch("backend.recognition.operations.events.publish", return_value=False):
             tasks.execute(body["operation_id"])
@@ -228,7 +228,7 @@ class LaterTests(HttpCase):
         sweep.once()
         self.assertEqual(redis_clients.default().xlen(events.STREAM), 1)
 
-    def test_who_reads_is_told_of_calls_that_are_pending(self) -> None:
+    def test_reads_have_the_number_of_pending_calls(self) -> None:
         self.add(self.face(7))
         self.later()
         with override_settings(FACES_ANSWER_TIMEOUT_S=0.0):

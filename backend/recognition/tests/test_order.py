@@ -1,4 +1,4 @@
-"""Calls take effect in the order in which they were accepted, whoever carries them out."""
+"""Calls take effect in the order in which they were accepted, in any process."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from backend.recognition.tests.factories import person
 
 
 class OrderTests(RecognitionCase):
-    """Nobody works here, unless we say so."""
+    """Without a worker; the tests execute operations."""
 
     def setUp(self) -> None:
         super().setUp()
         self.enterContext(mock.patch.object(queues, "enqueue", return_value=False))
 
     def begin(self, call: Any) -> Operation:
-        # Somebody waits, but for recognitions: these would be left to them.
+        # Without a waiting caller for recognitions, which would be reserved for it.
         return service.begin(call, owner_id=1, timeout_s=0 if call.kind in READING else 5)
 
     def carry_out(self, *operations: Operation) -> None:
@@ -87,7 +87,7 @@ class OrderTests(RecognitionCase):
         waiting.refresh_from_db()
         self.assertFalse(waiting.has_ended)
 
-    def test_a_call_that_fails_for_good_lets_the_next_go_on(self) -> None:
+    def test_a_permanent_failure_unblocks_the_next_call(self) -> None:
         bad = self.begin(commands.add(1, 1, [self.face(1)]))
         good = self.begin(commands.delete_contact(1, 9))
         error = JobError("It cannot be done.", permanent=True)
@@ -99,7 +99,7 @@ class OrderTests(RecognitionCase):
         self.assertEqual((face["face_id"], face["reason"]), (1, "It cannot be done."))
 
     @override_settings(FACES_RETRY_DELAY_S=0)
-    def test_a_call_that_fails_for_now_is_tried_again_and_keeps_its_place(self) -> None:
+    def test_a_temporary_failure_is_retried_in_its_place(self) -> None:
         shaky = self.begin(commands.add(1, 1, [self.face(1)]))
         next = self.begin(commands.delete(1, 1, [{"face_id": 1}]))
         with (
@@ -112,7 +112,7 @@ class OrderTests(RecognitionCase):
         next.refresh_from_db()
         self.assertEqual(counts(service.changes(next)), (0, 1, 0, 0))
 
-    def test_the_sweep_finds_what_nobody_told_of(self) -> None:
+    def test_the_sweep_executes_an_operation_that_was_not_enqueued(self) -> None:
         add = self.begin(commands.add(1, 1, [self.face(1)]))
         Operation.objects.update(created_at=timezone.now() - timedelta(seconds=10))
         with mock.patch.object(queues, "enqueue", side_effect=_at_once):
@@ -120,7 +120,7 @@ class OrderTests(RecognitionCase):
         add.refresh_from_db()
         self.assertEqual(ids(service.changes(add)["added"]), [1])
 
-    def test_old_answers_and_users_of_whom_nothing_is_left_go(self) -> None:
+    def test_the_sweep_deletes_old_results_and_empty_users(self) -> None:
         self.carry_out(self.begin(commands.add(1, 1, [self.face(1)])))
         self.begin(commands.delete_user(1))
         sweep.once()
@@ -167,7 +167,7 @@ STEPS = (
 
 
 class CrashTests(RecognitionCase):
-    def test_killed_at_any_step_the_state_is_the_one_before_or_after_the_call(self) -> None:
+    def test_killed_at_any_step_the_state_is_that_before_or_after_the_call(self) -> None:
         for number, (step, after) in enumerate(
             (step, at) for step in STEPS for at in (False, True)
         ):

@@ -1,4 +1,4 @@
-"""A gallery comes to a new model: the old one answers until the switch, and ids stay."""
+"""A gallery moves to a new model: the old one answers until the switch, and ids stay."""
 
 import hashlib
 import io
@@ -39,7 +39,7 @@ class ReembeddingTests(TestCase):
         self.enterContext(mock.patch.object(Client, "fetch_many", self.fetched))
 
     def fetched(self, urls: Sequence[str]) -> list[Download | FetchError]:
-        """What lies across the network."""
+        """The downloads, without a network."""
         return [self.one(self.images.get(url)) for url in urls]
 
     def one(self, data: bytes | None) -> Download | FetchError:
@@ -56,7 +56,7 @@ class ReembeddingTests(TestCase):
     def best(self, probe: Any, model: str) -> list[int]:
         return [each.face for each in cache.identify(self.user, probe, model=model)]
 
-    def test_all_faces_switch_at_once_and_keep_their_ids(self) -> None:
+    def test_all_faces_are_swapped_at_once_and_keep_their_ids(self) -> None:
         with self.assertRaises(index.OnAnotherModel):
             self.best(self.ann, self.new)
         self.assertIn("All galleries", self.run_command())
@@ -88,7 +88,7 @@ class ReembeddingTests(TestCase):
         self.assertEqual([face.pk for face in embedded.call_args.args[0]], [self.faces[1].pk])
         self.assertEqual(set(Face.objects.values_list("model", flat=True)), {self.new})
 
-    def test_faces_without_an_image_are_left_behind_only_when_told(self) -> None:
+    def test_faces_without_an_image_are_dropped_only_on_request(self) -> None:
         Face.objects.filter(pk=self.faces[1].pk).update(face_url="")
         with self.assertRaises(CommandError):
             self.run_command()
@@ -97,19 +97,19 @@ class ReembeddingTests(TestCase):
         self.assertEqual(self.best(first.encoding, self.new), [first.pk])
         self.assertEqual(Face.objects.get(pk=self.faces[1].pk).model, OLD)
 
-    def test_another_image_at_the_url_is_not_taken_for_the_face(self) -> None:
+    def test_a_changed_image_at_the_url_is_not_encoded(self) -> None:
         self.images[self.faces[0].face_url] = samples.another(samples.face(), 99)
         row = reembedding.embed(self.user, told=lambda done: None)
         self.assertEqual(row.unobtainable, {str(self.faces[0].pk): reembedding.CHANGED})
 
-    def test_what_comes_while_it_goes_on_waits_for_the_next_run(self) -> None:
+    def test_faces_added_meanwhile_wait_for_the_next_run(self) -> None:
         reembedding.embed(self.user, told=lambda done: None)
         add(self.user, 2, [person()], model=OLD)
         self.assertFalse(reembedding.switch(self.user))
         self.assertEqual(set(Face.objects.values_list("model", flat=True)), {OLD})
         self.assertFalse(Reembedding.objects.filter(switched_at__isnull=False).exists())
 
-    def test_a_face_that_goes_meanwhile_takes_its_encodings_with_it(self) -> None:
+    def test_encodings_are_deleted_with_their_face(self) -> None:
         reembedding.embed(self.user, told=lambda done: None)
         Face.objects.all().delete()
         self.assertFalse(OtherEncoding.objects.exists())

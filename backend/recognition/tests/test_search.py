@@ -1,4 +1,4 @@
-"""The search over all users of a client: what comparing every face finds, and nobody else's."""
+"""The search over all users of a client: exact, and limited to the client's own faces."""
 
 from typing import Any
 from unittest import mock
@@ -34,7 +34,7 @@ class SearchTests(TestCase):
     def users(self, owner_id: int) -> list[int]:
         return list(User.objects.filter(owner_id=owner_id).values_list("pk", flat=True))
 
-    def test_it_finds_the_contact_of_whichever_user_and_only_the_clients_own(self) -> None:
+    def test_it_finds_contacts_of_all_users_of_the_client_only(self) -> None:
         for number in (0, 11, 39):
             for owner_id in (self.alice, self.bob):
                 (match,) = self.best(self.people[number], owner_id)
@@ -42,23 +42,23 @@ class SearchTests(TestCase):
                 self.assertEqual(contact.contact_id, number)
                 self.assertEqual((contact.user.owner_id, contact.user.pk), (owner_id, match.user))
 
-    def test_somebody_whom_nobody_knows_is_unknown(self) -> None:
+    def test_a_stranger_is_unknown(self) -> None:
         self.assertEqual(self.best(person(), self.alice), [])
         self.assertEqual(self.best(self.people[0], clients.client("charlie").pk), [])
 
-    def test_one_person_known_to_two_users_is_found_with_both(self) -> None:
+    def test_a_contact_of_two_users_is_found_twice(self) -> None:
         add(factories.user(99, owner_id=self.alice), 1, [near(self.people[3], 0.3)])
         found = self.best(self.people[3], self.alice)
         self.assertEqual(len({match.user for match in found}), 2)
 
-    def test_faces_of_another_model_or_not_used_are_not_compared(self) -> None:
+    def test_faces_of_another_model_or_not_indexed_are_not_compared(self) -> None:
         add(factories.user(99, owner_id=self.alice), 1, [self.people[3]], model="another")
         Face.objects.filter(contact__contact_id=3, user__owner_id=self.alice).exclude(
             model="another"
         ).update(is_indexed=False)
         self.assertEqual(self.best(self.people[3], self.alice), [])
 
-    def test_blocks_and_index_answer_as_comparing_every_face(self) -> None:
+    def test_blocks_and_index_answer_like_comparing_every_face(self) -> None:
         every = self.users(self.alice)
         rows = Face.objects.with_encodings().filter(user__in=every)
         for probe in (near(each, 0.35) for each in self.people[::5]):
@@ -80,7 +80,7 @@ class SearchTests(TestCase):
             by_index = search.nearest(users, probe, model=MODEL, at_most=3)
         return [blocks, exact, by_index]
 
-    def test_where_the_index_finds_too_few_every_face_is_compared(self) -> None:
+    def test_if_the_index_finds_too_few_every_face_is_compared(self) -> None:
         if connection.vendor != "postgresql":
             self.skipTest("SQLite has no such index")
         users, probe = self.users(self.alice), self.people[5]

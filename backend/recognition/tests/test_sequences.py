@@ -1,7 +1,7 @@
-"""Random calls, some of them at the same time from several processes, beside a simple model.
+"""Random calls, some of them concurrent from several processes, against a sequential model.
 
-The model carries the calls out one by one, in the order in which they were accepted. Whatever the
-processes did at the same time, the galleries and all answers must be the model's.
+The model executes the calls one by one, in the order in which they were accepted. The galleries and
+all answers must equal the model's.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ _steps: Final = st.one_of(
 
 
 class Model:
-    """What must come of the calls: the faces of each contact by `face_id`, which is its image."""
+    """The expected state: the faces of each contact by `face_id`, which is its image."""
 
     def __init__(self) -> None:
         self.contacts: dict[int, set[int]] = {number: set() for number in CONTACTS}
 
     def do(self, step: Step) -> Any:
-        """Carry a call out; its answer: the `face_id`s of each list, or the contacts recognised."""
+        """Execute a call; its answer: the `face_id`s of each list, or the contacts recognised."""
         return getattr(self, step["kind"])(step)
 
     def add(self, step: Step) -> Any:
@@ -205,7 +205,7 @@ class Galleries(RuleBasedStateMachine):
 
 @override_settings(FACES_MIN_CONFIDENCE=0.0)
 class SequenceTests(RecognitionCase):
-    def test_random_calls_of_several_processes_leave_what_the_model_says(self) -> None:
+    def test_random_calls_of_several_processes_match_the_model(self) -> None:
         people = {number: person() for number in PEOPLE}
         images = {number: analysed(people.get(number)) for number in (*PEOPLE, FACELESS)}
         urls = {number: self.web.put(image) for number, image in images.items()}

@@ -31,14 +31,14 @@ class TracesTests(RecognitionCase):
         }
 
     def only_ours(self, encoding: Any) -> bytes:
-        """An image that no other client sent, and that nothing keeps."""
+        """An image without other references, which would keep its analysis."""
         data = analysed(encoding)
         EncodedImage.objects.all().delete()
         Analysis.objects.exclude(owner=client_owner(self.owner)).delete()
         return data
 
     def fill(self) -> None:
-        """A user with something in every place where something can be."""
+        """A user with data in every table and file that can hold any."""
         face: Any = {"face_id": 1, "face_url": self.url, "external_id": 712345678, "score": 1.0}
         gone = {**face, "face_id": 9, "face_url": self.web.url("/secret-nothing")}
         who = {"client_id": self.owner}
@@ -59,7 +59,7 @@ class TracesTests(RecognitionCase):
         )
 
     def wait_with_another(self) -> Operation:
-        """A call that no worker has seen, whose caller has gone away with its address."""
+        """A call that was answered 202, and that no worker has executed."""
         self.enqueue.side_effect = None
         call = commands.recognise(7, self.web.url("/secret-later"))
         operation = service.begin(call, owner_id=self.owner, timeout_s=0.0)
@@ -73,7 +73,7 @@ class TracesTests(RecognitionCase):
         erasure.erase_now(self.owner, actor="test")
         self.assertEqual(data_residue.found(self.traces), {})
 
-    def test_nothing_of_a_deleted_user_is_left_once_its_deletion_was_told(self) -> None:
+    def test_nothing_of_a_deleted_user_is_left_after_an_hour(self) -> None:
         self.fill()
         answer = api.delete_user(7, client_id=self.owner)
         self.assertEqual(len(answer["deleted"]), 2)
@@ -87,7 +87,7 @@ class TracesTests(RecognitionCase):
         retention.delete_old()
         self.assertEqual(data_residue.found(self.traces), {})
 
-    def test_nothing_of_a_deleted_contact_is_left_once_its_deletion_was_told(self) -> None:
+    def test_nothing_of_a_deleted_contact_is_left_after_an_hour(self) -> None:
         self.fill()
         api.delete_contact(7, 1, client_id=self.owner)
         api.delete_contact(7, 2, client_id=self.owner)

@@ -1,4 +1,4 @@
-"""A user in a file, and back: nothing lost, nothing half, nothing that does not belong."""
+"""Export and import of a user: nothing lost, nothing partial, nothing foreign."""
 
 import base64
 import gzip
@@ -36,7 +36,7 @@ def imported(data: bytes, user_id: int = 2) -> importer.Imported:
     return importer.read(io.BytesIO(data), owner_id=ANONYMOUS_ID, user_id=user_id)
 
 
-class PortabilityTests(TestCase):
+class TransferTests(TestCase):
     def setUp(self) -> None:
         cache.cache.clear()
         self.user = factories.user(1)
@@ -54,7 +54,7 @@ class PortabilityTests(TestCase):
         )
         Feedback.objects.create(user=self.user, answer_id=uuid.uuid4(), **values)
 
-    def test_what_went_out_comes_in_again_with_new_ids(self) -> None:
+    def test_an_import_restores_an_export_with_new_ids(self) -> None:
         out = exported(self.user)
         result = imported(joined(out))
         again = exported(factories.user(2))
@@ -67,7 +67,7 @@ class PortabilityTests(TestCase):
             self.assertEqual(before, after)
         self.assertFalse(set(result.ids) & set(result.ids.values()))
 
-    def test_an_imported_gallery_answers_as_the_first_one_does(self) -> None:
+    def test_an_imported_gallery_answers_like_the_exported_one(self) -> None:
         imported(joined(exported(self.user)))
         other = factories.user(2)
         for probe in (self.ann, self.bea):
@@ -75,11 +75,11 @@ class PortabilityTests(TestCase):
             self.assertEqual([c.distance for c in one], [c.distance for c in two])
             self.assertEqual([c.confidence for c in one], [c.confidence for c in two])
 
-    def test_a_compressed_file_is_as_good(self) -> None:
+    def test_a_compressed_file_is_imported(self) -> None:
         self.assertEqual(imported(gzip.compress(joined(exported(self.user)))).faces, 6)
 
     @override_settings(FACES_GALLERY_FACES_PER_CONTACT=2)
-    def test_the_best_faces_of_each_contact_are_used(self) -> None:
+    def test_the_best_faces_of_each_contact_are_indexed(self) -> None:
         Face.objects.filter(pk=self.faces[1].pk).update(score=0.5)
         result = imported(joined(exported(self.user)))
         used = set(
@@ -89,7 +89,7 @@ class PortabilityTests(TestCase):
         )
         self.assertEqual(used, {result.ids[self.faces[n].pk] for n in (0, 2, 3, 4)})
 
-    def test_a_user_that_changes_all_the_time_is_written_while_nobody_can_change_it(self) -> None:
+    def test_a_user_that_changes_all_the_time_is_locked_for_the_export(self) -> None:
         wanted = len(exported(self.user))
         with mock.patch.object(exporter, "_version", side_effect=range(100)) as version:
             self.assertEqual(len(exported(self.user)), wanted)
@@ -100,7 +100,7 @@ class PortabilityTests(TestCase):
         self.assertEqual((result.contacts, result.faces), (0, 0))
         self.assertFalse(factories.user(2).exists)
 
-    def test_contacts_without_faces_stay_when_the_sweep_has_passed(self) -> None:
+    def test_the_sweep_keeps_imported_contacts_without_faces(self) -> None:
         self.user.faces.all().delete()
         imported(joined(exported(self.user)))
         retention.delete_old()
@@ -112,7 +112,7 @@ class PortabilityTests(TestCase):
             imported(data, user_id=1)
         self.assertEqual(self.user.faces.count(), 6)
 
-    def test_whatever_is_wrong_is_named_and_nothing_is_stored(self) -> None:
+    def test_an_invalid_line_is_named_and_nothing_is_stored(self) -> None:
         out = exported(self.user)
         nan = base64.b64encode(b"\0\0\xc0\x7f" * 128).decode()
         short = base64.b64encode(bytes(508)).decode()
@@ -147,7 +147,7 @@ class PortabilityTests(TestCase):
                     imported(joined(changed))
         self.assertFalse(Face.objects.filter(user__user_id=2).exists())
 
-    def test_a_file_that_is_not_whole_or_none_is_refused(self) -> None:
+    def test_an_incomplete_or_foreign_file_is_refused(self) -> None:
         out, data = exported(self.user), joined(exported(self.user))
         wrong = {
             "empty": b"",

@@ -1,4 +1,4 @@
-"""Feedback, quality, export, import, search and re-embedding over HTTP; whose they are."""
+"""Feedback, quality, export, import, search and re-embedding over HTTP, by owner."""
 
 import json
 import uuid
@@ -27,7 +27,7 @@ def run_at_once(queue: str, task: str, argument: str, *, job_id: str) -> bool:
     return True
 
 
-class GalleryViewsTests(TransactionTestCase):
+class RestTests(TransactionTestCase):
     def setUp(self) -> None:
         cache.cache.clear()
         redis_clients.default().flushdb()
@@ -64,7 +64,7 @@ class GalleryViewsTests(TransactionTestCase):
         self.assertEqual(response.status_code, 200)
         return b"".join(response.streaming_content)
 
-    def test_feedback_makes_the_quality_that_is_told(self) -> None:
+    def test_feedback_is_counted_in_quality(self) -> None:
         for said in ({"right": True}, {"contact_id": 1}, {"contact_id": 2}, {"contact_id": None}):
             path = f"/users/7/answers/{self.answer(self.faces[0])}/feedback/"
             response = self.post(path, said)
@@ -73,7 +73,7 @@ class GalleryViewsTests(TransactionTestCase):
         self.assertEqual((found["answers"], found["right"], found["wrong"]), (4, 2, 2))
         self.assertEqual(found["precision"]["value"], 0.5)
 
-    def test_the_answer_to_a_recognition_names_itself_for_feedback(self) -> None:
+    def test_operation_id_of_a_recognition_takes_feedback(self) -> None:
         face = SimpleUploadedFile("a.jpg", samples.face())
         probe = SimpleUploadedFile("b.jpg", samples.another(samples.face(), 1))
         with mock.patch.object(queues, "enqueue", side_effect=run_at_once):
@@ -86,7 +86,7 @@ class GalleryViewsTests(TransactionTestCase):
         self.assertEqual(self.post(path, {"right": True}).json()["truth"], 9)
         self.assertEqual(self.get("/users/7/quality").json()["precision"]["value"], 1.0)
 
-    def test_feedback_that_makes_no_sense_is_400_and_of_no_answer_404(self) -> None:
+    def test_invalid_feedback_is_400_and_an_unknown_answer_404(self) -> None:
         path = f"/users/7/answers/{self.answer(self.faces[0])}/feedback"
         for bad in (
             {},
@@ -131,7 +131,7 @@ class GalleryViewsTests(TransactionTestCase):
     def all_faces(self) -> list[int]:
         return [face.pk for face in Face.objects.filter(user=self.user)]
 
-    def test_what_cannot_be_imported_is_400_with_its_line(self) -> None:
+    def test_an_invalid_import_is_400_with_its_line(self) -> None:
         for bad in (b"", b"not an export", self.exported()[:-30]):
             response = self.post("/users/8/import", {"file": SimpleUploadedFile("a", bad or b" ")})
             self.assertEqual(response.status_code, 400)
@@ -154,7 +154,7 @@ class GalleryViewsTests(TransactionTestCase):
         self.assertEqual(len(self.post("/search", {**body, "limit": 1}).json()["matches"]), 1)
         self.assertEqual(self.post("/search/", body, self.bob).json()["matches"], [])
 
-    def test_the_search_takes_an_image_and_keeps_nothing_of_it(self) -> None:
+    def test_the_search_takes_an_image_and_stores_nothing_of_it(self) -> None:
         with mock.patch.object(queues, "enqueue", side_effect=run_at_once):
             image = SimpleUploadedFile("a.jpg", samples.face())
             self.assertEqual(self.post("/search", {"image": image}).json(), {"matches": []})
@@ -165,12 +165,12 @@ class GalleryViewsTests(TransactionTestCase):
         analyses = import_string("backend.analysis.models.Analysis").objects
         self.assertFalse(analyses.exists())
 
-    def test_the_largest_numbers_there_are_are_far_from_everybody(self) -> None:
+    def test_the_search_takes_the_largest_numbers(self) -> None:
         for number in (3.4e38, -3.4e38, 1e-45):
             answer = self.post("/search", {"encoding": [number] * 128})
             self.assertEqual((answer.status_code, answer.json()), (200, {"matches": []}))
 
-    def test_a_search_that_makes_no_sense_is_400(self) -> None:
+    def test_an_invalid_search_is_400(self) -> None:
         good = [0.0] * 128
         for bad in (
             {},
@@ -189,12 +189,12 @@ class GalleryViewsTests(TransactionTestCase):
             with self.subTest(str(bad)[:60]):
                 self.assertEqual(self.post("/search", bad).status_code, 400)
 
-    def test_the_progress_of_a_re_embedding_is_told(self) -> None:
+    def test_the_progress_of_a_reembedding(self) -> None:
         add(self.user, 3, [person()], model="an old model")
         found = self.get("/users/7/reembedding/").json()
         self.assertEqual((found["model"], found["faces"], found["done"]), (self.model, 3, 2))
 
-    def test_another_clients_user_is_not_there(self) -> None:
+    def test_another_clients_user_is_not_found(self) -> None:
         for path in ("quality", "export", "reembedding"):
             self.assertEqual(self.get(f"/users/7/{path}", self.bob).status_code, 404)
             self.assertEqual(self.get(f"/users/{2**64}/{path}").status_code, 404)
@@ -206,7 +206,7 @@ class GalleryViewsTests(TransactionTestCase):
         for path in ("/search", "/users/8/import", f"/users/7/answers/{uuid.uuid4()}/feedback"):
             self.assertEqual(self.post(path, {}, without).status_code, 403)
 
-    def test_an_export_is_json_lines_that_say_what_they_are(self) -> None:
+    def test_an_export_is_json_lines_with_a_head_and_an_end(self) -> None:
         lines = [json.loads(line) for line in self.exported().splitlines()]
         self.assertEqual(lines[0]["format"], "faces-gallery")
         self.assertEqual(lines[-1], {"end": {"contact": 2, "face": 2, "feedback": 0}})
