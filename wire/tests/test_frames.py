@@ -10,9 +10,8 @@ import jsonschema
 from wire import events, frames
 from wire.environment import ROOT
 from wire.events import Outcome
-from wsserver.delivery import closing
-from wsserver.delivery import replay as catch_up
-from wsserver.request import auth as tokens
+from wsserver.delivery import closing, replay
+from wsserver.request import auth
 from wsserver.stream.redis_stream import State
 
 _CHECK = jsonschema.Draft202012Validator(
@@ -64,7 +63,7 @@ class FrameTests(unittest.TestCase):
     def test_the_notice_of_a_gap_is_valid(self) -> None:
         for oldest in (None, (1767323046012, 0)):
             state = State(oldest=oldest, newest=(1767323046012, 0), is_trimmed=True)
-            _CHECK.validate(json.loads(catch_up.gap_frame(state)))
+            _CHECK.validate(json.loads(replay.gap_frame(state)))
 
     def test_other_documents_are_invalid(self) -> None:
         lacking = frame()
@@ -86,7 +85,7 @@ class CloseTests(unittest.TestCase):
     def test_every_code_of_the_server_is_described(self) -> None:
         codes = {value for name, value in vars(closing).items() if isinstance(value, int)}
         self.assertLessEqual(codes, set(frames.CLOSES))
-        self.assertIn(tokens.EXPIRED, frames.CLOSES[closing.REFUSED].reasons)
+        self.assertIn(auth.EXPIRED, frames.CLOSES[closing.REFUSED].reasons)
 
     def test_docs_events_names_each_code_and_reason(self) -> None:
         page = (ROOT / "docs" / "events.md").read_text()

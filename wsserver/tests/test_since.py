@@ -2,10 +2,19 @@
 
 import asyncio
 import threading
+from unittest import mock
 
-from wire.events import STREAM, Outcome
-from wsserver.delivery.replay import GAP_MESSAGE
+from wire.events import STREAM, Outcome, parse_event_id
+from wsserver.delivery.broadcaster import Broadcaster, Subscriber
+from wsserver.delivery.closing import Closer
+from wsserver.delivery.replay import GAP_MESSAGE, Replay
+from wsserver.request.auth import Claims
+from wsserver.request.query import Since
+from wsserver.stream.deduplication import DeduplicationWindow
+from wsserver.stream.reader import StreamReader
+from wsserver.stream.redis_stream import Stream
 from wsserver.tests.base import (
+    PATIENCE_S,
     ServerTestCase,
     client_that_never_reads,
     listening,
@@ -14,7 +23,7 @@ from wsserver.tests.base import (
 )
 
 
-class Since(ServerTestCase):
+class SinceTests(ServerTestCase):
     async def test_missed_events_are_replayed_and_then_live_ones_sent(self) -> None:
         self.publish()
         seen = self.newest_id()
@@ -143,6 +152,34 @@ class Since(ServerTestCase):
             silent = await client_that_never_reads(address, "?since=0")
             self.addCleanup(silent.close)
             await self.assert_place_is_free(address)
+
+
+class ReaderBehindTests(ServerTestCase):
+    async def test_a_replay_waits_for_the_reader_that_has_not_read_the_event_of_since(self) -> None:
+        """A client received the event from another server, which was faster."""
+        self.publish()
+        since = Since(parse_event_id(self.newest_id()), is_moment=False)
+        closer = Closer(grace_s=1)
+        broadcaster = Broadcaster(closer, send_buffer_bytes=1)
+        subscriber = Subscriber(mock.Mock(), lambda entry: True, Claims())
+        broadcaster.add(subscriber)
+        async with Stream(self.redis_server.url, connections=1) as stream:
+            reader = StreamReader(
+                stream,
+                window=DeduplicationWindow(10),
+                started_ms=0,
+                on_event=broadcaster.publish,
+                on_revoked=broadcaster.revoke,
+            )
+            reader.current.set()
+            replay = Replay(stream, reader, broadcaster, closer, 1, read_timeout_s=1)
+            serving = asyncio.create_task(replay.serve(subscriber, since))
+            await asyncio.sleep(0.1)
+            self.assertFalse(subscriber.is_live)
+            await reader.catch_up()
+            await asyncio.wait_for(serving, PATIENCE_S)
+        self.assertTrue(subscriber.is_live)
+        self.assertEqual(broadcaster.events_sent, 0)
 
 
 async def _read(address: str, query: str, count: int) -> list[str]:

@@ -10,7 +10,7 @@ import jwt
 
 from wire import feeds
 from wire.events import STREAM, Outcome, from_entry
-from wsserver.delivery import replay as catch_up
+from wsserver.delivery import replay
 from wsserver.delivery.closing import REFUSED
 from wsserver.request.auth import TokenVerifier
 from wsserver.tests.base import SETTINGS, ServerTestCase, listening, received, received_ids
@@ -68,7 +68,7 @@ class PrivateFeeds(ServerTestCase):
         own = self.publish()
         read = mock.Mock(wraps=from_entry)
         async with self.serving() as address:
-            with mock.patch.object(catch_up, "from_entry", read):
+            with mock.patch.object(replay, "from_entry", read):
                 async with listening(address, "?since=0") as client:
                     self.assertEqual(await received_ids(client, 1), [own])
         self.assertEqual(read.call_count, 1)
