@@ -25,7 +25,7 @@ from wsserver.service import Settings, running
 
 ENDED_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
-PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = 30.0
 """How long a test waits for a condition."""
 
 SETTINGS: Final = Settings(
