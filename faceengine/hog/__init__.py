@@ -7,10 +7,11 @@ Run by a compiled kernel of our own that finds the same boxes several times fast
 from __future__ import annotations
 
 import logging
+import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from faceengine.hog.boxes import Detection, detections_of
-from faceengine.runtime import once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Detection", "backend", "detect", "load"]
 
 _log = logging.getLogger(__name__)
+_load_lock = threading.Lock()
 
 
 def detect(
@@ -56,23 +58,36 @@ _MOST_DOUBLINGS = 8
 
 
 def _kernel() -> Kernel | None:
-    return once("hog kernel", _load_kernel)
+    # The lock is for the first call alone: `cache` would let two threads load at once.
+    if _load_kernel.cache_info().currsize:
+        return _load_kernel()
+    with _load_lock:
+        return _load_kernel()
 
 
 def _dlib_detector() -> Any:
-    import dlib
+    if _load_dlib_detector.cache_info().currsize:
+        return _load_dlib_detector()
+    with _load_lock:
+        return _load_dlib_detector()
 
-    return once("hog of dlib", dlib.get_frontal_face_detector)
 
-
+@cache
 def _load_kernel() -> Kernel | None:
     from faceengine.hog import native
 
     try:
-        return native.best_kernel(_dlib_detector)
+        return native.best_kernel(_load_dlib_detector)
     except native.NotUsable as error:
         _log.warning("dlib detects faces, the faster kernel does not: %s", error)
         return None
+
+
+@cache
+def _load_dlib_detector() -> Any:
+    import dlib
+
+    return dlib.get_frontal_face_detector()
 
 
 def _is_rgb(pixels: Any) -> bool:
