@@ -1,17 +1,16 @@
-"""A gallery under a new model, without downtime and without losing ids.
+"""Moves a gallery to another model, without downtime and with the same ids.
 
-The images are fetched again and encoded by the model of this process, while processes of the old
-one go on answering. Only when every face of a user has its new encoding, or is told to be left
-behind, all of them change places with the old ones in one transaction; the old ones are kept for
-processes that still run the old model, until `finish`. Each step is stored, so that whatever is
-interrupted goes on from there.
+The images are downloaded again and encoded by the model of this process, while processes of the old
+model go on answering. When every face of a user has its new encoding, or is left behind on request,
+old and new encodings are swapped in one transaction. The old ones are kept for processes that still
+run the old model, until `finish`. Each step is stored, so that an interrupted run can be resumed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict
 
 from django.conf import settings
 from django.core.files.base import File
@@ -22,8 +21,9 @@ from django.utils import timezone
 from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError
 from backend.common import image_downloads
-from backend.common.image_downloads import Download, FetchError
+from backend.common.image_downloads import FetchError
 from backend.recognition.gallery import locking
+from backend.recognition.gallery.probe import largest
 from backend.recognition.models import Face, OtherEncoding, Reembedding, User
 
 NO_URL: Final = "Its image was sent as bytes, which are not kept."
@@ -32,12 +32,12 @@ NO_FACE: Final = "The model finds no face in its image."
 TOO_SLOW: Final = "Its image took too long to analyse."
 
 _AT_A_TIME: Final = 32
-"""Images that are held at once, in memory or in temporary files."""
+"""Images in memory or in temporary files at the same time."""
 
 _SWAPPED: Final = 500
 
 Progress = Callable[[int], object]
-"""Told of each so many faces more that are done."""
+"""Called with the number of faces that were processed since the last call."""
 
 
 class FaceShape(TypedDict):
@@ -61,13 +61,13 @@ def current_model() -> str:
 
 
 def users_behind(model: str) -> QuerySet[User]:
-    """Those with faces of another model."""
+    """Users with faces of another model."""
     behind = Face.objects.filter(user=OuterRef("pk"), is_face=True).exclude(model=model)
     return User.objects.filter(Exists(behind)).order_by("pk")
 
 
 def progress(user: User) -> ProgressShape:
-    """Of the move to the model of this process; also where none was begun."""
+    """The progress of the move to the model of this process, even if it has not begun."""
     model = current_model()
     row = Reembedding.objects.filter(user=user, model=model).first()
     faces = Face.objects.filter(user=user, is_face=True)
@@ -84,12 +84,12 @@ def progress(user: User) -> ProgressShape:
 
 
 def missing(user: User) -> int:
-    """How many faces have no encoding by the model of this process."""
+    """The number of faces without an encoding by the model of this process."""
     return _missing(user, current_model()).count()
 
 
-def embed(user: User, *, told: Progress) -> Reembedding:
-    """Encode all faces of the user that are not yet, as far as their images can be had."""
+def embed(user: User, *, on_progress: Progress) -> Reembedding:
+    """Encode the faces that have no encoding by this model yet, if their images are available."""
     model = current_model()
     row, _ = Reembedding.objects.get_or_create(user=user, model=model)
     row.unobtainable = {}
@@ -98,14 +98,14 @@ def embed(user: User, *, told: Progress) -> Reembedding:
         faces = list(Face.objects.filter(pk__in=ids[start : start + _AT_A_TIME]))
         row.unobtainable |= _embed(faces, model, owner_id=user.owner_id)
         row.save(update_fields=["unobtainable"])
-        told(len(faces))
+        on_progress(len(faces))
     return row
 
 
 def switch(user: User, *, leave_behind: bool = False) -> bool:
-    """Match by the new encodings from now on; False while faces lack theirs.
+    """Swap old and new encodings; False if faces lack a new one.
 
-    With `leave_behind` these stay in the gallery and are matched with nothing.
+    With `leave_behind` such faces stay in the gallery and are not matched.
     """
     model = current_model()
     with transaction.atomic():
@@ -124,7 +124,7 @@ def switch(user: User, *, leave_behind: bool = False) -> bool:
 
 
 def finish() -> int:
-    """Delete the old encodings: no process runs the old model any more. How many there were."""
+    """Delete the old encodings: no process runs the old model any more. Returns their number."""
     return OtherEncoding.objects.filter(is_active=True).delete()[0]
 
 
@@ -134,63 +134,65 @@ def _missing(user: User, model: str) -> QuerySet[Face]:
 
 
 def _embed(faces: Sequence[Face], model: str, *, owner_id: int) -> dict[str, str]:
-    """Store the new encodings; returns why there is none, by the ids of faces."""
-    reasons = {str(face.pk): NO_URL for face in faces if not face.face_url}
-    there = [face for face in faces if face.face_url]
-    outcomes = image_downloads.client().fetch_many([face.face_url for face in there])
-    with ExitStack() as downloads:
-        good: list[tuple[Face, Download]] = []
-        for face, outcome in zip(there, outcomes, strict=True):
-            if isinstance(outcome, Download):
-                downloads.enter_context(outcome)
-            reason = _refusal(face, outcome)
-            if reason:
-                reasons[str(face.pk)] = reason
-            elif isinstance(outcome, Download):
-                good.append((face, outcome))
-        images = [(File(each.file), each.sha256) for _, each in good]
-        asked = analysis.request_many(images, owner=analysis.client_owner(owner_id))
+    """Store the new encodings; returns the reasons of faces without one, by their ids."""
+    reasons, requested = _request(faces, owner_id)
+    rows = []
     try:
-        analysis.compute_many([str(id) for id in asked])
-        return reasons | _store([face for face, _ in good], asked, model)
+        analysis.compute_many([str(id) for id in requested.values()])
+        for pk, id in requested.items():
+            try:
+                rows.append(OtherEncoding(face_id=pk, model=model, encoding=_encoding(id)))
+            except AnalysisError as error:
+                reasons[str(pk)] = str(error)
     finally:
-        for id in dict.fromkeys(asked):
+        for id in set(requested.values()):
             analysis.withdraw(id)
-
-
-def _refusal(face: Face, outcome: Download | FetchError) -> str:
-    if isinstance(outcome, FetchError):
-        return outcome.message
-    # Somebody else may be on it by now, and would get this contact's name.
-    return CHANGED if face.sha256 and outcome.sha256 != face.sha256 else ""
-
-
-def _store(faces: Sequence[Face], asked: Sequence[int], model: str) -> dict[str, str]:
-    reasons, rows = dict[str, str](), []
-    for face, id in zip(faces, asked, strict=True):
-        try:
-            done = analysis.wait(id, timeout_s=settings.FACES_JOB_TIMEOUT_S)
-        except AnalysisError as error:
-            reasons[str(face.pk)] = str(error)
-            continue
-        found = analysis.faces(id) if done else []
-        if not found:
-            reasons[str(face.pk)] = NO_FACE if done else TOO_SLOW
-            continue
-        # The one that was taken when the face was added.
-        best = max(found, key=lambda each: (each.quality["size_px"], each.quality["score"]))
-        rows.append(OtherEncoding(face=face, model=model, encoding=best.encoding))
-    with transaction.atomic():
-        # A face that was deleted meanwhile must not come back as an encoding.
-        pks = [row.face_id for row in rows]
-        left = set(Face.objects.select_for_update().filter(pk__in=pks).values_list("pk", flat=True))
-        some = [row for row in rows if row.face_id in left]
-        OtherEncoding.objects.bulk_create(some, ignore_conflicts=True)
+    _store(rows)
     return reasons
 
 
+def _request(faces: Sequence[Face], owner_id: int) -> tuple[dict[str, str], dict[int, int]]:
+    """Request an analysis of each available image: reasons and analyses, by the faces' ids."""
+    reasons = {str(face.pk): NO_URL for face in faces if not face.face_url}
+    with_url = [face for face in faces if face.face_url]
+    outcomes = image_downloads.client().fetch_many([face.face_url for face in with_url])
+    images: dict[int, tuple[File[Any], str]] = {}
+    with ExitStack() as downloads:
+        for face, outcome in zip(with_url, outcomes, strict=True):
+            if isinstance(outcome, FetchError):
+                reasons[str(face.pk)] = outcome.message
+                continue
+            downloads.enter_context(outcome)
+            if face.sha256 in ("", outcome.sha256):
+                images[face.pk] = File(outcome.file), outcome.sha256
+            else:  # it may show another person, who would get this contact's name
+                reasons[str(face.pk)] = CHANGED
+        owner = analysis.client_owner(owner_id)
+        ids = analysis.request_many([*images.values()], owner=owner)
+    return reasons, dict(zip(images, ids, strict=True))
+
+
+def _encoding(analysis_id: int) -> list[float]:
+    """The encoding of the face that was taken when it was added. Raises `AnalysisError`."""
+    if analysis.wait(analysis_id, timeout_s=settings.FACES_JOB_TIMEOUT_S) is None:
+        raise AnalysisError(TOO_SLOW, permanent=False)
+    face = largest(analysis.faces(analysis_id))
+    if face is None:
+        raise AnalysisError(NO_FACE, permanent=True)
+    return face.encoding
+
+
+def _store(rows: Sequence[OtherEncoding]) -> None:
+    with transaction.atomic():
+        # Of faces that still exist: an encoding must not outlive its face.
+        pks = [row.face_id for row in rows]
+        left = set(Face.objects.select_for_update().filter(pk__in=pks).values_list("pk", flat=True))
+        kept = [row for row in rows if row.face_id in left]
+        OtherEncoding.objects.bulk_create(kept, ignore_conflicts=True)
+
+
 def _swap(ids: Sequence[int]) -> None:
-    """The encodings of these rows and of their faces' change places."""
+    """Swap the encodings of these rows with those of their faces."""
     others = list(OtherEncoding.objects.filter(pk__in=ids))
     faces = Face.objects.with_encodings().in_bulk([other.face_id for other in others])
     for other in others:

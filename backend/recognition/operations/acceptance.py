@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError
 from backend.clients.limits import quota
 from backend.common.http.errors import Unavailable
-from backend.common.http.upload_fields import sha256_of
+from backend.recognition.gallery.probe import as_file
 from backend.recognition.models import OPEN, Operation, OperationImage, User
 from backend.recognition.operations.commands import Bytes, Command
 
@@ -96,10 +94,7 @@ class _Checked:
 
 def _checked(sent: Bytes) -> _Checked:
     """The image, decoded once, because a file that is no image would fail in a worker only."""
-    if isinstance(sent, bytes):
-        file, sha256 = File(io.BytesIO(sent)), hashlib.sha256(sent).hexdigest()
-    else:
-        file, sha256 = sent, sha256_of(sent)
+    file, sha256 = as_file(sent)
     if (file.size or 0) > settings.FACES_MAX_UPLOAD_BYTES:
         return _Checked(file, "", f"At most {settings.FACES_MAX_UPLOAD_BYTES} bytes are accepted.")
     try:

@@ -1,7 +1,7 @@
-"""Before its effect: the images of a call are fetched and their faces found, all together.
+"""Preparation of an operation: its images are downloaded, and their faces found, in batches.
 
-No transaction is open meanwhile, and nothing waits for it: calls are prepared side by side. What is
-done is in the rows of the images, so that whoever takes a call over goes on from there.
+No transaction is open meanwhile. Progress is stored in the rows of the images, so that another
+worker can resume it.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError, Finished, FoundFace
 from backend.common import image_downloads
 from backend.common.image_downloads import Download, FetchError
+from backend.recognition.gallery.probe import DELETED, largest
 from backend.recognition.models import Operation, OperationImage
 
-DELETED: Final = "The image was deleted in the meantime."
 TOO_SLOW: Final = "The image took too long to analyse."
 SEVERAL: Final = "{count} faces were found in the image; the largest was taken."
 
 _AT_A_TIME: Final = 32
-"""Images that are held at once, in memory or in temporary files."""
+"""Images in memory or in temporary files at the same time."""
 
 _A_JOB: Final = 8
-"""As many as `analysis.services.request_many` puts into one job."""
+"""The images that `analysis.services.request_many` puts into one job."""
 
 
 @dataclass(frozen=True)
 class ImageFinding:
-    """What is known of one image of a call: a face, or none, or why it cannot be said."""
+    """The result of one image: a face, or none, or the reason of a failure."""
 
     sha256: str = ""
     face: FoundFace | None = None
@@ -45,110 +45,92 @@ class ImageFinding:
 
 
 def prepare(operation: Operation) -> None:
-    """Fetch and analyse all images that are not yet; an image that fails spoils no other."""
-    urls = {int(place): url for place, url in operation.arguments.get("urls", {}).items()}
+    """Download and analyse all images that are not yet; each fails by itself."""
+    urls = {int(position): url for position, url in operation.arguments.get("urls", {}).items()}
     images = list(operation.images.all())
     missing = [image for image in images if image.analysis_id is None and not image.reason]
     for image in missing:
-        if image.position not in urls:  # its bytes were sent, and went with their analysis
-            _note(image, reason=DELETED)
+        if image.position not in urls:  # its bytes were sent, and deleted with their analysis
+            _update(image, reason=DELETED)
     to_fetch = [image for image in missing if image.position in urls]
-    # Half of what a job may take: the other half is for the faces.
+    # Half of a job's time, because the other half is for the faces.
     end = time.monotonic() + settings.FACES_JOB_TIMEOUT_S / 2
     for start in range(0, len(to_fetch), _AT_A_TIME):
-        downloaded = to_fetch[start : start + _AT_A_TIME]
-        _fetch(downloaded, urls, operation.owner_id, in_all_s=end - time.monotonic())
+        batch = to_fetch[start : start + _AT_A_TIME]
+        _fetch(batch, urls, operation.owner_id, in_all_s=end - time.monotonic())
     _analyse([image for image in images if image.analysis_id is not None])
 
 
 def findings(operation: Operation) -> dict[int, ImageFinding]:
-    """What the images of a prepared call show, by their places in it."""
+    """The results of the images of a prepared operation, by their positions."""
     images = list(operation.images.all())
     ids = [image.analysis_id for image in images if image.analysis_id is not None]
     finished = analysis.finished(ids)
-    return {image.position: _seen(image, finished.get(image.analysis_id or 0)) for image in images}
+    return {
+        image.position: _finding(image, finished.get(image.analysis_id or 0)) for image in images
+    }
 
 
-def _seen(image: OperationImage, finished: Finished | None) -> ImageFinding:
+def _finding(image: OperationImage, finished: Finished | None) -> ImageFinding:
     if image.reason or image.analysis_id is None or finished is None:
         return ImageFinding(image.sha256, reason=image.reason or DELETED)
     faces = analysis.faces(image.analysis_id) if finished.faces_count else []
-    model = finished.model
-    if not faces:
-        return ImageFinding(image.sha256, model=model)
-    best = max(faces, key=lambda face: (face.quality["size_px"], face.quality["score"]))
     note = SEVERAL.format(count=len(faces)) if len(faces) > 1 else ""
-    return ImageFinding(image.sha256, best, model, note)
+    return ImageFinding(image.sha256, largest(faces), finished.model, note)
 
 
 def _fetch(
     images: Sequence[OperationImage], urls: Mapping[int, str], owner_id: int, *, in_all_s: float
 ) -> None:
-    """Download in parallel, and ask for the faces of all that came."""
+    """Download in parallel, and request the analyses of all that are images."""
     wanted = [urls[image.position] for image in images]
     outcomes = image_downloads.client().fetch_many(wanted, in_all_s=in_all_s)
+    valid: list[tuple[OperationImage, Download]] = []
     with ExitStack() as downloads:
-        for outcome in outcomes:
-            if isinstance(outcome, Download):
-                downloads.enter_context(outcome)
-        good: list[tuple[OperationImage, Download]] = []
         for image, outcome in zip(images, outcomes, strict=True):
-            if reason := _refusal(outcome):
-                _note(image, reason=reason)
-            elif isinstance(outcome, Download):
-                good.append((image, outcome))
-        _request(good, owner=analysis.client_owner(owner_id))
-
-
-def _refusal(outcome: Download | FetchError) -> str:
-    if isinstance(outcome, FetchError):
-        return outcome.message
-    try:
-        analysis.check_image(outcome.file)  # type: ignore[arg-type]  # it reads and seeks
-    except AnalysisError as error:
-        return str(error)
-    return ""
+            if isinstance(outcome, FetchError):
+                _update(image, reason=outcome.message)
+                continue
+            downloads.enter_context(outcome)
+            try:
+                analysis.check_image(outcome.file)  # type: ignore[arg-type]  # it reads and seeks
+                valid.append((image, outcome))
+            except AnalysisError as error:
+                _update(image, reason=str(error))
+        _request(valid, owner=analysis.client_owner(owner_id))
 
 
 def _request(images: Sequence[tuple[OperationImage, Download]], *, owner: str) -> None:
-    """Their analyses, all asked for at once; one that goes just then is asked for once more."""
-    asked = [(File(each.file), each.sha256) for _, each in images]
-    ids = analysis.request_many(asked, owner=owner)
-    for (image, each), (file, sha256), id in zip(images, asked, ids, strict=True):
+    """Request all analyses together. One that is deleted just then is requested again."""
+    files = [(File(each.file), each.sha256) for _, each in images]
+    ids = analysis.request_many(files, owner=owner)
+    for (image, _), (file, sha256), id in zip(images, files, ids, strict=True):
         try:
             with transaction.atomic():
-                _note(image, analysis_id=id, sha256=sha256)
+                _update(image, analysis_id=id, sha256=sha256)
         except IntegrityError:
-            id = analysis.request(file, owner=owner, sha256=each.sha256)
-            _note(image, analysis_id=id, sha256=sha256)
+            id = analysis.request(file, owner=owner, sha256=sha256)
+            _update(image, analysis_id=id, sha256=sha256)
 
 
 def _analyse(images: Sequence[OperationImage]) -> None:
-    """Have them all analysed, by this worker and all others that are free.
+    """Compute the analyses here and in other free workers, and wait for these.
 
-    Where this one only waited for jobs, a single worker would wait for itself.
+    This worker takes part, because a single worker that only waited would wait for itself.
     """
     ids = [image.analysis_id for image in images if image.analysis_id is not None]
     for start in range(0, len(ids), _A_JOB):
         analysis.compute_many([str(id) for id in ids[start : start + _A_JOB]])
     deadline = time.monotonic() + settings.FACES_JOB_TIMEOUT_S / 4
-    for image in images:
-        if reason := _failure(image, deadline):
-            _note(image, reason=reason)
+    for image, id in zip(images, ids, strict=True):
+        try:
+            if analysis.wait(id, timeout_s=max(0.0, deadline - time.monotonic())) is None:
+                _update(image, reason=TOO_SLOW)
+        except AnalysisError as error:
+            _update(image, reason=str(error))
 
 
-def _failure(image: OperationImage, deadline: float) -> str:
-    """Why the image has no analysis; empty as soon as it has."""
-    assert image.analysis_id is not None
-    try:
-        left_s = max(0.0, deadline - time.monotonic())
-        done = analysis.wait(image.analysis_id, timeout_s=left_s)
-    except AnalysisError as error:
-        return str(error)
-    return "" if done else TOO_SLOW
-
-
-def _note(image: OperationImage, **changes: object) -> None:
+def _update(image: OperationImage, **changes: object) -> None:
     for name, value in changes.items():
         setattr(image, name, value)
     image.save(update_fields=list(changes))

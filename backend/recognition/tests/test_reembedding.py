@@ -99,17 +99,17 @@ class ReembeddingTests(TestCase):
 
     def test_a_changed_image_at_the_url_is_not_encoded(self) -> None:
         self.images[self.faces[0].face_url] = samples.another(samples.face(), 99)
-        row = reembedding.embed(self.user, told=lambda done: None)
+        row = reembedding.embed(self.user, on_progress=lambda done: None)
         self.assertEqual(row.unobtainable, {str(self.faces[0].pk): reembedding.CHANGED})
 
     def test_faces_added_meanwhile_wait_for_the_next_run(self) -> None:
-        reembedding.embed(self.user, told=lambda done: None)
+        reembedding.embed(self.user, on_progress=lambda done: None)
         add(self.user, 2, [person()], model=OLD)
         self.assertFalse(reembedding.switch(self.user))
         self.assertEqual(set(Face.objects.values_list("model", flat=True)), {OLD})
         self.assertFalse(Reembedding.objects.filter(switched_at__isnull=False).exists())
 
     def test_encodings_are_deleted_with_their_face(self) -> None:
-        reembedding.embed(self.user, told=lambda done: None)
+        reembedding.embed(self.user, on_progress=lambda done: None)
         Face.objects.all().delete()
         self.assertFalse(OtherEncoding.objects.exists())

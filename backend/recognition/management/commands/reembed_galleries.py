@@ -49,7 +49,7 @@ class Command(BaseCommand):
         with tqdm(
             total=reembedding.missing(user), desc=str(user), unit=" faces", file=self.stderr
         ) as bar:
-            row = reembedding.embed(user, told=bar.update)
+            row = reembedding.embed(user, on_progress=bar.update)
         for id, reason in row.unobtainable.items():
             self.stdout.write(f"{user}, face {id}: {reason}")
         return reembedding.switch(user, leave_behind=drop)
