@@ -44,6 +44,8 @@ class Build(unittest.TestCase):
         package = Path(folder, "faceengine", "hog")
         package.mkdir(parents=True)
         (package.parent / "__init__.py").touch()
+        for needed in ("runtime.py", "errors.py"):
+            shutil.copy(_ROOT / "faceengine" / needed, package.parent)
         for source in (_ROOT / "faceengine" / "hog").glob("*.py"):
             shutil.copy(source, package)
         shutil.copytree(build.SOURCE, package / build.SOURCE.name)
