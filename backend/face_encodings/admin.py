@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 
 from backend.clients.admin_site import ReadOnlyAdmin, ask_first
 from backend.face_encodings import services
-from backend.face_encodings.models import EncodedImage, Tally
+from backend.face_encodings.models import EncodedImage, StatisticsCounter
 
 _AT_A_TIME: Final = 200
 """Erased in one request, which must end in time."""
@@ -16,13 +16,13 @@ _AT_A_TIME: Final = 200
 
 @admin.register(EncodedImage)
 class EncodedImageAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "digest", "owner", "faces_count", "settled_at"]
-    list_filter = [("settled_at", admin.EmptyFieldListFilter), "created_at", "owner"]
+    list_display = ["created_at", "digest", "owner", "faces_count", "completed_at"]
+    list_filter = [("completed_at", admin.EmptyFieldListFilter), "created_at", "owner"]
     list_select_related = ["owner"]
     ordering = ["-pk"]
     search_fields = ["sha256__startswith"]
     search_help_text = "The beginning of the SHA-256 of an image."
-    fields = ["owner", "sha256", "faces_count", "created_at", "settled_at", "made_by", "analysis"]
+    fields = ["owner", "sha256", "faces_count", "created_at", "completed_at", "made_by", "analysis"]
     actions = ["erase"]
 
     def has_erase_permission(self, request: HttpRequest) -> bool:
@@ -44,10 +44,8 @@ class EncodedImageAdmin(ReadOnlyAdmin):
         return None
 
 
-@admin.register(Tally)
-class TallyAdmin(ReadOnlyAdmin):
-    """Many rows of a client are folded into one by the sweep: they count together."""
-
+@admin.register(StatisticsCounter)
+class StatisticsCounterAdmin(ReadOnlyAdmin):
     list_display = ["owner", "images"]
     list_filter = ["owner"]
     list_select_related = ["owner"]
@@ -55,7 +53,7 @@ class TallyAdmin(ReadOnlyAdmin):
     search_fields = ["owner__name"]
     fields = ["owner", "images"]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Tally]:
-        tallies: Any = super().get_queryset(request)
-        without_sums: QuerySet[Tally] = tallies.defer("sums")
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StatisticsCounter]:
+        counters: Any = super().get_queryset(request)
+        without_sums: QuerySet[StatisticsCounter] = counters.defer("sums")
         return without_sums

@@ -39,10 +39,10 @@ def answers(files: Sequence[File[Any]], *, owner_id: int) -> list[Body]:
     if new:
         accepted = services.accept(list(new.values()), owner_id=owner_id)
         images.update(zip(new, accepted, strict=True))
-    return _settled(images, refused, len(files))
+    return _completed(images, refused, len(files))
 
 
-def _settled(images: dict[int, EncodedImage], refused: dict[int, Body], count: int) -> list[Body]:
+def _completed(images: dict[int, EncodedImage], refused: dict[int, Body], count: int) -> list[Body]:
     deadline = time.monotonic() + settings.FACES_ANSWER_TIMEOUT_S
     return [
         refused[index]
@@ -54,7 +54,7 @@ def _settled(images: dict[int, EncodedImage], refused: dict[int, Body], count: i
 
 def _answer(image: EncodedImage, *, timeout_s: float) -> Body:
     try:
-        if not services.settle(image, timeout_s=timeout_s):
+        if not services.complete(image, timeout_s=timeout_s):
             return {"status": 202, **serializers.as_pending(image.sha256)}
         faces = services.faces(image)
     except AnalysisError as error:

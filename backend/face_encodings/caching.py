@@ -24,7 +24,7 @@ OTHER: Final = "The answer has another tag than If-Match asks for."
 
 
 def etag(image: EncodedImage) -> str:
-    """The strong validator (RFC 9110, 8.8.3) of a settled image's answer."""
+    """The strong validator (RFC 9110, 8.8.3) of a completed image's answer."""
     made_from = f"{_SHAPE}/{image.sha256}/{image.made_by}"
     return f'"{hashlib.sha256(made_from.encode()).hexdigest()[:32]}"'
 

@@ -1,4 +1,4 @@
-"""Which images a client asked the encodings of, and the running sums of what was found."""
+"""The images that a client requested the encodings of, and the sums of their encodings."""
 
 from typing import Final
 
@@ -11,41 +11,41 @@ SUMS_BYTES: Final = 128 * 8
 
 
 class EncodedImage(models.Model):
-    """The bytes that one client sent, known by their hash. The bytes themselves are not kept.
+    """The bytes that one client sent, by their hash. The bytes themselves are not kept.
 
-    Asked for ──its analysis is done──▶ settled, and counted if there is a face in it.
+    Open ──its analysis is done──▶ completed, and counted if there is a face in it.
     """
 
     # PROTECT: a client goes when nothing of theirs is left, never the other way round.
     owner = models.ForeignKey("clients.Client", on_delete=models.PROTECT, related_name="+")
     sha256 = models.CharField(max_length=64)
-    # Only one that is not settled can lose its analysis: then its bytes are sent again.
+    # Only an open one can lose its analysis; its bytes have to be sent again then.
     analysis = models.ForeignKey(
         "analysis.Analysis", on_delete=models.SET_NULL, null=True, blank=True
     )
     created_at = models.DateTimeField(default=timezone.now)
-    settled_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
     faces_count = models.PositiveIntegerField(default=0)
     made_by = models.CharField(max_length=120, blank=True)
 
     class Meta:
         constraints = [
-            # However many post the same bytes at once: one row, and so one count.
+            # Simultaneous posts of the same bytes are one row, and so counted once.
             models.UniqueConstraint(fields=["owner", "sha256"], name="encoded_image_once"),
-            # What was counted must be found again when it is deleted.
+            # A deletion subtracts the encoding that was counted, so it has to be found.
             models.CheckConstraint(
-                condition=Q(settled_at=None) | Q(analysis__isnull=False),
-                name="encoded_image_settled_has_analysis",
+                condition=Q(completed_at=None) | Q(analysis__isnull=False),
+                name="encoded_image_completed_has_analysis",
             ),
         ]
         indexes = [
-            # The sweep looks for what nobody waited for.
+            # The sweep looks for open images, the oldest first.
             models.Index(
-                fields=["created_at"], condition=Q(settled_at=None), name="encoded_image_unsettled"
+                fields=["created_at"], condition=Q(completed_at=None), name="encoded_image_open"
             ),
-            # How many of one client wait is asked before another is taken.
+            # Each upload counts the open images of its client.
             models.Index(
-                fields=["owner"], condition=Q(settled_at=None), name="encoded_image_pending"
+                fields=["owner"], condition=Q(completed_at=None), name="encoded_image_pending"
             ),
         ]
 
@@ -53,19 +53,16 @@ class EncodedImage(models.Model):
         return f"{self.sha256[:12]} of client {self.owner_id}"
 
 
-class Tally(models.Model):
-    """So many images more (or fewer, below 0) of a client, and the sums of their encodings.
+def no_sums() -> bytes:
+    return bytes(SUMS_BYTES)
 
-    A client's statistics are the sum of its rows: written one an image, folded into one behind.
-    """
 
-    owner = models.ForeignKey("clients.Client", on_delete=models.PROTECT, related_name="+")
-    images = models.BigIntegerField()
-    sums = models.BinaryField(max_length=SUMS_BYTES)
+class StatisticsCounter(models.Model):
+    """The number of a client's images with a face, and the sum of their first encodings."""
 
-    class Meta:
-        verbose_name_plural = "tallies"
-        # Everything asks for the rows of one owner, oldest first; the foreign key has its index.
+    owner = models.OneToOneField("clients.Client", on_delete=models.PROTECT, related_name="+")
+    images = models.BigIntegerField(default=0)
+    sums = models.BinaryField(max_length=SUMS_BYTES, default=no_sums)
 
     def __str__(self) -> str:
-        return f"{self.images:+d} of client {self.owner_id}"
+        return f"{self.images} images of client {self.owner_id}"

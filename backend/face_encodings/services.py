@@ -63,12 +63,12 @@ def accept(uploads: Sequence[tuple[File[Any], str]], *, owner_id: int) -> list[E
     raise Unavailable
 
 
-def settle(image: EncodedImage, *, timeout_s: float) -> bool:
+def complete(image: EncodedImage, *, timeout_s: float) -> bool:
     """Whether the encodings of `image` are there, as soon as they are, within `timeout_s`.
 
     Raises `AnalysisError` if there will be none; the image is erased then.
     """
-    if image.settled_at is not None:
+    if image.completed_at is not None:
         return True
     try:
         analysis_id = _analysis_of(image)
@@ -78,12 +78,12 @@ def settle(image: EncodedImage, *, timeout_s: float) -> bool:
         raise
     if found is None:
         return False
-    _settle(image, found)
+    _complete(image, found)
     try:
         image.refresh_from_db()
     except EncodedImage.DoesNotExist:
         raise AnalysisError(ERASED, permanent=True) from None
-    return image.settled_at is not None
+    return image.completed_at is not None
 
 
 def wait(analysis_id: int, *, timeout_s: float) -> Result | None:
@@ -96,7 +96,7 @@ def wait(analysis_id: int, *, timeout_s: float) -> Result | None:
 
 
 def faces(image: EncodedImage) -> list[FoundFace]:
-    """The faces of a settled image, in `face_recognition`'s order."""
+    """The faces of a completed image, in `face_recognition`'s order."""
     return analysis.faces(image.analysis_id) if image.analysis_id and image.faces_count else []
 
 
@@ -105,8 +105,8 @@ def erase(images: Collection[EncodedImage]) -> None:
     with transaction.atomic():
         rows = EncodedImage.objects.select_for_update().filter(pk__in=[each.pk for each in images])
         held = list(rows.order_by("pk"))  # in one order: two erasures must not wait for each other
-        for owner_id in {image.owner_id for image in held}:
-            _uncount(owner_id, [image for image in held if image.owner_id == owner_id])
+        for owner_id in sorted({image.owner_id for image in held}):
+            _subtract(owner_id, [image for image in held if image.owner_id == owner_id])
         EncodedImage.objects.filter(pk__in=[image.pk for image in held]).delete()
     for image in held:
         analysis.withdraw(image.analysis_id)
@@ -120,20 +120,20 @@ def erase_of(owner_id: int, *, at_most: int) -> int:
     if images:
         erase(images)
     else:
-        statistics.forget(owner_id)
+        statistics.delete(owner_id)
     return len(images)
 
 
-def settle_unwaited() -> None:
-    """The sweep's step: settle what is done and nobody waits for, and forget what failed."""
-    rows = EncodedImage.objects.filter(settled_at=None).order_by("created_at")
+def complete_open() -> None:
+    """The sweep's step: complete open images whose analysis is done, erase those whose failed."""
+    rows = EncodedImage.objects.filter(completed_at=None).order_by("created_at")
     images = list(rows.exclude(analysis=None)[:_SWEPT])
     ids = [image.analysis_id for image in images if image.analysis_id is not None]
     finished, failed = analysis.finished(ids), analysis.failed(ids)
     for image in images:
         found = finished.get(image.analysis_id or 0)
         if found is not None:
-            _settle(image, found)
+            _complete(image, found)
     erase([image for image in images if image.analysis_id in failed])
 
 
@@ -143,8 +143,8 @@ def _refer(owner_id: int, sha256: str, analysis_id: int) -> EncodedImage:
         owner_id=owner_id, sha256=sha256, defaults={"analysis_id": analysis_id}
     )
     if image.analysis_id != analysis_id:  # it was made by another detector or model
-        _uncount(owner_id, [image])
-        image.analysis_id, image.settled_at, image.faces_count = analysis_id, None, 0
+        _subtract(owner_id, [image])
+        image.analysis_id, image.completed_at, image.faces_count = analysis_id, None, 0
         image.made_by = ""
         image.save()
     return image
@@ -156,28 +156,28 @@ def _analysis_of(image: EncodedImage) -> int:
     return image.analysis_id
 
 
-def _settle(image: EncodedImage, found: Finished | Result) -> None:
-    """Once, however many wait: only who changes the row counts the image."""
+def _complete(image: EncodedImage, found: Finished | Result) -> None:
+    """Only the process that changes the row counts the image, so it is counted once."""
     first = analysis.first_encodings([_analysis_of(image)])
-    unsettled = EncodedImage.objects.filter(
-        pk=image.pk, settled_at=None, analysis_id=_analysis_of(image)
+    open_image = EncodedImage.objects.filter(
+        pk=image.pk, completed_at=None, analysis_id=_analysis_of(image)
     )
     with transaction.atomic():
-        if unsettled.update(
-            settled_at=timezone.now(), faces_count=found.faces_count, made_by=found.made_by
+        if open_image.update(
+            completed_at=timezone.now(), faces_count=found.faces_count, made_by=found.made_by
         ):
             statistics.count(image.owner_id, list(first.values()))
 
 
-def _uncount(owner_id: int, images: Sequence[EncodedImage]) -> None:
-    counted = [image for image in images if image.settled_at and image.faces_count]
+def _subtract(owner_id: int, images: Sequence[EncodedImage]) -> None:
+    counted = [image for image in images if image.completed_at and image.faces_count]
     # Two images of a client never share an analysis: same bytes, same row.
     first = analysis.first_encodings(_analysis_of(image) for image in counted)
-    statistics.uncount(owner_id, list(first.values()))
+    statistics.subtract(owner_id, list(first.values()))
 
 
 def _refuse_if_too_many_wait(owner_id: int) -> None:
     """Behind `quota.reserve`, which locks the owner's row: two cannot both be the last."""
-    waiting = EncodedImage.objects.filter(owner_id=owner_id, settled_at=None).values("pk")
+    waiting = EncodedImage.objects.filter(owner_id=owner_id, completed_at=None).values("pk")
     if waiting[settings.FACES_MAX_PENDING - 1 :].exists():
         raise quota.TooManyWaiting(wait=quota.PENDING_WAIT_S)

@@ -1,39 +1,29 @@
-"""How many images with a face a client sent, and the mean of their first encodings. Exact, always.
+"""The number of a client's images with a face, and the mean of their first encodings. Exact.
 
-Numbers are added up as whole multiples of 2^-32, in 64 bits: sums of whole numbers do not depend on
-the order, a deletion cancels its addition to the last bit, and three thousand million images fit.
-Rounding a component to such a multiple moves it, and so the mean, by at most 2^-33: 1.2e-10.
+Encodings are summed in fixed point: multiples of 2^-32 in 64-bit integers. Integer sums do not
+depend on the order, a deletion subtracts its addition to the last bit, and 2^31 images fit.
+Rounding a component changes it, and so the mean, by at most 2^-33: 1.2e-10.
 
-Counting an image inserts a row and changes none, so writers never wait for each other; the sweep
-folds a client's rows into one. A reader adds up the rows, in one statement: whatever is folded
-meanwhile, it sees every image once.
+Each client has one counter row, changed under its lock in the transaction that completes or deletes
+the images.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import numpy
 from django.db import connection, transaction
-from django.db.models import Count
 from numpy.typing import NDArray
 
 from backend.analysis import services as analysis
-from backend.face_encodings.models import EncodedImage, Tally
-
-logger = logging.getLogger(__name__)
-
-Sums = NDArray[numpy.int64]
+from backend.face_encodings.models import EncodedImage, StatisticsCounter
 
 _UNIT: Final = 2.0**32
 _DIMENSIONS: Final = 128
-
-_FOLD_AT: Final = 16
-"""Rows of one client that are worth folding: a reader adds up fewer in a millisecond."""
 
 _BATCH: Final = 1000
 
@@ -41,7 +31,7 @@ _BEGIN: Final[Mapping[str, str]] = {
     "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     "sqlite": "BEGIN DEFERRED",
 }
-"""What makes all reads of a transaction see one moment, without keeping a writer waiting."""
+"""All reads of the transaction see one moment, and writers do not wait for it."""
 
 
 @dataclass(frozen=True)
@@ -52,39 +42,34 @@ class Statistics:
     mean: list[float]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Total:
-    """A sum as it grows."""
+    """A number of images and the sum of their first encodings, in units of 2^-32."""
 
     images: int
-    sums: Sums
+    sums: NDArray[numpy.int64]
 
     @classmethod
-    def nothing(cls) -> Total:
-        return cls(0, numpy.zeros(_DIMENSIONS, numpy.int64))
+    def counting(cls, encodings: Sequence[Sequence[float]]) -> Total:
+        """Of images by their first encodings."""
+        rows = numpy.reshape(numpy.asarray(encodings, numpy.float64), (-1, _DIMENSIONS))
+        units = numpy.rint(rows * _UNIT).astype(numpy.int64)
+        return cls(len(encodings), units.sum(axis=0))
 
     @classmethod
-    def of(cls, rows: Iterable[tuple[int, bytes | memoryview]]) -> Total:
-        """The total of tallies, as (images, sums)."""
-        total = cls.nothing()
-        for images, sums in rows:
-            total.images += images
-            total.sums += numpy.frombuffer(sums, "<i8")
-        return total
+    def stored(cls, row: StatisticsCounter | None) -> Total:
+        if row is None:
+            return cls.counting([])
+        return cls(row.images, numpy.frombuffer(row.sums, "<i8").astype(numpy.int64))
 
-    def add(self, encodings: Sequence[Sequence[float]]) -> None:
-        """Count images by their first encodings."""
-        self.images += len(encodings)
-        if encodings:
-            units = numpy.rint(numpy.asarray(encodings, numpy.float64) * _UNIT)
-            self.sums += units.astype(numpy.int64).sum(axis=0)
+    def __add__(self, other: Total) -> Total:
+        return Total(self.images + other.images, self.sums + other.sums)
 
-    def minus(self, other: Total) -> Total:
-        return Total(self.images - other.images, self.sums - other.sums)
+    def __neg__(self) -> Total:
+        return Total(-self.images, -self.sums)
 
-    @property
-    def is_nothing(self) -> bool:
-        return self.images == 0 and not self.sums.any()
+    def __bool__(self) -> bool:
+        return bool(self.images or self.sums.any())
 
 
 def read(owner_id: int) -> Statistics:
@@ -96,90 +81,55 @@ def read(owner_id: int) -> Statistics:
 
 
 def count(owner_id: int, encodings: Sequence[Sequence[float]]) -> None:
-    """Count images by their first encodings: part of the transaction that settles them."""
-    total = Total.nothing()
-    total.add(encodings)
-    _write(owner_id, total)
+    """Add images by their first encodings."""
+    add(owner_id, Total.counting(encodings))
 
 
-def uncount(owner_id: int, encodings: Sequence[Sequence[float]]) -> None:
-    """Take back what was counted: part of the transaction that deletes the images."""
-    total = Total.nothing()
-    total.add(encodings)
-    _write(owner_id, Total.nothing().minus(total))
+def subtract(owner_id: int, encodings: Sequence[Sequence[float]]) -> None:
+    """Take back what `count` added."""
+    add(owner_id, -Total.counting(encodings))
 
 
-def forget(owner_id: int) -> None:
-    """The sums of a client that has no images any more."""
-    Tally.objects.filter(owner_id=owner_id).delete()
+def add(owner_id: int, total: Total) -> None:
+    """Change the counter of a client: part of the transaction that changes its images."""
+    if not total:
+        return
+    with transaction.atomic():
+        counters = StatisticsCounter.objects.select_for_update()
+        row, _ = counters.get_or_create(owner_id=owner_id)
+        changed = Total.stored(row) + total
+        row.images, row.sums = changed.images, changed.sums.astype("<i8").tobytes()
+        row.save()
 
 
-def fold() -> int:
-    """Fold the rows of each client that has many; returns how many rows are fewer now.
-
-    Any number may fold at once: who finds a row gone that it had added up gives up.
-    """
-    owners = Tally.objects.order_by().values("owner_id").annotate(rows=Count("pk"))
-    many = list(owners.filter(rows__gte=_FOLD_AT).values_list("owner_id", flat=True))
-    return sum(_fold_all(owner_id) for owner_id in many)
+def delete(owner_id: int) -> None:
+    """Delete the counter of a client that has no images any more."""
+    StatisticsCounter.objects.filter(owner_id=owner_id).delete()
 
 
 def recompute(owner_id: int) -> Iterator[tuple[int, Total | None]]:
-    """Count a client's images anew: yields how many were looked at, and at last the difference.
+    """Sum up a client's images: yields how many were read, and at last what the counter lacks.
 
-    What is counted and what there is are read at one moment, so that it may go on meanwhile: images
-    that come or go are in both or in neither.
+    Counter and images are read at one moment, so images may be added and deleted meanwhile.
     """
     with _snapshot():
-        counted, found, after = _counted(owner_id), Total.nothing(), 0
+        lacking, after = -_counted(owner_id), 0
         while rows := _next_images(owner_id, after):
-            found.add(list(analysis.first_encodings(id for _, id in rows).values()))
+            encodings = analysis.first_encodings(id for _, id in rows)
+            lacking += Total.counting(list(encodings.values()))
             after = rows[-1][0]
             yield len(rows), None
-    yield 0, found.minus(counted)
-
-
-def correct(owner_id: int, difference: Total) -> None:
-    """Add what `recompute` found to be missing: one more row."""
-    _write(owner_id, difference)
+    yield 0, lacking
 
 
 def _counted(owner_id: int) -> Total:
-    rows = Tally.objects.filter(owner_id=owner_id).order_by()
-    return Total.of(rows.values_list("images", "sums"))
-
-
-def _write(owner_id: int, total: Total) -> None:
-    if not total.is_nothing:
-        sums = total.sums.astype("<i8").tobytes()
-        Tally.objects.create(owner_id=owner_id, images=total.images, sums=sums)
-
-
-def _fold_all(owner_id: int) -> int:
-    folded = 0
-    while fewer := _fold_some(owner_id):
-        folded += fewer
-    return folded
-
-
-def _fold_some(owner_id: int) -> int:
-    with transaction.atomic():
-        rows = Tally.objects.filter(owner_id=owner_id).order_by("pk")[:_BATCH]
-        read = list(rows.values_list("pk", "images", "sums"))
-        if len(read) < _FOLD_AT:
-            return 0
-        gone, _ = Tally.objects.filter(pk__in=[pk for pk, _, _ in read]).delete()
-        if gone < len(read):  # another folds the same rows
-            transaction.set_rollback(True)
-            return 0
-        _write(owner_id, Total.of((images, sums) for _, images, sums in read))
-    return len(read) - 1
+    return Total.stored(StatisticsCounter.objects.filter(owner_id=owner_id).first())
 
 
 def _next_images(owner_id: int, after: int) -> list[tuple[int, int]]:
-    """The next images of a client in which a face was found: their ids, and their analyses'."""
+    """The next images of a client with a face: their ids, and those of their analyses."""
     images = EncodedImage.objects.filter(owner_id=owner_id, pk__gt=after, faces_count__gt=0)
-    rows = images.exclude(settled_at=None).order_by("pk").values_list("pk", "analysis_id")
+    rows = images.exclude(completed_at=None).order_by("pk").values_list("pk", "analysis_id")
     return [(pk, id) for pk, id in rows[:_BATCH] if id is not None]
 
 

@@ -107,7 +107,7 @@ def of_hash(sha256: str, side: int, *, owner_id: int) -> Encoding | None:
     image = services.find(owner_id, sha256)
     if image is None:
         return None
-    if not services.settle(image, timeout_s=settings.FACES_ANSWER_TIMEOUT_S):
+    if not services.complete(image, timeout_s=settings.FACES_ANSWER_TIMEOUT_S):
         _give_up()
     return _of_image(image, side)
 

@@ -124,7 +124,7 @@ class GenerateView(APIView):
         if image is None:
             serializers.check(file)
             (image,) = services.accept([(file, sha256)], owner_id=owner_id)
-        if not _settled(image, timeout_s=settings.FACES_ANSWER_TIMEOUT_S):
+        if not _completed(image, timeout_s=settings.FACES_ANSWER_TIMEOUT_S):
             return _pending(image)
         faces = services.faces(image)
         if not faces:
@@ -157,7 +157,7 @@ class EncodingView(APIView):
     def get(self, request: Request, sha256: str) -> HttpResponseBase:
         """The encoding of an image that was sent before."""
         image = _own(request, sha256)
-        if not _settled(image, timeout_s=0):
+        if not _completed(image, timeout_s=0):
             return _pending(image)
         if not image.faces_count:
             raise Unusable(serializers.NOT_FOUND, reason=serializers.NO_FACES)
@@ -297,9 +297,9 @@ def _own(request: Request, sha256: str) -> EncodedImage:
     return image
 
 
-def _settled(image: EncodedImage, *, timeout_s: float) -> bool:
+def _completed(image: EncodedImage, *, timeout_s: float) -> bool:
     try:
-        return services.settle(image, timeout_s=timeout_s)
+        return services.complete(image, timeout_s=timeout_s)
     except AnalysisError as error:
         raise Unusable(str(error)) from error
 

@@ -24,7 +24,7 @@ _TABLES: Final = (
     "clients_apikey",
     "clients_auditentry",
     "face_encodings_encodedimage",
-    "face_encodings_tally",
+    "face_encodings_statisticscounter",
     "photos_album",
     "photos_archiveupload",
     "photos_photo",

@@ -48,7 +48,7 @@ class OwnerTests(TestCase):
             for owner in (alice, alice, bob)
         ]
         image = EncodedImage.objects.create(
-            owner=bob, sha256=SHA256, analysis=analysis, settled_at=timezone.now()
+            owner=bob, sha256=SHA256, analysis=analysis, completed_at=timezone.now()
         )
         upgrade()
         rows: list[Submission | EncodedImage] = [*submissions, image]

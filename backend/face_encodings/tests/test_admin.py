@@ -30,7 +30,7 @@ class EncodedImageTests(TestCase):
         other = EncodedImage.objects.create(owner=bob, sha256=f"{'cd':0<64}")
         self.assertEqual(self.found("q=abb"), [])
         self.assertEqual(self.found("q=ab"), [self.image])
-        self.assertEqual(self.found("settled_at__isempty=1"), [other, self.image])
+        self.assertEqual(self.found("completed_at__isempty=1"), [other, self.image])
         self.assertEqual(self.found(f"owner__id__exact={bob.pk}"), [other])
         tomorrow = timezone.now() + timedelta(days=1)
         self.assertEqual(self.found(f"created_at__gte={tomorrow:%Y-%m-%d}"), [])

@@ -239,11 +239,11 @@ class LateTests(EncodingCase):
             self.assertEqual(self.post().status_code, 202)
         self.assertEqual(EncodedImage.objects.get().analysis_id, Analysis.objects.get().pk)
 
-    def test_the_sweep_settles_what_no_request_waits_for(self) -> None:
+    def test_the_sweep_completes_images_that_no_request_waits_for(self) -> None:
         self.post()
         self.work()
         tasks.sweep()
-        self.assertIsNotNone(EncodedImage.objects.get().settled_at)
+        self.assertIsNotNone(EncodedImage.objects.get().completed_at)
         self.assertEqual(self.get().status_code, 200)
 
 

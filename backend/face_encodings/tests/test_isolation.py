@@ -13,7 +13,7 @@ from backend.analysis.models import Analysis, Face
 from backend.clients import erasure
 from backend.clients.models import AuditEntry, Client
 from backend.clients.tests import factories
-from backend.face_encodings.models import EncodedImage, Tally
+from backend.face_encodings.models import EncodedImage, StatisticsCounter
 from backend.face_encodings.tests.case import (
     FACELESS,
     OBAMA,
@@ -182,7 +182,7 @@ class ErasureTests(EncodingCase):
         while Client.objects.get(name="alice").erasing_since:
             erasure.run_step()
         self.assertEqual(EncodedImage.objects.get().owner.name, "bob")
-        self.assertEqual(Tally.objects.get().owner.name, "bob")
+        self.assertEqual(StatisticsCounter.objects.get().owner.name, "bob")
         self.assertEqual(Analysis.objects.get().sha256, sha256(TWO))
         self.assertEqual(self.statistics(**bob)[0], 1)
         waiting = Analysis.objects.values_list("source", flat=True)

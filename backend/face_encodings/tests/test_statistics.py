@@ -4,13 +4,10 @@ import random
 import threading
 from collections.abc import Callable
 from io import StringIO
-from typing import Any
-from unittest import mock
 
 import numpy
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
-from django.db.models import QuerySet
 from django.test import TransactionTestCase
 from django.utils import timezone
 
@@ -19,7 +16,7 @@ from backend.clients.models import ANONYMOUS_ID
 from backend.clients.tests import factories
 from backend.common.jobs.models import Status
 from backend.face_encodings import services, statistics
-from backend.face_encodings.models import EncodedImage, Tally
+from backend.face_encodings.models import EncodedImage, StatisticsCounter
 from backend.face_encodings.tests.case import BIDEN, FACELESS, OBAMA, TWO, EncodingCase
 
 Vectors = list[list[float]]
@@ -61,39 +58,33 @@ class CountedCase(TransactionTestCase):
         self.assertLess(numpy.abs(numpy.subtract(read.mean, mean)).max(), 1e-6)
 
 
-class TallyTests(CountedCase):
+class CounterTests(CountedCase):
     def test_without_images_there_are_zeros(self) -> None:
         self.assert_mean([])
 
-    def test_the_mean_is_right_before_and_after_folding(self) -> None:
+    def test_the_mean_is_right_and_the_client_has_one_row(self) -> None:
         made = vectors(100)
         for each in made:
             statistics.count(ANONYMOUS_ID, [each])
-        before = statistics.read(ANONYMOUS_ID)
         self.assert_mean(made)
-        self.assertEqual(statistics.fold(), 99)
-        self.assertEqual(Tally.objects.count(), 1)
-        self.assertEqual(statistics.read(ANONYMOUS_ID), before)
+        self.assertEqual(StatisticsCounter.objects.count(), 1)
 
     def test_deletions_cancel_to_the_last_bit_in_any_order(self) -> None:
         made = vectors(40)
         for each in made:
             statistics.count(ANONYMOUS_ID, [each])
-        statistics.fold()
         random.Random(1).shuffle(made)
         for each in made[:-1]:
-            statistics.uncount(ANONYMOUS_ID, [each])
+            statistics.subtract(ANONYMOUS_ID, [each])
         self.assertEqual(statistics.read(ANONYMOUS_ID).mean, made[-1])
-        statistics.uncount(ANONYMOUS_ID, made[-1:])
-        statistics.fold()
-        self.assertFalse(Tally.objects.exists())
+        statistics.subtract(ANONYMOUS_ID, made[-1:])
+        self.assertFalse(any(StatisticsCounter.objects.get().sums))
 
     def test_ten_million_images_do_not_wear_it_out(self) -> None:
         (one,) = vectors(1)
-        total = statistics.Total.nothing()
-        total.add([one])
+        total = statistics.Total.counting([one])
         many = statistics.Total(10_000_000, total.sums * 10_000_000)
-        statistics.correct(ANONYMOUS_ID, many)
+        statistics.add(ANONYMOUS_ID, many)
         for _ in range(10):
             statistics.count(ANONYMOUS_ID, [one])
         read = statistics.read(ANONYMOUS_ID)
@@ -105,25 +96,8 @@ class TallyTests(CountedCase):
         with self.assertNumQueries(1):
             statistics.read(ANONYMOUS_ID)
 
-    def test_a_fold_that_meets_another_changes_nothing(self) -> None:
-        for each in vectors(20):
-            statistics.count(ANONYMOUS_ID, [each])
-        before = statistics.read(ANONYMOUS_ID)
-        delete = QuerySet.delete
-
-        def lose_a_row(rows: Any) -> Any:
-            count, models = delete(rows)
-            return count - 1, models
-
-        with mock.patch.object(QuerySet, "delete", lose_a_row):
-            self.assertEqual(statistics.fold(), 0)
-        self.assertEqual(statistics.read(ANONYMOUS_ID), before)
-        self.assertEqual(Tally.objects.count(), 20)
-
-    def test_fifty_writers_with_folds_between_them_lose_nothing(self) -> None:
+    def test_fifty_writers_at_once_lose_nothing(self) -> None:
         made = vectors(50 * 8)
-        stop = threading.Event()
-        seen: list[int] = []
 
         def write(number: int) -> None:
             for index, each in enumerate(made[number * 8 : number * 8 + 8]):
@@ -131,22 +105,10 @@ class TallyTests(CountedCase):
                     statistics.count(ANONYMOUS_ID, [each])
                 if index % 4 == 3:  # the last of every four goes again
                     with transaction.atomic():
-                        statistics.uncount(ANONYMOUS_ID, [each])
+                        statistics.subtract(ANONYMOUS_ID, [each])
 
-        def fold() -> None:
-            while not stop.is_set():
-                statistics.fold()
-                seen.append(statistics.read(ANONYMOUS_ID).images)
-
-        def write_all() -> None:
-            try:
-                in_threads(*(lambda n=n: write(n) for n in range(50)))
-            finally:
-                stop.set()
-
-        in_threads(write_all, fold, fold)
+        in_threads(*(lambda n=n: write(n) for n in range(50)))
         self.assert_mean([each for index, each in enumerate(made) if index % 4 != 3])
-        self.assertLessEqual(max(seen), 350)
 
 
 class EndpointTests(EncodingCase):
@@ -168,7 +130,7 @@ class EndpointTests(EncodingCase):
         self.assertEqual(count, 1)
         self.assertLess(numpy.abs(numpy.subtract(mean, alone)).max(), 2.0**-32)
 
-    def test_fifty_who_settle_the_same_image_count_it_once(self) -> None:
+    def test_fifty_requests_that_complete_the_same_image_count_it_once(self) -> None:
         self.enqueue.side_effect = None
         with self.settings(FACES_ANSWER_TIMEOUT_S=0.01):
             self.post()
@@ -179,7 +141,7 @@ class EndpointTests(EncodingCase):
         Face.objects.create(analysis=analysis, index=0, encoding=encoding, **box, **quality)
         Analysis.objects.update(status=Status.DONE, processed_at=timezone.now(), faces_count=1)
         images = [EncodedImage.objects.get() for _ in range(50)]
-        in_threads(*(lambda image=each: services.settle(image, timeout_s=5) for each in images))
+        in_threads(*(lambda image=each: services.complete(image, timeout_s=5) for each in images))
         self.assertEqual(self.statistics(), (1, [1.0] * 128))
 
 
@@ -197,7 +159,6 @@ class RecomputeTests(EncodingCase):
 
     def test_counted_from_scratch_it_is_the_same_to_the_last_bit(self) -> None:
         self.delete(TWO)
-        statistics.fold()
         self.assertEqual(self.command("--check"), "The statistics are right.\n")
 
     def test_what_is_wrong_is_told_and_then_corrected(self) -> None:
@@ -218,5 +179,5 @@ class RecomputeTests(EncodingCase):
             self.post(BIDEN)
 
         in_threads(come_and_go)
-        (difference,) = [found for _, found in recount if found is not None]
-        self.assertTrue(difference.is_nothing)
+        (lacking,) = [found for _, found in recount if found is not None]
+        self.assertFalse(lacking)

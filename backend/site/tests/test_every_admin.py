@@ -73,8 +73,10 @@ def _encoded_image() -> None:
     )
 
 
-def _tally() -> None:
-    _model("face_encodings.Tally").objects.create(owner=_client(), images=1, sums=bytes(1024))
+def _counter() -> None:
+    _model("face_encodings.StatisticsCounter").objects.create(
+        owner=_client(), images=1, sums=bytes(1024)
+    )
 
 
 def _gallery_user() -> Any:
@@ -113,7 +115,7 @@ MAKERS: Final[dict[str, Callable[[], Any]]] = {
     "clients.auditentry": lambda: AuditEntry.objects.create(actor="a", action="b", subject="c"),
     "clients.client": _client,
     "face_encodings.encodedimage": _encoded_image,
-    "face_encodings.tally": _tally,
+    "face_encodings.statisticscounter": _counter,
     "recognition.contact": _contact,
     "recognition.face": _gallery_face,
     "recognition.operation": _operation,
@@ -200,7 +202,7 @@ class EveryAdminTests(TestCase):
             "analysis.analysis",
             "analysis.face",
             "face_encodings.encodedimage",
-            "face_encodings.tally",
+            "face_encodings.statisticscounter",
             "clients.client",
             "clients.apikey",
             "clients.auditentry",

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from backend.face_encodings import statistics
-from backend.face_encodings.models import EncodedImage, Tally
+from backend.face_encodings.models import EncodedImage, StatisticsCounter
 
 
 class Command(BaseCommand):
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, check: bool, **options: Any) -> None:
-        images = EncodedImage.objects.filter(faces_count__gt=0).exclude(settled_at=None)
+        images = EncodedImage.objects.filter(faces_count__gt=0).exclude(completed_at=None)
         wrong = 0
         with tqdm(total=images.count(), unit=" images", file=self.stderr) as progress:
             for owner_id in _owners():
@@ -36,19 +36,22 @@ class Command(BaseCommand):
         )
 
     def _recompute(self, owner_id: int, progress: Any, check: bool) -> bool:
-        difference = statistics.Total.nothing()
-        for looked_at, found in statistics.recompute(owner_id):
-            progress.update(looked_at)
-            difference = found or difference
-        if difference.is_nothing:
+        lacking = statistics.Total.counting([])
+        for images, found in statistics.recompute(owner_id):
+            progress.update(images)
+            lacking = found or lacking
+        if not lacking:
             return False
-        self.stdout.write(f"client {owner_id}: {difference.images:+d} images")
+        self.stdout.write(f"client {owner_id}: {lacking.images:+d} images")
         if not check:
-            statistics.correct(owner_id, difference)
+            statistics.add(owner_id, lacking)
         return True
 
 
 def _owners() -> list[int]:
-    """Every client with images or tallies."""
-    owners = {*EncodedImage.objects.order_by().values_list("owner_id", flat=True).distinct()}
-    return sorted(owners | {*Tally.objects.order_by().values_list("owner_id", flat=True)})
+    """Every client with images or a counter."""
+    owners = [
+        model._default_manager.order_by().values_list("owner_id", flat=True).distinct()
+        for model in (EncodedImage, StatisticsCounter)
+    ]
+    return sorted({*owners[0], *owners[1]})
