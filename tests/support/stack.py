@@ -256,8 +256,12 @@ class Stack:
 
     def listen(self, query: str = "outcomes=all", *, instance: int = 0) -> Listener:
         """A listener at /faces: through nginx if there is one, else at the given instance."""
+        return Listener(self.listen_url(query, instance=instance))
+
+    def listen_url(self, query: str = "outcomes=all", *, instance: int = 0) -> str:
+        """The address of the websocket, for another client than ours."""
         port = self.nginx_port if self._has_nginx else self.ws_ports[instance]
-        return Listener(f"ws://127.0.0.1:{port}/faces" + (f"?{query}" if query else ""))
+        return f"ws://127.0.0.1:{port}/faces" + (f"?{query}" if query else "")
 
     # --- requests and events
 
