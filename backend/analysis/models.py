@@ -27,6 +27,7 @@ class Analysis(Job):
     queue = queues.INTERACTIVE
     task = "backend.analysis.tasks.compute"
     on_failed = "backend.analysis.compute.ended"
+    fair_by = "owner"
 
     # A client, or the photo or reference that it was made for (`services.client_owner`).
     owner = models.CharField(max_length=40)
@@ -49,7 +50,7 @@ class Analysis(Job):
             *job_constraints("analysis"),
         ]
         indexes = [
-            *job_indexes("analysis"),
+            *job_indexes("analysis", fair_by="owner"),
             # The retention command looks for analyses of a certain age.
             models.Index(fields=["created_at"], name="analysis_created"),
         ]

@@ -26,6 +26,7 @@ class Submission(Job):
     queue = queues.UPLOADS
     task = "backend.submissions.tasks.process"
     on_failed = "backend.submissions.services.publish"
+    fair_by = "owner_id"
 
     # Random and not counted up: whoever knows one id must not be able to tell another.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -46,7 +47,7 @@ class Submission(Job):
         ordering = ["-created_at"]
         constraints = job_constraints("submission")
         indexes = [
-            *job_indexes("submission"),
+            *job_indexes("submission", fair_by="owner"),
             # Outcomes that nobody was told yet are looked for as often.
             models.Index(
                 fields=["processed_at"],

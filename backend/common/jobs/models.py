@@ -45,12 +45,14 @@ class Job(models.Model):
 
     A subclass names its `queue` and its `task`, a dotted name of a function that takes the row's id
     as text, and calls `job_constraints` and `job_indexes` in its Meta. `on_failed` names a function
-    that is called once with a row that has just ended in FAILED.
+    that is called once with a row that has just ended in FAILED, `fair_by` the column whose values
+    take turns (`fair_shares`).
     """
 
     queue: str
     task: str
     on_failed: str = ""
+    fair_by: str = ""
 
     status = models.CharField(max_length=16, choices=Status, default=Status.QUEUED)
     created_at = models.DateTimeField(default=timezone.now)
@@ -153,9 +155,12 @@ def job_constraints(name: str) -> list[models.BaseConstraint]:
     ]
 
 
-def job_indexes(name: str) -> list[models.Index]:
-    """For the sweep, which looks for due rows and for claimed ones every few seconds."""
+def job_indexes(name: str, *, fair_by: str = "") -> list[models.Index]:
+    """For the sweep, which looks for due rows and for claimed ones; for turns by `fair_by`."""
+    queued = Q(status=Status.QUEUED)
+    turns = models.Index(fields=[fair_by, "due_at"], condition=queued, name=f"{name}_turns")
     return [
+        *([turns] if fair_by else []),
         models.Index(fields=["due_at"], condition=Q(status=Status.QUEUED), name=f"{name}_due"),
         models.Index(
             fields=["claimed_until"],

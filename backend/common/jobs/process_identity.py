@@ -30,6 +30,12 @@ def is_gone(holder: str) -> bool:
     return _started(int(pid)) != process
 
 
+def host_and_pid(holder: str) -> tuple[str, int]:
+    """The machine and the number of the process that `identity` named `holder`."""
+    host, *_, pid, _ = holder.split("/")
+    return host, int(pid)
+
+
 def _machine() -> str:
     namespace = os.readlink(_NAMESPACE_FILE) if os.path.lexists(_NAMESPACE_FILE) else ""
     return f"{socket.gethostname()[:64]}/{namespace}"

@@ -29,7 +29,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from backend.common import redis_clients
-from backend.common.jobs import queues, runner
+from backend.common.jobs import fair_shares, queues, runner
 from backend.common.jobs.registration import Registration
 
 logger = logging.getLogger(__name__)
@@ -121,7 +121,9 @@ class Worker:
         if job is None:
             return
         try:
-            self._run(str(job.func_name), *job.args)
+            task = str(job.func_name)
+            turn = fair_shares.next_for(task)
+            self._run(task, *(job.args if turn is None else (str(turn),)))
         except Exception:  # the edge of the process; a row in its hands is lost and tried again
             logger.exception("a job failed job=%s", job.id)
             self._jobs_left = 0

@@ -9,6 +9,7 @@ import redis
 from django.conf import settings
 from rq.worker import BaseWorker
 
+from backend.common.jobs import process_identity
 from backend.common.jobs import workers as registered
 from backend.common.jobs.models import Job, Status, kinds
 
@@ -30,37 +31,37 @@ def workers() -> list[WorkerShape]:
     """Those that gave a sign of life lately; none while Redis is away."""
     try:
         living = registered.living()
-        since = _in_work() if living else {}
-        shapes = [_shape(worker, since) for worker in living[:_SHOWN]]
+        claims = _claims() if living else {}
+        shapes = [_shape(worker, claims) for worker in living[:_SHOWN]]
     except redis.RedisError:
         return []
     return sorted(shapes, key=lambda each: (each["host"], each["pid"]))
 
 
-def _shape(worker: BaseWorker, since: dict[str, datetime]) -> WorkerShape:
-    job = worker.get_current_job_id()
-    began = since.get(job or "")
+def _shape(worker: BaseWorker, claims: dict[tuple[str, int], tuple[str, datetime]]) -> WorkerShape:
+    host, pid = worker.hostname or "", worker.pid or 0
+    job, since = claims.get((host, pid), (None, None))
     return {
-        "host": worker.hostname or "",
-        "pid": worker.pid or 0,
+        "host": host,
+        "pid": pid,
         "state": str(getattr(worker.get_state(), "value", worker.get_state())),
         "job": job,
-        "since": began.isoformat() if began else None,
+        "since": since.isoformat() if since else None,
         "started": registered.aware(worker.birth_date).isoformat() if worker.birth_date else "",
     }
 
 
-def _in_work() -> dict[str, datetime]:
-    """Since when each row that is in hand is, by the id of its job."""
+def _claims() -> dict[tuple[str, int], tuple[str, datetime]]:
+    """What each process has claimed, and since when, by its host and number."""
     lease = timedelta(seconds=settings.FACES_JOB_TIMEOUT_S)
-    found: dict[str, datetime] = {}
-    for model in kinds():
-        for row in held(model):
-            found[row.job_id] = row.claimed_until - lease
-    return found
+    return {
+        process_identity.host_and_pid(row.claimed_by): (row.job_id, row.claimed_until - lease)
+        for model in kinds()
+        for row in held(model)
+    }
 
 
 def held(model: type[Job]) -> Any:
-    """The rows in hand, by the index of those."""
+    """The claimed rows, by the index of those."""
     rows = model._default_manager.filter(status=Status.PROCESSING, claimed_until__isnull=False)
-    return rows.order_by("claimed_until").only("pk", "claimed_until")[:_SHOWN]
+    return rows.order_by("claimed_until").only("pk", "claimed_by", "claimed_until")[:_SHOWN]
