@@ -100,7 +100,7 @@ def new_photos(filled: Filled) -> Iterator[Figure]:
         who = rng.integers(0, len(filled.centres), photos_rows.FACES_A_PHOTO)
         found = [Recorded(each) for each in photos_rows.encodings(filled.centres, who, rng)]
         photo = Photo.objects.create(album=album, sha256=f"new {number}", file="some.jpg")
-        assert record(photo, found, made_by="a benchmark")
+        assert record(photo, found, extractor="a benchmark")
         compared.append(milliseconds(jobs.of_photo, photo.pk))
         whole.append(milliseconds(jobs.run, str(Matching.objects.get(photo=photo).pk)))
     references = f"{Reference.objects.count():,} references"
@@ -154,7 +154,7 @@ def reference_ms(filled: Filled, number: int) -> float:
     rng = numpy.random.default_rng(1000 + number)
     (look,) = photos_rows.encodings(filled.centres, numpy.array([number]), rng)
     reference = Reference.objects.create(member_id=filled.members[number], sha256="new")
-    assert record(reference, [Recorded(look)], made_by="a benchmark")
+    assert record(reference, [Recorded(look)], extractor="a benchmark")
     asked = Matching.objects.get(reference=reference)
     took = milliseconds(jobs.run, str(asked.pk))
     assert Match.objects.filter(reference=reference).exists(), "nobody was found"

@@ -142,10 +142,6 @@ class SourceAdmin(ReadOnlyAdmin):
     def has_erase_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm(f"photos.delete_{self.opts.model_name}"))
 
-    @admin.display(description="why")
-    def why(self, source: Photo | Reference) -> str:
-        return source.why
-
     @admin.display(description="matches", ordering="matches_counted")
     def matches_count(self, source: Photo | Reference) -> int:
         return getattr(source, "matches_counted", 0)
@@ -168,7 +164,7 @@ class PhotoAdmin(SourceAdmin):
         "album",
         "taken_at",
         "extraction",
-        "why",
+        "failure_reason",
         "faces_count",
         "matches_count",
         "likes_count",
@@ -192,11 +188,11 @@ class PhotoAdmin(SourceAdmin):
         ("width", "height"),
         "hidden",
         "extraction",
-        "why",
+        "failure_reason",
         "faces_count",
         "matches_count",
         "likes_count",
-        "made_by",
+        "extractor",
         "extracted_at",
         ("submitted_at", "submissions"),
         ("status", "attempts", "due_at", "claimed_by"),
@@ -257,7 +253,7 @@ class ReferenceAdmin(SourceAdmin):
         "member",
         "created_at",
         "extraction",
-        "why",
+        "failure_reason",
         "matches_count",
         "marked_for_deletion_at",
     ]
@@ -272,10 +268,10 @@ class ReferenceAdmin(SourceAdmin):
         "member",
         "created_at",
         "extraction",
-        "why",
+        "failure_reason",
         "matches_count",
         "marked_for_deletion_at",
-        "made_by",
+        "extractor",
         "extracted_at",
         ("submitted_at", "submissions"),
         ("status", "attempts", "due_at", "claimed_by"),

@@ -6,7 +6,7 @@ that is taken out of a group never comes back to it by itself.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from django.conf import settings
 from django.db import transaction
@@ -14,7 +14,14 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from backend.photos.clustering import grouping
-from backend.photos.models import Grouping, Member, NotPerson, Person, Photo, UnknownFace
+from backend.photos.models import (
+    ClusterExclusion,
+    ClusteringJob,
+    Member,
+    Person,
+    Photo,
+    UnknownFace,
+)
 
 
 class Refused(Exception):
@@ -62,13 +69,14 @@ def merge(into: Person, other: Person) -> None:
         raise Refused("The other group belongs to a member: merge into that one.")
     with transaction.atomic():
         _pin(into)
-        UnknownFace.objects.filter(person=other).update(person=into, pinned=True, placed=True)
-        taken_out = NotPerson.objects.filter(person=other).values_list("face_id", flat=True)
+        UnknownFace.objects.filter(person=other).update(
+            person=into, is_pinned=True, is_clustered=True
+        )
+        taken_out = ClusterExclusion.objects.filter(person=other).values_list("face_id", flat=True)
         # Who says that both are one puts a face back that was taken out of the other.
         inside = set(into.faces.values_list("pk", flat=True))
-        rows = [NotPerson(face_id=face, person=into) for face in taken_out if face not in inside]
-        NotPerson.objects.bulk_create(rows, ignore_conflicts=True)
-        NotPerson.objects.filter(person=into, face_id__in=inside).delete()
+        _exclude(into, [face for face in taken_out if face not in inside])
+        ClusterExclusion.objects.filter(person=into, face_id__in=inside).delete()
         other.delete()
 
 
@@ -81,8 +89,8 @@ def split(person: Person, faces: Collection[int]) -> Person:
         _pin(person)
         new = Person.objects.create()
         moved = UnknownFace.objects.filter(person=person, pk__in=faces)
-        moved.update(person=new, pinned=True, placed=True)
-        NotPerson.objects.bulk_create([NotPerson(face_id=face, person=person) for face in faces])
+        moved.update(person=new, is_pinned=True, is_clustered=True)
+        _exclude(person, faces)
     return new
 
 
@@ -90,9 +98,9 @@ def take_out(person: Person, face_id: int) -> bool:
     """This face is not of this group; it may find another. False if it is not in it."""
     with transaction.atomic():
         rows = UnknownFace.objects.filter(person=person, pk=face_id)
-        if not rows.update(person=None, pinned=False, placed=False):
+        if not rows.update(person=None, is_pinned=False, is_clustered=False):
             return False
-        NotPerson.objects.get_or_create(face_id=face_id, person=person)
+        _exclude(person, [face_id])
         transaction.on_commit(grouping.request)
     return True
 
@@ -131,7 +139,7 @@ def forget() -> int:
         count += len(ids)
         UnknownFace.objects.filter(pk__in=ids).delete()
     Person.objects.all().delete()
-    Grouping.objects.all().delete()
+    ClusteringJob.objects.all().delete()
     return count
 
 
@@ -150,6 +158,12 @@ def _change(person: Person, **changes: object) -> None:
     person.refresh_from_db()
 
 
+def _exclude(person: Person, faces: Iterable[int]) -> None:
+    """These faces never come back to the group by themselves."""
+    rows = [ClusterExclusion(face_id=face, person=person) for face in faces]
+    ClusterExclusion.objects.bulk_create(rows, ignore_conflicts=True)
+
+
 def _pin(person: Person) -> None:
     """Whoever decides about a group has seen its faces: they stay."""
-    UnknownFace.objects.filter(person=person).update(pinned=True, placed=True)
+    UnknownFace.objects.filter(person=person).update(is_pinned=True, is_clustered=True)

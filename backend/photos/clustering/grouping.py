@@ -33,12 +33,12 @@ from backend.photos.clustering.chinese_whispers import (
     weight,
 )
 from backend.photos.models import (
-    GROUPING_ID,
-    Grouping,
+    CLUSTERING_JOB_ID,
+    ClusterExclusion,
+    ClusteringJob,
     Match,
+    MatchRejection,
     Member,
-    NotMe,
-    NotPerson,
     Person,
     PhotoFace,
     UnknownFace,
@@ -104,14 +104,16 @@ def request() -> None:
     """Have the waiting faces clustered; the sweep enqueues the job after `_GATHER`."""
     now = timezone.now()
     new = {"status": Status.QUEUED, "due_at": now + _GATHER}
-    Grouping.objects.get_or_create(pk=GROUPING_ID, defaults=new)
-    ended = Grouping.objects.filter(pk=GROUPING_ID, status__in=[Status.DONE, Status.FAILED])
+    ClusteringJob.objects.get_or_create(pk=CLUSTERING_JOB_ID, defaults=new)
+    ended = ClusteringJob.objects.filter(
+        pk=CLUSTERING_JOB_ID, status__in=[Status.DONE, Status.FAILED]
+    )
     ended.update(**new, created_at=now, processed_at=None, attempts=0, reason="")
 
 
 def run(id: str) -> None:
     """Cluster the waiting faces unless another worker does. The job's task."""
-    runner.run(Grouping, id, _cluster)
+    runner.run(ClusteringJob, id, _cluster)
 
 
 def sweep() -> None:
@@ -125,7 +127,7 @@ def sweep() -> None:
 
 def waiting() -> QuerySet[UnknownFace]:
     """The faces to be clustered, the oldest first."""
-    return UnknownFace.objects.filter(placed=False).order_by("face_id")
+    return UnknownFace.objects.filter(is_clustered=False).order_by("face_id")
 
 
 def label_of(face: int, person: int | None) -> Label:
@@ -150,7 +152,7 @@ def ruled_out(faces: Iterable[int]) -> dict[int, set[Label]]:
     """The groups that these faces were taken out of."""
     found: dict[int, set[Label]] = defaultdict(set)
     for some in _chunks(faces):
-        rows = NotPerson.objects.filter(face_id__in=some)
+        rows = ClusterExclusion.objects.filter(face_id__in=some)
         for face, person in rows.values_list("face_id", "person_id"):
             found[face].add(group_label(person))
     return found
@@ -175,8 +177,8 @@ def write(labels: Mapping[int, Label]) -> None:
             if label.is_new and len(faces) > 1:
                 person = Person.objects.create().pk
             for some in _chunks(faces):
-                rows = UnknownFace.objects.filter(pk__in=some, pinned=False)
-                rows.update(person_id=person, placed=True)
+                rows = UnknownFace.objects.filter(pk__in=some, is_pinned=False)
+                rows.update(person_id=person, is_clustered=True)
 
 
 def delete_empty_groups() -> None:
@@ -199,13 +201,13 @@ def _remove_newest_matched() -> None:
 
 def _match_of(face: OuterRef) -> Exists:
     """A match of that face which its member has not rejected."""
-    said = NotMe.objects.filter(
+    said = MatchRejection.objects.filter(
         face_id=OuterRef("face_id"), member_id=OuterRef("reference__member_id")
     )
     return Exists(Match.objects.filter(~Exists(said), face_id=face))
 
 
-def _cluster(grouping: Grouping) -> None:
+def _cluster(grouping: ClusteringJob) -> None:
     count = 0
     for _ in range(_BATCHES if settings.FACES_GROUP_UNKNOWN else 0):
         faces = list(waiting().values_list("pk", flat=True)[:BATCH])
@@ -242,7 +244,9 @@ def _graph_of(faces: Sequence[int]) -> Graph:
     return Graph(
         labels={row.face_id: label_of(row.face_id, row.person_id) for row in rows},
         neighbours=neighbours,
-        fixed={row.face_id for row in rows if row.pinned or (row.person_id and row.placed)},
+        fixed={
+            row.face_id for row in rows if row.is_pinned or (row.person_id and row.is_clustered)
+        },
         ruled_out=ruled_out(row.face_id for row in rows),
     )
 

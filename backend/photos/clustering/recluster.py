@@ -22,7 +22,7 @@ from backend.photos.clustering.chinese_whispers import (
     inherited_groups,
     singleton_label,
 )
-from backend.photos.models import GROUPING_ID, Grouping, PhotoFace, UnknownFace
+from backend.photos.models import CLUSTERING_JOB_ID, ClusteringJob, PhotoFace, UnknownFace
 
 Progress = Callable[[int], object]
 """Called with the number of faces that were compared since the last call."""
@@ -57,16 +57,16 @@ def recluster(*, dry_run: bool, on_progress: Progress = lambda faces: None) -> C
     return change
 
 
-def _claim() -> Grouping:
+def _claim() -> ClusteringJob:
     grouping.request()
-    Grouping.objects.filter(pk=GROUPING_ID).update(due_at=timezone.now())
-    job = Grouping.claim(GROUPING_ID)
+    ClusteringJob.objects.filter(pk=CLUSTERING_JOB_ID).update(due_at=timezone.now())
+    job = ClusteringJob.claim(CLUSTERING_JOB_ID)
     if job is None:
         raise Busy
     return job
 
 
-def _recluster(job: Grouping, dry_run: bool, on_progress: Progress) -> Change:
+def _recluster(job: ClusteringJob, dry_run: bool, on_progress: Progress) -> Change:
     if not dry_run:
         grouping.remove_matched()
         _add_all_unmatched()
@@ -89,10 +89,10 @@ def _add_all_unmatched() -> None:
 
 
 def _labels(
-    job: Grouping, before: Mapping[int, int | None], on_progress: Progress
+    job: ClusteringJob, before: Mapping[int, int | None], on_progress: Progress
 ) -> dict[int, Label]:
     faces = list(before)
-    pinned = UnknownFace.objects.filter(pinned=True, person__isnull=False)
+    pinned = UnknownFace.objects.filter(is_pinned=True, person__isnull=False)
     fixed = set(pinned.values_list("pk", flat=True))
     graph = Graph(
         labels={
@@ -106,7 +106,7 @@ def _labels(
     for start in range(0, len(faces), grouping.BATCH):
         some = faces[start : start + grouping.BATCH]
         graph.neighbours |= grouping.neighbours_of(some)
-        ours = Grouping.objects.filter(pk=job.pk, claimed_by=job.claimed_by)
+        ours = ClusteringJob.objects.filter(pk=job.pk, claimed_by=job.claimed_by)
         ours.update(**own_claim())
         on_progress(len(some))
     graph.propagate_labels(faces)

@@ -81,7 +81,7 @@ def _find_faces(source: S) -> None:
     with transaction.atomic():
         ended = source.succeed(original="")
         if ended:
-            results.record(source, faces, made_by=found.made_by)
+            results.record(source, faces, extractor=found.made_by)
         analysis.forget(found.analysis_id)
     if ended:
         _forget_original(source, original)

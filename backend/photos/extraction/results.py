@@ -38,7 +38,7 @@ class Recorded:
         return cls(encoding=face.encoding, box=face.box, quality=face.quality)
 
 
-def record(source: Photo | Reference, faces: Sequence[Recorded], *, made_by: str) -> bool:
+def record(source: Photo | Reference, faces: Sequence[Recorded], *, extractor: str) -> bool:
     """PROCESSING → DONE or REJECTED, with the faces and all that matches them, in one transaction.
 
     False, and nothing is changed, if it is no longer PROCESSING: it was recorded, or is gone.
@@ -46,9 +46,9 @@ def record(source: Photo | Reference, faces: Sequence[Recorded], *, made_by: str
     """
     with transaction.atomic():
         if isinstance(source, Photo):
-            recorded = _record_photo(source, faces, made_by)
+            recorded = _record_photo(source, faces, extractor)
         else:
-            recorded = _record_reference(source, faces, made_by)
+            recorded = _record_reference(source, faces, extractor)
     if recorded:
         source.refresh_from_db()
         logger.info("recorded %s=%s faces=%d", source._meta.model_name, source.pk, len(faces))
@@ -71,9 +71,9 @@ def give_up_failed() -> None:
             give_up(source)
 
 
-def _record_photo(photo: Photo, faces: Sequence[Recorded], made_by: str) -> bool:
+def _record_photo(photo: Photo, faces: Sequence[Recorded], extractor: str) -> bool:
     done = Extraction.DONE
-    if not _end(photo, extraction=done, faces_count=len(faces), made_by=made_by):
+    if not _end(photo, extraction=done, faces_count=len(faces), extractor=extractor):
         return False
     rows = [_row(photo, index, face) for index, face in enumerate(faces)]
     PhotoFace.objects.bulk_create(rows)
@@ -81,12 +81,12 @@ def _record_photo(photo: Photo, faces: Sequence[Recorded], made_by: str) -> bool
     return True
 
 
-def _record_reference(reference: Reference, faces: Sequence[Recorded], made_by: str) -> bool:
+def _record_reference(reference: Reference, faces: Sequence[Recorded], extractor: str) -> bool:
     if len(faces) != 1:
         why = SEVERAL_FACES if faces else NO_FACE
-        return _end(reference, extraction=Extraction.REJECTED, rejection=why, made_by=made_by)
+        return _end(reference, extraction=Extraction.REJECTED, rejection=why, extractor=extractor)
     encoding = faces[0].encoding
-    if not _end(reference, extraction=Extraction.DONE, encoding=encoding, made_by=made_by):
+    if not _end(reference, extraction=Extraction.DONE, encoding=encoding, extractor=extractor):
         return False
     jobs.reference_recorded(reference)
     return True

@@ -123,7 +123,7 @@ def resubmit(source: Photo | Reference) -> bool:
         rows = rows.exclude(extraction=Extraction.DONE)
     new: dict[str, Any] = {"status": Status.QUEUED, "attempts": 0, "reason": ""}
     new |= {"due_at": timezone.now(), "processed_at": None, "extraction": Extraction.PROCESSING}
-    new |= {"extracted_at": None, "rejection": "", "made_by": "", "token_sha256": ""}
+    new |= {"extracted_at": None, "rejection": "", "extractor": "", "token_sha256": ""}
     new |= {"submitted_at": None}
     new |= {"faces_count": 0} if isinstance(source, Photo) else {}
     with transaction.atomic():

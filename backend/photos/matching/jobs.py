@@ -22,11 +22,11 @@ from backend.common.jobs import runner
 from backend.common.jobs.models import JobError, Status
 from backend.photos.clustering import grouping
 from backend.photos.models import (
-    ByHand,
+    ManualTag,
     Match,
     Matching,
+    MatchRejection,
     Member,
-    NotMe,
     Photo,
     PhotoFace,
     Reference,
@@ -59,8 +59,8 @@ def erase_member(member: Member) -> None:
     """
     lock_for_deletion(Reference.objects.filter(member=member))
     Match.objects.filter(reference__member=member).delete()
-    NotMe.objects.filter(member=member).delete()
-    ByHand.objects.filter(member=member).delete()
+    MatchRejection.objects.filter(member=member).delete()
+    ManualTag.objects.filter(member=member).delete()
     grouping.release(member)
 
 

@@ -16,11 +16,11 @@ from django.db.models import Min, Q, QuerySet, Value
 from backend.photos.clustering import grouping
 from backend.photos.matching import jobs
 from backend.photos.models import (
-    ByHand,
     Extraction,
+    ManualTag,
     Match,
+    MatchRejection,
     Member,
-    NotMe,
     Person,
     Photo,
     PhotoFace,
@@ -77,14 +77,14 @@ def is_processing(member: Member) -> bool:
 def members_on(photo: Photo) -> list[OnPhoto]:
     """Who is on `photo`, for staff: also on one that members do not see. By member, then face."""
     found = [*_matched(photo), *_grouped(photo)]
-    denied = NotMe.objects.filter(photo=photo).values_list("member_id", "face_id")
+    denied = MatchRejection.objects.filter(photo=photo).values_list("member_id", "face_id")
     not_them = set(denied)
     kept = [
         each
         for each in found
         if not {(each.member_id, each.face_id), (each.member_id, None)} & not_them
     ]
-    by_hand = ByHand.objects.filter(photo=photo).values_list("member_id", flat=True)
+    by_hand = ManualTag.objects.filter(photo=photo).values_list("member_id", flat=True)
     kept += [OnPhoto(member_id, "by hand") for member_id in by_hand]
     return sorted(kept, key=lambda each: (each.member_id, each.face_id or 0, each.how))
 
@@ -95,44 +95,44 @@ def say_not_me(member: Member, photo: Photo) -> None:
     Where there is no such face, they are not on the photo at all. What was said by hand is unsaid.
     """
     with transaction.atomic():
-        ByHand.objects.filter(member=member, photo=photo).delete()
-        if not NotMe.objects.filter(member=member, photo=photo, face=None).exists():
+        ManualTag.objects.filter(member=member, photo=photo).delete()
+        if not MatchRejection.objects.filter(member=member, photo=photo, face=None).exists():
             faces: Iterable[int | None] = _faces_of(member, photo) or [None]
-            said = [NotMe(member=member, photo=photo, face_id=face) for face in faces]
-            NotMe.objects.bulk_create(said, ignore_conflicts=True)
+            said = [MatchRejection(member=member, photo=photo, face_id=face) for face in faces]
+            MatchRejection.objects.bulk_create(said, ignore_conflicts=True)
             grouping.add_unmatched(PhotoFace.objects.filter(pk__in=[f for f in faces if f]))
 
 
 def said_not_me(member: Member, photo: Photo) -> bool:
     """Whether `member` said that they are not on `photo`, or not one of its faces."""
-    return NotMe.objects.filter(member=member, photo=photo).exists()
+    return MatchRejection.objects.filter(member=member, photo=photo).exists()
 
 
 def is_by_hand(member: Member, photo: Photo) -> bool:
     """Whether somebody said that `member` is on `photo`."""
-    return ByHand.objects.filter(member=member, photo=photo).exists()
+    return ManualTag.objects.filter(member=member, photo=photo).exists()
 
 
 def undo_not_me(member: Member, photo: Photo) -> bool:
     """As if it had not been said; False if it was not."""
     with transaction.atomic():
-        undone = bool(NotMe.objects.filter(member=member, photo=photo).delete()[0])
+        undone = bool(MatchRejection.objects.filter(member=member, photo=photo).delete()[0])
         grouping.remove_matched(_faces_of(member, photo))
     return undone
 
 
 def add_by_hand(member: Member, photo: Photo) -> bool:
     """`member` is on `photo`, whatever was found; False if that was said already."""
-    return ByHand.objects.get_or_create(member=member, photo=photo)[1]
+    return ManualTag.objects.get_or_create(member=member, photo=photo)[1]
 
 
 def remove_by_hand(member: Member, photo: Photo) -> bool:
     """Take back `add_by_hand`: what was computed stays. False if it was not said."""
-    return bool(ByHand.objects.filter(member=member, photo=photo).delete()[0])
+    return bool(ManualTag.objects.filter(member=member, photo=photo).delete()[0])
 
 
 def _photo_ids(member: Member) -> QuerySet[Any]:
-    said = NotMe.objects.filter(member=member)
+    said = MatchRejection.objects.filter(member=member)
     whole = said.filter(face=None).values("photo_id")
     faces = said.filter(face__isnull=False).values("face_id")
     # Few, and so looked up first: a database that joined them might begin with all matches.
@@ -140,7 +140,7 @@ def _photo_ids(member: Member) -> QuerySet[Any]:
     matched = Match.objects.filter(reference_id__in=references)
     parts: list[QuerySet[Any]] = [
         matched.exclude(face_id__in=faces).exclude(photo_id__in=whole).values("photo_id"),
-        ByHand.objects.filter(member=member).values("photo_id"),
+        ManualTag.objects.filter(member=member).values("photo_id"),
     ]
     if people:
         grouped = UnknownFace.objects.filter(person_id__in=people).exclude(face_id__in=faces)

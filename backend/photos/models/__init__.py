@@ -9,9 +9,15 @@ from backend.photos.models.albums import (
     archive_path,
 )
 from backend.photos.models.locks import lock_for_deletion
-from backend.photos.models.matches import ByHand, Match, Matching, NotMe
+from backend.photos.models.matches import ManualTag, Match, Matching, MatchRejection
 from backend.photos.models.members import Member
-from backend.photos.models.people import GROUPING_ID, Grouping, NotPerson, Person, UnknownFace
+from backend.photos.models.people import (
+    CLUSTERING_JOB_ID,
+    ClusterExclusion,
+    ClusteringJob,
+    Person,
+    UnknownFace,
+)
 from backend.photos.models.references import Reference
 from backend.photos.models.sources import (
     WIDTHS_PX,
@@ -22,19 +28,19 @@ from backend.photos.models.sources import (
 )
 
 __all__ = [
-    "GROUPING_ID",
+    "CLUSTERING_JOB_ID",
     "WIDTHS_PX",
     "Album",
     "ArchiveUpload",
-    "ByHand",
+    "ManualTag",
     "Extraction",
-    "Grouping",
+    "ClusteringJob",
     "Like",
     "Match",
     "Matching",
     "Member",
-    "NotMe",
-    "NotPerson",
+    "MatchRejection",
+    "ClusterExclusion",
     "Person",
     "Photo",
     "PhotoFace",

@@ -76,7 +76,7 @@ class Match(models.Model):
         return f"face {self.face_id} at {self.distance:.3f} of reference {self.reference_id}"
 
 
-class NotMe(models.Model):
+class MatchRejection(models.Model):
     """A member is not this face; or, where that is not known, not on this photo at all.
 
     About the member and no reference of theirs, so that it holds for those to come. A face that is
@@ -91,20 +91,21 @@ class NotMe(models.Model):
     said_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        verbose_name_plural = "not me"
         constraints = [
             # Without a face there may be several: of a photo whose faces were found anew.
             models.UniqueConstraint(
-                fields=["member", "face"], condition=Q(face__isnull=False), name="not_me_once"
+                fields=["member", "face"],
+                condition=Q(face__isnull=False),
+                name="match_rejection_once",
             ),
         ]
-        indexes = [models.Index(fields=["member", "photo"], name="not_me_on_photo")]
+        indexes = [models.Index(fields=["member", "photo"], name="match_rejection_on_photo")]
 
     def __str__(self) -> str:
         return f"member {self.member_id} is not on photo {self.photo_id}"
 
 
-class ByHand(models.Model):
+class ManualTag(models.Model):
     """A member is on a photo because somebody says so: a face that was not found or recognised."""
 
     member = models.ForeignKey("photos.Member", on_delete=models.CASCADE, related_name="+")
@@ -112,9 +113,8 @@ class ByHand(models.Model):
     said_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        verbose_name_plural = "by hand"
         constraints = [
-            models.UniqueConstraint(fields=["member", "photo"], name="by_hand_once"),
+            models.UniqueConstraint(fields=["member", "photo"], name="manual_tag_once"),
         ]
 
     def __str__(self) -> str:

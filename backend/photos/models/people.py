@@ -11,8 +11,8 @@ from django.utils import timezone
 from backend.common.jobs import queues
 from backend.common.jobs.models import Job, job_constraints, job_indexes
 
-GROUPING_ID: Final = 1
-"""There is one row of `Grouping`: what is claimed by one worker is done by one at a time."""
+CLUSTERING_JOB_ID: Final = 1
+"""There is one row of `ClusteringJob`: what is claimed by one worker is done by one at a time."""
 
 
 class PersonQuerySet(models.QuerySet["Person"]):
@@ -77,25 +77,28 @@ class UnknownFace(models.Model):
     person = models.ForeignKey(
         Person, on_delete=models.SET_NULL, null=True, blank=True, related_name="faces"
     )
-    pinned = models.BooleanField(default=False)
-    placed = models.BooleanField(default=False)
+    is_pinned = models.BooleanField(default=False)
+    is_clustered = models.BooleanField(default=False)
 
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(pinned=False) | Q(placed=True), name="unknown_face_pinned_is_placed"
+                condition=Q(is_pinned=False) | Q(is_clustered=True),
+                name="unknown_face_pinned_is_clustered",
             ),
         ]
         indexes = [
             # What the next grouping takes, in the order of the faces.
-            models.Index(fields=["face"], condition=Q(placed=False), name="unknown_face_to_place"),
+            models.Index(
+                fields=["face"], condition=Q(is_clustered=False), name="unknown_face_to_cluster"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"face {self.face_id} of person {self.person_id}"
 
 
-class NotPerson(models.Model):
+class ClusterExclusion(models.Model):
     """Somebody took this face out of this group: it must not come back."""
 
     face = models.ForeignKey(
@@ -105,14 +108,14 @@ class NotPerson(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["face", "person"], name="not_person_once"),
+            models.UniqueConstraint(fields=["face", "person"], name="cluster_exclusion_once"),
         ]
 
     def __str__(self) -> str:
         return f"face {self.face_id} is not of person {self.person_id}"
 
 
-class Grouping(Job):
+class ClusteringJob(Job):
     """That there are faces to place. One row, one worker: two would make two groups of a person."""
 
     queue = queues.UPLOADS
@@ -120,10 +123,10 @@ class Grouping(Job):
 
     class Meta:
         constraints = [
-            *job_constraints("grouping"),
-            models.CheckConstraint(condition=Q(id=GROUPING_ID), name="grouping_is_one"),
+            *job_constraints("clustering_job"),
+            models.CheckConstraint(condition=Q(id=CLUSTERING_JOB_ID), name="clustering_job_is_one"),
         ]
-        indexes = job_indexes("grouping")
+        indexes = job_indexes("clustering_job")
 
     def __str__(self) -> str:
-        return f"grouping: {self.status}"
+        return f"clustering: {self.status}"

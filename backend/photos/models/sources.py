@@ -70,7 +70,7 @@ class Source(Job):
     extraction = models.CharField(max_length=16, choices=Extraction, default=Extraction.PROCESSING)
     extracted_at = models.DateTimeField(null=True, blank=True)
     rejection = models.CharField(max_length=200, blank=True)
-    made_by = models.CharField(max_length=120, blank=True)
+    extractor = models.CharField(max_length=120, blank=True)
 
     # Of those that are handed to AWS Lambda: when, how often, and the SHA-256 of the last token.
     submitted_at = models.DateTimeField(null=True, blank=True)
@@ -81,7 +81,7 @@ class Source(Job):
         abstract = True
 
     @property
-    def why(self) -> str:
+    def failure_reason(self) -> str:
         """Why it was rejected or has failed, as a sentence; else empty."""
         return self.rejection or (self.reason if self.status == Status.FAILED else "")
 
@@ -114,6 +114,6 @@ def source_indexes(name: str) -> list[models.Index]:
         models.Index(
             fields=["id"],
             condition=Q(extraction=Extraction.PROCESSING, status=Status.FAILED),
-            name=f"{name}_untold",
+            name=f"{name}_unrecorded",
         ),
     ]

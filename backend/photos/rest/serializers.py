@@ -263,7 +263,7 @@ class ReferenceSerializer(serializers.ModelSerializer[Reference]):
         fields = ["pk", "status", "reason", "created_at", "file"]
 
     def get_reason(self, reference: Reference) -> str | None:
-        return reference.why or None
+        return reference.failure_reason or None
 
     @extend_schema_field(serializers.URLField(allow_null=True))
     def get_file(self, reference: Reference) -> str | None:

@@ -39,9 +39,9 @@ class AdminTests(TestCase):
         return list(self.client.get(f"{_PHOTOS}?{query}").context["cl"].queryset)
 
     def test_the_list_shows_states_faces_matches_likes_and_thumbnails(self) -> None:
-        results.record(self.photo, [face(1), face(2)], made_by="test")
+        results.record(self.photo, [face(1), face(2)], extractor="test")
         reference = cast.reference(cast.member(), cast.jpeg("b"))
-        results.record(reference, [face(1)], made_by="test")
+        results.record(reference, [face(1)], extractor="test")
         for found in self.photo.faces.all():
             Match.objects.create(reference=reference, face=found, photo=self.photo, distance=0.1)
         service.like(self.photo, cast.user())

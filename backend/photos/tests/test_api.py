@@ -195,7 +195,7 @@ class ReferenceTests(ApiCase):
 
     def test_a_rejected_one_says_why(self) -> None:
         reference = cast.reference(self.alice, cast.jpeg("a"))
-        results.record(reference, [], made_by="test")
+        results.record(reference, [], extractor="test")
         (listed,) = self.get(REFERENCES)["results"]
         told = (listed["status"], listed["reason"])
         self.assertEqual(told, ("rejected", "There is no face in this picture."))
@@ -230,7 +230,7 @@ class ReferenceTests(ApiCase):
         told = "Your reference has not been processed yet"
         self.assertEqual((busy["processing"], busy["message"]), (True, told))
         self.assertNotEqual(busy["version"], idle["version"])
-        results.record(reference, [], made_by="test")
+        results.record(reference, [], extractor="test")
         self.assertEqual(self.get(path)["references"]["rejected"], 1)
 
     def test_a_status_that_has_not_changed_is_answered_304(self) -> None:
@@ -340,7 +340,7 @@ class PeopleTests(ApiCase):
         self.people = [Person.objects.create(), Person.objects.create()]
         for number, face in enumerate(self.faces):
             person = self.people[number % 2]
-            UnknownFace.objects.create(face_id=face, person=person, placed=True)
+            UnknownFace.objects.create(face_id=face, person=person, is_clustered=True)
 
     def act(self, person: Person, action: str, **sent: Any) -> Any:
         path = f"{API}/people/{person.pk}/{action}/".replace("//", "/")

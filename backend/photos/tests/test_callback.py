@@ -263,7 +263,7 @@ class ReportedTests(CallbackCase):
         self.reference.refresh_from_db()
         self.assertEqual(self.photo.extraction, Extraction.FAILED)
         self.assertEqual(self.reference.extraction, Extraction.REJECTED)
-        self.assertEqual(self.reference.why, "The file is not an image.")
+        self.assertEqual(self.reference.failure_reason, "The file is not an image.")
 
     def test_what_failed_for_now_is_submitted_again_soon_with_another_token(self) -> None:
         self.assertEqual(self.report(self.photo, permanent=False), 200)

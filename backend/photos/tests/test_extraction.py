@@ -58,7 +58,7 @@ class ModeTests(TestCase):
             self.assertEqual(dispatch.submit([photo, reference]), 0)
         for source in (photo, reference):
             source.refresh_from_db()
-            found = (source.extraction, source.status, source.why)
+            found = (source.extraction, source.status, source.failure_reason)
             self.assertEqual(found, (Extraction.PROCESSING, Status.DONE, ""))
         self.assertEqual(list(backends.waiting(Photo)), [photo])
         sweep.once()
@@ -76,15 +76,15 @@ class RecordTests(TestCase):
 
     def test_a_result_is_taken_once_and_uses_the_token_up(self) -> None:
         Photo.objects.filter(pk=self.photo.pk).update(token_sha256="f" * 64)
-        self.assertTrue(results.record(self.photo, [face(1), face(2)], made_by="test"))
-        self.assertFalse(results.record(self.photo, [face(3)], made_by="again"))
+        self.assertTrue(results.record(self.photo, [face(1), face(2)], extractor="test"))
+        self.assertFalse(results.record(self.photo, [face(3)], extractor="again"))
         self.photo.refresh_from_db()
         self.assertEqual((self.photo.faces_count, self.photo.token_sha256), (2, ""))
-        self.assertEqual((self.photo.made_by, self.photo.faces.count()), ("test", 2))
+        self.assertEqual((self.photo.extractor, self.photo.faces.count()), ("test", 2))
 
     def test_a_photo_without_faces_is_done_and_a_reference_without_one_is_not(self) -> None:
         for source in (self.photo, self.reference):
-            self.assertTrue(results.record(source, [], made_by="test"))
+            self.assertTrue(results.record(source, [], extractor="test"))
         self.assertEqual(self.photo.extraction, Extraction.DONE)
         self.assertEqual(self.reference.extraction, Extraction.REJECTED)
 
@@ -93,7 +93,7 @@ class RecordTests(TestCase):
             patch.object(jobs, "photo_recorded", side_effect=RuntimeError),
             self.assertRaises(RuntimeError),
         ):
-            results.record(self.photo, [face()], made_by="test")
+            results.record(self.photo, [face()], extractor="test")
         self.photo.refresh_from_db()
         self.assertEqual(self.photo.extraction, Extraction.PROCESSING)
         self.assertFalse(PhotoFace.objects.exists())
@@ -102,7 +102,7 @@ class RecordTests(TestCase):
         for bad in ([0.0] * 127, [float("nan")] * 128, [1e39] * 128):
             for source in (self.photo, self.reference):
                 with self.assertRaises(ValueError):
-                    results.record(source, [Recorded(bad)], made_by="test")
+                    results.record(source, [Recorded(bad)], extractor="test")
                 source.refresh_from_db()
                 self.assertEqual(source.extraction, Extraction.PROCESSING)
 
@@ -110,7 +110,7 @@ class RecordTests(TestCase):
         service.erase_photo(self.photo)
         consent.opt_out(self.reference.member)
         for source in (self.photo, self.reference):
-            self.assertFalse(results.record(source, [face()], made_by="test"))
+            self.assertFalse(results.record(source, [face()], extractor="test"))
         self.assertFalse(PhotoFace.objects.exists())
 
     def test_given_up_a_photo_has_failed_and_a_reference_is_rejected(self) -> None:
@@ -125,7 +125,7 @@ class RecordTests(TestCase):
 
     def test_resubmitted_the_faces_go_and_come_again(self) -> None:
         cast.processed(self.photo)
-        results.record(self.photo, [face()], made_by="test")
+        results.record(self.photo, [face()], extractor="test")
         self.assertTrue(storage.resubmit(self.photo))
         self.photo.refresh_from_db()
         self.assertEqual((self.photo.faces_count, self.photo.faces.count()), (0, 0))
@@ -135,7 +135,7 @@ class RecordTests(TestCase):
 
     def test_what_is_in_work_and_a_good_reference_are_not_resubmitted(self) -> None:
         Photo.claim(self.photo.pk)
-        results.record(self.reference, [face()], made_by="test")
+        results.record(self.reference, [face()], extractor="test")
         for source in (self.photo, self.reference):
             self.assertFalse(storage.resubmit(source))
 
@@ -181,7 +181,7 @@ class CrashTests(TestCase):
         )
         sweep.once()
         self.photo.refresh_from_db()
-        found = (self.photo.extraction, self.photo.why)
+        found = (self.photo.extraction, self.photo.failure_reason)
         self.assertEqual(found, (Extraction.FAILED, "It is broken."))
 
     def test_the_same_bytes_elsewhere_keep_their_analysis(self) -> None:
@@ -206,7 +206,7 @@ class RaceTests(TransactionTestCase):
         def record(seed: int) -> bool:
             try:
                 return results.record(
-                    Photo.objects.get(pk=photo.pk), [face(seed)] * (seed + 1), made_by=str(seed)
+                    Photo.objects.get(pk=photo.pk), [face(seed)] * (seed + 1), extractor=str(seed)
                 )
             finally:
                 connection.close()
@@ -215,5 +215,5 @@ class RaceTests(TransactionTestCase):
             taken = list(pool.map(record, range(6)))
         photo.refresh_from_db()
         self.assertEqual(sum(taken), 1)
-        self.assertEqual(taken.index(True), int(photo.made_by))
+        self.assertEqual(taken.index(True), int(photo.extractor))
         self.assertEqual(photo.faces.count(), photo.faces_count)

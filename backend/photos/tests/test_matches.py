@@ -10,8 +10,8 @@ from backend.photos.models import (
     Album,
     Extraction,
     Match,
+    MatchRejection,
     Member,
-    NotMe,
     Photo,
     PhotoFace,
     Reference,
@@ -124,7 +124,7 @@ class NotMeTests(MatchesTestCase):
 
     def test_said_again_nothing_changes(self) -> None:
         member_photos.say_not_me(self.alice, self.photo)
-        self.assertEqual(NotMe.objects.count(), 1)
+        self.assertEqual(MatchRejection.objects.count(), 1)
 
     def test_it_is_about_that_face_and_member_alone(self) -> None:
         faces.reference(self.bob, encoding(1, 11))

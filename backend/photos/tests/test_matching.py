@@ -265,13 +265,13 @@ def _record_and_match(seed: int, album: int, members: list[int], start: object) 
         if order.random() < 0.5:
             photo = Photo.objects.create(album_id=album, sha256=f"{number}", file="some.jpg")
             matched = {"photo_id": photo.pk}
-            record(photo, [Recorded(encoding(who, number, far=FAR))], made_by="a test")
+            record(photo, [Recorded(encoding(who, number, far=FAR))], extractor="a test")
         else:
             member_id = order.choice(members)
             reference = Reference.objects.create(member_id=member_id, sha256=f"{number}")
             matched = {"reference_id": reference.pk}
             found = [Recorded(encoding(who, number, far=FAR))]
-            record(reference, found, made_by="a test")
+            record(reference, found, extractor="a test")
         asked = list(Matching.objects.exclude(**matched).values_list("pk", flat=True)[:2])
         asked += Matching.objects.filter(**matched).values_list("pk", flat=True)
         for id in asked:

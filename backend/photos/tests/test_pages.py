@@ -12,9 +12,9 @@ from backend.photos.extraction import results
 from backend.photos.members import consent
 from backend.photos.models import (
     Album,
-    ByHand,
+    ManualTag,
+    MatchRejection,
     Member,
-    NotMe,
     Person,
     Photo,
     Reference,
@@ -68,7 +68,7 @@ class YouTests(PageCase):
         reference = cast.reference(self.alice, cast.jpeg("a"))
         for page in ("you", "reference-faces"):
             self.assertIn(f"{NOT_PROCESSED}.", self.text(f"{FACES}/{page}/"))
-        results.record(reference, [], made_by="test")
+        results.record(reference, [], extractor="test")
         for page in ("you", "reference-faces"):
             self.assertNotIn(NOT_PROCESSED, self.text(f"{FACES}/{page}/"))
         self.assertIn("There is no face in this picture.", self.text(f"{FACES}/reference-faces/"))
@@ -94,7 +94,7 @@ class YouTests(PageCase):
         consent.opt_in(self.alice)
         person = Person.objects.create(name="Joe")
         photo = faces.photo(cast.album(), faces.encoding(8))
-        UnknownFace.objects.create(face=photo.faces.get(), person=person, placed=True)
+        UnknownFace.objects.create(face=photo.faces.get(), person=person, is_clustered=True)
         with override_settings(FACES_GROUP_UNKNOWN=True):
             curation.offer(person, self.alice)
             self.assertIn("“Joe”", self.text(f"{FACES}/you/"))
@@ -171,14 +171,14 @@ class PhotoPageTests(PageCase):
 
     def test_a_member_says_that_they_are_on_it_and_takes_it_back(self) -> None:
         self.assertIn("This photo is among yours.", self.say("me"))
-        self.assertTrue(ByHand.objects.exists())
+        self.assertTrue(ManualTag.objects.exists())
         self.assertNotIn("This photo is among yours.", self.say("not-by-hand"))
 
     def test_not_me_and_back(self) -> None:
         faces.reference(self.alice, faces.encoding(1, 1))
         faces.match_all()
         self.assertIn("Take “not me” back", self.say("not-me"))
-        self.assertTrue(NotMe.objects.exists())
+        self.assertTrue(MatchRejection.objects.exists())
         self.assertIn("This photo is among yours.", self.say("undo-not-me"))
 
     def test_staff_hides_it_and_shows_it_again(self) -> None:
@@ -199,7 +199,7 @@ class PhotoPageTests(PageCase):
 
     def test_of_an_unknown_person_members_see_no_name_and_can_claim_them(self) -> None:
         person = Person.objects.create(name="Joe")
-        UnknownFace.objects.create(face=self.photo.faces.get(), person=person, placed=True)
+        UnknownFace.objects.create(face=self.photo.faces.get(), person=person, is_clustered=True)
         path = f"{PAGES}/{self.photo.pk}/"
         with override_settings(FACES_GROUP_UNKNOWN=True):
             self.assertNotIn("That is me", self.text(path))
@@ -265,7 +265,7 @@ class PeoplePageTests(PageCase):
         self.faces = [face.pk for face in photo.faces.all()]
         self.person, self.other = Person.objects.create(), Person.objects.create(name="Ann")
         for face in self.faces:
-            UnknownFace.objects.create(face_id=face, person=self.person, placed=True)
+            UnknownFace.objects.create(face_id=face, person=self.person, is_clustered=True)
 
     def decide(self, action: str, **sent: Any) -> str:
         return self.post(f"{PAGES}/people/{self.person.pk}/{action}/", sent, client=self.zoe)

@@ -7,7 +7,7 @@ from django.test import TestCase
 
 from backend.photos import pagination
 from backend.photos.matching import member_photos
-from backend.photos.models import ByHand, Photo
+from backend.photos.models import ManualTag, Photo
 from backend.photos.pagination import NEWEST_PHOTOS, Page
 from backend.photos.tests import cast, faces
 
@@ -26,7 +26,7 @@ class CountTests(TestCase):
         return pagination.page(photos, QueryDict(query), order=NEWEST_PHOTOS, count_with=True)
 
     def test_pages_by_cursor_and_by_offset_and_behind_the_end_tell_the_same_count(self) -> None:
-        ByHand.objects.create(member=self.alice, photo=Photo.objects.order_by("pk")[0])
+        ManualTag.objects.create(member=self.alice, photo=Photo.objects.order_by("pk")[0])
         first = self.page("limit=2")
         second = self.page(first.next)
         pages = [first, second, self.page(second.next), self.page(second.previous)]

@@ -14,10 +14,10 @@ from backend.photos.clustering import curation, grouping
 from backend.photos.clustering.recluster import Busy, recluster
 from backend.photos.matching import jobs, member_photos
 from backend.photos.models import (
-    GROUPING_ID,
-    Grouping,
+    CLUSTERING_JOB_ID,
+    ClusteringJob,
     Match,
-    NotMe,
+    MatchRejection,
     Person,
     Photo,
     PhotoFace,
@@ -47,8 +47,8 @@ class PeopleTestCase(TestCase):
         """What workers would do."""
         faces.match_all()
         grouping.request()
-        Grouping.objects.update(due_at=timezone.now())
-        grouping.run(str(GROUPING_ID))
+        ClusteringJob.objects.update(due_at=timezone.now())
+        grouping.run(str(CLUSTERING_JOB_ID))
 
     def grouped(self) -> set[frozenset[int]]:
         """The groups, as the faces in each."""
@@ -120,10 +120,10 @@ class PlacingTests(PeopleTestCase):
         matched = Match.objects.create(
             reference=reference, face_id=face, photo=photos[0], distance=0.3
         )
-        NotMe.objects.create(member=self.alice, photo=photos[0], face_id=face)
+        MatchRejection.objects.create(member=self.alice, photo=photos[0], face_id=face)
         grouping.sweep()
         self.assertEqual(self.grouped(), {frozenset([face, other])})
-        NotMe.objects.all().delete()
+        MatchRejection.objects.all().delete()
         grouping.sweep()
         self.assertEqual(self.grouped(), {frozenset([other])})
         Match.objects.create(reference=reference, face_id=other, photo=photos[1], distance=0.3)
@@ -154,18 +154,18 @@ class PlacingTests(PeopleTestCase):
         faces.match_all()
         grouping.request()
         long_ago = timezone.now().replace(year=2020)
-        Grouping.objects.update(status=Status.PROCESSING, attempts=1, claimed_until=long_ago)
+        ClusteringJob.objects.update(status=Status.PROCESSING, attempts=1, claimed_until=long_ago)
         sweep.once()
-        grouping.run(str(GROUPING_ID))
+        grouping.run(str(CLUSTERING_JOB_ID))
         self.assertEqual((grouping.waiting().count(), UnknownFace.objects.count()), (0, 1))
-        self.assertEqual(Grouping.objects.get().status, Status.DONE)
+        self.assertEqual(ClusteringJob.objects.get().status, Status.DONE)
 
     def test_what_came_while_others_were_placed_is_asked_for_by_the_sweep(self) -> None:
         self.show((1,))
         face = PhotoFace.objects.get()
-        UnknownFace.objects.filter(face=face).update(placed=False)
+        UnknownFace.objects.filter(face=face).update(is_clustered=False)
         grouping.sweep()
-        self.assertEqual(Grouping.objects.get().status, Status.QUEUED)
+        self.assertEqual(ClusteringJob.objects.get().status, Status.QUEUED)
 
     def test_a_group_that_nobody_named_goes_with_its_last_photo(self) -> None:
         photos = self.show((1,), (1,))
@@ -297,8 +297,8 @@ class ReclusteringTests(PeopleTestCase):
 
     def test_it_waits_for_nobody_who_places_faces_just_now(self) -> None:
         grouping.request()
-        Grouping.objects.update(due_at=timezone.now())
-        assert Grouping.claim(GROUPING_ID)
+        ClusteringJob.objects.update(due_at=timezone.now())
+        assert ClusteringJob.claim(CLUSTERING_JOB_ID)
         with self.assertRaises(Busy):
             recluster(dry_run=False)
 

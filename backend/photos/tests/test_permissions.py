@@ -110,7 +110,7 @@ def person_on(album: Album) -> Person:
     person = Person.objects.create()
     photo = faces.photo(album, faces.encoding(8), faces.encoding(8, 1))
     for face in photo.faces.all():
-        UnknownFace.objects.create(face=face, person=person, placed=True)
+        UnknownFace.objects.create(face=face, person=person, is_clustered=True)
     return person
 
 

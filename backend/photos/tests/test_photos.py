@@ -66,7 +66,7 @@ class TakingInTests(TestCase):
         cast.processed(broken)
         cast.processed(good)
         self.assertEqual((broken.extraction, broken.status), (Extraction.FAILED, Status.FAILED))
-        self.assertEqual(broken.why, "The uploaded file is gone.")
+        self.assertEqual(broken.failure_reason, "The uploaded file is gone.")
         self.assertEqual(list(Photo.objects.visible()), [good])
 
     @without_faces
@@ -164,7 +164,7 @@ class PictureTests(TestCase):
         image = drawn.encoded(Image.new("RGB", (66_000, 2)), "PNG")
         photo = cast.processed(cast.photo(self.album, image, "long.png"))
         self.assertEqual(photo.extraction, Extraction.FAILED)
-        self.assertIn("too long", photo.why)
+        self.assertIn("too long", photo.failure_reason)
 
     def test_a_broken_or_odd_time_is_no_time(self) -> None:
         odd = (b"", b"\xff\xd8\xff\xe1\x00\x10Exif\0\0garbage", cast.jpeg("a"))

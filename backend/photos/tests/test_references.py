@@ -41,7 +41,7 @@ class ReferenceTests(TestCase):
         reference = cast.reference(self.alice, samples.face())
         self.assertEqual(reference.extraction, Extraction.PROCESSING)
         cast.processed(reference)
-        self.assertEqual((reference.extraction, reference.why), (Extraction.DONE, ""))
+        self.assertEqual((reference.extraction, reference.failure_reason), (Extraction.DONE, ""))
         known = Reference.objects.with_encodings().get(pk=reference.pk)
         self.assertEqual(known.encoding.shape, (128,))
         self.assertEqual(list(Reference.objects.matching()), [reference])
@@ -57,7 +57,7 @@ class ReferenceTests(TestCase):
             (two, results.SEVERAL_FACES),
         ):
             reference = cast.processed(cast.reference(self.alice, image))
-            found = (reference.extraction, reference.why)
+            found = (reference.extraction, reference.failure_reason)
             self.assertEqual(found, (Extraction.REJECTED, reason))
             self.assertFalse(Reference.objects.matching().exists())
 
@@ -66,7 +66,7 @@ class ReferenceTests(TestCase):
         made = [cast.reference(self.alice, cast.jpeg(str(number))) for number in range(5)]
         with self.assertRaisesMessage(storage.Refused, references.TOO_MANY):
             cast.reference(self.alice, cast.jpeg("sixth"))
-        results.record(made[0], [], made_by="test")
+        results.record(made[0], [], extractor="test")
         cast.reference(self.alice, cast.jpeg("sixth"))
         references.mark_for_deletion(made[1])
         cast.reference(self.alice, cast.jpeg("seventh"))

@@ -36,7 +36,7 @@ class TracesTests(TestCase):
         some = PhotoFace.objects.filter(photo__in=self.photos[1:])
         UnknownFace.objects.all().delete()
         UnknownFace.objects.bulk_create(
-            UnknownFace(face=face, person=person, placed=True) for face in some
+            UnknownFace(face=face, person=person, is_clustered=True) for face in some
         )
         curation.name(person, "Secret Alice")
         curation.claim(person, self.alice)

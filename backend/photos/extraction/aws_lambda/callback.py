@@ -50,7 +50,7 @@ def take(source: Source, body: Callback) -> bool:
         return _report(source, error)
     faces = _recorded(body["encodings"], body.get("faces"))
     model = body.get("model", "")
-    taken = results.record(source, faces, made_by=f"lambda/{model}".rstrip("/"))
+    taken = results.record(source, faces, extractor=f"lambda/{model}".rstrip("/"))
     if taken:
         registry.count(SUBMITTED, outcome="recorded")
     return taken
