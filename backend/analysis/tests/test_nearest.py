@@ -10,9 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.analysis import nearest
-from backend.analysis.nearest import Matrix, Near, NearOfGroup
+from backend.analysis.nearest import Matrix, NearOfGroup
 
 Numbers = numpy.ndarray[tuple[int, ...], numpy.dtype[numpy.float32]]
+
+
+class Near(NamedTuple):
+    id: int
+    distance: float
 
 
 def distance(a: Numbers, b: Numbers) -> float:
@@ -61,16 +66,6 @@ def cases() -> st.SearchStrategy[Case]:
 
 class NearestTests(unittest.TestCase):
     @settings(max_examples=100, deadline=None)
-    @given(cases(), st.integers(0, 50), st.integers(1, 64))
-    def test_the_nearest_are_those_of_comparing_one_by_one(
-        self, case: Case, k: int, numbers: int
-    ) -> None:
-        rows, ids, probes = case.made()
-        with mock.patch.object(nearest, "_PRODUCT_NUMBERS", numbers):
-            found = Matrix.of(rows, ids).nearest(probes, k)
-        self.assertEqual(found, [brute(rows, ids, probe)[:k] for probe in probes])
-
-    @settings(max_examples=100, deadline=None)
     @given(cases(), st.data(), st.integers(1, 64))
     def test_within_a_threshold_are_those_of_comparing_one_by_one(
         self, case: Case, data: st.DataObject, numbers: int
@@ -87,12 +82,15 @@ class NearestTests(unittest.TestCase):
         self.assertEqual(list(found), [each for each in wanted if each[2] <= threshold])
 
     @settings(max_examples=100, deadline=None)
-    @given(cases(), st.integers(0, 5), st.integers(1, 6))
-    def test_of_each_group_the_nearest_row(self, case: Case, k: int, groups: int) -> None:
+    @given(cases(), st.integers(0, 5), st.integers(1, 50), st.integers(1, 64))
+    def test_of_each_group_the_nearest_row(
+        self, case: Case, k: int, groups: int, numbers: int
+    ) -> None:
         rows, ids, probes = case.made()
         of = {id: id % groups for id in ids}
         matrix = Matrix.of(rows, ids)
-        found = matrix.nearest_of_groups(probes[0], numpy.array([*of.values()], "i8"), k)
+        with mock.patch.object(nearest, "_PRODUCT_NUMBERS", numbers):
+            found = matrix.nearest_of_groups(probes[0], numpy.array([*of.values()], "i8"), k)
         best: dict[int, Near] = {}
         for near in brute(rows, ids, probes[0]):
             best.setdefault(of[near.id], near)
@@ -108,15 +106,13 @@ class NearestTests(unittest.TestCase):
     def test_of_equals_the_lower_id_comes_first(self) -> None:
         rows = numpy.ones((3000, 128))
         ids = numpy.arange(3000)[::-1]
-        (found,) = Matrix.of(rows, ids).nearest([numpy.zeros(128)], 2)
+        found = Matrix.of(rows, ids).nearest_of_groups(numpy.zeros(128), ids, 2)
         self.assertEqual([near.id for near in found], [0, 1])
 
     def test_without_rows_or_probes_nothing_is_found(self) -> None:
         empty, one = Matrix.of([], []), Matrix.of(numpy.ones((1, 128)), [1])
         probe = numpy.ones((1, 128))
-        self.assertEqual(empty.nearest(probe, 3), [[]])
         self.assertEqual(empty.nearest_of_groups(probe[0], numpy.empty(0, "i8"), 3), [])
-        self.assertEqual(one.nearest([], 3), [])
         self.assertEqual(len(empty.within(probe, 9)) + len(one.within([], 9)), 0)
 
     def test_what_does_not_fit_is_refused(self) -> None:
@@ -124,4 +120,4 @@ class NearestTests(unittest.TestCase):
             with self.assertRaises(ValueError):
                 Matrix.of(rows, ids)
         with self.assertRaises(ValueError):
-            Matrix.of(numpy.ones((1, 128)), [1]).nearest(numpy.ones(128), 1)
+            Matrix.of(numpy.ones((1, 128)), [1]).within(numpy.ones(128), 1)
