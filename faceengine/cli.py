@@ -122,7 +122,7 @@ def _drawn(file: Path, options: argparse.Namespace) -> Row:
 
 
 def _tried(file: Path, work: Any) -> Row:
-    """What `work` says of `file`, or why it can not."""
+    """The row that `work` makes of `file`, or one with its error."""
     try:
         return {"file": str(file), **work(file)}
     except faceengine.ImageError as error:

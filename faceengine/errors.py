@@ -1,4 +1,4 @@
-"""What can go wrong, as types. Every message is a sentence that may be shown to a person."""
+"""The exceptions. Every message is a sentence that may be shown to a person."""
 
 from enum import StrEnum
 

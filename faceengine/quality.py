@@ -1,4 +1,4 @@
-"""How good a face is to recognise a person by; `docs/faceengine.md` has the measurements."""
+"""Quality of a face for recognition; `docs/faceengine.md` has the measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command line prints: one JSON object a line, or one table."""
+"""Output of the command line: one JSON object a line, or one table."""
 
 from __future__ import annotations
 

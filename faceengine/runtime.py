@@ -1,4 +1,4 @@
-"""What is loaded once a process: settings given by the caller, models, and the lock round both."""
+"""State of the process: its settings, the models loaded once, and the lock of both."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PROVIDERS = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How models are run; see `configure`."""
+    """Options of the models; see `configure`."""
 
     model_cache: Path | None = None
     providers: tuple[str, ...] = ("cpu",)
@@ -125,7 +125,7 @@ def session(file: str, digest: str, name: str, build: Callable[[bytes], bytes]) 
 
 
 def cache_folder() -> Path:
-    """Where converted models are kept: what `configure` said, else the user's cache folder."""
+    """The folder of the converted models: by `configure`, else in the user's cache folder."""
     if _settings.model_cache is not None:
         return _settings.model_cache
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

@@ -1,4 +1,4 @@
-"""What the engine says about a face: plain immutable values, no behaviour beyond arithmetic."""
+"""The results of the engine: plain immutable values, no behaviour beyond arithmetic."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """How the head is held, estimated from five landmarks: degrees, 0 looks into the camera.
+    """Pose of the head, estimated from five landmarks, in degrees; 0 faces the camera.
 
     `yaw` is positive when the face looks to the right of the picture, `roll` when it is turned
     clockwise.
@@ -65,7 +65,7 @@ class Pose:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What a user filters faces by.
+    """Measures by which a user filters faces.
 
     `score` is the detector's own confidence (HOG: from 0, a clear face 1 to 3; CNN: from 0, a clear
     face about 1); `size_px` the box's shorter side in pixels of the full image; `sharpness` the

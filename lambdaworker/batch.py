@@ -30,7 +30,7 @@ class FailedSource(TypedDict):
 
 
 class Result(TypedDict):
-    """What the function returns."""
+    """The function's return value."""
 
     sources: int
     done: int

@@ -40,7 +40,7 @@ class Options:
 
     @property
     def engines(self) -> int:
-        """How many images are searched at once: one a core, for each takes a whole one."""
+        """Images searched at a time: one a core, because each uses a whole core."""
         return max(1, self.memory_mb // _VCPU_MB)
 
     @property

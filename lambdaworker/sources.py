@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class Ended(StrEnum):
-    """How a source ended."""
+    """The outcome of a source."""
 
     DONE = "done"
     NOT_WANTED = "not_wanted"
@@ -64,7 +64,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Batch:
-    """What the sources of an invocation share."""
+    """Shared by the sources of an invocation."""
 
     invocation: Invocation
     options: Options

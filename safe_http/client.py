@@ -95,7 +95,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Client:
-    """What requests may reach and cost. Safe for threads; a request opens its own connection."""
+    """Requests within a policy and limits. Safe for threads; each opens its own connection."""
 
     max_bytes: int
     """Of a download."""

@@ -21,10 +21,10 @@ Address = IPv4Address | IPv6Address
 
 
 class Reach(Enum):
-    """What lies behind an address."""
+    """The network that an address belongs to."""
 
     PUBLIC = auto()
-    LOCAL = auto()  # this machine or the owner's network: for hosts that the policy names
+    LOCAL = auto()  # this machine or a private network: for hosts that the policy names
     NEVER = auto()  # nothing that an image comes from
 
 
@@ -86,7 +86,7 @@ _ISATAP: Final = frozenset((0x00005EFE, 0x02005EFE))
 
 
 def reach(address: Address) -> Reach:
-    """Where `address` lies."""
+    """The reach of `address`."""
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         return Reach.NEVER
     if _within(address, _METADATA):

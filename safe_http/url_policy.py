@@ -41,7 +41,7 @@ _NOT_PUBLIC_NAMES: Final = (
 
 @dataclass(frozen=True)
 class Policy:
-    """Where requests may go beside public addresses. The default: nowhere."""
+    """The hosts that requests may reach beside public addresses. The default: none."""
 
     private_hosts: Sequence[str] = ()
     """Hosts that may be private and at any port: `host`, `host:port`, or `.suffix` for a domain
@@ -107,7 +107,7 @@ def parse(url: str, policy: Policy) -> Target:
 
 
 def follow(target: Target, location: bytes, policy: Policy) -> Target:
-    """Where a redirect leads, by the same rules."""
+    """The target of a redirect, by the same rules."""
     try:
         redirected = parse(urljoin(target.url, location.decode()), policy)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What Sentry receives of an error: which line failed and how.
+"""Error reports to Sentry: the line that failed, and its exception.
 
 Never an image, a face, a caller or a secret: no bodies, no local variables, few headers, and the
 rest is scrubbed as the log is. (Sentry's own EventScrubber looks at the names of values only, and

@@ -4,4 +4,4 @@ CHIP_SIDE_PX = 150
 """The side of the square picture of a face that the encoder takes."""
 
 ENCODING_SIZE = 128
-"""How many numbers the encoder makes of it."""
+"""Numbers in an encoding."""

@@ -122,7 +122,7 @@ _EPSILON = 1e-4
 
 
 def _affine(norm: Layer) -> tuple[NDArray[numpy.float64], NDArray[numpy.float64]]:
-    """What a normalising layer multiplies by and adds, one number a channel."""
+    """The factor and the addend of a normalising layer, one number a channel each."""
     gamma, beta = numpy.split(norm.tensors[0].astype(numpy.float64), 2)
     if norm.kind == "bn_con2":
         mean, variance = (each.astype(numpy.float64) for each in norm.tensors[3:])

@@ -1,4 +1,4 @@
-"""Where the faces are, by one of two detectors."""
+"""Face detection by one of two detectors."""
 
 from __future__ import annotations
 

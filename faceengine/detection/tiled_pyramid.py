@@ -1,4 +1,4 @@
-"""An image pyramid laid out on one canvas, as dlib's CNN detector wants it.
+"""An image pyramid laid out on one canvas, as dlib's CNN detector takes it.
 
 After `create_tiled_pyramid` and `compute_tiled_image_pyramid_details` of dlib 20
 (dlib/image_transforms/image_pyramid.h): the levels go down the left side, and once the next one
@@ -49,7 +49,7 @@ class Tile:
     height: int
 
     def distance_squared(self, x: float, y: float) -> float:
-        """How far (x, y) lies outside, squared; 0 inside."""
+        """The squared distance of (x, y) from the tile; 0 inside."""
         across = max(self.left - x, 0, x - (self.left + self.width - 1))
         down = max(self.top - y, 0, y - (self.top + self.height - 1))
         return float(across * across + down * down)
@@ -112,7 +112,7 @@ def _sizes(size: Size) -> list[Size]:
 
 
 def _column_height(sizes: list[Size]) -> int:
-    """How far the first column goes: until a level fits beside it and half the rest is placed."""
+    """Height of the first column: until a level fits beside it and half the rest is placed."""
     whole, first = sum(height + _PADDING for _, height in sizes) - 2 * _PADDING, sizes[0]
     reached = previous = 0
     for width, height in sizes:

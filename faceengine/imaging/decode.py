@@ -1,4 +1,4 @@
-"""Bytes to pixels, and a firm no to everything that is not an image. Imports Pillow alone."""
+"""Decoding: bytes to pixels, or an `ImageError`. Imports Pillow alone."""
 
 import math
 import os
@@ -17,7 +17,7 @@ from faceengine.errors import ImageError, Problem
 from faceengine.imaging import completeness, formats, rgb
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
-"""Where an image comes from: its bytes, the path of its file, or a seekable binary file."""
+"""The source of an image: its bytes, the path of its file, or a seekable binary file."""
 
 MAX_PIXELS = 128_000_000
 """The default pixel cap: above a 108-megapixel phone, and 512 MB as Pillow keeps RGB."""
@@ -43,7 +43,7 @@ _DECODER_ERRORS = (
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What `check_image` learned: the format's name, and the upright image's size in pixels."""
+    """The result of `check_image`: the format's name, and the upright image's size in pixels."""
 
     format: str
     width: int
@@ -98,8 +98,8 @@ def check_image(
     JPEG's is decoded at an eighth of its scale, which leaves out most of the arithmetic (1080p:
     about 10 ms). Raises as `load_image` does, and leaves a file object at its start.
 
-    `decoding` is called with the number of pixels before they take memory, 4 bytes each, and what
-    it returns is left when they take none any more: there the caller can wait for room.
+    `decoding` is called with the number of pixels before they take memory, 4 bytes each; the
+    context manager that it returns is left when they are freed. The caller can wait for room in it.
     """
     with ExitStack() as room:
         with opened(source, max_pixels) as image:
@@ -115,7 +115,7 @@ def check_image(
 
 
 def _turn_left(image: Image.Image, turn: int) -> int:
-    """What is left to do of `turn`: decoders that turn the pixels themselves drop the tag."""
+    """The rest of `turn`: decoders that turn the pixels themselves drop the tag."""
     return turn if rgb.orientation(image) == turn else 1
 
 

@@ -1,4 +1,4 @@
-"""Which formats are read, and how each is recognised. Imports Pillow alone (HEIC: pillow-heif)."""
+"""The accepted formats and their detection. Imports Pillow alone (HEIC: pillow-heif)."""
 
 from typing import BinaryIO
 
@@ -15,8 +15,8 @@ _HEIC_BRANDS = frozenset(
 )
 _HEAD_BYTES = 64
 
-# Common files that people take for images, so that the message can name what was sent.
-_STRANGERS = (
+# Common files that are mistaken for images, so that the message can name the format.
+_OTHER_FORMATS = (
     (b"%PDF", "a PDF document"),
     (b"8BPS", "a Photoshop document"),
     (b"%!PS", "a PostScript document"),
@@ -37,7 +37,7 @@ def identify(stream: BinaryIO) -> ImageFile.ImageFile:
         raise ImageError(Problem.EMPTY, "The file is empty.")
     if _is_heic(head):
         return _open_heic(stream)
-    for start, what in _STRANGERS:
+    for start, what in _OTHER_FORMATS:
         if head.startswith(start):
             message = f"The file is {what}, which is not among the supported formats."
             raise ImageError(Problem.UNSUPPORTED, message)

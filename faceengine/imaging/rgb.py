@@ -1,4 +1,4 @@
-"""Any of Pillow's pixel layouts to upright 8-bit RGB. Imports Pillow alone."""
+"""Conversion of Pillow's pixel layouts to upright 8-bit RGB. Imports Pillow alone."""
 
 from PIL import ExifTags, Image
 
@@ -33,7 +33,7 @@ def orientation(image: Image.Image) -> int:
 
 
 def upright(image: Image.Image, turn: int) -> Image.Image:
-    """`image` as a person should see it, given its EXIF orientation `turn`."""
+    """`image` as it is displayed, given its EXIF orientation `turn`."""
     return image.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else image
 
 

@@ -1,4 +1,4 @@
-"""What is emulated: a function's configuration, one invocation, how it ended."""
+"""The emulated function's configuration, an invocation, its answer."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Answer:
-    """How an invocation ended; `error` is empty, or the kind that Invoke names in a header."""
+    """The result of an invocation; `error` is empty, or the kind that Invoke names in a header."""
 
     body: bytes
     error: str = ""

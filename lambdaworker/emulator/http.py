@@ -42,7 +42,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Requests(BaseHTTPRequestHandler):
-    """What both interfaces share."""
+    """The common part of both interfaces."""
 
     protocol_version = "HTTP/1.1"
     timeout = _READ_TIMEOUT_S

@@ -23,7 +23,7 @@ from lambdaworker.emulator.http import Requests, Server
 logger = logging.getLogger(__name__)
 
 _POLL_S: Final = 0.05
-"""How soon the death of a process is seen."""
+"""Interval at which a dead process is noticed."""
 
 _STOP: Final = None
 
@@ -42,7 +42,7 @@ class Instance:
         self.answers: queue.SimpleQueue[tuple[str, Answer]] = queue.SimpleQueue()
         self.ready = threading.Event()
         self.cold_start_s = 0.0
-        """How long the last process took until it asked for work."""
+        """From the start of the last process to its first request for work."""
 
     def run(self, invocation: Invocation) -> Answer:
         """The function's answer, or how it failed to give one."""
@@ -109,7 +109,7 @@ class Instance:
         return [*command, function.python, "-m", "awslambdaric", function.handler]
 
     def _awaited(self, invocation: Invocation) -> Answer | None:
-        """What the process answers; None if it does not in time."""
+        """The answer of the process; None if it comes too late."""
         while True:
             alive = self._is_alive()
             try:

@@ -42,7 +42,7 @@ class RequestIdMiddleware:
 
 
 class ContextFilter(logging.Filter):
-    """Tells every record what it belongs to, as far as that is known."""
+    """Adds the ids of the request, client and submission to every record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         for name, value in context().items():
@@ -51,7 +51,7 @@ class ContextFilter(logging.Filter):
 
 
 def context() -> dict[str, str]:
-    """What is being done: `request`, `client` and `submission`, empty where there is none."""
+    """The ids of `request`, `client` and `submission`, empty where there is none."""
     return {
         "request": _request_id.get(),
         "client": client.get(),

@@ -9,7 +9,7 @@ terraform {
     }
   }
 
-  # Where the state lies is told to `terraform init`: docs/lambda-deployment.md.
+  # `terraform init` gets the place of the state: docs/lambda-deployment.md.
   backend "s3" {
     encrypt      = true
     use_lockfile = true

@@ -52,7 +52,7 @@ resource "aws_lambda_function_event_invoke_config" "facedetection" {
   }
 }
 
-# An event holds addresses and tokens that have ended by the time that somebody reads it here.
+# The URLs and tokens in an event have expired by the time that it is read here.
 resource "aws_sqs_queue" "dead_letters" {
   name                      = "${local.name}-dead-letters"
   message_retention_seconds = 1209600

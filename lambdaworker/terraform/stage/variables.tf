@@ -64,7 +64,7 @@ variable "log_days" {
 }
 
 variable "alarm_email" {
-  description = "Who is told of alarms; has to agree by a mail first. Empty: nobody."
+  description = "Address for alarms; AWS asks it to confirm by mail. Empty: none."
   type        = string
   default     = ""
 }
