@@ -34,10 +34,10 @@ class Step:
     def __init__(self, title: str) -> None:
         self.title: Final = title
         self._terminal: Final = sys.stdout.isatty()
-        self._began = self._told = time.monotonic()
+        self._began = self._printed_at = time.monotonic()
 
     def __enter__(self) -> Self:
-        self._began = self._told = time.monotonic()
+        self._began = self._printed_at = time.monotonic()
         say(f"• {self.title} …")
         return self
 
@@ -56,8 +56,8 @@ class Step:
         """Show how far it is."""
         if self._terminal:
             print(f"\r\033[K  {self._elapsed_s():4.0f} s  {text[:70]}", end="", flush=True)
-        elif time.monotonic() - self._told >= _QUIET_EVERY_S:
-            self._told = time.monotonic()
+        elif time.monotonic() - self._printed_at >= _QUIET_EVERY_S:
+            self._printed_at = time.monotonic()
             say(f"  {self._elapsed_s():.0f} s: {text[:100]}")
 
     def _elapsed_s(self) -> float:

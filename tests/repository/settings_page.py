@@ -27,8 +27,8 @@ With `ENVIRONMENT=production` the findings marked **refused** stop the service a
 
 UNSAFE: Final = {
     "ENVIRONMENT": "`development`: unsafe settings are not refused.",
-    "DJANGO_SECRET_KEY": "**refused**: the default, or fewer than 32 characters. Whoever knows the "
-    "key can sign links, tokens and sessions.",
+    "DJANGO_SECRET_KEY": "**refused**: the default, or fewer than 32 characters. With the "
+    "key anybody can sign links, tokens and sessions.",
     "DJANGO_DEBUG": "**refused**: `true`. Error pages show settings and code.",
     "DJANGO_ALLOWED_HOSTS": "**refused**: `*`, or empty. Links could be made to point elsewhere.",
     "SERVICE_URL": "`http://…` outside of your own network: images and keys travel in the open.",

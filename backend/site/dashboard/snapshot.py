@@ -1,4 +1,4 @@
-"""What the dashboard shows: numbers of the moment, each from a bounded, indexed question."""
+"""The dashboard's numbers of the moment, each from a bounded, indexed query."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MINUTES: Final = 60
 
 _KEY: Final = "faces:dashboard"
 _KEPT_S: Final = 2
-"""However many look, the database is asked once in so long."""
+"""Seconds that an answer is shared: any number of viewers costs one set of queries in it."""
 
 
 class Queue(TypedDict):
@@ -81,7 +81,7 @@ class Numbers(TypedDict):
 
 
 def numbers() -> Numbers:
-    """As of now, or of a moment ago if somebody else has just asked."""
+    """The current numbers, or those of the last two seconds from the cache."""
     with suppress(redis.RedisError):
         known: Any = redis_clients.best_effort().get(_KEY)
         if known:
@@ -92,8 +92,8 @@ def numbers() -> Numbers:
     return found
 
 
-def forget() -> None:
-    """The next who asks gets what is true then."""
+def clear_cache() -> None:
+    """The next request gets fresh numbers."""
     with suppress(redis.RedisError):
         redis_clients.best_effort().delete(_KEY)
 
@@ -115,9 +115,9 @@ def _numbers() -> Numbers:
 
 
 def kinds() -> dict[str, type[Job]]:
-    """The work that the dashboard tells of and tries again, by the model's name."""
+    """The models whose failed rows the dashboard lists and retries, by name."""
     every = {str(model._meta.model_name): model for model in apps.get_models()}
-    return {kind: every[kind] for kind in settings.RETRIES}  # type: ignore[misc]  # each is Work
+    return {kind: every[kind] for kind in settings.RETRIES}  # type: ignore[misc]  # each is a Job
 
 
 def failures() -> list[Failure]:

@@ -1,4 +1,4 @@
-"""The dashboard at `/dashboard/`: for whoever runs the service."""
+"""The dashboard at `/dashboard/`, for operators of the service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from backend.clients.models import Scope
 from backend.common.http.errors import read_only
 from backend.common.http.security_headers import Page
 from backend.common.jobs.models import Job
-from backend.site.dashboard.snapshot import forget, kinds, numbers
+from backend.site.dashboard.snapshot import clear_cache, kinds, numbers
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ _NO_REDIS = "Redis is out of reach; try again when it is back."
 
 @method_decorator(never_cache, name="dispatch")
 class DashboardView(Page):
-    """The page; what it shows it asks for itself."""
+    """The page; its script requests the numbers."""
 
     template_name = "site/dashboard.html"
 
@@ -54,14 +54,14 @@ class DashboardView(Page):
 def dashboard_numbers(request: HttpRequest) -> JsonResponse:
     """For the page, and for a key with the scope `operate`."""
     if not is_operator(request) and not _has_key(request):
-        return JsonResponse({"detail": "For whoever runs the service: log in."}, status=403)
+        return JsonResponse({"detail": "The dashboard is for staff: log in."}, status=403)
     return JsonResponse(numbers())
 
 
 @never_cache
 @require_POST
 def dashboard_retry(request: HttpRequest) -> JsonResponse:
-    """Try a failed row again: `kind` and `id`, from the page alone."""
+    """Retry a failed row, named by `kind` and `id`. Only the page may ask, by its session."""
     if not may_retry(request):
         return JsonResponse({"detail": "You may not change anything."}, status=403)
     row = _row(request.POST.get("kind", ""), request.POST.get("id", ""))
@@ -69,9 +69,9 @@ def dashboard_retry(request: HttpRequest) -> JsonResponse:
     try:
         done = import_string(settings.RETRIES[kind])(row)
     except redis.RedisError as error:
-        logger.warning("nothing is tried again: %s", error)
+        logger.warning("retry failed: %s", error)
         return JsonResponse({"detail": _NO_REDIS}, status=503, headers={"Retry-After": "5"})
-    forget()
+    clear_cache()
     if not done:
         return JsonResponse({"detail": _NOT_FAILED}, status=409)
     audit(request, f"retry {kind}", f"{kind} {row.pk}")
@@ -79,7 +79,7 @@ def dashboard_retry(request: HttpRequest) -> JsonResponse:
 
 
 def is_operator(request: HttpRequest) -> bool:
-    """Whether somebody asks who may log in to the admin."""
+    """Whether the request is from a user who may log in to the admin."""
     return bool(request.user.is_active and getattr(request.user, "is_staff", False))
 
 

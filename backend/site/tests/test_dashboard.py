@@ -45,7 +45,7 @@ class DashboardCase(TransactionTestCase):
         self.client.force_login(User.objects.create_superuser("olga"))
 
     def numbers(self) -> Any:
-        snapshot.forget()
+        snapshot.clear_cache()
         answer = self.client.get(_NUMBERS)
         self.assertEqual(answer.status_code, 200)
         return answer.json()
