@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, TypedDict
 
 from django.conf import settings
@@ -47,16 +46,11 @@ class QualityShape(TypedDict):
     at: list[AtShape]
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What a client reports of an answer: right, wrong, or the true contact.
+class Verdict(TypedDict, total=False):
+    """A client's report on an answer: right or wrong, or the true contact, None for a stranger."""
 
-    `is_contact_given` with `contact_id` None reports a person that is no contact of the user.
-    """
-
-    is_right: bool | None = None
-    is_contact_given: bool = False
-    contact_id: int | None = None
+    right: bool
+    contact_id: int | None
 
 
 class NoSuchAnswer(Exception):
@@ -102,21 +96,17 @@ def _answer(user: User, answer_id: uuid.UUID) -> tuple[Contact | None, float]:
 
 def _judged(user: User, named: Contact | None, verdict: Verdict) -> dict[str, object]:
     truth: Contact | None = None
-    if verdict.is_contact_given:
-        if verdict.contact_id is not None:
-            truth = Contact.objects.filter(user=user, contact_id=verdict.contact_id).first()
+    if "contact_id" in verdict:
+        if verdict["contact_id"] is not None:
+            truth = Contact.objects.filter(user=user, contact_id=verdict["contact_id"]).first()
             if truth is None:
                 raise NoSuchContact
         is_right, is_truth_known = truth == named, True
     else:
-        is_right = is_truth_known = bool(verdict.is_right)
+        is_right = is_truth_known = verdict["right"]
         truth = named if is_right else None
-    return {
-        "named": named,
-        "is_right": is_right,
-        "truth": truth,
-        "is_truth_known": is_truth_known,
-    }
+    judged = {"is_right": is_right, "is_truth_known": is_truth_known}
+    return {"named": named, "truth": truth, **judged}
 
 
 def merged(source: Contact, target: Contact) -> None:

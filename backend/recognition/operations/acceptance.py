@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.core.files.base import File
@@ -33,13 +32,13 @@ def accept(command: Command, *, owner_id: int, wait_s: float) -> Operation:
     their analyses before the row: a crash in between leaves analyses without references, which the
     sweep of analyses deletes.
     """
-    checked = {position: _checked(sent) for position, sent in command.sent.items()}
+    sent = {position: _checked(image) for position, image in command.sent.items()}
     for _ in range(_TRIES):
-        images = _requested(checked, owner_id)
+        analyses = _requested(sent, owner_id)
         try:
             with transaction.atomic():
                 operation = _inserted(command, owner_id, wait_s)
-                _insert_images(operation, [*images, *_named(command.urls)])
+                _insert_images(operation, command.urls, sent, analyses)
         except IntegrityError:  # an analysis was deleted with its last reference just now
             continue
         logger.info("accepted operation=%s kind=%s", operation.pk, operation.kind)
@@ -85,48 +84,43 @@ def _refuse_if_too_many_wait(owner_id: int) -> None:
         raise quota.TooManyWaiting(wait=quota.PENDING_WAIT_S)
 
 
-@dataclass(frozen=True)
-class _Checked:
+class _Sent(NamedTuple):
+    """An image that was sent; with a reason if it cannot be analysed."""
+
     file: File[Any]
     sha256: str
     reason: str = ""
 
 
-def _checked(sent: Bytes) -> _Checked:
+def _checked(image: Bytes) -> _Sent:
     """The image, decoded once, because a file that is no image would fail in a worker only."""
-    file, sha256 = as_file(sent)
+    file, sha256 = as_file(image)
     if (file.size or 0) > settings.FACES_MAX_UPLOAD_BYTES:
-        return _Checked(file, "", f"At most {settings.FACES_MAX_UPLOAD_BYTES} bytes are accepted.")
+        return _Sent(file, "", f"At most {settings.FACES_MAX_UPLOAD_BYTES} bytes are accepted.")
     try:
         file.seek(0)
         analysis.check_image(file)  # type: ignore[arg-type]  # it reads and seeks, as files do
     except AnalysisError as error:
-        return _Checked(file, "", str(error))
-    return _Checked(file, sha256)
+        return _Sent(file, "", str(error))
+    return _Sent(file, sha256)
 
 
-def _requested(checked: Mapping[int, _Checked], owner_id: int) -> list[OperationImage]:
-    """An image for each, its analysis asked for where it is one."""
-    good = {position: each for position, each in checked.items() if not each.reason}
-    owner = analysis.client_owner(owner_id)
-    ids = analysis.request_many([(each.file, each.sha256) for each in good.values()], owner=owner)
-    analyses = dict(zip(good, ids, strict=True))
-    return [
-        OperationImage(
-            position=position,
-            sha256=each.sha256,
-            reason=each.reason,
-            analysis_id=analyses.get(position),
-        )
-        for position, each in checked.items()
-    ]
+def _requested(sent: Mapping[int, _Sent], owner_id: int) -> dict[int, int]:
+    """The ids of the valid images' analyses, by their positions."""
+    files = {at: (each.file, each.sha256) for at, each in sent.items() if not each.reason}
+    ids = analysis.request_many([*files.values()], owner=analysis.client_owner(owner_id))
+    return dict(zip(files, ids, strict=True))
 
 
-def _named(urls: Mapping[int, str]) -> list[OperationImage]:
-    return [OperationImage(position=position) for position in urls]
-
-
-def _insert_images(operation: Operation, images: list[OperationImage]) -> None:
-    for image in images:
-        image.operation = operation
-    OperationImage.objects.bulk_create(images)
+def _insert_images(
+    operation: Operation,
+    urls: Iterable[int],
+    sent: Mapping[int, _Sent],
+    analyses: Mapping[int, int],
+) -> None:
+    rows = [OperationImage(operation=operation, position=at) for at in urls]
+    for at, (_, sha256, reason) in sent.items():
+        row = OperationImage(operation=operation, position=at, sha256=sha256, reason=reason)
+        row.analysis_id = analyses.get(at)
+        rows.append(row)
+    OperationImage.objects.bulk_create(rows)

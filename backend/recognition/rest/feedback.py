@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 from drf_spectacular.types import OpenApiTypes
@@ -63,14 +63,9 @@ class FeedbackView(GalleryView):
 
         Send `right`, true or false, or the true `contact_id`: null for a stranger.
         """
-        given = values(shapes.FeedbackInput(data=request.data))
-        said = feedback.Verdict(
-            is_right=given.get("right"),
-            is_contact_given="contact_id" in given,
-            contact_id=given.get("contact_id"),
-        )
+        verdict = cast(feedback.Verdict, values(shapes.FeedbackInput(data=request.data)))
         try:
-            noted = feedback.note(self.owner_id, number(user_id), answer_id, said)
+            noted = feedback.note(self.owner_id, number(user_id), answer_id, verdict)
         except feedback.NoSuchAnswer:
             raise NotFound("The user got no such answer, or it is kept no longer.") from None
         except feedback.NoSuchContact:

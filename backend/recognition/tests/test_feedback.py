@@ -25,12 +25,12 @@ from backend.recognition.operations import retention
 from backend.recognition.tests import factories
 from backend.recognition.tests.factories import add, person
 
-RIGHT, WRONG = Verdict(is_right=True), Verdict(is_right=False)
-NOBODY = Verdict(is_contact_given=True)
+RIGHT, WRONG = Verdict(right=True), Verdict(right=False)
+STRANGER = Verdict(contact_id=None)
 
 
 def it_is(contact_id: int) -> Verdict:
-    return Verdict(is_contact_given=True, contact_id=contact_id)
+    return Verdict(contact_id=contact_id)
 
 
 class FeedbackTests(TestCase):
@@ -59,7 +59,7 @@ class FeedbackTests(TestCase):
         self.note(self.answer(self.ann), RIGHT)
         self.note(self.answer(self.ann), it_is(1))
         self.note(self.answer(self.ann), it_is(2))  # named wrongly, and Bea is missed
-        self.note(self.answer(self.bea), NOBODY)  # named wrongly, nobody is missed
+        self.note(self.answer(self.bea), STRANGER)  # named wrongly, nobody is missed
         self.note(self.answer(None), it_is(1))  # missed
         self.note(self.answer(None), WRONG)  # missed, whoever it was
         self.note(self.answer(None), RIGHT)  # nobody the user knows

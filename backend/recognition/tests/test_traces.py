@@ -51,7 +51,7 @@ class TracesTests(RecognitionCase):
         probe = self.web.put(self.only_ours(near(self.ann, 0.1)), "/secret-probe.png")
         (found,) = api.recognize_face(7, probe, **who) or []
         answer = Operation.objects.filter(kind="recognise").latest("sequence")
-        feedback.note(self.owner, 7, answer.pk, feedback.Verdict(is_right=True))
+        feedback.note(self.owner, 7, answer.pk, feedback.Verdict(right=True))
         user = User.objects.get(owner=self.owner)
         Reembedding.objects.create(user=user, model="other", unobtainable={"1": "a reason"})
         OtherEncoding.objects.create(
