@@ -26,7 +26,7 @@ import numpy  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 
 from backend.photos import pagination  # noqa: E402
-from backend.photos.extraction.results import Recorded, record  # noqa: E402
+from backend.photos.extraction.results import FaceResult, record  # noqa: E402
 from backend.photos.matching import jobs, member_photos  # noqa: E402
 from backend.photos.models import Album, Match, Matching, Member, Photo, PhotoFace, Reference  # noqa: E402  # noqa: E402
 from benchmarks import photos_rows  # noqa: E402
@@ -98,7 +98,7 @@ def new_photos(filled: Filled) -> Iterator[Figure]:
     compared, whole = [], []
     for number in range(40):
         who = rng.integers(0, len(filled.centres), photos_rows.FACES_A_PHOTO)
-        found = [Recorded(each) for each in photos_rows.encodings(filled.centres, who, rng)]
+        found = [FaceResult(each) for each in photos_rows.encodings(filled.centres, who, rng)]
         photo = Photo.objects.create(album=album, sha256=f"new {number}", file="some.jpg")
         assert record(photo, found, extractor="a benchmark")
         compared.append(milliseconds(jobs.of_photo, photo.pk))
@@ -154,7 +154,7 @@ def reference_ms(filled: Filled, number: int) -> float:
     rng = numpy.random.default_rng(1000 + number)
     (look,) = photos_rows.encodings(filled.centres, numpy.array([number]), rng)
     reference = Reference.objects.create(member_id=filled.members[number], sha256="new")
-    assert record(reference, [Recorded(look)], extractor="a benchmark")
+    assert record(reference, [FaceResult(look)], extractor="a benchmark")
     asked = Matching.objects.get(reference=reference)
     took = milliseconds(jobs.run, str(asked.pk))
     assert Match.objects.filter(reference=reference).exists(), "nobody was found"

@@ -370,7 +370,7 @@ class ArchiveUploadAdmin(AuditedAdmin):
         upload = form.cleaned_data["file"]
         try:
             taken = archive_import.accept(obj.album, upload, by=cast(Any, request.user))
-        except storage.Refused as reason:
+        except storage.UploadRejected as reason:
             self.message_user(request, str(reason), messages.ERROR)
             return
         obj.__dict__.update(taken.__dict__)

@@ -29,9 +29,9 @@ class AlbumStatus(TypedDict):
     version: str
 
 
-def of_member(member: Member, *, photos_count: int | None = None) -> MemberStatus:
+def member_status(member: Member, *, photos_count: int | None = None) -> MemberStatus:
     """`photos_count`, where it was counted already."""
-    rows = list(references.of(member).values_list("pk", "extraction", "file"))
+    rows = list(references.references_of(member).values_list("pk", "extraction", "file"))
     count = member_photos.photos_of(member).count() if photos_count is None else photos_count
     processing = member_photos.is_processing(member)
     states = [state for _, state, _ in rows]
@@ -44,7 +44,7 @@ def of_member(member: Member, *, photos_count: int | None = None) -> MemberStatu
     }
 
 
-def of_album(album: Album) -> AlbumStatus:
+def album_status(album: Album) -> AlbumStatus:
     """For who keeps albums."""
     progress = service.progress(album)
     uploads = list(album.uploads.order_by("pk").values_list("pk", "status", "entries_seen"))

@@ -27,7 +27,7 @@ def unpack(id: str) -> None:
 
 def sweep() -> None:
     """What the rows of photos, references and archives need besides being tried again."""
-    results.give_up_failed()
+    results.mark_failed_jobs()
     archive_import.sweep()
     service.complete_all()
     dispatch.sweep()

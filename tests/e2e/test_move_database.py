@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 import psycopg
 
-from backend.photos.tests import cast
+from backend.photos.tests import factories
 from tests.support import photographs, samples
 from tests.support.postgres_server import PostgresServer
 from tests.support.stack import Stack, wait_until
@@ -177,7 +177,7 @@ def _take_in_an_album(stack: Stack, files: dict[str, bytes]) -> None:
     """Its photo refers to the album, and the album to its cover."""
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder, "album.zip")
-        archive.write_bytes(cast.zipped(files))
+        archive.write_bytes(factories.zipped(files))
         imported = stack.manage("import_album", str(archive))
     assert imported.returncode == 0, imported.stderr
     wait_until(

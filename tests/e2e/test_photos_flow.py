@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import requests
 from PIL import Image
 
-from backend.photos.tests import cast
+from backend.photos.tests import factories
 from tests.support import image_factories, samples
 from tests.support.stack import wait_until
 from tests.support.stack_case import StackCase
@@ -32,7 +32,7 @@ class AlbumFlowTests(StackCase):
         files = {"one.jpg": samples.face(), "two.jpg": both, "none.jpg": samples.no_face()}
         with tempfile.TemporaryDirectory() as folder:
             archive = Path(folder, "Summer.tar.gz")
-            archive.write_bytes(cast.tarred({**files, "notes.txt": b"x"}, "w:gz"))
+            archive.write_bytes(factories.tarred({**files, "notes.txt": b"x"}, "w:gz"))
             told = self.stack.manage("import_album", str(archive)).stdout
         self.assertIn("3 photos, 1 files skipped.", told)
         self.assertIn("skipped notes.txt", told)

@@ -126,7 +126,7 @@ class MemberView(APIView):
 
     @property
     def member(self) -> Member:
-        return consent.of(self.user)
+        return consent.member_of(self.user)
 
 
 class UploadView(MemberView):

@@ -23,7 +23,7 @@ from backend.common.jobs.models import JobError, Status
 from backend.photos.albums import archive_reader, service
 from backend.photos.albums.archive_reader import Entry, EntryError
 from backend.photos.files import storage
-from backend.photos.files.storage import Refused
+from backend.photos.files.storage import UploadRejected
 from backend.photos.models import Album, ArchiveUpload, Photo
 
 logger = logging.getLogger(__name__)
@@ -46,8 +46,8 @@ def accept(album: Album, upload: File[Any], *, by: AbstractBaseUser | None) -> A
     """
     size_bytes = upload.size or 0
     if size_bytes > settings.FACES_MAX_ARCHIVE_BYTES:
-        raise Refused(f"It has more than {settings.FACES_MAX_ARCHIVE_BYTES} bytes.")
-    name = storage.cleaned(upload.name or "")
+        raise UploadRejected(f"It has more than {settings.FACES_MAX_ARCHIVE_BYTES} bytes.")
+    name = storage.displayable(upload.name or "")
     taken = ArchiveUpload(album=album, name=name, size_bytes=size_bytes)
     taken.uploaded_by_id = by.pk if by else None
     upload.seek(0)
@@ -65,7 +65,7 @@ def unpack(id: str) -> None:
     runner.run(ArchiveUpload, id, _unpack)
 
 
-def ended(upload: ArchiveUpload) -> None:
+def finish(upload: ArchiveUpload) -> None:
     """The archive is needed no more; the album may be complete."""
     if upload.file.name:
         upload.file.storage.delete(upload.file.name)
@@ -77,13 +77,13 @@ def sweep() -> None:
     """The sweep's step: archives of uploads that ended when their worker did."""
     over = ArchiveUpload.objects.filter(status__in=[Status.DONE, Status.FAILED]).exclude(file="")
     for upload in over:
-        ended(upload)
+        finish(upload)
 
 
 def _insert(upload: ArchiveUpload) -> None:
     with transaction.atomic():
         if not Album.objects.filter(pk=upload.album_id).update(is_processing=True):
-            raise Refused(service.NO_ALBUM)
+            raise UploadRejected(service.NO_ALBUM)
         upload.save(force_insert=True)
         transaction.on_commit(upload.enqueue)
 
@@ -93,7 +93,9 @@ def _unpack(upload: ArchiveUpload) -> None:
     with upload.file.open("rb") as opened:
         file = cast(BinaryIO, opened)
         _ours(upload).update(entries_count=archive_reader.count(file))
-        for place, entry in enumerate(archive_reader.entries(file, size_bytes=upload.size_bytes)):
+        for place, entry in enumerate(
+            archive_reader.read_entries(file, size_bytes=upload.size_bytes)
+        ):
             if place < upload.entries_seen:
                 continue
             if time.monotonic() > deadline:
@@ -102,13 +104,13 @@ def _unpack(upload: ArchiveUpload) -> None:
             _settle(upload, entry)
     if upload.succeed(entries_count=upload.entries_seen):
         logger.info("unpacked upload=%s photos=%d", upload.pk, upload.photos_added)
-        ended(upload)
+        finish(upload)
 
 
 def _settle(upload: ArchiveUpload, entry: Entry) -> None:
     try:
         photo = _photo(upload, entry)
-    except (EntryError, Refused) as reason:
+    except (EntryError, UploadRejected) as reason:
         _skip(upload, entry, str(reason))
         return
     try:
@@ -116,7 +118,7 @@ def _settle(upload: ArchiveUpload, entry: Entry) -> None:
             _count(upload, photos_added=F("photos_added") + 1)
             service.insert(photo)
         upload.entries_seen += 1
-    except Refused as reason:
+    except UploadRejected as reason:
         storage.discard(photo)
         _skip(upload, entry, str(reason))
     except BaseException:
@@ -128,7 +130,7 @@ def _photo(upload: ArchiveUpload, entry: Entry) -> Photo:
     """As a photo that is no row yet. Raises `EntryError` or `Refused`."""
     if entry.refusal:
         raise EntryError(entry.refusal)
-    name = storage.cleaned(entry.name)
+    name = storage.displayable(entry.name)
     storage.check_name(name)
     with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as unpacked:
         entry.unpack(cast(BinaryIO, unpacked), max_bytes=settings.FACES_MAX_UPLOAD_BYTES)
@@ -161,4 +163,4 @@ def _ours(upload: ArchiveUpload) -> Any:
 def _shown(name: str) -> str:
     """With its folders, so that it is found again; no text of a stranger's can be more."""
     parts = PurePath(name.replace("\\", "/")).parts
-    return "/".join(storage.cleaned(part) or "/" for part in parts)[-200:]
+    return "/".join(storage.displayable(part) or "/" for part in parts)[-200:]

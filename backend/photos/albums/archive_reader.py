@@ -112,7 +112,7 @@ class Entry:
             into.write(chunk)
 
 
-def entries(file: BinaryIO, *, size_bytes: int) -> Iterator[Entry]:
+def read_entries(file: BinaryIO, *, size_bytes: int) -> Iterator[Entry]:
     """The files of the archive, in an order that is the same each time, without its folders.
 
     Raises `ArchiveError` when it is none, or a bomb, or breaks off.

@@ -16,7 +16,7 @@ from django.db.models import Count, Q
 from backend.common.http.upload_fields import sha256_of
 from backend.common.jobs.models import Status
 from backend.photos.files import storage
-from backend.photos.files.storage import Refused
+from backend.photos.files.storage import UploadRejected
 from backend.photos.models import Album, ArchiveUpload, Extraction, Like, Photo
 
 logger = logging.getLogger(__name__)
@@ -58,10 +58,10 @@ def add_photos(album: Album, uploads: Iterable[File[Any]]) -> Report:
     """Take in as many of these files as are images and not in the album yet."""
     report = Report()
     for upload in uploads:
-        name = storage.cleaned(upload.name or "")
+        name = storage.displayable(upload.name or "")
         try:
             report.added.append(add_photo(album, upload, name=name))
-        except Refused as reason:
+        except UploadRejected as reason:
             report.skipped.append(Skipped(name, str(reason)))
     return report
 
@@ -87,7 +87,7 @@ def stored(album: Album, upload: File[Any], *, name: str) -> Photo:
     sha256 = sha256_of(upload)
     # Before it is decoded: an album that is uploaded again costs little.
     if Photo.objects.filter(album=album, sha256=sha256).exists():
-        raise Refused(DUPLICATE)
+        raise UploadRejected(DUPLICATE)
     storage.check_image(upload)
     photo = Photo(album=album, sha256=sha256)
     storage.store_original(photo, upload, name=name)
@@ -98,16 +98,16 @@ def insert(photo: Photo) -> None:
     """The row, and the album closed until it is complete. Raises `Refused`."""
     with transaction.atomic():
         if not Album.objects.filter(pk=photo.album_id).update(is_processing=True):
-            raise Refused(NO_ALBUM)
+            raise UploadRejected(NO_ALBUM)
         try:
             with transaction.atomic():
                 photo.save(force_insert=True)
         except IntegrityError:
-            raise Refused(DUPLICATE) from None
+            raise UploadRejected(DUPLICATE) from None
         transaction.on_commit(photo.enqueue)
 
 
-def complete_of(photo_id: str) -> None:
+def complete_album_of(photo_id: str) -> None:
     """`complete` for the album of a photo that a worker has just put down."""
     closed = Photo.objects.filter(pk=photo_id, album__is_processing=True).order_by()
     for album_id in closed.values_list("album", flat=True):

@@ -24,7 +24,7 @@ from backend.photos.models import (
 )
 
 
-class Refused(Exception):
+class CurationError(Exception):
     """What was asked for does not go together; the message says why, for people."""
 
 
@@ -34,7 +34,7 @@ def shown() -> QuerySet[Person]:
     return visible.order_by("-faces_count", "pk")
 
 
-def open_to(member: Member) -> QuerySet[Person]:
+def claimable_by(member: Member) -> QuerySet[Person]:
     """The groups that `member` may claim: theirs, and those on a photo that they may see.
 
     Of who takes part: a claimed group tells where its member is.
@@ -64,9 +64,9 @@ def merge(into: Person, other: Person) -> None:
     moves unseen.
     """
     if into.pk == other.pk:
-        raise Refused("A group cannot be merged with itself.")
+        raise CurationError("A group cannot be merged with itself.")
     if other.member_id and other.member_id != into.member_id:
-        raise Refused("The other group belongs to a member: merge into that one.")
+        raise CurationError("The other group belongs to a member: merge into that one.")
     with transaction.atomic():
         _pin(into)
         UnknownFace.objects.filter(person=other).update(
@@ -85,7 +85,7 @@ def split(person: Person, faces: Collection[int]) -> Person:
     with transaction.atomic():
         held = set(person.faces.values_list("pk", flat=True))
         if not faces or not set(faces) < held:
-            raise Refused("Choose some of the group's faces, and not all.")
+            raise CurationError("Choose some of the group's faces, and not all.")
         _pin(person)
         new = Person.objects.create()
         moved = UnknownFace.objects.filter(person=person, pk__in=faces)
@@ -132,7 +132,7 @@ def disclaim(person: Person) -> None:
     _change(person, member=None, agreed_at=None, confirmed_at=None)
 
 
-def forget() -> int:
+def delete_all() -> int:
     """Erase all groups, and all that was said of them; returns how many faces were in them."""
     count = 0
     while ids := list(UnknownFace.objects.values_list("pk", flat=True)[:500]):
@@ -147,7 +147,7 @@ def _give(person: Person, member: Member, **said: object) -> None:
     with transaction.atomic():
         row = Person.objects.select_for_update().get(pk=person.pk)
         if row.member_id not in (None, member.pk):
-            raise Refused("This group belongs to somebody else.")
+            raise CurationError("This group belongs to somebody else.")
         _change(person, member=member, **said)
 
 

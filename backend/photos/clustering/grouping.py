@@ -138,7 +138,7 @@ def neighbours_of(faces: Sequence[int]) -> Neighbours:
     """The nearest unknown faces of each of these."""
     integers, encodings = read_many(PhotoFace.objects.filter(pk__in=faces).order_by("pk"), "pk")
     ids, limit = integers[:, 0].tolist(), settings.FACES_MATCH_DISTANCE
-    near = search.near(numpy.ascontiguousarray(encodings), PhotoFace, below=limit)
+    near = search.within_distance(numpy.ascontiguousarray(encodings), PhotoFace, below=limit)
     unknown = {row.face_id for row in unknown_faces({each.id for each in near})}
     found: Neighbours = defaultdict(list)
     for each in near:

@@ -15,7 +15,7 @@ from backend.common.jobs import runner
 from backend.common.jobs.models import Status
 from backend.photos.albums import service
 from backend.photos.extraction import backends, dispatch, results
-from backend.photos.extraction.results import Recorded
+from backend.photos.extraction.results import FaceResult
 from backend.photos.files import renditions, storage
 from backend.photos.models import WIDTHS_PX, Extraction, Photo, Reference, picture_path
 
@@ -28,7 +28,7 @@ def process(model: type[S], id: str) -> None:
     """Work on it if it is due and nobody else does. Safe to call any number of times."""
     runner.run(model, id, _prepare_and_find)
     if model is Photo:
-        service.complete_of(id)
+        service.complete_album_of(id)
 
 
 def _prepare_and_find(source: S) -> None:
@@ -76,7 +76,7 @@ def _find_faces(source: S) -> None:
     owner = f"{source._meta.model_name}:{source.pk}"
     with _image(source) as (image, sha256):
         found = analysis.analyse(image, owner=owner, sha256=sha256)
-    faces = [Recorded.of(face) for face in analysis.faces(found.analysis_id)]
+    faces = [FaceResult.of(face) for face in analysis.faces(found.analysis_id)]
     original = source.original.name
     with transaction.atomic():
         ended = source.succeed(original="")

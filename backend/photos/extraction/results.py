@@ -26,7 +26,7 @@ _AT_A_TIME: Final = 200
 
 
 @dataclass(frozen=True)
-class Recorded:
+class FaceResult:
     """One face; who finds faces elsewhere tells its encoding alone."""
 
     encoding: ArrayLike
@@ -34,11 +34,11 @@ class Recorded:
     quality: QualityShape | None = None
 
     @classmethod
-    def of(cls, face: FoundFace) -> Recorded:
+    def of(cls, face: FoundFace) -> FaceResult:
         return cls(encoding=face.encoding, box=face.box, quality=face.quality)
 
 
-def record(source: Photo | Reference, faces: Sequence[Recorded], *, extractor: str) -> bool:
+def record(source: Photo | Reference, faces: Sequence[FaceResult], *, extractor: str) -> bool:
     """PROCESSING → DONE or REJECTED, with the faces and all that matches them, in one transaction.
 
     False, and nothing is changed, if it is no longer PROCESSING: it was recorded, or is gone.
@@ -55,23 +55,23 @@ def record(source: Photo | Reference, faces: Sequence[Recorded], *, extractor: s
     return recorded
 
 
-def give_up(source: Photo | Reference, *, reason: str = "") -> bool:
+def mark_failed(source: Photo | Reference, *, reason: str = "") -> bool:
     """PROCESSING → FAILED, or REJECTED of a reference, whose member has to try another picture."""
     failed = Extraction.FAILED if isinstance(source, Photo) else Extraction.REJECTED
     return _end(source, extraction=failed, rejection=reason[:200])
 
 
-def give_up_failed() -> None:
+def mark_failed_jobs() -> None:
     """The sweep's step: what failed for good when its worker ended, before it could be told."""
     for model in (Photo, Reference):
         failed = model._default_manager.filter(
             status=Status.FAILED, extraction=Extraction.PROCESSING
         )
         for source in failed[:_AT_A_TIME]:
-            give_up(source)
+            mark_failed(source)
 
 
-def _record_photo(photo: Photo, faces: Sequence[Recorded], extractor: str) -> bool:
+def _record_photo(photo: Photo, faces: Sequence[FaceResult], extractor: str) -> bool:
     done = Extraction.DONE
     if not _end(photo, extraction=done, faces_count=len(faces), extractor=extractor):
         return False
@@ -81,7 +81,7 @@ def _record_photo(photo: Photo, faces: Sequence[Recorded], extractor: str) -> bo
     return True
 
 
-def _record_reference(reference: Reference, faces: Sequence[Recorded], extractor: str) -> bool:
+def _record_reference(reference: Reference, faces: Sequence[FaceResult], extractor: str) -> bool:
     if len(faces) != 1:
         why = SEVERAL_FACES if faces else NO_FACE
         return _end(reference, extraction=Extraction.REJECTED, rejection=why, extractor=extractor)
@@ -100,7 +100,7 @@ def _end(source: Photo | Reference, **results: Any) -> bool:
     return bool(processing.update(extracted_at=timezone.now(), token_sha256="", **results))
 
 
-def _row(photo: Photo, index: int, face: Recorded) -> PhotoFace:
+def _row(photo: Photo, index: int, face: FaceResult) -> PhotoFace:
     box: dict[str, Any] = {**face.box} if face.box else {}
     quality = {**face.quality} if face.quality else None
     return PhotoFace(photo=photo, index=index, encoding=face.encoding, quality=quality, **box)

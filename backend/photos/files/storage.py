@@ -47,30 +47,30 @@ _FOLDERS: Final[dict[str, tuple[type[models.Model], str]]] = {
 _AT_A_TIME: Final = 500
 
 
-class Refused(Exception):
+class UploadRejected(Exception):
     """An upload is not taken in; the text tells why, as a sentence that may be shown."""
 
 
 def check_name(name: str) -> None:
     """Raises `Refused`."""
     if PurePosixPath(name).suffix[1:].lower() not in EXTENSIONS:
-        raise Refused(WRONG_EXTENSION)
+        raise UploadRejected(WRONG_EXTENSION)
 
 
 def check_image(upload: File[Any]) -> None:
     """Decode it as cheaply as its format allows. Raises `Refused`."""
     if (upload.size or 0) > settings.FACES_MAX_UPLOAD_BYTES:
-        raise Refused(f"It has more than {settings.FACES_MAX_UPLOAD_BYTES} bytes.")
+        raise UploadRejected(f"It has more than {settings.FACES_MAX_UPLOAD_BYTES} bytes.")
     upload.seek(0)
     try:
         analysis.check_image(cast(BinaryIO, upload))
     except analysis.AnalysisError as error:
-        raise Refused(str(error) if error.too_large else NOT_AN_IMAGE) from error
+        raise UploadRejected(str(error) if error.too_large else NOT_AN_IMAGE) from error
 
 
 def store_original(source: Photo | Reference, upload: File[Any], *, name: str) -> None:
     """Store the bytes of an upload that is taken in; `discard` them if it is not."""
-    source.name = cleaned(name)
+    source.name = displayable(name)
     upload.seek(0)
     source.original.save(name, upload, save=False)
 
@@ -136,13 +136,13 @@ def resubmit(source: Photo | Reference) -> bool:
     return True
 
 
-def cleaned(name: str) -> str:
+def displayable(name: str) -> str:
     """The file's own name, as it may be shown and stored: whoever uploads it chose it."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return "".join(letter if letter.isprintable() else "?" for letter in last)[:200]
 
 
-def stray_files(storage: Storage = default_storage) -> Iterator[str]:
+def orphaned_files(storage: Storage = default_storage) -> Iterator[str]:
     """Names of stored files that no row has: left by a crash between two steps."""
     for folder, (model, column) in _FOLDERS.items():
         files = orphans.settled(storage, [folder])

@@ -52,7 +52,7 @@ def reference_recorded(reference: Reference) -> None:
     _ask(reference=reference)
 
 
-def erase_member(member: Member) -> None:
+def delete_matches_of(member: Member) -> None:
     """Away with all that says where `member` is, before their references go.
 
     In a transaction: until its end no worker writes a match of one of them.
@@ -70,7 +70,7 @@ def is_pending(member: Member) -> bool:
     return pending.exclude(status=Status.FAILED).exists()
 
 
-def ask_again(*, everything: bool = False) -> int:
+def request_again(*, everything: bool = False) -> int:
     """Ask for the matching of what failed; or of all references, as after a change of the distance.
 
     Returns how many were asked for. Pairs that are too far by now go at once.
@@ -104,7 +104,7 @@ def _drop_far() -> None:
         Match.objects.filter(pk__in=ids[start : start + _AT_A_TIME]).delete()
 
 
-def gave_up(matching: Matching) -> None:
+def log_failure(matching: Matching) -> None:
     logger.error("not compared %s; `manage.py match_photos` asks for it again", matching)
 
 
@@ -112,7 +112,7 @@ def _match(matching: Matching) -> None:
     for _ in range(_TRIES):
         found = _compared(matching)
         try:
-            keep(matching, found)
+            store(matching, found)
             return
         except IntegrityError:
             # A face or reference went in this moment: compared again, it is not found.
@@ -129,7 +129,7 @@ def _compared(matching: Matching) -> list[Match]:
 def of_photo(photo_id: int) -> list[Match]:
     """The photo's faces beside all references."""
     faces, encodings = _read(PhotoFace.objects.filter(photo_id=photo_id).order_by("pk"))
-    near = search.near(encodings, Reference, below=settings.FACES_MATCH_DISTANCE)
+    near = search.within_distance(encodings, Reference, below=settings.FACES_MATCH_DISTANCE)
     counting = _counting({each.id for each in near})
     return [
         Match(
@@ -147,7 +147,7 @@ def of_reference(reference_id: int) -> list[Match]:
     """The reference beside all faces."""
     counting = Reference.objects.matching().filter(pk=reference_id)
     references, encodings = _read(counting)
-    near = search.near(encodings, PhotoFace, below=settings.FACES_MATCH_DISTANCE)
+    near = search.within_distance(encodings, PhotoFace, below=settings.FACES_MATCH_DISTANCE)
     photos = _photos_of([each.id for each in near])
     return [
         Match(
@@ -180,7 +180,7 @@ def _photos_of(face_ids: Sequence[int]) -> dict[int, int]:
     return found
 
 
-def keep(matching: Matching, found: Sequence[Match]) -> None:
+def store(matching: Matching, found: Sequence[Match]) -> None:
     """The pairs as rows, some at a time; with the last of them the matching has ended.
 
     Raises `IntegrityError` if a face or reference has gone since they were found.

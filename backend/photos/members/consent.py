@@ -15,7 +15,7 @@ from backend.photos.models import Member, Reference, lock_for_deletion
 logger = logging.getLogger(__name__)
 
 
-def of(user: AbstractBaseUser | AnonymousUser) -> Member:
+def member_of(user: AbstractBaseUser | AnonymousUser) -> Member:
     """What this app knows of a user who is logged in; made when it is first asked for."""
     assert user.pk is not None
     member, _ = Member.objects.get_or_create(user_id=user.pk)
@@ -41,7 +41,7 @@ def opt_out(member: Member) -> None:
         locked = Member.objects.select_for_update().get(pk=member.pk)
         references = list(Reference.objects.filter(member=locked))
         lock_for_deletion(Reference.objects.filter(member=locked))
-        jobs.erase_member(locked)
+        jobs.delete_matches_of(locked)
         Reference.objects.filter(member=locked).delete()
         Member.objects.filter(pk=locked.pk).update(opted_in_at=None, opted_out_at=timezone.now())
     for reference in {*files, *references}:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from backend.common.http.upload_fields import sha256_of
 from backend.photos.files import storage
-from backend.photos.files.storage import Refused
+from backend.photos.files.storage import UploadRejected
 from backend.photos.models import Extraction, Member, Reference
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ TOO_MANY_KEPT: Final = "You have uploaded and deleted too many reference faces l
 OPTED_OUT: Final = "You have opted out in the meantime."
 
 
-def of(member: Member) -> QuerySet[Reference]:
+def references_of(member: Member) -> QuerySet[Reference]:
     """What the member sees of them, the newest first."""
     return Reference.objects.filter(member=member, marked_for_deletion_at=None)
 
@@ -60,7 +60,7 @@ def _insert(reference: Reference, member: Member) -> None:
         # Whoever adds or opts out holds the member's row: two cannot both be the fifth.
         locked = Member.objects.select_for_update().get(pk=member.pk)
         if locked.opted_out_at != member.opted_out_at:
-            raise Refused(OPTED_OUT)
+            raise UploadRejected(OPTED_OUT)
         _refuse_too_many(member)
         if locked.opted_in_at is None:
             Member.objects.filter(pk=member.pk).update(opted_in_at=timezone.now())
@@ -72,6 +72,6 @@ def _refuse_too_many(member: Member) -> None:
     every = Reference.objects.filter(member=member)
     counted = every.filter(marked_for_deletion_at=None).exclude(extraction=Extraction.REJECTED)
     if counted.count() >= MAX_REFERENCES:
-        raise Refused(TOO_MANY)
+        raise UploadRejected(TOO_MANY)
     if every.count() >= _MAX_ROWS:
-        raise Refused(TOO_MANY_KEPT)
+        raise UploadRejected(TOO_MANY_KEPT)

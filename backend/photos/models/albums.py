@@ -65,7 +65,7 @@ class PhotoQuerySet(models.QuerySet["Photo"]):
 
 class Photo(Source):
     task = "backend.photos.tasks.process_photo"
-    on_failed = "backend.photos.extraction.results.give_up"
+    on_failed = "backend.photos.extraction.results.mark_failed"
     folder = "photos"
 
     album = models.ForeignKey(Album, on_delete=models.CASCADE, related_name="photos")
@@ -155,7 +155,7 @@ class ArchiveUpload(Job):
 
     queue = queues.UPLOADS
     task = "backend.photos.tasks.unpack"
-    on_failed = "backend.photos.albums.archive_import.ended"
+    on_failed = "backend.photos.albums.archive_import.finish"
 
     album = models.ForeignKey(Album, on_delete=models.CASCADE, related_name="uploads")
     uploaded_by = models.ForeignKey(

@@ -21,7 +21,7 @@ class Matching(Job):
     # It takes milliseconds, and somebody may be looking at the page; an album waits in the other.
     queue = queues.INTERACTIVE
     task = "backend.photos.matching.jobs.run"
-    on_failed = "backend.photos.matching.jobs.gave_up"
+    on_failed = "backend.photos.matching.jobs.log_failure"
 
     photo = models.OneToOneField(
         "photos.Photo", on_delete=models.CASCADE, null=True, related_name="matching"

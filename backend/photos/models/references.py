@@ -37,7 +37,7 @@ class Reference(Source):
     """A picture of a member's face, by which their photos are found."""
 
     task = "backend.photos.tasks.process_reference"
-    on_failed = "backend.photos.extraction.results.give_up"
+    on_failed = "backend.photos.extraction.results.mark_failed"
     folder = "references"
 
     # PROTECT: a user goes when nothing of them is left; no database deletes files.

@@ -74,7 +74,7 @@ class AlbumView(MemberView):
         album = get_or_404(albums_for(request.user), pk)
         shape = shapes.AlbumSerializer(album).data
         if can_manage_albums(request.user):
-            shape |= {**service.progress(album), "status": status.of_album(album)}
+            shape |= {**service.progress(album), "status": status.album_status(album)}
         return Response(shape, headers=POLLED)
 
     @endpoint(
@@ -156,7 +156,7 @@ class AlbumArchivesView(UploadView):
         file = one_file(request, "file")
         try:
             upload = archive_import.accept(album, file, by=self.user)
-        except storage.Refused as error:
+        except storage.UploadRejected as error:
             raise ValidationError({"file": [str(error)]}) from error
         return Response(shapes.ArchiveSerializer(upload).data, status=202)
 

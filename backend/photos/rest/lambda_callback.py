@@ -170,7 +170,7 @@ class EncodingsView(APIView):
             _refused(request)
             raise
         _check(request, source, result["token"])
-        if not callback.take(source, result):
+        if not callback.record(source, result):
             _refused(request)
             raise ParseError(NOT_PROCESSING)
         return Response({"status": "ok"})

@@ -80,7 +80,7 @@ class ReferencesView(UploadView):
     @docs.page("references", shapes.ReferenceSerializer, docs.REFERENCE)
     def get(self, request: Request) -> Response:
         """The member's references."""
-        rows = references.of(self.member)
+        rows = references.references_of(self.member)
         page = pagination.page(rows, request.GET, order=("-created_at", "-pk"))
         return Response(shapes.paged(page, shapes.ReferenceSerializer, request))
 
@@ -98,7 +98,7 @@ class ReferencesView(UploadView):
         file = one_file(request, "file")
         try:
             reference = references.add(self.member, file, name=file.name or "")
-        except storage.Refused as error:
+        except storage.UploadRejected as error:
             raise ValidationError({"file": [str(error)]}) from error
         return Response(shapes.ReferenceSerializer(reference).data, status=201)
 
@@ -116,7 +116,7 @@ class ReferenceView(MemberView):
         return Response(status=204)
 
     def reference(self, pk: str) -> Reference:
-        reference: Reference = get_or_404(references.of(self.member), pk)
+        reference: Reference = get_or_404(references.references_of(self.member), pk)
         return reference
 
 
@@ -147,7 +147,7 @@ class StatusView(MemberView):
 
         Pages poll it; with `If-None-Match` an unchanged status is answered 304.
         """
-        return Response(status.of_member(self.member), headers=POLLED)
+        return Response(status.member_status(self.member), headers=POLLED)
 
 
 class ClaimView(MemberView):
@@ -158,7 +158,7 @@ class ClaimView(MemberView):
         if not curation.agree(person, self.member):
             try:
                 curation.claim(person, self.member)
-            except curation.Refused as error:
+            except curation.CurationError as error:
                 raise ValidationError({"detail": str(error)}) from error
         person.refresh_from_db()
         return Response(shapes.ClaimSerializer(person).data)
@@ -173,5 +173,5 @@ class ClaimView(MemberView):
         return Response(status=204)
 
     def person(self, pk: str) -> Person:
-        person: Person = get_or_404(curation.open_to(self.member), pk)
+        person: Person = get_or_404(curation.claimable_by(self.member), pk)
         return person

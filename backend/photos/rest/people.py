@@ -109,7 +109,7 @@ class PersonActionView(_PeopleView):
             raise ValidationError({needed: ["This field is required."]})
         try:
             person = self.act(person, action, given)
-        except curation.Refused as error:
+        except curation.CurationError as error:
             raise ValidationError({"detail": str(error)}) from error
         person.refresh_from_db()
         return Response(shapes.PersonSerializer(person).data)
@@ -122,12 +122,12 @@ class PersonActionView(_PeopleView):
                 return curation.split(person, given["faces"])
             case "take-out":
                 if not curation.take_out(person, given["face"]):
-                    raise curation.Refused("This face is not in the group.")
+                    raise curation.CurationError("This face is not in the group.")
             case "offer":
                 curation.offer(person, get_or_404(Member.objects.all(), str(given["member"])))
             case "confirm":
                 if not curation.confirm(person):
-                    raise curation.Refused("No member has claimed this group.")
+                    raise curation.CurationError("No member has claimed this group.")
             case "disclaim":
                 curation.disclaim(person)
         return person

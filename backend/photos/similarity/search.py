@@ -30,7 +30,7 @@ _BATCH: Final = 16_384
 """Rows read and compared at a time: 8 MB of encodings."""
 
 
-class Found(NamedTuple):
+class Neighbour(NamedTuple):
     """A row near a probe: the probe's position, the row's id, the distance in float64."""
 
     probe: int
@@ -38,7 +38,9 @@ class Found(NamedTuple):
     distance: float
 
 
-def near(probes: Floats32, model: type[models.Model], *, below: float) -> list[Found]:
+def within_distance(
+    probes: Floats32, model: type[models.Model], *, below: float
+) -> list[Neighbour]:
     """The rows of `model` whose `encoding` is nearer than `below` to one of the (m, 128) `probes`.
 
     Sorted by probe, then by distance. Every row that was committed before the call is seen; rows
@@ -53,7 +55,7 @@ def near(probes: Floats32, model: type[models.Model], *, below: float) -> list[F
     return sorted(found, key=lambda each: (each.probe, each.distance, each.id))
 
 
-def _by_matrices(probes: Floats32, model: type[models.Model], below: float) -> Iterator[Found]:
+def _by_matrices(probes: Floats32, model: type[models.Model], below: float) -> Iterator[Neighbour]:
     """Batches follow the primary key, so no transaction is held and no row is read twice."""
     last = 0
     while True:
@@ -66,7 +68,7 @@ def _by_matrices(probes: Floats32, model: type[models.Model], below: float) -> I
         last = int(ids[-1])
 
 
-def _by_database(probes: Floats32, model: type[models.Model], below: float) -> Iterator[Found]:
+def _by_database(probes: Floats32, model: type[models.Model], below: float) -> Iterator[Neighbour]:
     ids = _ids_near(probes, model, below)
     for start in range(0, len(ids), _AT_A_TIME):
         rows = model._default_manager.filter(pk__in=ids[start : start + _AT_A_TIME])
@@ -74,10 +76,10 @@ def _by_database(probes: Floats32, model: type[models.Model], below: float) -> I
         yield from _exactly(probes, Matrix.of(encodings, integers[:, 0]), below)
 
 
-def _exactly(probes: Floats32, matrix: Matrix, below: float) -> Iterator[Found]:
+def _exactly(probes: Floats32, matrix: Matrix, below: float) -> Iterator[Neighbour]:
     for pair in matrix.within(probes, below):
         if pair[2] < below:
-            yield Found(*pair)
+            yield Neighbour(*pair)
 
 
 def _ids_near(probes: Floats32, model: type[models.Model], below: float) -> list[int]:

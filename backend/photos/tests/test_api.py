@@ -16,7 +16,7 @@ from django.utils import timezone
 from backend.photos.extraction import results
 from backend.photos.members import consent
 from backend.photos.models import Album, Member, Person, Photo, Reference, UnknownFace
-from backend.photos.tests import cast, faces
+from backend.photos.tests import face_factories, factories
 from tests.support import samples
 
 API = "/api/v2/photos"
@@ -39,10 +39,10 @@ def basic(name: str, password: str) -> dict[str, str]:
 class ApiCase(TestCase):
     def setUp(self) -> None:
         cache.clear()
-        self.alice = cast.member("alice")
-        self.client.force_login(cast.user("alice"))
+        self.alice = factories.member("alice")
+        self.client.force_login(factories.user("alice"))
         self.zoe = Client()
-        self.zoe.force_login(cast.staff())
+        self.zoe.force_login(factories.staff())
 
     def get(self, path: str, **query: Any) -> Any:
         answer = self.client.get(path, query)
@@ -52,11 +52,14 @@ class ApiCase(TestCase):
     def matched(self, count: int = 1, *, album: Album | None = None) -> list[Photo]:
         """Photos of Alice's, and her reference."""
         consent.opt_in(self.alice)
-        made = album or cast.album()
-        photos = [faces.photo(made, faces.encoding(1, number)) for number in range(count)]
+        made = album or factories.album()
+        photos = [
+            face_factories.photo(made, face_factories.encoding(1, number))
+            for number in range(count)
+        ]
         if not Reference.objects.exists():
-            faces.reference(self.alice, faces.encoding(1, 99))
-        faces.match_all()
+            face_factories.reference(self.alice, face_factories.encoding(1, 99))
+        face_factories.match_all()
         return photos
 
     def mine(self) -> list[int]:
@@ -65,8 +68,8 @@ class ApiCase(TestCase):
 
 class MatchesTests(ApiCase):
     def test_they_are_the_members_own_newest_album_first(self) -> None:
-        old = self.matched(2, album=cast.album("Old", day=date(2025, 1, 1)))
-        new = self.matched(2, album=cast.album("New", day=date(2026, 1, 1)))
+        old = self.matched(2, album=factories.album("Old", day=date(2025, 1, 1)))
+        new = self.matched(2, album=factories.album("New", day=date(2026, 1, 1)))
         body = self.get(MATCHES)
         found = [each["pk"] for each in body["results"]]
         self.assertEqual(found, [photo.pk for photo in [*new, *old]])
@@ -75,7 +78,7 @@ class MatchesTests(ApiCase):
         self.assertEqual(first["album"]["title"], "New")
         self.assertEqual((first["num_likes"], first["liked"]), (0, False))
         bob = Client()
-        bob.force_login(cast.user("bob"))
+        bob.force_login(factories.user("bob"))
         self.assertEqual(bob.get(MATCHES).json()["results"], [])
 
     def test_the_path_answers_with_and_without_its_slash(self) -> None:
@@ -84,7 +87,9 @@ class MatchesTests(ApiCase):
     def test_pages_by_cursor_give_each_once_and_lead_back(self) -> None:
         day = date(2026, 1, 1)
         for number in range(3):
-            self.matched(3, album=cast.album(str(number), day=day - timedelta(days=number // 2)))
+            self.matched(
+                3, album=factories.album(str(number), day=day - timedelta(days=number // 2))
+            )
         every, seen, address, last = self.mine(), list[int](), f"{MATCHES}?limit=2", ""
         while address:
             page = self.get(address)
@@ -127,7 +132,7 @@ class MatchesTests(ApiCase):
 
     def test_only_what_was_taken_while_they_were_a_member(self) -> None:
         days = (date(2024, 1, 1), date(2025, 1, 1), date(2026, 1, 1))
-        photos = [self.matched(1, album=cast.album(str(day), day=day))[0] for day in days]
+        photos = [self.matched(1, album=factories.album(str(day), day=day))[0] for day in days]
         bounds = {"joined_on": date(2024, 6, 1), "left_on": date(2025, 6, 1)}
         Member.objects.filter(pk=self.alice.pk).update(**bounds)
         self.assertEqual(self.mine(), [photos[1].pk])
@@ -155,14 +160,14 @@ class MatchesTests(ApiCase):
         for _ in range(2):
             self.assertEqual(self.client.put(path).status_code, 204)
             self.assertEqual(self.mine(), [])
-        faces.reference(self.alice, faces.encoding(1, 50))
-        faces.match_all()
+        face_factories.reference(self.alice, face_factories.encoding(1, 50))
+        face_factories.match_all()
         self.assertEqual(self.mine(), [])
         self.assertEqual(self.client.delete(path).status_code, 204)
         self.assertEqual(self.mine(), [photo.pk])
 
     def test_members_add_themselves_by_hand(self) -> None:
-        photo = faces.photo(cast.album())
+        photo = face_factories.photo(factories.album())
         for method, mine in (("put", [photo.pk]), ("delete", [])):
             answer = getattr(self.client, method)(f"{MATCHES}{photo.pk}/")
             self.assertEqual((answer.status_code, self.mine()), (204, mine))
@@ -182,7 +187,7 @@ class ReferenceTests(ApiCase):
         self.assertEqual(answer.status_code, 201)
         made = answer.json()
         self.assertEqual((made["status"], made["reason"], made["file"]), ("processing", None, None))
-        cast.processed(Reference.objects.get())
+        factories.processed(Reference.objects.get())
         (listed,) = self.get(REFERENCES)["results"]
         self.assertEqual(listed["pk"], made["pk"])
         path = listed["file"][len("http://localhost:8282") :]
@@ -194,7 +199,7 @@ class ReferenceTests(ApiCase):
         self.assertIsNotNone(Reference.objects.get().marked_for_deletion_at)
 
     def test_a_rejected_one_says_why(self) -> None:
-        reference = cast.reference(self.alice, cast.jpeg("a"))
+        reference = factories.reference(self.alice, factories.jpeg("a"))
         results.record(reference, [], extractor="test")
         (listed,) = self.get(REFERENCES)["results"]
         told = (listed["status"], listed["reason"])
@@ -206,7 +211,7 @@ class ReferenceTests(ApiCase):
                 answer = self.client.post(REFERENCES, sent)
                 self.assertEqual((answer.status_code, list(answer.json())), (400, ["file"]))
         for number in range(5):
-            cast.reference(self.alice, cast.jpeg(str(number)))
+            factories.reference(self.alice, factories.jpeg(str(number)))
         answer = self.client.post(REFERENCES, {"file": jpeg()})
         told = "You can have at most 5 reference faces."
         self.assertEqual((answer.status_code, answer.json()), (400, {"file": [told]}))
@@ -215,7 +220,7 @@ class ReferenceTests(ApiCase):
         path = f"{FACES}/consent/"
         self.assertFalse(self.get(path)["takes_part"])
         self.assertTrue(self.client.put(path).json()["takes_part"])
-        cast.reference(cast.member("alice"), cast.jpeg("a"))
+        factories.reference(factories.member("alice"), factories.jpeg("a"))
         self.assertEqual(self.client.delete(path).status_code, 204)
         self.assertFalse(self.get(path)["takes_part"])
         self.assertIsNotNone(self.get(path)["opted_out_at"])
@@ -225,7 +230,7 @@ class ReferenceTests(ApiCase):
         path = f"{FACES}/status/"
         idle = self.get(path)
         self.assertEqual((idle["processing"], idle["message"]), (False, None))
-        reference = cast.reference(self.alice, cast.jpeg("a"))
+        reference = factories.reference(self.alice, factories.jpeg("a"))
         busy = self.get(path)
         told = "Your reference has not been processed yet"
         self.assertEqual((busy["processing"], busy["message"]), (True, told))
@@ -234,7 +239,7 @@ class ReferenceTests(ApiCase):
         self.assertEqual(self.get(path)["references"]["rejected"], 1)
 
     def test_a_status_that_has_not_changed_is_answered_304(self) -> None:
-        album = cast.album()
+        album = factories.album()
         for client, path in (
             (self.client, f"{FACES}/status/"),
             (self.zoe, f"{API}/albums/{album.pk}/"),
@@ -244,8 +249,8 @@ class ReferenceTests(ApiCase):
                 self.assertIn("no-cache", first["Cache-Control"])
                 known = {"if-none-match": first["ETag"]}
                 self.assertEqual(client.get(path, headers=known).status_code, 304)
-                faces.reference(self.alice, faces.encoding(1))
-                faces.photo(album, faces.encoding(1))
+                face_factories.reference(self.alice, face_factories.encoding(1))
+                face_factories.photo(album, face_factories.encoding(1))
                 self.assertEqual(client.get(path, headers=known).status_code, 200)
 
 
@@ -278,33 +283,33 @@ class AlbumTests(ApiCase):
             self.assertEqual((answer.status_code, [*answer.json()]), (400, [name]), value)
 
     def test_many_files_at_once_with_a_report(self) -> None:
-        album = cast.album()
+        album = factories.album()
         path = f"{API}/albums/{album.pk}/photos/"
-        sent = {"file": [jpeg(cast.jpeg("a"), "a.jpg"), jpeg(b"x", "b.jpg")]}
+        sent = {"file": [jpeg(factories.jpeg("a"), "a.jpg"), jpeg(b"x", "b.jpg")]}
         body = self.zoe.post(path, sent).json()
         self.assertEqual([each["name"] for each in body["added"]], ["a.jpg"])
         (skipped,) = body["skipped"]
         self.assertEqual((skipped["name"], skipped["reason"][-1]), ("b.jpg", "."))
         self.assertEqual(self.client.get(path).status_code, 404)  # hidden until it is complete
-        cast.processed(Photo.objects.get())
+        factories.processed(Photo.objects.get())
         self.assertEqual(self.get(path)["count"], 1)
 
     def test_an_archive_with_its_progress_and_report(self) -> None:
-        album = cast.album()
-        content = cast.zipped({"a.jpg": cast.jpeg("a"), "b.txt": b"x"})
+        album = factories.album()
+        content = factories.zipped({"a.jpg": factories.jpeg("a"), "b.txt": b"x"})
         file = SimpleUploadedFile("a.zip", content, "application/zip")
         answer = self.zoe.post(f"{API}/albums/{album.pk}/archives/", {"file": file})
         self.assertEqual(answer.status_code, 202)
         path = f"{API}/archives/{answer.json()['pk']}/"
         self.assertEqual(self.zoe.get(path).json()["status"], "queued")
         self.assertTrue(self.zoe.get(f"{API}/albums/{album.pk}/").json()["status"]["processing"])
-        cast.processed(album.uploads.get())
+        factories.processed(album.uploads.get())
         told = self.zoe.get(path).json()
         self.assertEqual((told["status"], told["photos_added"]), ("done", 1))
         self.assertEqual(told["skipped"][0]["name"], "b.txt")
 
     def test_photos_are_liked_hidden_and_shown_with_their_faces(self) -> None:
-        photo = faces.photo(cast.album(), faces.encoding(1))
+        photo = face_factories.photo(factories.album(), face_factories.encoding(1))
         path = f"{API}/photos/{photo.pk}/"
         for _ in range(2):
             self.client.put(f"{path}like/")
@@ -323,7 +328,7 @@ class AlbumTests(ApiCase):
         path = f"{API}/photos/{photo.pk}/members/"
         (there,) = self.zoe.get(path).json()["results"]
         self.assertEqual((there["member"], there["how"]), (self.alice.pk, "matched"))
-        bob = cast.member("bob")
+        bob = factories.member("bob")
         self.assertEqual(self.zoe.put(f"{path}{bob.pk}/").status_code, 204)
         self.assertEqual(len(self.zoe.get(path).json()["results"]), 2)
         self.assertEqual(self.zoe.delete(f"{path}{self.alice.pk}/").status_code, 204)
@@ -334,7 +339,9 @@ class AlbumTests(ApiCase):
 class PeopleTests(ApiCase):
     def setUp(self) -> None:
         super().setUp()
-        photo = faces.photo(cast.album(), *(faces.encoding(8, number) for number in range(4)))
+        photo = face_factories.photo(
+            factories.album(), *(face_factories.encoding(8, number) for number in range(4))
+        )
         self.faces = [face.pk for face in photo.faces.all()]
         consent.opt_in(self.alice)
         self.people = [Person.objects.create(), Person.objects.create()]

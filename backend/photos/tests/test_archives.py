@@ -26,7 +26,7 @@ from backend.photos.albums import archive_import, archive_reader, service
 from backend.photos.albums.archive_reader import ArchiveError, EntryError
 from backend.photos.files import storage
 from backend.photos.models import Album, ArchiveUpload, Photo
-from backend.photos.tests import cast
+from backend.photos.tests import factories
 from tests.support import hostile_files, image_factories
 
 _COMPRESSED = ("w", "w:gz")
@@ -35,7 +35,7 @@ _COMPRESSED = ("w", "w:gz")
 def taken_out(content: bytes, *, max_bytes: int = 1 << 20) -> dict[str, bytes | str]:
     """Of each file its bytes, or why not."""
     found: dict[str, bytes | str] = {}
-    for entry in archive_reader.entries(io.BytesIO(content), size_bytes=len(content)):
+    for entry in archive_reader.read_entries(io.BytesIO(content), size_bytes=len(content)):
         unpacked = io.BytesIO()
         try:
             if not entry.refusal:
@@ -50,21 +50,21 @@ class ReadingTests(SimpleTestCase):
     FILES = {"a.jpg": b"a" * 3000, "folder/b.jpg": os.urandom(512)}
 
     def test_zip_and_tar_in_each_compression_give_the_same_files(self) -> None:
-        self.assertEqual(taken_out(cast.zipped(self.FILES)), self.FILES)
+        self.assertEqual(taken_out(factories.zipped(self.FILES)), self.FILES)
         for mode in _COMPRESSED:
             with self.subTest(mode):
-                self.assertEqual(taken_out(cast.tarred(self.FILES, mode)), self.FILES)
+                self.assertEqual(taken_out(factories.tarred(self.FILES, mode)), self.FILES)
 
     def test_compressed_streams_one_after_the_other_are_one(self) -> None:
         """As pigz writes them."""
-        whole = cast.tarred(self.FILES)
+        whole = factories.tarred(self.FILES)
         parts = whole[:700], whole[700:]
         self.assertEqual(taken_out(b"".join(map(gzip.compress, parts))), self.FILES)
 
     def test_other_formats_are_refused_with_the_ones_that_are_taken(self) -> None:
         for mode in ("w:bz2", "w:xz"):
             with self.assertRaisesMessage(ArchiveError, archive_reader.OTHER_FORMAT):
-                taken_out(cast.tarred(self.FILES, mode))
+                taken_out(factories.tarred(self.FILES, mode))
 
     def test_names_that_lead_out_and_hidden_files_are_not_taken_out(self) -> None:
         unsafe = [
@@ -78,7 +78,7 @@ class ReadingTests(SimpleTestCase):
         hidden = ["__MACOSX/._a.jpg", ".a.jpg", "x/.hidden/a.jpg"]
         nested = ["a.zip", "b.tar.gz", "c.7z"]
         files = dict.fromkeys([*unsafe, *hidden, *nested, "good.jpg"], b"x")
-        for content in (cast.zipped(files), cast.tarred(files)):
+        for content in (factories.zipped(files), factories.tarred(files)):
             found = taken_out(content)
             for names, reason in (
                 (unsafe, archive_reader._UNSAFE_NAME),
@@ -112,14 +112,14 @@ class ReadingTests(SimpleTestCase):
 
     def test_a_file_is_unpacked_as_far_as_its_bound(self) -> None:
         files = {"big.jpg": bytes(2 << 20), "small.jpg": b"x"}
-        for content in (cast.zipped(files), cast.tarred(files, "w:gz")):
+        for content in (factories.zipped(files), factories.tarred(files, "w:gz")):
             found = taken_out(content)
             self.assertEqual(found["big.jpg"], f"It has more than {1 << 20} bytes.")
             self.assertEqual(found["small.jpg"], b"x")
 
     def test_a_bomb_goes_off_at_a_hundred_times_its_size(self) -> None:
         files = {f"{number}.jpg": bytes(8 << 20) for number in range(4)}
-        for content in (cast.zipped(files), cast.tarred(files, "w:gz")):
+        for content in (factories.zipped(files), factories.tarred(files, "w:gz")):
             with (
                 patch.object(archive_reader, "_SLACK_BYTES", 1 << 20),
                 self.assertRaisesMessage(ArchiveError, archive_reader.BOMB),
@@ -137,7 +137,7 @@ class ReadingTests(SimpleTestCase):
 
     def test_an_archive_of_too_many_files_is_refused(self) -> None:
         files = {f"{number}.jpg": b"" for number in range(6)}
-        for content in (cast.zipped(files), cast.tarred(files)):
+        for content in (factories.zipped(files), factories.tarred(files)):
             with (
                 patch.object(archive_reader, "MAX_ENTRIES", 5),
                 self.assertRaisesMessage(ArchiveError, archive_reader.TOO_MANY),
@@ -147,10 +147,13 @@ class ReadingTests(SimpleTestCase):
             patch.object(archive_reader, "_MAX_DIRECTORY_BYTES", 100),
             self.assertRaisesMessage(ArchiveError, archive_reader.TOO_MANY),
         ):
-            taken_out(cast.zipped(files))
+            taken_out(factories.zipped(files))
 
     def test_whatever_is_no_archive_or_damaged_is_refused_with_a_sentence(self) -> None:
-        whole = [cast.zipped(self.FILES), *(cast.tarred(self.FILES, mode) for mode in _COMPRESSED)]
+        whole = [
+            factories.zipped(self.FILES),
+            *(factories.tarred(self.FILES, mode) for mode in _COMPRESSED),
+        ]
         bad = [
             b"",
             b"x",
@@ -169,11 +172,11 @@ class ReadingTests(SimpleTestCase):
                     self.assertRegex(str(error), r"^The archive .*\.$|^This is no zip|^Only zip")
 
     def test_a_locked_file_and_one_that_is_broken_are_skipped_alone(self) -> None:
-        content = bytearray(cast.zipped({"a.jpg": os.urandom(300), "b.jpg": b"b"}))
+        content = bytearray(factories.zipped({"a.jpg": os.urandom(300), "b.jpg": b"b"}))
         content[60] ^= 0xFF
         found = taken_out(bytes(content))
         self.assertEqual(found, {"a.jpg": archive_reader._DAMAGED, "b.jpg": b"b"})
-        locked = cast.zipped({"a.jpg": b"a"})
+        locked = factories.zipped({"a.jpg": b"a"})
         place = locked.index(b"PK\1\2") + 8
         locked = locked[:place] + b"\1" + locked[place + 1 :]
         self.assertEqual(taken_out(locked), {"a.jpg": archive_reader._LOCKED})
@@ -182,22 +185,22 @@ class ReadingTests(SimpleTestCase):
 @override_settings(FACES_PHOTOS_EXTRACTION="off")
 class UploadTests(TestCase):
     def setUp(self) -> None:
-        self.album = cast.album()
-        self.files = {f"{number}.jpg": cast.jpeg(str(number)) for number in range(5)}
+        self.album = factories.album()
+        self.files = {f"{number}.jpg": factories.jpeg(str(number)) for number in range(5)}
 
     def names(self) -> list[str]:
         return sorted(self.album.photos.values_list("name", flat=True))
 
     def test_an_album_comes_out_of_an_archive_and_the_report_tells_what_did_not(self) -> None:
-        cast.photo(self.album, cast.jpeg("0"))
+        factories.photo(self.album, factories.jpeg("0"))
         odd = {
-            "../x.jpg": cast.jpeg("x"),
+            "../x.jpg": factories.jpeg("x"),
             "notes.txt": b"x",
             "text.jpg": b"x",
             "a\nb.jpg": b"x",
         }
-        upload = cast.archive(self.album, cast.tarred({**self.files, **odd}, "w:gz"))
-        cast.processed(upload)
+        upload = factories.archive(self.album, factories.tarred({**self.files, **odd}, "w:gz"))
+        factories.processed(upload)
         self.assertEqual(upload.status, Status.DONE, upload.reason)
         counts = (upload.entries_count, upload.entries_seen, upload.photos_added, upload.skipped)
         self.assertEqual(counts, (9, 9, 4, 5))
@@ -211,19 +214,19 @@ class UploadTests(TestCase):
     def test_the_archive_goes_when_it_is_unpacked_and_the_album_is_shown_when_all_is_ready(
         self,
     ) -> None:
-        upload = cast.archive(self.album, cast.zipped(self.files))
+        upload = factories.archive(self.album, factories.zipped(self.files))
         file = upload.file.name or ""
         self.assertFalse(Album.objects.visible().exists())
-        cast.processed(upload)
+        factories.processed(upload)
         self.assertEqual((upload.entries_count, upload.file.name), (5, ""))
         self.assertFalse(default_storage.exists(file))
         self.assertFalse(Album.objects.visible().exists())
         for photo in self.album.photos.all():
-            cast.processed(photo)
+            factories.processed(photo)
         self.assertTrue(Album.objects.visible().exists())
 
     def test_what_is_no_archive_fails_with_its_reason_and_the_album_is_shown(self) -> None:
-        upload = cast.processed(cast.archive(self.album, b"no archive"))
+        upload = factories.processed(factories.archive(self.album, b"no archive"))
         self.assertEqual(
             (upload.status, upload.reason), (Status.FAILED, archive_reader.NOT_AN_ARCHIVE)
         )
@@ -232,35 +235,35 @@ class UploadTests(TestCase):
 
     def test_an_interrupted_upload_goes_on_and_nothing_comes_twice(self) -> None:
         """A worker is killed behind each of its steps."""
-        content = cast.zipped({**self.files, "x.txt": b"x"})
+        content = factories.zipped({**self.files, "x.txt": b"x"})
         for step in ("stored", "insert"):
             with self.subTest(step):
-                album = cast.album(step)
-                upload = cast.archive(album, content)
+                album = factories.album(step)
+                upload = factories.archive(album, content)
                 with self.killed_in(step, at=3), self.assertRaises(KeyboardInterrupt):
                     tasks.unpack(str(upload.pk))
                 self.lose(upload)
-                cast.processed(upload)
+                factories.processed(upload)
                 self.assertEqual(upload.status, Status.DONE)
                 self.assertEqual((upload.entries_seen, upload.photos_added), (6, 5))
                 self.assertEqual((upload.skipped, len(upload.report)), (1, 1))
                 self.assertEqual(album.photos.count(), 5)
 
     def test_a_long_upload_is_several_jobs_and_they_count_as_none_that_failed(self) -> None:
-        upload = cast.archive(self.album, cast.zipped(self.files))
+        upload = factories.archive(self.album, factories.zipped(self.files))
         jobs = 0
         while upload.status != Status.DONE:
             jobs += 1
             # Each look at the clock is 20 s later: a job gets to one file or two.
             ticks = iter(range(0, 1000, 20))
             with patch.object(time, "monotonic", lambda ticks=ticks: next(ticks)):
-                cast.processed(upload)
+                factories.processed(upload)
             self.assertIn((upload.status, upload.attempts), [(Status.QUEUED, 0), (Status.DONE, 1)])
         self.assertEqual((upload.photos_added, self.album.photos.count()), (5, 5))
         self.assertGreater(jobs, 2)
 
     def test_who_lost_the_upload_to_another_worker_adds_nothing_more(self) -> None:
-        upload = cast.archive(self.album, cast.zipped(self.files))
+        upload = factories.archive(self.album, factories.zipped(self.files))
         mine = ArchiveUpload.claim(upload.pk)
         assert mine is not None
         ArchiveUpload.objects.filter(pk=upload.pk).update(claimed_by="another")
@@ -271,15 +274,15 @@ class UploadTests(TestCase):
     def test_an_archive_that_is_too_large_is_refused_at_once(self) -> None:
         with (
             override_settings(FACES_MAX_ARCHIVE_BYTES=100),
-            self.assertRaises(storage.Refused),
+            self.assertRaises(storage.UploadRejected),
         ):
-            cast.archive(self.album, cast.zipped(self.files))
+            factories.archive(self.album, factories.zipped(self.files))
         self.assertFalse(Album.objects.get().is_processing)
 
     def test_the_sweep_ends_what_a_dead_worker_had_all_but_ended(self) -> None:
-        upload = cast.archive(self.album, cast.zipped({}))
-        with patch.object(archive_import, "ended"):
-            cast.processed(upload)
+        upload = factories.archive(self.album, factories.zipped({}))
+        with patch.object(archive_import, "finish"):
+            factories.processed(upload)
         archive_import.sweep()
         upload.refresh_from_db()
         self.assertEqual(upload.file.name, "")
@@ -288,11 +291,11 @@ class UploadTests(TestCase):
     def test_an_album_is_imported_from_the_disk_with_a_word_for_what_cannot_be(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             archive = Path(folder, "Winter.zip")
-            archive.write_bytes(cast.zipped(self.files))
+            archive.write_bytes(factories.zipped(self.files))
             call_command(
                 "import_album", archive, "--no-wait", "--date=2026-01-02", stdout=StringIO()
             )
-            upload = cast.processed(ArchiveUpload.objects.get())
+            upload = factories.processed(ArchiveUpload.objects.get())
             found = (upload.album.title, upload.album.date, upload.photos_added)
             self.assertEqual(found, ("Winter", date(2026, 1, 2), 5))
             for arguments in ([Path(folder, "none.zip")], [archive, "--album=0"]):

@@ -12,7 +12,7 @@ from backend.photos.extraction.aws_lambda import submission
 from backend.photos.extraction.aws_lambda.submission import token_hash
 from backend.photos.models import Album, Extraction, Photo, PhotoFace, Reference
 from backend.photos.rest.lambda_callback import WRONG_TOKEN
-from backend.photos.tests import cast
+from backend.photos.tests import factories
 from tests.support import samples
 from wire.facedetection import DIMENSIONS, MAX_CALLBACK_BYTES, MAX_ENCODINGS, NOT_PROCESSING
 
@@ -41,9 +41,9 @@ class CallbackCase(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        cls.album = cast.album()
-        cls.photo = submitted(cast.photo(cls.album, samples.no_face()))
-        cls.reference = submitted(cast.reference(cast.member("alice"), samples.no_face()))
+        cls.album = factories.album()
+        cls.photo = submitted(factories.photo(cls.album, samples.no_face()))
+        cls.reference = submitted(factories.reference(factories.member("alice"), samples.no_face()))
 
     def url(self, source: Any) -> str:
         return f"/api/facedetection/encodings/{source._meta.model_name}/{source.pk}/"
@@ -76,7 +76,7 @@ class TakenTests(CallbackCase):
             ([], Extraction.REJECTED),
             ([encoding(1), encoding(2)], Extraction.REJECTED),
         ):
-            reference = submitted(cast.reference(cast.member("bob"), samples.no_face()))
+            reference = submitted(factories.reference(factories.member("bob"), samples.no_face()))
             with self.subTest(len(encodings)):
                 self.assertEqual(self.send(reference, *encodings).status_code, 200)
                 reference.refresh_from_db()
@@ -118,12 +118,12 @@ class RefusedTests(CallbackCase):
 
         first, second = (Photo.objects.get(pk=self.photo.pk) for _ in range(2))
         body: Any = {"token": TOKEN, "encodings": [encoding(1)]}
-        self.assertTrue(callback.take(first, body))
-        self.assertFalse(callback.take(second, body))
+        self.assertTrue(callback.record(first, body))
+        self.assertFalse(callback.record(second, body))
         self.assertEqual(PhotoFace.objects.filter(photo=self.photo).count(), 1)
 
     def test_wrong_tokens_are_403_and_change_nothing(self) -> None:
-        never = cast.photo(self.album, samples.no_face() + b" ")
+        never = factories.photo(self.album, samples.no_face() + b" ")
         for source, token in (
             (self.photo, "wrong"),
             (self.photo, TOKEN + "x"),
@@ -139,7 +139,7 @@ class RefusedTests(CallbackCase):
                 self.assertEqual(source.extraction, Extraction.PROCESSING)
 
     def test_a_token_opens_its_own_source_only(self) -> None:
-        other = submitted(cast.photo(self.album, samples.no_face() + b" "), "other-token")
+        other = submitted(factories.photo(self.album, samples.no_face() + b" "), "other-token")
         self.assertEqual(self.send(other, encoding()).status_code, 403)
         self.assertEqual(self.send(self.photo, encoding(), token="other-token").status_code, 403)
 

@@ -23,7 +23,7 @@ from backend.photos.extraction import dispatch
 from backend.photos.extraction.aws_lambda import client, submission
 from backend.photos.extraction.aws_lambda.submission import token_hash
 from backend.photos.models import Photo, Reference
-from backend.photos.tests import cast
+from backend.photos.tests import factories
 from tests.support import samples
 from wire.facedetection import read_payload
 
@@ -84,13 +84,13 @@ def ready(source: Any) -> Any:
 class DispatchCase(TestCase):
     def setUp(self) -> None:
         self.server = self.enterContext(lambda_service())
-        album = cast.album()
+        album = factories.album()
         image = samples.no_face()
-        self.photos = [ready(cast.photo(album, image + b" " * n)) for n in range(5)]
-        self.reference = ready(cast.reference(cast.member(), image))
+        self.photos = [ready(factories.photo(album, image + b" " * n)) for n in range(5)]
+        self.reference = ready(factories.reference(factories.member(), image))
 
-    def submit(self, **options: Any) -> submission.Submitted:
-        return submission.submit_due(told=lambda count: None, **options)
+    def submit(self, **options: Any) -> submission.SubmissionReport:
+        return submission.submit_due(on_progress=lambda count: None, **options)
 
     def sources(self) -> list[tuple[str, int]]:
         return [(s["type"], s["pk"]) for _, _, e in self.server.events for s in e["sources"]]

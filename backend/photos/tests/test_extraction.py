@@ -19,20 +19,20 @@ from backend.photos import tasks
 from backend.photos.albums import service
 from backend.photos.extraction import backends, dispatch, results
 from backend.photos.extraction.backends import Mode
-from backend.photos.extraction.results import Recorded
+from backend.photos.extraction.results import FaceResult
 from backend.photos.files import renditions, storage
 from backend.photos.matching import jobs
 from backend.photos.members import consent
 from backend.photos.models import Extraction, Photo, PhotoFace, Reference
-from backend.photos.tests import cast
+from backend.photos.tests import factories
 from backend.submissions import services as submissions
 from tests.support import samples
 
 off = override_settings(FACES_PHOTOS_EXTRACTION="off")
 
 
-def face(seed: int = 0) -> Recorded:
-    return Recorded(numpy.random.default_rng(seed).normal(0, 0.09, 128))
+def face(seed: int = 0) -> FaceResult:
+    return FaceResult(numpy.random.default_rng(seed).normal(0, 0.09, 128))
 
 
 class ModeTests(TestCase):
@@ -52,8 +52,8 @@ class ModeTests(TestCase):
 
     def test_switched_off_nothing_fails_and_switched_on_again_nothing_was_forgotten(self) -> None:
         with off:
-            photo = cast.processed(cast.photo(cast.album(), samples.face()))
-            reference = cast.processed(cast.reference(cast.member(), samples.face()))
+            photo = factories.processed(factories.photo(factories.album(), samples.face()))
+            reference = factories.processed(factories.reference(factories.member(), samples.face()))
             sweep.once()
             self.assertEqual(dispatch.submit([photo, reference]), 0)
         for source in (photo, reference):
@@ -63,7 +63,7 @@ class ModeTests(TestCase):
         self.assertEqual(list(backends.waiting(Photo)), [photo])
         sweep.once()
         for source in (photo, reference):
-            cast.processed(source)
+            factories.processed(source)
             self.assertEqual(source.extraction, Extraction.DONE)
         self.assertFalse(backends.waiting(Photo).exists() or backends.waiting(Reference).exists())
 
@@ -71,8 +71,8 @@ class ModeTests(TestCase):
 @off
 class RecordTests(TestCase):
     def setUp(self) -> None:
-        self.photo = cast.photo(cast.album(), cast.jpeg("a"))
-        self.reference = cast.reference(cast.member(), cast.jpeg("b"))
+        self.photo = factories.photo(factories.album(), factories.jpeg("a"))
+        self.reference = factories.reference(factories.member(), factories.jpeg("b"))
 
     def test_a_result_is_taken_once_and_uses_the_token_up(self) -> None:
         Photo.objects.filter(pk=self.photo.pk).update(token_sha256="f" * 64)
@@ -102,7 +102,7 @@ class RecordTests(TestCase):
         for bad in ([0.0] * 127, [float("nan")] * 128, [1e39] * 128):
             for source in (self.photo, self.reference):
                 with self.assertRaises(ValueError):
-                    results.record(source, [Recorded(bad)], extractor="test")
+                    results.record(source, [FaceResult(bad)], extractor="test")
                 source.refresh_from_db()
                 self.assertEqual(source.extraction, Extraction.PROCESSING)
 
@@ -118,19 +118,19 @@ class RecordTests(TestCase):
             (self.photo, Extraction.FAILED),
             (self.reference, Extraction.REJECTED),
         ):
-            self.assertTrue(results.give_up(source))
+            self.assertTrue(results.mark_failed(source))
             source.refresh_from_db()
             self.assertEqual(source.extraction, ended)
-            self.assertFalse(results.give_up(source))
+            self.assertFalse(results.mark_failed(source))
 
     def test_resubmitted_the_faces_go_and_come_again(self) -> None:
-        cast.processed(self.photo)
+        factories.processed(self.photo)
         results.record(self.photo, [face()], extractor="test")
         self.assertTrue(storage.resubmit(self.photo))
         self.photo.refresh_from_db()
         self.assertEqual((self.photo.faces_count, self.photo.faces.count()), (0, 0))
         with override_settings(FACES_PHOTOS_EXTRACTION="workers"):
-            cast.processed(self.photo)
+            factories.processed(self.photo)
         self.assertEqual(self.photo.extraction, Extraction.DONE)
 
     def test_what_is_in_work_and_a_good_reference_are_not_resubmitted(self) -> None:
@@ -144,7 +144,7 @@ class CrashTests(TestCase):
     """A worker that is killed between any two steps loses nothing and does nothing twice."""
 
     def setUp(self) -> None:
-        self.photo = cast.photo(cast.album(), samples.face())
+        self.photo = factories.photo(factories.album(), samples.face())
 
     def test_killed_behind_any_step_the_next_worker_ends_it(self) -> None:
         steps = [
@@ -155,7 +155,9 @@ class CrashTests(TestCase):
         ]
         for number, (place, step) in enumerate(steps):
             with self.subTest(step):
-                self.photo = cast.photo(self.photo.album, samples.another(samples.face(), number))
+                self.photo = factories.photo(
+                    self.photo.album, samples.another(samples.face(), number)
+                )
                 real = getattr(place, step)
 
                 def killed(*args: object, real: object = real, **named: object) -> None:
@@ -170,7 +172,7 @@ class CrashTests(TestCase):
                     claimed_until=timezone.now() - timedelta(seconds=1)
                 )
                 sweep.once()
-                cast.processed(self.photo)
+                factories.processed(self.photo)
                 self.assertEqual(self.photo.extraction, Extraction.DONE)
                 self.assertEqual((self.photo.faces_count, self.photo.faces.count()), (1, 1))
         self.assertFalse(Analysis.objects.exists())
@@ -190,7 +192,7 @@ class CrashTests(TestCase):
         upload = ContentFile(samples.face(), "a.jpg")
         submission = submissions.accept(upload, owner_id=owner.pk)
         submissions.process(str(submission.pk))
-        cast.processed(self.photo)
+        factories.processed(self.photo)
         self.assertTrue(Analysis.objects.filter(sha256=self.photo.sha256).exists())
         submission.refresh_from_db()
         submissions.erase(submission)
@@ -201,7 +203,7 @@ class CrashTests(TestCase):
 @off
 class RaceTests(TransactionTestCase):
     def test_of_many_results_at_once_one_is_recorded(self) -> None:
-        photo = cast.photo(cast.album(), cast.jpeg("a"))
+        photo = factories.photo(factories.album(), factories.jpeg("a"))
 
         def record(seed: int) -> bool:
             try:

@@ -16,42 +16,42 @@ from backend.photos.models import (
     PhotoFace,
     Reference,
 )
-from backend.photos.tests import cast, faces
-from backend.photos.tests.faces import encoding
+from backend.photos.tests import face_factories, factories
+from backend.photos.tests.face_factories import encoding
 
 
 class MatchesTestCase(TestCase):
     def setUp(self) -> None:
-        self.album = cast.album()
-        self.alice, self.bob = cast.member("alice"), cast.member("bob")
+        self.album = factories.album()
+        self.alice, self.bob = factories.member("alice"), factories.member("bob")
 
     def shown(self, member: Member) -> list[str]:
-        faces.match_all()
-        return list(faces.names(member_photos.photos_of(member)))
+        face_factories.match_all()
+        return list(face_factories.names(member_photos.photos_of(member)))
 
 
 class PhotosOfTests(MatchesTestCase):
     def test_a_member_sees_their_photos_of_the_newest_album_first(self) -> None:
-        older = cast.album("Spring", day=date(2026, 4, 1))
-        faces.photo(older, encoding(1, 1), name="spring")
-        faces.photo(self.album, encoding(1, 2), name="summer 2")
-        first = faces.photo(self.album, encoding(2, 3), encoding(1, 3), name="summer 1")
+        older = factories.album("Spring", day=date(2026, 4, 1))
+        face_factories.photo(older, encoding(1, 1), name="spring")
+        face_factories.photo(self.album, encoding(1, 2), name="summer 2")
+        first = face_factories.photo(self.album, encoding(2, 3), encoding(1, 3), name="summer 1")
         Photo.objects.filter(pk=first.pk).update(taken_at=timezone.now().replace(year=2020))
-        faces.photo(self.album, encoding(2, 4), name="of Bob alone")
-        faces.reference(self.alice, encoding(1, 9))
-        faces.reference(self.bob, encoding(2, 9))
+        face_factories.photo(self.album, encoding(2, 4), name="of Bob alone")
+        face_factories.reference(self.alice, encoding(1, 9))
+        face_factories.reference(self.bob, encoding(2, 9))
         self.assertEqual(self.shown(self.alice), ["summer 1", "summer 2", "spring"])
         self.assertEqual(self.shown(self.bob), ["summer 1", "of Bob alone"])
 
     def test_a_photo_is_shown_once_however_many_references_and_faces_match(self) -> None:
-        faces.photo(self.album, encoding(1, 1), encoding(1, 2), name="a mirror")
+        face_factories.photo(self.album, encoding(1, 1), encoding(1, 2), name="a mirror")
         for number in range(3):
-            faces.reference(self.alice, encoding(1, 10 + number))
+            face_factories.reference(self.alice, encoding(1, 10 + number))
         self.assertEqual(self.shown(self.alice), ["a mirror"])
 
     def test_hidden_and_incomplete_albums_hidden_and_unprepared_photos_are_not_shown(self) -> None:
-        photo = faces.photo(self.album, encoding(1, 1), name="seen")
-        faces.reference(self.alice, encoding(1, 2))
+        photo = face_factories.photo(self.album, encoding(1, 1), name="seen")
+        face_factories.reference(self.alice, encoding(1, 2))
         albums, photos = Album.objects.all(), Photo.objects.filter(pk=photo.pk)
         for rows, change in (
             (albums, {"hidden": True}),
@@ -68,17 +68,19 @@ class PhotosOfTests(MatchesTestCase):
 
     def test_only_albums_dated_while_they_were_a_member_are_shown(self) -> None:
         for year in (2023, 2024, 2025):
-            album = cast.album(str(year), day=date(year, 6, 1))
-            faces.photo(album, encoding(1, year), name=str(year))
-        faces.reference(self.alice, encoding(1, 1))
+            album = factories.album(str(year), day=date(year, 6, 1))
+            face_factories.photo(album, encoding(1, year), name=str(year))
+        face_factories.reference(self.alice, encoding(1, 1))
         self.alice.joined_on = date(2024, 6, 1)
         self.assertEqual(self.shown(self.alice), ["2025", "2024"])
         self.alice.left_on = date(2024, 12, 31)
         self.assertEqual(self.shown(self.alice), ["2024"])
 
     def test_a_marked_reference_hides_its_matches_at_once_and_another_keeps_the_photo(self) -> None:
-        faces.photo(self.album, encoding(1, 1), name="seen")
-        references = [faces.reference(self.alice, encoding(1, 10 + number)) for number in range(2)]
+        face_factories.photo(self.album, encoding(1, 1), name="seen")
+        references = [
+            face_factories.reference(self.alice, encoding(1, 10 + number)) for number in range(2)
+        ]
         self.assertEqual(self.shown(self.alice), ["seen"])
         marked = Reference.objects.filter(pk=references[0].pk)
         marked.update(marked_for_deletion_at=timezone.now())
@@ -93,9 +95,9 @@ class PhotosOfTests(MatchesTestCase):
         self.assertTrue(member_photos.is_processing(self.alice))
         Reference.objects.filter(pk=waiting.pk).update(extraction=Extraction.REJECTED)
         self.assertFalse(member_photos.is_processing(self.alice))
-        faces.reference(self.alice, encoding(1))
+        face_factories.reference(self.alice, encoding(1))
         self.assertTrue(member_photos.is_processing(self.alice))
-        faces.match_all()
+        face_factories.match_all()
         self.assertFalse(member_photos.is_processing(self.alice))
         self.assertFalse(member_photos.is_processing(self.bob))
 
@@ -103,10 +105,10 @@ class PhotosOfTests(MatchesTestCase):
 class NotMeTests(MatchesTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.photo = faces.photo(self.album, encoding(1, 1), encoding(2, 1), name="wrong")
-        faces.photo(self.album, encoding(1, 2), name="right")
-        faces.reference(self.alice, encoding(1, 9))
-        faces.match_all()
+        self.photo = face_factories.photo(self.album, encoding(1, 1), encoding(2, 1), name="wrong")
+        face_factories.photo(self.album, encoding(1, 2), name="right")
+        face_factories.reference(self.alice, encoding(1, 9))
+        face_factories.match_all()
         member_photos.say_not_me(self.alice, self.photo)
 
     def test_a_photo_of_which_a_member_says_not_me_is_not_shown_until_that_is_undone(self) -> None:
@@ -118,7 +120,7 @@ class NotMeTests(MatchesTestCase):
 
     def test_it_survives_matching_again_and_new_references(self) -> None:
         jobs.photo_recorded(self.photo)
-        faces.reference(self.alice, encoding(1, 10))
+        face_factories.reference(self.alice, encoding(1, 10))
         self.assertEqual(self.shown(self.alice), ["right"])
         self.assertEqual(Match.objects.filter(photo=self.photo).count(), 2)
 
@@ -127,16 +129,16 @@ class NotMeTests(MatchesTestCase):
         self.assertEqual(MatchRejection.objects.count(), 1)
 
     def test_it_is_about_that_face_and_member_alone(self) -> None:
-        faces.reference(self.bob, encoding(1, 11))
+        face_factories.reference(self.bob, encoding(1, 11))
         self.assertEqual(self.shown(self.bob), ["wrong", "right"])
-        faces.reference(self.alice, encoding(2, 11))
+        face_factories.reference(self.alice, encoding(2, 11))
         self.assertEqual(self.shown(self.alice), ["wrong", "right"])
 
     def test_of_a_photo_whose_faces_are_found_anew_it_holds_for_the_photo(self) -> None:
         member_photos.undo_not_me(self.alice, self.photo)
         PhotoFace.objects.create(photo=self.photo, index=5, encoding=encoding(1, 3))
         jobs.photo_recorded(self.photo)
-        faces.match_all()
+        face_factories.match_all()
         member_photos.say_not_me(self.alice, self.photo)
         PhotoFace.objects.filter(photo=self.photo).delete()
         PhotoFace.objects.create(photo=self.photo, index=0, encoding=encoding(1, 4))
@@ -150,8 +152,8 @@ class NotMeTests(MatchesTestCase):
 class ByHandTests(MatchesTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.photo = faces.photo(self.album, name="from behind")
-        faces.match_all()
+        self.photo = face_factories.photo(self.album, name="from behind")
+        face_factories.match_all()
 
     def test_a_member_is_added_where_no_face_was_found_and_removed_again(self) -> None:
         self.assertTrue(member_photos.add_by_hand(self.bob, self.photo))
@@ -163,8 +165,8 @@ class ByHandTests(MatchesTestCase):
         self.assertFalse(member_photos.remove_by_hand(self.bob, self.photo))
 
     def test_what_is_removed_by_hand_is_only_what_was_said_by_hand(self) -> None:
-        photo = faces.photo(self.album, encoding(1, 1), name="seen")
-        faces.reference(self.alice, encoding(1, 2))
+        photo = face_factories.photo(self.album, encoding(1, 1), name="seen")
+        face_factories.reference(self.alice, encoding(1, 2))
         member_photos.add_by_hand(self.alice, photo)
         member_photos.remove_by_hand(self.alice, photo)
         self.assertEqual(self.shown(self.alice), ["seen"])
@@ -179,17 +181,17 @@ class ByHandTests(MatchesTestCase):
 
     def test_it_goes_with_the_photo_and_with_who_opts_out(self) -> None:
         member_photos.add_by_hand(self.bob, self.photo)
-        jobs.erase_member(self.bob)
+        jobs.delete_matches_of(self.bob)
         self.assertEqual(self.shown(self.bob), [])
         member_photos.add_by_hand(self.bob, self.photo)
         self.photo.delete()
         self.assertEqual(self.shown(self.bob), [])
 
     def test_staff_sees_who_is_on_a_photo_by_which_face_and_how_near(self) -> None:
-        photo = faces.photo(self.album, encoding(1, 1), encoding(2, 1))
-        faces.reference(self.alice, encoding(1, 2))
-        nearest = faces.reference(self.alice, encoding(1, 1, far=0.149))
-        faces.match_all()
+        photo = face_factories.photo(self.album, encoding(1, 1), encoding(2, 1))
+        face_factories.reference(self.alice, encoding(1, 2))
+        nearest = face_factories.reference(self.alice, encoding(1, 1, far=0.149))
+        face_factories.match_all()
         (found,) = member_photos.members_on(photo)
         expected = Match.objects.get(reference=nearest)
         self.assertEqual((found.member_id, found.face_id), (self.alice.pk, expected.face_id))

@@ -20,7 +20,7 @@ from backend.photos.models import (
     Reference,
     UnknownFace,
 )
-from backend.photos.tests import cast, faces
+from backend.photos.tests import face_factories, factories
 from backend.photos.web import albums
 
 PAGES = "/members/photos"
@@ -41,10 +41,10 @@ def file(content: bytes, name: str = "me.jpg") -> SimpleUploadedFile:
 class PageCase(TestCase):
     def setUp(self) -> None:
         cache.clear()
-        self.alice = cast.member("alice")
-        self.client.force_login(cast.user("alice"))
+        self.alice = factories.member("alice")
+        self.client.force_login(factories.user("alice"))
         self.zoe = Client()
-        self.zoe.force_login(cast.staff())
+        self.zoe.force_login(factories.staff())
 
     def text(self, path: str, *, client: Client | None = None, status: int = 200) -> str:
         answer = (client or self.client).get(path)
@@ -65,7 +65,7 @@ class YouTests(PageCase):
 
     @without_faces
     def test_the_contracts_sentence_stands_there_while_a_reference_is_not_processed(self) -> None:
-        reference = cast.reference(self.alice, cast.jpeg("a"))
+        reference = factories.reference(self.alice, factories.jpeg("a"))
         for page in ("you", "reference-faces"):
             self.assertIn(f"{NOT_PROCESSED}.", self.text(f"{FACES}/{page}/"))
         results.record(reference, [], extractor="test")
@@ -75,12 +75,12 @@ class YouTests(PageCase):
 
     def test_photos_stand_under_their_album_with_words_for_who_cannot_see_them(self) -> None:
         consent.opt_in(self.alice)
-        faces.reference(self.alice, faces.encoding(1))
+        face_factories.reference(self.alice, face_factories.encoding(1))
         for title in ("Autumn", "Winter <b>"):
-            album = cast.album(title)
+            album = factories.album(title)
             for number in range(2):
-                faces.photo(album, faces.encoding(1, number))
-        faces.match_all()
+                face_factories.photo(album, face_factories.encoding(1, number))
+        face_factories.match_all()
         shown = self.text(f"{FACES}/you/")
         self.assertIn('alt="Photo 2 of Autumn, 1 July 2026"', shown)
         self.assertIn('alt="Photo 1 of Winter &lt;b&gt;, 1 July 2026"', shown)
@@ -93,7 +93,7 @@ class YouTests(PageCase):
     def test_an_offer_of_staff_is_asked_about(self) -> None:
         consent.opt_in(self.alice)
         person = Person.objects.create(name="Joe")
-        photo = faces.photo(cast.album(), faces.encoding(8))
+        photo = face_factories.photo(factories.album(), face_factories.encoding(8))
         UnknownFace.objects.create(face=photo.faces.get(), person=person, is_clustered=True)
         with override_settings(FACES_GROUP_UNKNOWN=True):
             curation.offer(person, self.alice)
@@ -110,17 +110,17 @@ class ReferencePageTests(PageCase):
         shown = self.text(f"{FACES}/upload/")
         for word in ("What is stored", "Why:", "How long:", "180 days", "365 days", "opt out"):
             self.assertIn(word, shown)
-        answer = self.client.post(f"{FACES}/upload/", {"file": file(cast.jpeg("a"))})
+        answer = self.client.post(f"{FACES}/upload/", {"file": file(factories.jpeg("a"))})
         self.assertContains(answer, "Tick this box first", status_code=400)
         self.assertFalse(Reference.objects.exists())
-        sent = {"agree": "on", "file": [file(cast.jpeg("a")), file(cast.jpeg("b"))]}
+        sent = {"agree": "on", "file": [file(factories.jpeg("a")), file(factories.jpeg("b"))]}
         self.assertIn("My reference faces", self.post(f"{FACES}/upload/", sent))
         self.assertEqual(Reference.objects.filter(member=self.alice).count(), 2)
         self.assertNotIn("I agree", self.text(f"{FACES}/upload/"))
 
     def test_each_file_that_is_refused_is_named_with_its_reason(self) -> None:
         consent.opt_in(self.alice)
-        sent = {"file": [file(b"x", "one.jpg"), file(cast.jpeg("a"), "two.txt")]}
+        sent = {"file": [file(b"x", "one.jpg"), file(factories.jpeg("a"), "two.txt")]}
         answer = self.client.post(f"{FACES}/upload/", sent)
         for words in ("one.jpg: It is not an image", "two.txt: Its name ends in none of"):
             self.assertContains(answer, words, status_code=400)
@@ -133,7 +133,7 @@ class ReferencePageTests(PageCase):
             self.assertIn("Amazon", self.text(f"{FACES}/upload/"))
 
     def test_deleting_is_asked_about_and_marks(self) -> None:
-        reference = cast.reference(self.alice, cast.jpeg("a"))
+        reference = factories.reference(self.alice, factories.jpeg("a"))
         path = f"{FACES}/delete/{reference.pk}/"
         self.assertIn("180 days", self.text(path))
         reference.refresh_from_db()
@@ -144,7 +144,7 @@ class ReferencePageTests(PageCase):
         self.text(path, status=404)
 
     def test_opting_out_is_asked_about_and_erases(self) -> None:
-        cast.reference(self.alice, cast.jpeg("a"))
+        factories.reference(self.alice, factories.jpeg("a"))
         self.assertIn("At once and for good", self.text(f"{FACES}/opt-out/"))
         self.assertIn("You have opted out", self.post(f"{FACES}/opt-out/"))
         self.assertFalse(Reference.objects.exists())
@@ -160,7 +160,7 @@ class ReferencePageTests(PageCase):
 class PhotoPageTests(PageCase):
     def setUp(self) -> None:
         super().setUp()
-        self.photo = faces.photo(cast.album(), faces.encoding(1))
+        self.photo = face_factories.photo(factories.album(), face_factories.encoding(1))
 
     def say(self, said: str, client: Client | None = None) -> str:
         return self.post(f"{PAGES}/{self.photo.pk}/{said}/", client=client)
@@ -175,8 +175,8 @@ class PhotoPageTests(PageCase):
         self.assertNotIn("This photo is among yours.", self.say("not-by-hand"))
 
     def test_not_me_and_back(self) -> None:
-        faces.reference(self.alice, faces.encoding(1, 1))
-        faces.match_all()
+        face_factories.reference(self.alice, face_factories.encoding(1, 1))
+        face_factories.match_all()
         self.assertIn("Take “not me” back", self.say("not-me"))
         self.assertTrue(MatchRejection.objects.exists())
         self.assertIn("This photo is among yours.", self.say("undo-not-me"))
@@ -210,7 +210,7 @@ class PhotoPageTests(PageCase):
             self.assertIn("when staff confirms it", self.post(f"{FACES}/claim/{person.pk}/"))
 
     def test_an_album_is_shown_some_at_a_time_with_running_numbers(self) -> None:
-        faces.photo(self.photo.album, faces.encoding(2))
+        face_factories.photo(self.photo.album, face_factories.encoding(2))
         with patch.object(albums, "_SHOWN", 1):
             first = self.text(f"{PAGES}/albums/{self.photo.album_id}/")
             second = self.text(f"{PAGES}/albums/{self.photo.album_id}/?from=1")
@@ -227,15 +227,15 @@ class AlbumPageTests(PageCase):
             f"{PAGES}/albums/new/", {"title": "Summer", "date": "2026-07-01"}, client=self.zoe
         )
         album = Album.objects.get()
-        archive = file(cast.zipped({"c.jpg": cast.jpeg("c"), "d.txt": b"x"}), "more.zip")
-        sent = {"file": [file(cast.jpeg("a"), "a.jpg"), file(b"x", "b.jpg"), archive]}
+        archive = file(factories.zipped({"c.jpg": factories.jpeg("c"), "d.txt": b"x"}), "more.zip")
+        sent = {"file": [file(factories.jpeg("a"), "a.jpg"), file(b"x", "b.jpg"), archive]}
         path = f"{PAGES}/albums/{album.pk}/upload/"
         shown = self.post(path, sent, client=self.zoe)
         self.assertIn("<strong>b.jpg</strong> It is not an image", shown)
         self.assertIn("data-busy", shown)
-        cast.processed(album.uploads.get())
+        factories.processed(album.uploads.get())
         for photo in Photo.objects.all():
-            cast.processed(photo)
+            factories.processed(photo)
         shown = self.text(path, client=self.zoe)
         self.assertIn("Pictures made: 2 of 2", shown)
         self.assertIn("<strong>d.txt</strong>", shown)
@@ -243,14 +243,14 @@ class AlbumPageTests(PageCase):
         self.assertIn("2 photos", self.text(f"{PAGES}/albums/{album.pk}/"))
 
     def test_hiding_an_album_takes_it_from_the_list(self) -> None:
-        album = cast.album()
+        album = factories.album()
         self.assertIn("Summer", self.text(f"{PAGES}/"))
         self.post(f"{PAGES}/albums/{album.pk}/upload/", {"hidden": "true"}, client=self.zoe)
         self.assertNotIn("Summer", self.text(f"{PAGES}/"))
         self.assertIn("Summer", self.text(f"{PAGES}/", client=self.zoe))
 
     def test_a_form_with_nothing_in_it_is_answered_in_words(self) -> None:
-        album = cast.album()
+        album = factories.album()
         shown = self.post(f"{PAGES}/albums/{album.pk}/upload/", client=self.zoe)
         self.assertIn("Choose some files.", shown)
         answer = self.zoe.post(f"{PAGES}/albums/new/", {"title": "", "date": "x"})
@@ -261,7 +261,9 @@ class AlbumPageTests(PageCase):
 class PeoplePageTests(PageCase):
     def setUp(self) -> None:
         super().setUp()
-        photo = faces.photo(cast.album(), *(faces.encoding(8, number) for number in range(3)))
+        photo = face_factories.photo(
+            factories.album(), *(face_factories.encoding(8, number) for number in range(3))
+        )
         self.faces = [face.pk for face in photo.faces.all()]
         self.person, self.other = Person.objects.create(), Person.objects.create(name="Ann")
         for face in self.faces:
@@ -289,7 +291,7 @@ class PeoplePageTests(PageCase):
 class LoginTests(TestCase):
     def setUp(self) -> None:
         cache.clear()
-        user = cast.user("carol")
+        user = factories.user("carol")
         user.set_password("right")
         user.save()
 
@@ -324,7 +326,7 @@ class LoginTests(TestCase):
         self.assertIsNone(Member.objects.get(user__username="carol").opted_in_at)
 
     def test_pictures_are_kept_by_the_members_own_browser_alone(self) -> None:
-        photo = faces.photo(cast.album())
+        photo = face_factories.photo(factories.album())
         self.log_in("right")
         answer = self.client.get(f"/photos/{photo.key}/300.jpg")
         self.assertEqual(answer["Cache-Control"], "private, max-age=3600")

@@ -9,17 +9,19 @@ from backend.photos import pagination
 from backend.photos.matching import member_photos
 from backend.photos.models import ManualTag, Photo
 from backend.photos.pagination import NEWEST_PHOTOS, Page
-from backend.photos.tests import cast, faces
+from backend.photos.tests import face_factories, factories
 
 
 class CountTests(TestCase):
     def setUp(self) -> None:
-        self.alice, album = cast.member("alice"), cast.album()
+        self.alice, album = factories.member("alice"), factories.album()
         for number in range(5):
-            faces.photo(album, *(faces.encoding(1, 10 * number + each) for each in range(3)))
+            face_factories.photo(
+                album, *(face_factories.encoding(1, 10 * number + each) for each in range(3))
+            )
         for number in range(2):
-            faces.reference(self.alice, faces.encoding(1, 90 + number))
-        faces.match_all()
+            face_factories.reference(self.alice, face_factories.encoding(1, 90 + number))
+        face_factories.match_all()
 
     def page(self, query: str, *, who: Any = None) -> Page[Photo]:
         photos = member_photos.photos_of(who or self.alice)
@@ -41,7 +43,7 @@ class CountTests(TestCase):
         self.assertEqual(page.count, 5)
 
     def test_who_is_on_no_photo_has_none(self) -> None:
-        page = self.page("", who=cast.member("bob"))
+        page = self.page("", who=factories.member("bob"))
         self.assertEqual((page.count, page.rows, page.next, page.previous), (0, [], "", ""))
 
     def test_what_a_page_shows_of_its_photos_needs_no_query_for_each(self) -> None:

@@ -23,21 +23,21 @@ from backend.photos.models import (
     PhotoFace,
     UnknownFace,
 )
-from backend.photos.tests import cast, faces
-from backend.photos.tests.faces import encoding
+from backend.photos.tests import face_factories, factories
+from backend.photos.tests.face_factories import encoding
 
 
 @override_settings(FACES_GROUP_UNKNOWN=True)
 class PeopleTestCase(TestCase):
     def setUp(self) -> None:
-        self.album = cast.album()
-        self.alice, self.bob = cast.member("alice"), cast.member("bob")
+        self.album = factories.album()
+        self.alice, self.bob = factories.member("alice"), factories.member("bob")
 
     def show(self, *people_on_each: tuple[int, ...]) -> list[Photo]:
         """A photo each, with a face of each of these people; matched and placed."""
         start = Photo.objects.count()
         made = [
-            faces.photo(self.album, *(encoding(who, start + number) for who in some))
+            face_factories.photo(self.album, *(encoding(who, start + number) for who in some))
             for number, some in enumerate(people_on_each)
         ]
         self.place()
@@ -45,7 +45,7 @@ class PeopleTestCase(TestCase):
 
     def place(self) -> None:
         """What workers would do."""
-        faces.match_all()
+        face_factories.match_all()
         grouping.request()
         ClusteringJob.objects.update(due_at=timezone.now())
         grouping.run(str(CLUSTERING_JOB_ID))
@@ -79,11 +79,12 @@ class PlacingTests(PeopleTestCase):
         self,
     ) -> None:
         photos = [
-            faces.photo(self.album, encoding(n % 5, n), encoding(5 + n % 3, n)) for n in range(30)
+            face_factories.photo(self.album, encoding(n % 5, n), encoding(5 + n % 3, n))
+            for n in range(30)
         ]
         orders = []
         for seed in range(3):
-            curation.forget()
+            curation.delete_all()
             random.Random(seed).shuffle(photos)
             for photo in photos:
                 jobs.photo_recorded(photo)
@@ -95,9 +96,9 @@ class PlacingTests(PeopleTestCase):
         self.assertEqual(orders, orders[:1] * 3)
 
     def test_faces_that_match_a_member_or_are_too_poor_come_into_no_group(self) -> None:
-        faces.reference(self.alice, encoding(1, 99))
+        face_factories.reference(self.alice, encoding(1, 99))
         self.show((1, 2), (1, 2))
-        poor = faces.photo(self.album, encoding(2, 50))
+        poor = face_factories.photo(self.album, encoding(2, 50))
         PhotoFace.objects.filter(photo=poor).update(quality={"too_poor": "small"})
         self.place()
         self.assertEqual([len(each) for each in self.grouped()], [2])
@@ -106,7 +107,7 @@ class PlacingTests(PeopleTestCase):
     def test_faces_leave_their_group_when_a_members_reference_comes(self) -> None:
         self.show((1, 2), (1, 2), (1,))
         curation.name(Person.objects.get(pk=self.person_of(1)), "Somebody")
-        faces.reference(self.alice, encoding(1, 99))
+        face_factories.reference(self.alice, encoding(1, 99))
         self.place()
         self.assertEqual([len(each) for each in self.grouped()], [2])
         self.assertEqual(member_photos.photos_of(self.alice).count(), 3)
@@ -116,7 +117,7 @@ class PlacingTests(PeopleTestCase):
     ) -> None:
         photos = self.show((1,), (1,))
         (face, other) = self.faces_of(*photos)
-        reference = faces.reference(self.alice, encoding(9))
+        reference = face_factories.reference(self.alice, encoding(9))
         matched = Match.objects.create(
             reference=reference, face_id=face, photo=photos[0], distance=0.3
         )
@@ -132,7 +133,7 @@ class PlacingTests(PeopleTestCase):
         self.assertTrue(Match.objects.filter(pk=matched.pk).exists())
 
     def test_a_face_of_which_a_member_says_not_me_is_unknown_again(self) -> None:
-        faces.reference(self.alice, encoding(1, 99))
+        face_factories.reference(self.alice, encoding(1, 99))
         first, second = self.show((1,), (1,))
         for photo in (first, second):
             member_photos.say_not_me(self.alice, photo)
@@ -150,8 +151,8 @@ class PlacingTests(PeopleTestCase):
                 call_command("cluster_people")
 
     def test_a_worker_that_died_while_it_placed_is_replaced(self) -> None:
-        faces.photo(self.album, encoding(1, 1))
-        faces.match_all()
+        face_factories.photo(self.album, encoding(1, 1))
+        face_factories.match_all()
         grouping.request()
         long_ago = timezone.now().replace(year=2020)
         ClusteringJob.objects.update(status=Status.PROCESSING, attempts=1, claimed_until=long_ago)
@@ -177,7 +178,7 @@ class PlacingTests(PeopleTestCase):
     def person_of(self, who: int) -> int:
         """The group of a person's first face."""
         for face in PhotoFace.objects.with_encodings().order_by("pk"):
-            if abs(face.encoding - faces.centre(who)).sum() < 3:
+            if abs(face.encoding - face_factories.centre(who)).sum() < 3:
                 return UnknownFace.objects.get(face=face).person_id or 0
         raise LookupError
 
@@ -225,7 +226,7 @@ class DecisionTests(PeopleTestCase):
         held = set(self.one.faces.values_list("pk", flat=True))
         others = set(self.other.faces.values_list("pk", flat=True))
         for wrong in (set(), held, others, {min(held), min(others)}):
-            with self.subTest(wrong), self.assertRaises(curation.Refused):
+            with self.subTest(wrong), self.assertRaises(curation.CurationError):
                 curation.split(self.one, wrong)
 
     def test_a_face_that_was_taken_out_does_not_come_back(self) -> None:
@@ -259,15 +260,15 @@ class DecisionTests(PeopleTestCase):
         self.assertEqual(member_photos.photos_of(self.alice).count(), 0)
         self.assertTrue(curation.agree(self.one, self.alice))
         self.assertEqual(member_photos.photos_of(self.alice).count(), 3)
-        with self.assertRaises(curation.Refused):
+        with self.assertRaises(curation.CurationError):
             curation.claim(self.one, self.bob)
         with transaction.atomic():
-            jobs.erase_member(self.alice)
+            jobs.delete_matches_of(self.alice)
         self.assertFalse(Person.objects.filter(pk=self.one.pk).exists())
 
     def test_a_members_group_is_merged_into_no_other(self) -> None:
         curation.claim(self.other, self.alice)
-        with self.assertRaises(curation.Refused):
+        with self.assertRaises(curation.CurationError):
             curation.merge(self.one, self.other)
         curation.merge(self.other, self.one)
         self.assertEqual([len(each) for each in self.grouped()], [6])
@@ -287,7 +288,7 @@ class ReclusteringTests(PeopleTestCase):
         self.assertIsNotNone(UnknownFace.objects.get(pk=moved.pk).person)
 
     def test_groups_keep_their_rows_and_faces_without_a_match_come_back(self) -> None:
-        reference = faces.reference(self.alice, encoding(1, 99))
+        reference = face_factories.reference(self.alice, encoding(1, 99))
         self.show((1, 2), (1, 2))
         rows = set(Person.objects.values_list("pk", flat=True))
         reference.delete()

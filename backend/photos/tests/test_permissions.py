@@ -10,7 +10,7 @@ from backend.photos import urls
 from backend.photos.albums import service
 from backend.photos.members import consent
 from backend.photos.models import Album, ArchiveUpload, Person, Reference, UnknownFace
-from backend.photos.tests import cast, faces
+from backend.photos.tests import face_factories, factories
 
 API: Final = "/api/v2/photos"
 FACES: Final = f"{API}/facedetection"
@@ -101,14 +101,14 @@ def logged_in(name: str = "", *, checks_csrf: bool = False) -> Client:
     """A browser: of staff as `zoe`, of nobody without a name."""
     client = Client(enforce_csrf_checks=checks_csrf)
     if name:
-        client.force_login(cast.staff() if name == "zoe" else cast.user(name))
+        client.force_login(factories.staff() if name == "zoe" else factories.user(name))
     return client
 
 
 def person_on(album: Album) -> Person:
     """A group of two unknown faces, on a photo of the album."""
     person = Person.objects.create()
-    photo = faces.photo(album, faces.encoding(8), faces.encoding(8, 1))
+    photo = face_factories.photo(album, face_factories.encoding(8), face_factories.encoding(8, 1))
     for face in photo.faces.all():
         UnknownFace.objects.create(face=face, person=person, is_clustered=True)
     return person
@@ -118,14 +118,14 @@ def person_on(album: Album) -> Person:
 class MatrixTests(TestCase):
     def setUp(self) -> None:
         self.clients = {name: logged_in(name) for name in ("", "alice", "bob", "zoe")}
-        self.album = cast.album()
-        self.photo = faces.photo(self.album, faces.encoding(1))
-        self.alice, self.bob = cast.member("alice"), cast.member("bob")
+        self.album = factories.album()
+        self.photo = face_factories.photo(self.album, face_factories.encoding(1))
+        self.alice, self.bob = factories.member("alice"), factories.member("bob")
         consent.opt_in(self.alice)
-        self.reference = faces.reference(self.alice, faces.encoding(1, 1))
+        self.reference = face_factories.reference(self.alice, face_factories.encoding(1, 1))
         self.archive = ArchiveUpload.objects.create(album=self.album, name="a.zip")
         self.person = person_on(self.album)
-        faces.match_all()
+        face_factories.match_all()
         self.known: Mapping[str, object] = {
             "album": self.album.pk,
             "photo": self.photo.pk,
@@ -198,7 +198,7 @@ class MatrixTests(TestCase):
                         self.assertEqual(answer["Cache-Control"], "private, no-store")
 
     def test_staff_without_the_permission_is_no_staff_here(self) -> None:
-        zoe = cast.staff()
+        zoe = factories.staff()
         zoe.is_superuser = False
         zoe.save()
         for path, method, needed in [*ENDPOINTS, *OF_PAGES]:

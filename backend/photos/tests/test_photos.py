@@ -18,7 +18,7 @@ from backend.photos import tasks
 from backend.photos.albums import service
 from backend.photos.files import renditions, storage
 from backend.photos.models import WIDTHS_PX, Album, Extraction, Like, Photo, PhotoFace
-from backend.photos.tests import cast
+from backend.photos.tests import factories
 from tests.support import image_factories as drawn
 from tests.support import samples
 
@@ -32,12 +32,12 @@ def stored(name: str | None) -> Image.Image:
 
 class TakingInTests(TestCase):
     def setUp(self) -> None:
-        self.album = cast.album()
+        self.album = factories.album()
 
     def test_a_photo_is_taken_in_prepared_and_shown_with_its_faces(self) -> None:
-        photo = cast.photo(self.album, samples.face())
+        photo = factories.photo(self.album, samples.face())
         self.assertEqual((photo.extraction, photo.width), (Extraction.PROCESSING, 0))
-        cast.processed(photo)
+        factories.processed(photo)
         self.assertEqual((photo.extraction, photo.faces_count), (Extraction.DONE, 1))
         self.assertEqual(list(Photo.objects.visible()), [photo])
         face = PhotoFace.objects.with_encodings().get(photo=photo)
@@ -46,41 +46,41 @@ class TakingInTests(TestCase):
         self.assertIn("too_poor", face.quality or {})
 
     def test_the_analysis_goes_and_only_the_photos_copy_of_its_faces_stays(self) -> None:
-        photo = cast.processed(cast.photo(self.album, samples.face()))
+        photo = factories.processed(factories.photo(self.album, samples.face()))
         self.assertFalse(Analysis.objects.filter(sha256=photo.sha256).exists())
 
     @without_faces
     def test_an_album_is_hidden_until_all_its_photos_have_their_pictures(self) -> None:
-        first, second = (cast.photo(self.album, cast.jpeg(text)) for text in "ab")
-        cast.processed(first)
+        first, second = (factories.photo(self.album, factories.jpeg(text)) for text in "ab")
+        factories.processed(first)
         self.assertFalse(Album.objects.visible().exists())
         self.assertFalse(Photo.objects.visible().exists())
-        cast.processed(second)
+        factories.processed(second)
         self.assertEqual(list(Album.objects.visible()), [self.album])
         self.assertEqual(set(Photo.objects.visible()), {first, second})
 
     @without_faces
     def test_a_photo_that_fails_does_not_hide_the_others_for_ever(self) -> None:
-        broken, good = (cast.photo(self.album, cast.jpeg(text)) for text in "ab")
+        broken, good = (factories.photo(self.album, factories.jpeg(text)) for text in "ab")
         default_storage.delete(broken.original.name or "")
-        cast.processed(broken)
-        cast.processed(good)
+        factories.processed(broken)
+        factories.processed(good)
         self.assertEqual((broken.extraction, broken.status), (Extraction.FAILED, Status.FAILED))
         self.assertEqual(broken.failure_reason, "The uploaded file is gone.")
         self.assertEqual(list(Photo.objects.visible()), [good])
 
     @without_faces
     def test_the_sweep_shows_an_album_whose_worker_died_before_it_could(self) -> None:
-        with patch.object(service, "complete_of"):
-            cast.processed(cast.photo(self.album, cast.jpeg("a")))
+        with patch.object(service, "complete_album_of"):
+            factories.processed(factories.photo(self.album, factories.jpeg("a")))
         self.assertFalse(Album.objects.visible().exists())
         service.complete_all()
         self.assertTrue(Album.objects.visible().exists())
 
     def test_of_many_files_those_that_are_no_new_photos_are_told_with_the_reason(self) -> None:
         files = {
-            "a.jpg": cast.jpeg("a"),
-            "again.jpg": cast.jpeg("a"),
+            "a.jpg": factories.jpeg("a"),
+            "again.jpg": factories.jpeg("a"),
             "text.jpg": b"no picture",
             "notes.txt": b"no picture",
             "bomb.png": drawn.bomb(),
@@ -95,40 +95,40 @@ class TakingInTests(TestCase):
         self.assertIn("pixels", reasons["bomb.png"])
 
     def test_the_same_bytes_may_be_in_two_albums(self) -> None:
-        for album in (self.album, cast.album("Winter")):
-            cast.photo(album, cast.jpeg("a"))
+        for album in (self.album, factories.album("Winter")):
+            factories.photo(album, factories.jpeg("a"))
         self.assertEqual(Photo.objects.count(), 2)
 
     def test_two_at_once_with_the_same_bytes_make_one_photo_and_leave_no_file(self) -> None:
-        content = ContentFile(cast.jpeg("a"), "a.jpg")
+        content = ContentFile(factories.jpeg("a"), "a.jpg")
         late = service.stored(self.album, content, name="a.jpg")
-        cast.photo(self.album, cast.jpeg("a"))
-        with self.assertRaisesMessage(storage.Refused, service.DUPLICATE):
+        factories.photo(self.album, factories.jpeg("a"))
+        with self.assertRaisesMessage(storage.UploadRejected, service.DUPLICATE):
             service.insert(late)
         storage.discard(late)
         self.assertFalse(default_storage.exists(late.original.name or ""))
 
     def test_nothing_is_taken_into_an_album_that_was_deleted_meanwhile(self) -> None:
-        photo = service.stored(self.album, ContentFile(cast.jpeg("a")), name="a.jpg")
+        photo = service.stored(self.album, ContentFile(factories.jpeg("a")), name="a.jpg")
         service.erase_album(self.album)
-        with self.assertRaisesMessage(storage.Refused, service.NO_ALBUM):
+        with self.assertRaisesMessage(storage.UploadRejected, service.NO_ALBUM):
             service.insert(photo)
 
     def test_albums_come_newest_first(self) -> None:
-        older = cast.album("Spring", day=date(2026, 3, 1))
-        newer = cast.album("Autumn", day=date(2026, 10, 1))
+        older = factories.album("Spring", day=date(2026, 3, 1))
+        newer = factories.album("Autumn", day=date(2026, 10, 1))
         self.assertEqual(list(Album.objects.all()), [newer, self.album, older])
 
 
 @without_faces
 class PictureTests(TestCase):
     def setUp(self) -> None:
-        self.album = cast.album()
+        self.album = factories.album()
 
     def test_what_members_get_is_upright_and_tells_nothing_of_where_it_was_taken(self) -> None:
-        original = cast.located()
+        original = factories.located()
         self.assertIn(b"Exif", original)
-        photo = cast.processed(cast.photo(self.album, original))
+        photo = factories.processed(factories.photo(self.album, original))
         names = [photo.file.name, *map(photo.thumbnail_name, WIDTHS_PX)]
         for name in names:
             with self.subTest(name), default_storage.open(name) as file:
@@ -141,33 +141,33 @@ class PictureTests(TestCase):
         self.assertEqual(photo.taken_at, datetime(2026, 7, 1, 12, 30, tzinfo=UTC))
 
     def test_the_original_with_its_metadata_is_not_kept(self) -> None:
-        photo = cast.photo(self.album, cast.located())
+        photo = factories.photo(self.album, factories.located())
         original = photo.original.name or ""
         self.assertTrue(default_storage.exists(original))
-        cast.processed(photo)
+        factories.processed(photo)
         self.assertEqual(photo.original.name, "")
         self.assertFalse(default_storage.exists(original))
 
     def test_heic_goes_in_and_jpeg_comes_out(self) -> None:
         image = drawn.encoded(drawn.faceless(96, 64), "HEIC")
-        photo = cast.processed(cast.photo(self.album, image, "IMG_0001.HEIC"))
+        photo = factories.processed(factories.photo(self.album, image, "IMG_0001.HEIC"))
         picture = stored(photo.file.name)
         self.assertEqual((picture.format, picture.size), ("JPEG", (96, 64)))
 
     def test_thumbnails_are_as_wide_as_pages_need_them_and_no_wider_than_the_photo(self) -> None:
         image = drawn.encoded(drawn.faceless(1000, 700))
-        photo = cast.processed(cast.photo(self.album, image))
+        photo = factories.processed(factories.photo(self.album, image))
         sizes = {width: stored(photo.thumbnail_name(width)).size for width in WIDTHS_PX}
         self.assertEqual(sizes, {300: (300, 210), 600: (600, 420), 1200: (1000, 700)})
 
     def test_a_picture_too_long_for_a_jpeg_fails_with_a_sentence(self) -> None:
         image = drawn.encoded(Image.new("RGB", (66_000, 2)), "PNG")
-        photo = cast.processed(cast.photo(self.album, image, "long.png"))
+        photo = factories.processed(factories.photo(self.album, image, "long.png"))
         self.assertEqual(photo.extraction, Extraction.FAILED)
         self.assertIn("too long", photo.failure_reason)
 
     def test_a_broken_or_odd_time_is_no_time(self) -> None:
-        odd = (b"", b"\xff\xd8\xff\xe1\x00\x10Exif\0\0garbage", cast.jpeg("a"))
+        odd = (b"", b"\xff\xd8\xff\xe1\x00\x10Exif\0\0garbage", factories.jpeg("a"))
         for content in odd:
             with self.subTest(content[:12]):
                 self.assertIsNone(renditions.taken_at(io.BytesIO(content)))
@@ -176,8 +176,8 @@ class PictureTests(TestCase):
 @without_faces
 class ErasingTests(TestCase):
     def setUp(self) -> None:
-        self.album = cast.album()
-        self.photo = cast.photo(self.album, cast.jpeg("a"))
+        self.album = factories.album()
+        self.photo = factories.photo(self.album, factories.jpeg("a"))
 
     def mine(self) -> list[str]:
         """The files of the photo, wherever they are."""
@@ -185,7 +185,7 @@ class ErasingTests(TestCase):
         return [path.name for path in folders]
 
     def test_a_photo_goes_with_all_its_files(self) -> None:
-        cast.processed(self.photo)
+        factories.processed(self.photo)
         self.assertEqual(len(self.mine()), 1 + len(WIDTHS_PX))
         service.erase_photo(self.photo)
         self.assertEqual((self.mine(), Photo.objects.count()), ([], 0))
@@ -193,7 +193,7 @@ class ErasingTests(TestCase):
     def test_a_photo_goes_out_of_a_workers_hands_and_leaves_nothing(self) -> None:
         for step in ("make", "taken_at"):
             with self.subTest(step):
-                self.photo = cast.photo(self.album, cast.jpeg(step))
+                self.photo = factories.photo(self.album, factories.jpeg(step))
                 real = getattr(renditions, step)
 
                 def erased(*args: Any, real: Any = real, **named: Any) -> Any:
@@ -206,28 +206,28 @@ class ErasingTests(TestCase):
                 self.assertFalse(Photo.objects.filter(pk=self.photo.pk).exists())
 
     def test_an_album_goes_with_its_photos_likes_and_archives(self) -> None:
-        cast.processed(self.photo)
-        service.like(self.photo, cast.user())
-        upload = cast.archive(self.album, cast.zipped({"b.jpg": cast.jpeg("b")}))
+        factories.processed(self.photo)
+        service.like(self.photo, factories.user())
+        upload = factories.archive(self.album, factories.zipped({"b.jpg": factories.jpeg("b")}))
         service.erase_album(self.album)
         self.assertEqual((self.mine(), Photo.objects.count(), Like.objects.count()), ([], 0, 0))
         self.assertFalse(default_storage.exists(upload.file.name or ""))
 
     def test_files_that_a_crash_left_are_found_a_day_later_and_no_others(self) -> None:
-        cast.processed(self.photo)
+        factories.processed(self.photo)
         left = default_storage.save("photos/aa/bb/left.jpg", ContentFile(b"x"))
         self.addCleanup(default_storage.delete, left)
-        self.assertNotIn(left, list(storage.stray_files()))
+        self.assertNotIn(left, list(storage.orphaned_files()))
         with patch.object(orphans, "_SETTLED", -orphans._SETTLED):
-            stray = list(storage.stray_files())
+            stray = list(storage.orphaned_files())
         self.assertIn(left, stray)
         self.assertFalse([name for name in stray if str(self.photo.key) in name])
 
     def test_a_like_counts_once_however_often_and_goes_as_often(self) -> None:
         for _ in range(2):
-            service.like(self.photo, cast.user())
-            service.like(self.photo, cast.user("bob"))
+            service.like(self.photo, factories.user())
+            service.like(self.photo, factories.user("bob"))
         self.assertEqual(self.photo.likes.count(), 2)
         for _ in range(2):
-            service.unlike(self.photo, cast.user())
+            service.unlike(self.photo, factories.user())
         self.assertEqual(self.photo.likes.count(), 1)

@@ -23,7 +23,7 @@ from backend.photos.files import renditions as thumbnails
 from backend.photos.files import storage
 from backend.photos.members import consent, references, retention
 from backend.photos.models import Extraction, Match, Member, Reference
-from backend.photos.tests import cast
+from backend.photos.tests import factories
 from tests.support import image_factories, samples
 
 without_faces = override_settings(FACES_PHOTOS_EXTRACTION="off")
@@ -35,12 +35,12 @@ def files_of(reference: Reference) -> list[Path]:
 
 class ReferenceTests(TestCase):
     def setUp(self) -> None:
-        self.alice = cast.member()
+        self.alice = factories.member()
 
     def test_a_picture_of_one_face_becomes_a_reference_and_opts_its_member_in(self) -> None:
-        reference = cast.reference(self.alice, samples.face())
+        reference = factories.reference(self.alice, samples.face())
         self.assertEqual(reference.extraction, Extraction.PROCESSING)
-        cast.processed(reference)
+        factories.processed(reference)
         self.assertEqual((reference.extraction, reference.failure_reason), (Extraction.DONE, ""))
         known = Reference.objects.with_encodings().get(pk=reference.pk)
         self.assertEqual(known.encoding.shape, (128,))
@@ -56,69 +56,69 @@ class ReferenceTests(TestCase):
             (samples.no_face(), results.NO_FACE),
             (two, results.SEVERAL_FACES),
         ):
-            reference = cast.processed(cast.reference(self.alice, image))
+            reference = factories.processed(factories.reference(self.alice, image))
             found = (reference.extraction, reference.failure_reason)
             self.assertEqual(found, (Extraction.REJECTED, reason))
             self.assertFalse(Reference.objects.matching().exists())
 
     @without_faces
     def test_the_sixth_is_refused_but_rejected_and_deleted_ones_do_not_count(self) -> None:
-        made = [cast.reference(self.alice, cast.jpeg(str(number))) for number in range(5)]
-        with self.assertRaisesMessage(storage.Refused, references.TOO_MANY):
-            cast.reference(self.alice, cast.jpeg("sixth"))
+        made = [factories.reference(self.alice, factories.jpeg(str(number))) for number in range(5)]
+        with self.assertRaisesMessage(storage.UploadRejected, references.TOO_MANY):
+            factories.reference(self.alice, factories.jpeg("sixth"))
         results.record(made[0], [], extractor="test")
-        cast.reference(self.alice, cast.jpeg("sixth"))
+        factories.reference(self.alice, factories.jpeg("sixth"))
         references.mark_for_deletion(made[1])
-        cast.reference(self.alice, cast.jpeg("seventh"))
-        with self.assertRaisesMessage(storage.Refused, references.TOO_MANY):
-            cast.reference(self.alice, cast.jpeg("eighth"))
-        cast.reference(cast.member("bob"), cast.jpeg("eighth"))
+        factories.reference(self.alice, factories.jpeg("seventh"))
+        with self.assertRaisesMessage(storage.UploadRejected, references.TOO_MANY):
+            factories.reference(self.alice, factories.jpeg("eighth"))
+        factories.reference(factories.member("bob"), factories.jpeg("eighth"))
 
     def test_what_is_no_image_is_refused_with_a_sentence(self) -> None:
         for content, name in ((b"x", "a.jpg"), (b"x", "a.txt"), (image_factories.bomb(), "a.png")):
-            with self.subTest(name), self.assertRaises(storage.Refused) as raised:
-                cast.reference(self.alice, content, name)
+            with self.subTest(name), self.assertRaises(storage.UploadRejected) as raised:
+                factories.reference(self.alice, content, name)
             self.assertTrue(str(raised.exception).endswith("."))
         self.alice.refresh_from_db()
         self.assertIsNone(self.alice.opted_in_at)
 
     @without_faces
     def test_who_deletes_a_reference_sees_it_no_more_and_it_matches_nothing(self) -> None:
-        reference = cast.processed(cast.reference(self.alice, cast.jpeg("a")))
+        reference = factories.processed(factories.reference(self.alice, factories.jpeg("a")))
         self.assertTrue(references.mark_for_deletion(reference))
         self.assertFalse(references.mark_for_deletion(reference))
-        self.assertFalse(references.of(self.alice).exists())
+        self.assertFalse(references.references_of(self.alice).exists())
         self.assertTrue(files_of(reference))
 
     @without_faces
     def test_a_member_who_uploads_and_deletes_without_end_is_stopped(self) -> None:
         with patch.object(references, "_MAX_ROWS", 2):
             for text in "ab":
-                references.mark_for_deletion(cast.reference(self.alice, cast.jpeg(text)))
-            with self.assertRaisesMessage(storage.Refused, references.TOO_MANY_KEPT):
-                cast.reference(self.alice, cast.jpeg("c"))
+                references.mark_for_deletion(factories.reference(self.alice, factories.jpeg(text)))
+            with self.assertRaisesMessage(storage.UploadRejected, references.TOO_MANY_KEPT):
+                factories.reference(self.alice, factories.jpeg("c"))
 
     @without_faces
     def test_a_user_cannot_be_deleted_while_there_are_files_of_them(self) -> None:
-        cast.reference(self.alice, cast.jpeg("a"))
+        factories.reference(self.alice, factories.jpeg("a"))
         with self.assertRaises(ProtectedError):
-            cast.user().delete()
+            factories.user().delete()
         consent.opt_out(self.alice)
-        cast.user().delete()
+        factories.user().delete()
         self.assertFalse(Member.objects.exists())
 
 
 class OptingOutTests(TestCase):
     def setUp(self) -> None:
-        self.alice = cast.member()
+        self.alice = factories.member()
 
     def test_opting_out_erases_references_files_encodings_and_matches_at_once(self) -> None:
-        photo = cast.photo(cast.album(), samples.face())
-        reference = cast.reference(
+        photo = factories.photo(factories.album(), samples.face())
+        reference = factories.reference(
             self.alice, image_factories.encoded(image_factories.portrait(width=310))
         )
         for source in (photo, reference):
-            cast.processed(source)
+            factories.processed(source)
         self.assertTrue(files_of(reference))
         Match.objects.get_or_create(
             reference=reference, face=photo.faces.get(), photo=photo, defaults={"distance": 0.1}
@@ -134,8 +134,10 @@ class OptingOutTests(TestCase):
         steps = (thumbnails, "make"), (analysis, "analyse")
         for place, step in steps:
             with self.subTest(step):
-                self.alice = cast.member()
-                reference = cast.reference(self.alice, samples.another(samples.face(), len(step)))
+                self.alice = factories.member()
+                reference = factories.reference(
+                    self.alice, samples.another(samples.face(), len(step))
+                )
                 real = getattr(place, step)
 
                 def opted_out(*args: Any, real: Any = real, **named: Any) -> Any:
@@ -151,17 +153,17 @@ class OptingOutTests(TestCase):
 
     @without_faces
     def test_an_upload_that_was_under_way_does_not_opt_in_again(self) -> None:
-        stale = cast.member()
+        stale = factories.member()
         consent.opt_out(self.alice)
-        with self.assertRaisesMessage(storage.Refused, references.OPTED_OUT):
-            cast.reference(stale, cast.jpeg("a"))
+        with self.assertRaisesMessage(storage.UploadRejected, references.OPTED_OUT):
+            factories.reference(stale, factories.jpeg("a"))
         self.assertFalse(Reference.objects.exists())
-        cast.reference(cast.member(), cast.jpeg("a"))
+        factories.reference(factories.member(), factories.jpeg("a"))
 
     @without_faces
     def test_others_keep_theirs(self) -> None:
-        bobs = cast.reference(cast.member("bob"), cast.jpeg("a"))
-        cast.reference(self.alice, cast.jpeg("a"))
+        bobs = factories.reference(factories.member("bob"), factories.jpeg("a"))
+        factories.reference(self.alice, factories.jpeg("a"))
         consent.opt_out(self.alice)
         self.assertEqual(list(Reference.objects.all()), [bobs])
         self.assertTrue(files_of(bobs))
@@ -171,7 +173,7 @@ class OptingOutTests(TestCase):
 class MinimisationTests(TestCase):
     def setUp(self) -> None:
         self.marked, self.kept = (
-            cast.processed(cast.reference(cast.member(name), cast.jpeg(name)))
+            factories.processed(factories.reference(factories.member(name), factories.jpeg(name)))
             for name in ("alice", "bob")
         )
         references.mark_for_deletion(self.marked)
@@ -231,12 +233,12 @@ class MinimisationTests(TestCase):
 @without_faces
 class RaceTests(TransactionTestCase):
     def test_of_many_uploads_at_once_five_are_taken(self) -> None:
-        alice = cast.member()
+        alice = factories.member()
 
         def upload(number: int) -> bool:
             try:
-                cast.reference(alice, cast.jpeg(str(number)))
-            except storage.Refused:
+                factories.reference(alice, factories.jpeg(str(number)))
+            except storage.UploadRejected:
                 return False
             finally:
                 connection.close()

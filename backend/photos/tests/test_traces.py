@@ -7,26 +7,30 @@ from backend.photos.clustering import curation, grouping
 from backend.photos.matching import member_photos
 from backend.photos.members import consent, references
 from backend.photos.models import Person, Photo, PhotoFace, Reference, UnknownFace
-from backend.photos.tests import cast, faces
+from backend.photos.tests import face_factories, factories
 from tests.support import data_residue
 
 
 @override_settings(FACES_PHOTOS_EXTRACTION="off", FACES_GROUP_UNKNOWN=True)
 class TracesTests(TestCase):
     def setUp(self) -> None:
-        self.alice, self.album = cast.member("alice"), cast.album()
-        self.photos = [faces.photo(self.album, faces.encoding(who)) for who in (1, 2, 2)]
-        self.encoding = faces.encoding(1, 9)
-        self.pictured = cast.processed(cast.reference(self.alice, cast.jpeg("Alice")))
-        self.marked = faces.reference(self.alice, faces.encoding(1, 8))
-        self.reference = faces.reference(self.alice, self.encoding)
+        self.alice, self.album = factories.member("alice"), factories.album()
+        self.photos = [
+            face_factories.photo(self.album, face_factories.encoding(who)) for who in (1, 2, 2)
+        ]
+        self.encoding = face_factories.encoding(1, 9)
+        self.pictured = factories.processed(
+            factories.reference(self.alice, factories.jpeg("Alice"))
+        )
+        self.marked = face_factories.reference(self.alice, face_factories.encoding(1, 8))
+        self.reference = face_factories.reference(self.alice, self.encoding)
         references.mark_for_deletion(self.marked)
-        faces.match_all()
+        face_factories.match_all()
         self.traces = {
             "picture": str(self.pictured.key).encode(),
             "its bytes": self.pictured.sha256.encode(),
             "encoding": data_residue.of(self.encoding),
-            "deleted encoding": data_residue.of(faces.encoding(1, 8)),
+            "deleted encoding": data_residue.of(face_factories.encoding(1, 8)),
             "group": b"Secret Alice",
         }
 
@@ -71,9 +75,9 @@ class TracesTests(TestCase):
             self.assertEqual(person.faces.count(), 2)
 
     def test_nothing_is_left_of_an_erased_photo(self) -> None:
-        photo = cast.processed(cast.photo(self.album, cast.jpeg("a photo")))
+        photo = factories.processed(factories.photo(self.album, factories.jpeg("a photo")))
         known = {"key": str(photo.key).encode(), "bytes": photo.sha256.encode()}
-        face = data_residue.of(faces.encoding(1))
+        face = data_residue.of(face_factories.encoding(1))
         self.assertEqual(set(data_residue.found({**known, "face": face})), {*known, "face"})
         service.erase_photo(photo)
         service.erase_photo(self.photos[0])

@@ -97,7 +97,7 @@ def upload(request: HttpRequest, pk: str) -> HttpResponseBase:
         "uploads": row.uploads.all()[:20],
         "failed": row.photos.filter(status="failed")[:50],
         "skipped": skipped,
-        "status": status.of_album(row),
+        "status": status.album_status(row),
         "max_bytes": settings.FACES_MAX_UPLOAD_BYTES,
         "archives": ",".join(_ARCHIVES),
     }
@@ -106,8 +106,8 @@ def upload(request: HttpRequest, pk: str) -> HttpResponseBase:
 
 @for_members("GET", "HEAD")
 def photo(request: HttpRequest, pk: str) -> HttpResponseBase:
-    row, member = photo_for(request.user, pk), consent.of(request.user)
-    people = curation.open_to(member).filter(faces__face__photo=row).distinct()
+    row, member = photo_for(request.user, pk), consent.member_of(request.user)
+    people = curation.claimable_by(member).filter(faces__face__photo=row).distinct()
     context = {
         "tile": tiles.tile(row, _number(row, request.user)),
         "is_me": member_photos.is_on(member, row),
@@ -123,7 +123,7 @@ def photo(request: HttpRequest, pk: str) -> HttpResponseBase:
 
 @for_members("POST")
 def say(request: HttpRequest, pk: str, said: str) -> HttpResponseBase:
-    row, member = photo_for(request.user, pk), consent.of(request.user)
+    row, member = photo_for(request.user, pk), consent.member_of(request.user)
     does: dict[str, Callable[[], Any]] = {
         "like": lambda: service.like(row, request.user),  # type: ignore[arg-type]
         "unlike": lambda: service.unlike(row, request.user),  # type: ignore[arg-type]
@@ -174,6 +174,6 @@ def _taken_in(request: HttpRequest, row: Album) -> list[Skipped]:
     for file in archives:
         try:
             archive_import.accept(row, file, by=request.user)  # type: ignore[arg-type]
-        except storage.Refused as error:
+        except storage.UploadRejected as error:
             report.skipped.append(Skipped(file.name or "", str(error)))
     return report.skipped if sent else [Skipped("", "Choose some files.")]

@@ -26,7 +26,7 @@ from backend.photos.web.base import back, for_members, refusal_of_upload, show
 
 @for_members("GET", "HEAD")
 def you(request: HttpRequest) -> HttpResponseBase:
-    member = consent.of(request.user)
+    member = consent.member_of(request.user)
     photos = member_photos.photos_of(member)
     try:
         page = pagination.page(photos, request.GET, order=pagination.NEWEST_PHOTOS, count_with=True)
@@ -35,21 +35,21 @@ def you(request: HttpRequest) -> HttpResponseBase:
     context = {
         "rows": tiles.by_album(page.rows),
         "page": page,
-        "status": status.of_member(member, photos_count=page.count),
+        "status": status.member_status(member, photos_count=page.count),
         "takes_part": member.takes_part,
-        "has_references": references.of(member).exists(),
-        "offers": curation.open_to(member).filter(member=member, agreed_at=None),
+        "has_references": references.references_of(member).exists(),
+        "offers": curation.claimable_by(member).filter(member=member, agreed_at=None),
     }
     return show(request, "photos/you.html", context)
 
 
 @for_members("GET", "HEAD")
 def reference_list(request: HttpRequest) -> HttpResponseBase:
-    member = consent.of(request.user)
-    rows = references.of(member)
+    member = consent.member_of(request.user)
+    rows = references.references_of(member)
     context = {
         "references": [_shown(each) for each in rows],
-        "status": status.of_member(member),
+        "status": status.member_status(member),
         "takes_part": member.takes_part,
         "most": references.MAX_REFERENCES,
     }
@@ -58,7 +58,7 @@ def reference_list(request: HttpRequest) -> HttpResponseBase:
 
 @for_members("GET", "HEAD", "POST")
 def upload(request: HttpRequest) -> HttpResponseBase:
-    member = consent.of(request.user)
+    member = consent.member_of(request.user)
     asks = not member.takes_part
     elsewhere = backends.mode() is backends.Mode.LAMBDA
     errors: list[str] = []
@@ -79,7 +79,7 @@ def upload(request: HttpRequest) -> HttpResponseBase:
 
 @for_members("GET", "HEAD", "POST")
 def delete(request: HttpRequest, pk: str) -> HttpResponseBase:
-    reference = get_or_404(references.of(consent.of(request.user)), pk)
+    reference = get_or_404(references.references_of(consent.member_of(request.user)), pk)
     if request.method == "POST":
         references.mark_for_deletion(reference)
         messages.success(request, "The reference face is deleted, and its photos are hidden.")
@@ -90,7 +90,7 @@ def delete(request: HttpRequest, pk: str) -> HttpResponseBase:
 @for_members("GET", "HEAD", "POST")
 def opt_out(request: HttpRequest) -> HttpResponseBase:
     if request.method == "POST":
-        consent.opt_out(consent.of(request.user))
+        consent.opt_out(consent.member_of(request.user))
         messages.success(request, "You have opted out, and everything about your face is erased.")
         return redirect("references-page")
     return show(request, "photos/opt_out.html", {})
@@ -98,8 +98,8 @@ def opt_out(request: HttpRequest) -> HttpResponseBase:
 
 @for_members("POST")
 def claim(request: HttpRequest, pk: str) -> HttpResponseBase:
-    member = consent.of(request.user)
-    person = get_or_404(curation.open_to(member), pk)
+    member = consent.member_of(request.user)
+    person = get_or_404(curation.claimable_by(member), pk)
     if "no" in request.POST:
         if person.member_id == member.pk:
             curation.disclaim(person)
@@ -108,7 +108,7 @@ def claim(request: HttpRequest, pk: str) -> HttpResponseBase:
         if not curation.agree(person, member):
             curation.claim(person, member)
             messages.success(request, "Thank you. The photos are yours when staff confirms it.")
-    except curation.Refused as error:
+    except curation.CurationError as error:
         messages.error(request, str(error))
     return back(request, reverse("you-page"))
 
@@ -132,7 +132,7 @@ def _taken_in(request: HttpRequest, *, asks: bool) -> list[str]:
 def _added(request: HttpRequest, file: File[Any]) -> str:
     name = file.name or ""
     try:
-        references.add(consent.of(request.user), file, name=name)
-    except storage.Refused as error:
+        references.add(consent.member_of(request.user), file, name=name)
+    except storage.UploadRejected as error:
         return f"{name}: {error}"
     return ""

@@ -59,7 +59,7 @@ def decide(request: HttpRequest, pk: str, action: str) -> HttpResponseBase:
     row: Person = get_or_404(Person.objects.all(), pk)
     try:
         _ACTIONS[action](row, request.POST)
-    except curation.Refused as error:
+    except curation.CurationError as error:
         messages.error(request, str(error))
     return redirect("person-page", pk=row.pk)
 
@@ -88,7 +88,7 @@ def _chosen(sent: QueryDict, name: str) -> list[int]:
 def _one(rows: Any, sent: QueryDict, name: str) -> Any:
     keys = _chosen(sent, name)
     if not keys:
-        raise curation.Refused("Choose one first.")
+        raise curation.CurationError("Choose one first.")
     return get_or_404(rows, str(keys[0]))
 
 

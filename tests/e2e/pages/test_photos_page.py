@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Final
 
 from playwright.sync_api import FilePayload, Page, expect
 
-from backend.photos.tests import cast
+from backend.photos.tests import factories
 from tests.support import image_factories, samples
 from tests.support.browser import CALM, DARK, PHONE, BrowserCase
 from tests.support.page_actions import drop, jpeg
@@ -79,7 +79,7 @@ class PhotosPageTests(BrowserCase):
             jpeg(samples.no_face(), "three.jpg"),
             jpeg(b"no image", "broken.jpg"),
         ]
-        zipped = cast.zipped(
+        zipped = factories.zipped(
             {
                 "a/four.jpg": samples.another(samples.face(), 4),
                 "a/biden.jpg": image_factories.encoded(

@@ -14,7 +14,7 @@ from backend.common.metrics import registry
 from backend.photos.extraction import results
 from backend.photos.extraction.aws_lambda import submission
 from backend.photos.extraction.aws_lambda.submission import MODELS, SUBMITTED, Source, token_hash
-from backend.photos.extraction.results import Recorded
+from backend.photos.extraction.results import FaceResult
 from backend.photos.models import Extraction
 from wire.facedetection import Callback, ExtractedFace, ExtractionFailure, ShapeError, SourceType
 
@@ -44,7 +44,7 @@ def refusal(source: Source, token: str) -> Refusal | None:
     return None
 
 
-def take(source: Source, body: Callback) -> bool:
+def record(source: Source, body: Callback) -> bool:
     """Record what the function found, or that it could not; False if somebody else was quicker."""
     if error := body.get("error"):
         return _report(source, error)
@@ -65,11 +65,11 @@ def check_model(body: Callback) -> None:
 
 def _recorded(
     encodings: Sequence[Sequence[float]], faces: Sequence[ExtractedFace] | None
-) -> list[Recorded]:
+) -> list[FaceResult]:
     if faces is None:
-        return [Recorded(encoding=encoding) for encoding in encodings]
+        return [FaceResult(encoding=encoding) for encoding in encodings]
     return [
-        Recorded(
+        FaceResult(
             encoding=encoding,
             box=face["box"],
             quality={
@@ -91,5 +91,5 @@ def _report(source: Source, error: ExtractionFailure) -> bool:
     logger.warning("Lambda has no result for %s=%s submissions=%d: %s", *told)
     registry.count(SUBMITTED, outcome="reported")
     if error["permanent"] or source.submissions > settings.FACES_MAX_RETRIES:
-        return results.give_up(source, reason=error["reason"])
+        return results.mark_failed(source, reason=error["reason"])
     return submission.release(source)

@@ -65,12 +65,12 @@ SUBMITTED: Final = registry.counter(
     "outcome",
 )
 
-Told = Callable[[int], object]
+Progress = Callable[[int], object]
 """Called with how many sources have been seen to."""
 
 
 @dataclass(frozen=True)
-class Submitted:
+class SubmissionReport:
     """What a round of submissions did."""
 
     sources: int = 0
@@ -78,8 +78,8 @@ class Submitted:
     failed: int = 0
     error: str = ""
 
-    def __add__(self, other: Submitted) -> Submitted:
-        return Submitted(
+    def __add__(self, other: SubmissionReport) -> SubmissionReport:
+        return SubmissionReport(
             self.sources + other.sources,
             self.invocations + other.invocations,
             self.failed + other.failed,
@@ -106,17 +106,19 @@ def submit(sources: Sequence[Source]) -> int:
     return _round(iter(sources), lambda count: None).sources
 
 
-def submit_due(*, at_most: int | None = None, at_once: bool = False, told: Told) -> Submitted:
+def submit_due(
+    *, at_most: int | None = None, at_once: bool = False, on_progress: Progress
+) -> SubmissionReport:
     """Submit whatever is due, the references first; `at_once`: without the pause after a failure.
 
     Ends with the first invocation that fails: the next would too.
     """
-    return _round(islice(_due(at_once), at_most), told)
+    return _round(islice(_due(at_once), at_most), on_progress)
 
 
 def sweep() -> None:
     """Submit what is due. Any number of sweeps may run at once, and any may be killed."""
-    submit_due(at_most=_SWEPT, told=lambda count: None)
+    submit_due(at_most=_SWEPT, on_progress=lambda count: None)
 
 
 def due(model: type[Any], *, at_once: bool = False) -> models.QuerySet[Any]:
@@ -161,27 +163,27 @@ def _due(at_once: bool) -> Iterator[Source]:
             last = page[-1].pk
 
 
-def _round(sources: Iterator[Source], told: Told) -> Submitted:
-    done = Submitted()
+def _round(sources: Iterator[Source], on_progress: Progress) -> SubmissionReport:
+    done = SubmissionReport()
     batch = list(islice(sources, settings.FACEDETECTION_LAMBDA_BATCH_SIZE))
     if not batch:
         return done
     with Client() as client:
         while batch and not done.error:
             done += _submit_batch(client, batch)
-            told(len(batch))
+            on_progress(len(batch))
             batch = list(islice(sources, settings.FACEDETECTION_LAMBDA_BATCH_SIZE))
     return done
 
 
-def _submit_batch(client: Client, sources: Sequence[Source]) -> Submitted:
+def _submit_batch(client: Client, sources: Sequence[Source]) -> SubmissionReport:
     # Committed before anybody hears of the tokens: a callback may come at once.
     with transaction.atomic():
         claimed = [claim for source in sources if (claim := _claim(source))]
-    return _invoke(client, claimed) if claimed else Submitted()
+    return _invoke(client, claimed) if claimed else SubmissionReport()
 
 
-def _invoke(client: Client, claimed: Sequence[_Claimed]) -> Submitted:
+def _invoke(client: Client, claimed: Sequence[_Claimed]) -> SubmissionReport:
     shapes = [_shape(each.source, each.token) for each in claimed]
     try:
         client.invoke(build_payload(settings.FACEDETECTION_API_URL, shapes))
@@ -194,16 +196,16 @@ def _invoke(client: Client, claimed: Sequence[_Claimed]) -> Submitted:
         return _failed(claimed, error)
     registry.count(SUBMITTED, len(claimed), outcome="submitted")
     logger.info("submitted sources=%d to Lambda", len(claimed))
-    return Submitted(sources=len(claimed), invocations=1)
+    return SubmissionReport(sources=len(claimed), invocations=1)
 
 
-def _failed(claimed: Sequence[_Claimed], error: InvokeError) -> Submitted:
+def _failed(claimed: Sequence[_Claimed], error: InvokeError) -> SubmissionReport:
     registry.count(SUBMITTED, len(claimed), outcome="failed")
     logger.error("not submitted sources=%d, will be again: %s", len(claimed), error)
     with transaction.atomic():
         for each in claimed:
             release(each.source)
-    return Submitted(failed=len(claimed), error=str(error))
+    return SubmissionReport(failed=len(claimed), error=str(error))
 
 
 def _claim(source: Source) -> _Claimed | None:

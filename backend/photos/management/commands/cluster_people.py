@@ -26,7 +26,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, dry_run: bool, forget: bool, **options: Any) -> None:
         if forget:
-            count = UnknownFace.objects.count() if dry_run else curation.forget()
+            count = UnknownFace.objects.count() if dry_run else curation.delete_all()
             verb = "Would forget" if dry_run else "Forgot"
             self.stdout.write(f"{verb} the groups of {count} faces.")
             return

@@ -45,7 +45,7 @@ def _analyses(dry_run: bool) -> int:
 
 def _files(dry_run: bool) -> int:
     count = 0
-    for name in storage.stray_files():
+    for name in storage.orphaned_files():
         count += 1
         if not dry_run:
             default_storage.delete(name)

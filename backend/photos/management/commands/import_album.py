@@ -38,7 +38,7 @@ class Command(BaseCommand):
             with file.open("rb") as archive, transaction.atomic():
                 album = _album(options, default=file.name.partition(".")[0])
                 upload = archive_import.accept(album, File(archive, name=file.name), by=None)
-        except (OSError, storage.Refused) as error:
+        except (OSError, storage.UploadRejected) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Album {album.pk}, upload {upload.pk}.")
         if not no_wait:

@@ -18,5 +18,5 @@ class Command(BaseCommand):
         parser.add_argument("--all", action="store_true", help="of all references")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        asked = jobs.ask_again(everything=options["all"])
+        asked = jobs.request_again(everything=options["all"])
         self.stdout.write(f"Asked for {asked} matchings.")

@@ -30,7 +30,7 @@ class Command(BaseCommand):
     def _submit(self) -> None:
         total = sum(submission.due(model, at_once=True).count() for model in MODELS.values())
         with tqdm(total=total, unit="source", disable=None) as bar:
-            done = submission.submit_due(at_once=True, told=bar.update)
+            done = submission.submit_due(at_once=True, on_progress=bar.update)
         text = f"Submitted {done.sources} of {total} in {done.invocations} invocations."
         self.stdout.write(text)
         if done.error:

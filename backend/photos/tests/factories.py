@@ -24,7 +24,7 @@ def user(name: str = "alice") -> User:
 
 
 def member(name: str = "alice") -> Member:
-    return consent.of(user(name))
+    return consent.member_of(user(name))
 
 
 def staff() -> User:

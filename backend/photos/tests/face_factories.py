@@ -10,7 +10,7 @@ import numpy
 from numpy.typing import ArrayLike
 
 from backend.analysis.nearest import Floats32
-from backend.photos.extraction.results import Recorded, record
+from backend.photos.extraction.results import FaceResult, record
 from backend.photos.matching import jobs
 from backend.photos.models import Album, Match, Matching, Member, Photo, PhotoFace, Reference
 
@@ -33,14 +33,14 @@ def encoding(person: int, number: int = 0, *, far: float = 0.15) -> Floats32:
 def photo(album: Album, *encodings: ArrayLike, name: str = "") -> Photo:
     """With these faces recorded, and not matched yet."""
     made = Photo.objects.create(album=album, sha256=uuid4().hex, name=name, file="some.jpg")
-    assert record(made, [Recorded(each) for each in encodings], extractor="a test")
+    assert record(made, [FaceResult(each) for each in encodings], extractor="a test")
     return made
 
 
 def reference(member: Member, encoding: ArrayLike) -> Reference:
     """As `photo`."""
     made = Reference.objects.create(member=member, sha256=uuid4().hex, file="some.jpg")
-    assert record(made, [Recorded(encoding)], extractor="a test")
+    assert record(made, [FaceResult(encoding)], extractor="a test")
     return made
 
 
