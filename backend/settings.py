@@ -274,11 +274,6 @@ METRICS_SOURCES = [
 # of what failed.
 RETRIES = {"submission": "backend.submissions.services.retry"}
 
-# Dotted names of modules with `PATHS` and `SCHEMAS` by hand; all else is derived
-# (`backend.common.openapi`).
-API_DESCRIPTIONS = [
-    "backend.common.openapi_by_hand",
-]
 SPECTACULAR_SETTINGS = {
     "TITLE": "Faces",
     "VERSION": "1",

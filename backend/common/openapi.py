@@ -1,24 +1,17 @@
-"""The OpenAPI document: what all endpoints share, for drf-spectacular to derive the rest.
+"""The OpenAPI document: what all endpoints share. drf-spectacular derives the rest.
 
-An endpoint stands in the document once its method carries `@extend_schema`. An app that still has
-`PATHS` and `SCHEMAS` by hand, in a module of `API_DESCRIPTIONS`, is described by these instead. How
-an app moves over:
+An endpoint is in the document if its method is decorated with `@extend_schema`.
 
-1. Give each answer and body a DRF serializer, and let the view use it: its name without
-   "Serializer" is the component's. `MomentField` is a date and time as the service writes it.
-2. Decorate the method: `@extend_schema(operation_id=…, request=…, responses={200: response(…),
-   400: bad_request(…), **errors(404)})`, and the class with `@extend_schema(tags=[…])`. The first
-   line of the method's docstring is the summary, the rest the description.
-3. What `ApiSchema` adds by itself: security by the view's authentication classes and `scopes`, the
-   errors of every endpoint (401, 403, 405, 406, 429, 503), "Needs the scope …".
-4. `api_path = "/verify"` on the view, where the path is not the pattern's with its last slash.
-   Each parameter of the path is described by `in_path`: the tests ask with its example.
-5. A plain Django view becomes an `APIView`, with `authentication_classes = []`, its permissions and
-   throttles likewise, if it stands in the document.
-6. Delete the app's schema module, and its line in `API_DESCRIPTIONS`.
+- A DRF serializer describes each answer and body; its name without "Serializer" is the component's.
+- The first line of the method's docstring is the summary, the rest the description.
+- `ApiSchema` adds security (from the view's authentication classes and `scopes`) and the errors of
+  every endpoint (401, 403, 405, 406, 429, 503). `errors` gives the others.
+- `api_path` of a view replaces the path of its URL pattern, which ends in a slash.
+- `in_path` describes each parameter of the path; tests request it with its example.
+- Each JSON answer has an example.
 
-Examples are needed for every JSON answer. That the document is true is asked of the running service
-(`tests/e2e/test_schema.py`); that it is complete, of the URL patterns (`backend/site/tests`).
+`backend/site/tests` checks that the document is complete, `tests/e2e/test_schema.py` that the
+running service answers accordingly.
 """
 
 from collections.abc import Mapping
@@ -74,7 +67,7 @@ _SECURITY: Final[Mapping[str, tuple[str, ...]]] = {
     "BasicLogin": ("basic",),
     "SessionAuthentication": ("session",),
 }
-"""The schemes of a view, by its authentication classes; "": none, where the service runs open."""
+"""The schemes of a view, by its authentication classes; "" is no key, for open mode."""
 
 ENCODING: Final[Fragment] = {
     "type": "array",
@@ -102,18 +95,18 @@ _DETAIL: Final[Mapping[int, tuple[str, str]]] = {
     503: ("Not now: what is needed is out of reach, or too much waits.", "The service cannot …"),
 }
 
-_COMES_BACK: Final = (429, 503)
-"""These say in a header when to try again."""
+_RETRIABLE: Final = (429, 503)
+"""These have a `Retry-After`."""
 
-ALWAYS: Final = (401, 403, 406, 429, 503)
-"""Errors of every endpoint that asks who calls; 405 is of the others as well."""
+_ALWAYS: Final = (401, 403, 406, 429, 503)
+"""Errors of every endpoint that authenticates; 405 is of the others as well."""
 
 _USUAL: Final = object()
-"""Stands for the response that an error of this code has everywhere."""
+"""The shared response of an error code."""
 
 
 def named(name: str) -> Fragment:
-    """A schema of some app's `SCHEMAS`, by its name."""
+    """A reference to a component."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
@@ -146,7 +139,7 @@ class Endpoints(EndpointEnumerator):
 
 
 class ApiSchema(AutoSchema):
-    """What is the same for all endpoints. drf-spectacular's hooks, each named by it."""
+    """What all endpoints share. The methods override drf-spectacular's."""
 
     def get_operation(self, *args: Any) -> Any:
         operation = super().get_operation(*args)
@@ -177,7 +170,7 @@ class ApiSchema(AutoSchema):
         return get_doc(getattr(self.view, self.method.lower())).partition("\n\n")
 
     def _get_parameters(self) -> list[Fragment]:
-        """One example is an `example`, by which tests and pages fill in the path."""
+        """`example` in place of `examples`: tests and pages fill in the path with it."""
         parameters = super()._get_parameters()
         for each in parameters:
             for example in each.pop("examples", {}).values():
@@ -188,7 +181,7 @@ class ApiSchema(AutoSchema):
         return None if self.method == "DELETE" else super().get_request_serializer()
 
     def _get_request_body(self, direction: Any = "request") -> Any:
-        """Also of a DELETE that names one, which drf-spectacular leaves out."""
+        """Also of a DELETE with a body, which drf-spectacular omits."""
         usual, method = cast(Any, super()), self.method
         if method == "DELETE" and self.get_request_serializer():
             self.method = "POST"
@@ -198,20 +191,20 @@ class ApiSchema(AutoSchema):
             self.method = method
 
     def _get_response_bodies(self, direction: Any = "response") -> Fragment:
-        usual = {405, *(ALWAYS if self.get_auth() else ())}
+        usual = {405, *(_ALWAYS if self.get_auth() else ())}
         bodies = super()._get_response_bodies(direction)
-        refusals = {str(code): refusal(code) for code in usual}
-        return dict(sorted({**refusals, **bodies}.items()))
+        usual_errors = {str(code): _error(code) for code in usual}
+        return dict(sorted({**usual_errors, **bodies}.items()))
 
     def _get_response_for_code(self, serializer: Any, status_code: str, *args: Any) -> Fragment:
         if serializer is _USUAL:
-            return refusal(int(status_code))
+            return _error(int(status_code))
         usual: Any = super()
         made: Fragment = usual._get_response_for_code(serializer, status_code, *args)
         return made
 
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> Fragment:
-        """What the fields cannot say stands in the serializer's `constraints`, as JSON Schema."""
+        """With the serializer's `constraints`: JSON Schema for what the fields cannot express."""
         usual: Any = super()
         schema: Fragment = usual._map_basic_serializer(serializer, direction)
         return {**schema, **getattr(serializer, "constraints", {})}
@@ -225,13 +218,13 @@ class ApiSchema(AutoSchema):
 
 
 def component(name: str, shape: Any) -> Fragment:
-    """The component of a TypedDict, to which the type checker holds the answers."""
+    """The component of a TypedDict, the type of an answer."""
     SCHEMAS[name] = _with_null(resolve_type_hint(shape))  # type: ignore[no-untyped-call]
     return named(name)
 
 
 def _with_null(part: Any) -> Any:
-    """drf-spectacular's schema of a type hint, in which OpenAPI 3.0's `nullable` is left."""
+    """drf-spectacular's schema of a type hint, whose `nullable` is OpenAPI 3.0's."""
     if not isinstance(part, dict):
         return part
     made = {key: _with_null(value) for key, value in part.items() if key != "nullable"}
@@ -278,7 +271,7 @@ def in_header(name: str, description: str, **more: Any) -> OpenApiParameter:
 
 
 def sent(name: str, description: str, *codes: int) -> OpenApiParameter:
-    """A header of the answers with these codes; it stands among the `parameters`."""
+    """A header of the answers with these codes; one of the `parameters`."""
     return OpenApiParameter(name, str, "header", description=description, response=list(codes))
 
 
@@ -288,15 +281,15 @@ LINK_PARAMETERS: Final = [
 ]
 
 
-def refusals() -> Fragment:
-    """The responses that `errors` refers to, by their component's name."""
+def error_responses() -> Fragment:
+    """The components that `errors` refers to."""
     return {
-        _name(code): _described(*described, code in _COMES_BACK)
+        _name(code): _described(*described, code in _RETRIABLE)
         for code, described in _DETAIL.items()
     }
 
 
-def refusal(code: int) -> Fragment:
+def _error(code: int) -> Fragment:
     return {"$ref": f"#/components/responses/{_name(code)}"}
 
 
@@ -304,11 +297,11 @@ def _name(code: int) -> str:
     return HTTPStatus(code).phrase.title().replace(" ", "")
 
 
-def _described(meaning: str, example: str, comes_back: bool) -> Fragment:
+def _described(meaning: str, example: str, is_retriable: bool) -> Fragment:
     content = {"schema": named("Detail"), "example": {"detail": example}}
     seconds = {"description": "Seconds to wait.", "schema": {"type": "string"}}
     described = {"description": meaning, "content": {"application/json": content}}
-    return {**described, "headers": {"Retry-After": seconds}} if comes_back else described
+    return {**described, "headers": {"Retry-After": seconds}} if is_retriable else described
 
 
 SCHEMAS: Final[Fragment] = {

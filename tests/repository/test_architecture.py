@@ -62,7 +62,7 @@ _BESIDES: Final = {"photos": {"PIL", "boto3", "botocore"}, "recognition": {"cach
 _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
     "common": (
         {"redis_clients", "storage", "observability", "openapi", "checks"},
-        {"image_downloads", "metrics", "event_stream", "openapi_by_hand"},
+        {"image_downloads", "metrics", "event_stream"},
         {"jobs", "apps"},
         {"http"},
         {"health"},
