@@ -47,9 +47,9 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "warm":
         return _warm()
     faceengine.load(options.detector)
-    commands = {"detect": _detect, "encode": _encode, "draw": _draw, "compare": _compare}
+    rows = _compare(options) if options.command == "compare" else _each(options)
     report = Report(table=options.table)
-    for row in commands[options.command](options):
+    for row in rows:
         report.add(row)
     report.close()
     return 1 if report.failed else 0
@@ -64,19 +64,11 @@ def _warm() -> int:
     return 0
 
 
-def _detect(options: argparse.Namespace) -> Iterator[Row]:
+def _each(options: argparse.Namespace) -> Iterator[Row]:
+    """A row for each file, of detect, encode or draw."""
+    work = _drawn if options.command == "draw" else _faces
     for file in _progress(options):
-        yield _tried(file, lambda file: _faces(file, options, encode=False))
-
-
-def _encode(options: argparse.Namespace) -> Iterator[Row]:
-    for file in _progress(options):
-        yield _tried(file, lambda file: _faces(file, options, encode=True))
-
-
-def _draw(options: argparse.Namespace) -> Iterator[Row]:
-    for file in _progress(options):
-        yield _tried(file, lambda file: _drawn(file, options))
+        yield _tried(file, lambda file: work(file, options))
 
 
 def _compare(options: argparse.Namespace) -> Iterator[Row]:
@@ -100,7 +92,8 @@ def _compare(options: argparse.Namespace) -> Iterator[Row]:
                 }
 
 
-def _faces(file: Path, options: argparse.Namespace, *, encode: bool) -> Row:
+def _faces(file: Path, options: argparse.Namespace) -> Row:
+    encode = options.command == "encode"
     faces = [reports.described(face) for face in _found(file, options, encode=encode)]
     return {"model": faceengine.MODEL, "faces": faces} if encode else {"faces": faces}
 

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import BoundedSemaphore
@@ -54,9 +54,8 @@ def run(invocation: Invocation, options: Options, remaining_s: float) -> Result:
     sources it still waits for, if the service supports it, and does only these.
     """
     ends_at = time.monotonic() + remaining_s - options.margin_s
-    batch = Batch(
-        invocation, options, _client(options), BoundedSemaphore(options.engines), _until(ends_at)
-    )
+    engines = BoundedSemaphore(options.engines)
+    batch = Batch(invocation, options, _client(options), engines, ends_at)
     with ThreadPoolExecutor(options.parallel, "source") as threads:
         outcomes = list(threads.map(partial(sources.handle, batch=batch), invocation.sources))
     result = _result(outcomes)
@@ -73,10 +72,6 @@ def _client(options: Options) -> Client:
     """
     policy = Policy(allow_private=True, forbidden=options.runtime_api)
     return Client(options.max_download_bytes, options.download_timeout_s, policy)
-
-
-def _until(ends_at: float) -> Callable[[], float]:
-    return lambda: ends_at - time.monotonic()
 
 
 def _result(outcomes: Sequence[Outcome]) -> Result:

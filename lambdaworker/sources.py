@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from threading import BoundedSemaphore
 from typing import IO, Final, TypeVar
@@ -56,13 +56,6 @@ class Outcome:
 
 
 @dataclass
-class Pace:
-    """The slowest image so far: no image is begun that may take longer than the time left."""
-
-    slowest_s: float = 0.0
-
-
-@dataclass(frozen=True)
 class Batch:
     """Shared by the sources of an invocation."""
 
@@ -70,9 +63,14 @@ class Batch:
     options: Options
     client: Client
     engines: BoundedSemaphore
-    left_s: Callable[[], float]
-    """Seconds until the function must end."""
-    pace: Pace = field(default_factory=Pace)
+    ends_at: float
+    """By the monotonic clock: when the function must end."""
+    slowest_s: float = 0.0
+    """Of the images so far: none is begun that may take longer than the time left."""
+
+    def left_s(self) -> float:
+        """Seconds until the function must end."""
+        return self.ends_at - time.monotonic()
 
 
 def handle(source: Source, batch: Batch) -> Outcome:
@@ -131,11 +129,11 @@ def _faces(source: Source, batch: Batch) -> Sequence[faceengine.Face]:
     with ExitStack() as stack:
         photo = stack.enter_context(retried(batch, lambda: _download(source, batch)))
         stack.enter_context(batch.engines)
-        if batch.left_s() <= batch.pace.slowest_s:
+        if batch.left_s() <= batch.slowest_s:
             raise FetchError(NO_TIME, permanent=False)
         began = time.monotonic()
         found = _found(photo.file, batch.options)
-        batch.pace.slowest_s = max(batch.pace.slowest_s, time.monotonic() - began)
+        batch.slowest_s = max(batch.slowest_s, time.monotonic() - began)
         return found
 
 
