@@ -1,4 +1,4 @@
-"""gunicorn, the same in Docker and under `make run`."""
+"""Configuration of gunicorn, the same in Docker and under `make run`."""
 
 import os
 import sys
@@ -47,7 +47,7 @@ control_socket_disable = True
 
 
 def _write_error(sock: Any, status_int: int, reason: str, mesg: str) -> None:
-    """What gunicorn itself refuses, in the shape of all our errors; its text repeats what came."""
+    """An error of gunicorn in the shape of all our errors; its own text repeats the request."""
     detail = "Bad request." if status_int < 500 else "Something went wrong here."
     body = f'{{"detail": "{detail}"}}'
     head = (

@@ -1,4 +1,4 @@
-"""What must not go into production, refused at start with what to do about it."""
+"""System checks: unsafe or incomplete settings, refused at start with a hint."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -35,7 +35,7 @@ def production_is_safe(app_configs: Any, **kwargs: Any) -> list[Error]:
         ),
         (
             not settings.FACES_REQUIRE_API_KEY,
-            "FACES_REQUIRE_API_KEY is off: everybody would see everybody's images.",
+            "FACES_REQUIRE_API_KEY is off: every client would see all images.",
             "Set FACES_REQUIRE_API_KEY=true and make keys with `manage.py create_api_key NAME`.",
             "faces.E004",
         ),
@@ -85,7 +85,7 @@ def s3_is_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def lambda_is_whole(app_configs: Any, **kwargs: Any) -> list[Error]:
-    """faces.E010 and E012: photos would wait for a function for ever, or travel in the open."""
+    """faces.E010 and E012: photos would wait for ever, or travel unencrypted."""
     arn, service = settings.FACEDETECTION_LAMBDA_ARN, settings.FACEDETECTION_API_URL
     is_aws = bool(arn) and not settings.AWS_ENDPOINT_URL_LAMBDA
     findings = [

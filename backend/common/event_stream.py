@@ -1,7 +1,7 @@
-"""What is told to listeners: entries of the stream of events, each appended once.
+"""The producer of the event stream: each outcome is appended once.
 
-Redis remembers for a day which entry tells of what, so that who dies between appending an entry and
-noting its id in a row finds it again.
+Redis keeps for a day which entry belongs to which subject. A process that dies between appending an
+entry and writing its id to the row finds the entry again.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from wire import events as wire
 
 _REMEMBERED_S: Final = 86_400
 
-# Adding and remembering are one step: a worker that dies between them would tell twice.
+# One step: a worker that died between the two would publish twice.
 _APPEND: Final = """
 local known = redis.call('GET', KEYS[2])
 if known then return known end
@@ -25,7 +25,7 @@ return id
 
 
 def append(fields: Mapping[str, str], *, owner: object, subject: object) -> str:
-    """The id of the event with these `fields`, which tells of `subject`, appended if it is new.
+    """The id of the event of `subject`, appended with these `fields` if there is none yet.
 
     Raises `redis.RedisError`.
     """
@@ -36,7 +36,7 @@ def append(fields: Mapping[str, str], *, owner: object, subject: object) -> str:
 
 
 def erase(event_id: str, *, owner: object, subject: object) -> None:
-    """Take an event out of Redis; `event_id` may be empty. Raises `redis.RedisError`."""
+    """Delete an event; `event_id` may be empty. Raises `redis.RedisError`."""
     client = redis_clients.default()
     known = event_id or client.get(_key(owner, subject))
     if known:

@@ -1,4 +1,4 @@
-"""Connections to Redis. Everything kept there can be lost: the database is the truth."""
+"""Redis clients. Everything in Redis can be lost: the database is the truth."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,30 +11,29 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 REDIS_TIMEOUT_S = 1.0
-"""How long a request or a task waits for Redis before it goes on without."""
+"""A request or a job waits this long for Redis, then goes on without it."""
 
 BEST_EFFORT_TIMEOUT_S = 0.1
 
 _UNNAMED: Final = None
-"""A client that names itself looks its version up in the packages each time it connects: 2 ms of
-every job, which connects from its own fork."""
+"""A client that names itself looks up its version at each connect: 2 ms."""
 
 
 @cache
 def default() -> redis.Redis:
-    """For a request or a task: answers or fails within `REDIS_TIMEOUT_S`, so that nothing waits."""
+    """For requests and jobs: answers or fails within `REDIS_TIMEOUT_S`."""
     return _answering_within(REDIS_TIMEOUT_S)
 
 
 @cache
 def best_effort() -> redis.Redis:
-    """For what may as well not happen: waits for Redis a moment at most."""
+    """For what may be dropped: answers or fails within `BEST_EFFORT_TIMEOUT_S`."""
     return _answering_within(BEST_EFFORT_TIMEOUT_S)
 
 
 @contextmanager
 def blocking(timeout_s: float) -> Iterator[redis.Redis]:
-    """For one command that waits up to `timeout_s` at the server; closed afterwards."""
+    """For one command that blocks at the server for up to `timeout_s`; closed afterwards."""
     client = redis.Redis.from_url(
         settings.CACHE_BACKEND_URL,
         driver_info=_UNNAMED,
@@ -50,7 +49,7 @@ def blocking(timeout_s: float) -> Iterator[redis.Redis]:
 
 
 def for_rq(*, timeout_s: float | None = REDIS_TIMEOUT_S) -> redis.Redis:
-    """For rq, which wants bytes. Workers block on their queue, so they pass `timeout_s=None`."""
+    """For rq, which reads bytes. A worker blocks on its queue and passes a longer timeout."""
     return redis.Redis.from_url(
         settings.CACHE_BACKEND_URL,
         driver_info=_UNNAMED,

@@ -31,7 +31,7 @@ class TooLarge(exceptions.APIException):
 
 
 class Unavailable(exceptions.APIException):
-    """What is needed to answer is missing for the moment; the caller should try again."""
+    """A part of the service is missing for the moment; the caller should try again."""
 
     status_code = 503
     default_detail = "The service cannot take this right now. Please try again in a moment."
@@ -43,7 +43,7 @@ class Unavailable(exceptions.APIException):
 
 
 def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
-    """REST framework's handler, with the faults of our own machine as 503 instead of 500."""
+    """The exception handler of REST framework; faults of our own machine become 503, not 500."""
     if isinstance(error, UnreadablePostError):
         error = exceptions.ParseError("The upload ended before it was complete.")
     elif isinstance(error, RequestDataTooBig):
@@ -52,7 +52,7 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
         logger.error("cannot store anything: %s", error)
         error = Unavailable()
     elif isinstance(error, RedisError):
-        # Whoever reads or uploads goes on without it; who erases must reach every store.
+        # Reads and uploads go on without Redis; an erasure must reach every store.
         logger.error("Redis is out of reach: %s", error)
         error = Unavailable()
     return exception_handler(error, dict(context))
@@ -65,7 +65,7 @@ def _disk_is_full(error: Exception) -> bool:
 def read_only(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """For views outside REST framework: other methods than GET and HEAD get 405, as JSON."""
 
-    @csrf_exempt  # else a POST would be told of a missing token, and that in HTML
+    @csrf_exempt  # else a POST without a token would get 403 as HTML
     @wraps(view)
     def answer(request: HttpRequest, **named: str) -> HttpResponse:
         if request.method in ("GET", "HEAD"):

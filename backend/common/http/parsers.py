@@ -1,7 +1,7 @@
-"""Bodies of requests: UTF-8 whatever they call themselves, and of bounded cost to take apart.
+"""Parsers of request bodies: always UTF-8, at a bounded cost.
 
-Both parsers stand for REST framework's of the same name, which decode by any codec of Python's that
-a caller names: `punycode` takes time with the square of the length, `idna` ends in a 500.
+They replace REST framework's parsers of the same name, which decode with any Python codec that the
+caller names: `punycode` takes quadratic time, `idna` ends in a 500.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ MOST_VALUES: Final = 1_000_000
 """A hundred MB of `{},` are two GB of dictionaries; a batch of a hundred faces has a thousand."""
 
 _MARKS: Final = (b",", b"[", b"{")
-"""No value comes without one of them before it, but the first of an object, which has its brace;
-base64, of which large bodies are made, has none."""
+"""One of them precedes every value, except the first of an object, whose brace counts for it.
+Base64, which makes up large bodies, contains none."""
 
 
 class _TooMany(APIException):

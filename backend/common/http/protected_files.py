@@ -1,4 +1,4 @@
-"""Sending a stored image: Django decides, nginx sends."""
+"""Sending a stored image: Django authorises it, nginx sends it (`X-Accel-Redirect`)."""
 
 from pathlib import PurePosixPath
 from typing import Final
@@ -23,33 +23,33 @@ _TYPES: Final = {
 }
 
 _ON_DISK: Final = "/_media/"
-"""nginx's location of the media folder, which only an answer of ours can name."""
+"""nginx's internal location of the media folder."""
 
 _ON_S3: Final = "/_s3/"
-"""nginx's location for what it fetches from the address in `_ADDRESS`, which it shows nobody."""
+"""nginx's internal location that fetches the URL in `_ADDRESS`, a header that nginx removes."""
 
 _ADDRESS: Final = "X-Faces-Stored-At"
 
 
 def send(file: FieldFile) -> HttpResponse:
-    """An answer that makes nginx send `file`, as an image and as nothing else."""
+    """A response that makes nginx send `file`, as an image and as nothing else."""
     if not file.name:
         raise Http404
     path = PurePosixPath(file.name)
-    # By our own name of the file: what the uploader said of it could make it run as a page.
+    # By our own name of the file: a type that the uploader chose could make it run as a page.
     content_type = _TYPES.get(path.suffix[1:], "application/octet-stream")
-    told = {
+    headers = {
         "Content-Disposition": f'inline; filename="{path.name}"',
         "Cache-Control": "private, max-age=3600",
     }
     response = HttpResponse(content_type=content_type)
     if bucket := base.bucket(file.storage):
         response["X-Accel-Redirect"] = f"{_ON_S3}{path}"
-        # They are for S3 to say, so that they are not said of an error.
-        response[_ADDRESS] = bucket.signed_url(file.name, {"Content-Type": content_type, **told})
+        # S3 sends the headers itself, so that an error of S3 does not carry them.
+        response[_ADDRESS] = bucket.signed_url(file.name, {"Content-Type": content_type, **headers})
     else:
         response["X-Accel-Redirect"] = f"{_ON_DISK}{path}"
-        for name, value in told.items():
+        for name, value in headers.items():
             response[name] = value
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"

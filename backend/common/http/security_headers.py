@@ -1,4 +1,4 @@
-"""Pages for people: what a browser may load on them, and from where."""
+"""Security headers of the HTML pages."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from django.views.generic import TemplateView
 
 
 def policy(request: HttpRequest) -> str:
-    """The Content-Security-Policy of a page: everything from here, and nothing written into it.
+    """The Content-Security-Policy of a page: everything from this origin, nothing inline.
 
-    The feed's address is spelled out, for not every browser takes `'self'` to mean websockets too.
+    The websocket's address is spelled out, because not every browser includes it in `'self'`.
     """
     host = request.get_host()
     return (
@@ -20,7 +20,7 @@ def policy(request: HttpRequest) -> str:
 
 
 def protect(request: HttpRequest, response: HttpResponseBase) -> None:
-    """Put the headers on a page: its policy, and that only it may ask for the camera."""
+    """Add the headers to a page: its policy, and the camera for this origin alone."""
     response.headers.setdefault("Content-Security-Policy", policy(request))
     response.headers.setdefault(
         "Permissions-Policy", "camera=(self), microphone=(), geolocation=()"

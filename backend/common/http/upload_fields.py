@@ -1,4 +1,4 @@
-"""The file of an upload: one, of an allowed extension and size, and truly an image."""
+"""The serializer field of an uploaded image: one file of allowed name and size that decodes."""
 
 import hashlib
 from collections.abc import Callable
@@ -16,13 +16,13 @@ EXTENSIONS: Final = (
 )
 
 Check = Callable[["File[Any]"], None]
-"""Reads the file; raises `serializers.ValidationError` for what is not an image we can take."""
+"""Decodes the file; raises `serializers.ValidationError` if it is no usable image."""
 
 
 class ImageUploadField(serializers.FileField):
-    """An image file. `check` decodes it: what does not decode here would only fail later, unseen.
+    """An image file. `check` decodes it, so that a broken one fails now and not in a worker.
 
-    Give this field several files and it refuses all, so that none is dropped without a word.
+    Several files in the field are refused, because all but one would be dropped silently.
     """
 
     default_error_messages = {"many": "Submit one file at a time."}
@@ -33,7 +33,7 @@ class ImageUploadField(serializers.FileField):
 
     def get_value(self, dictionary: Any) -> Any:
         files = dictionary.getlist(self.field_name) if hasattr(dictionary, "getlist") else []
-        # What is raised here would be nobody's error; `to_internal_value` speaks for the field.
+        # An error raised here would name no field; `to_internal_value` does.
         return files if len(files) > 1 else super().get_value(dictionary)
 
     def to_internal_value(self, data: Any) -> Any:

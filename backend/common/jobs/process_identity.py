@@ -1,7 +1,7 @@
-"""Which process holds a piece of work, told so that another process can see that it died.
+"""The owner of a lease: a name of this process by which another can see that it died.
 
-A worker that is killed cannot say so. Its claim names the machine and the process; a sweep on the
-same machine sees at once that the process is gone, one elsewhere waits until the claim runs out.
+A killed worker cannot release its claim. The claim names machine and process: a sweep on the same
+machine sees at once that the process is gone, one elsewhere waits until the lease expires.
 """
 
 import os
@@ -15,14 +15,14 @@ _NAMESPACE_FILE: Final = Path("/proc/self/ns/pid")
 def identity() -> str:
     """This process: `<host>/<pid namespace>/<pid>/<start time>`, at most 200 characters.
 
-    Process numbers are used again and containers number their own, so a number alone tells nothing.
+    A process number alone is not enough: it is reused, and each container has numbers of its own.
     """
     pid = os.getpid()
     return f"{_machine()}/{pid}/{_started(pid)}"
 
 
 def is_gone(holder: str) -> bool:
-    """Whether `holder` ran on this machine and runs no more. False when that cannot be known."""
+    """Whether `holder` ran on this machine and has ended. False where that cannot be known."""
     machine, _, process = holder.rpartition("/")
     machine, _, pid = machine.rpartition("/")
     if machine != _machine() or not pid.isdecimal():

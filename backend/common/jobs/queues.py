@@ -1,4 +1,4 @@
-"""The job queues. A job is a hint that names a row; losing one costs time and nothing else."""
+"""The queues in Redis. An entry is a hint that names a row; a lost one costs time, nothing else."""
 
 import logging
 from functools import cache
@@ -16,12 +16,12 @@ from backend.common import redis_clients
 logger = logging.getLogger(__name__)
 
 INTERACTIVE: Final = "interactive"
-"""Somebody waits for the answer: taken before everything else."""
+"""A request waits for the result: taken before everything else."""
 
 UPLOADS: Final = "uploads"
 
 IN_ORDER: Final = (INTERACTIVE, UPLOADS)
-"""The queues that a worker listens on, the most urgent first."""
+"""The queues of a worker, the most urgent first."""
 
 
 @cache
@@ -30,9 +30,9 @@ def queue(name: str) -> Queue:
 
 
 def enqueue(name: str, task: str, argument: str, *, job_id: str) -> bool:
-    """Ask for `task(argument)`, a dotted name and the id of a row; False if Redis is not there.
+    """Add an entry for `task(argument)`, a dotted name and a row's id; False if Redis is away.
 
-    Arguments travel as JSON: whoever can write to Redis must not be able to run code in a worker.
+    Arguments travel as JSON, because with pickle write access to Redis would mean code in a worker.
     """
     try:
         queue(name).enqueue_call(
@@ -40,7 +40,7 @@ def enqueue(name: str, task: str, argument: str, *, job_id: str) -> bool:
             args=(argument,),
             job_id=job_id,
             timeout=settings.FACES_JOB_TIMEOUT_S,
-            # The row tells how it went; rq need not remember.
+            # The outcome is in the row.
             result_ttl=0,
             failure_ttl=3600,
         )
@@ -51,7 +51,7 @@ def enqueue(name: str, task: str, argument: str, *, job_id: str) -> bool:
 
 
 def forget(name: str, job_id: str) -> None:
-    """Take a job out of Redis, wherever rq keeps something of it. Raises `redis.RedisError`."""
+    """Delete an entry wherever rq keeps something of it. Raises `redis.RedisError`."""
     waiting_in = queue(name)
     waiting_in.remove(job_id)
     waiting_in.connection.zrem(waiting_in.failed_job_registry.key, job_id)
@@ -60,10 +60,10 @@ def forget(name: str, job_id: str) -> None:
 
 
 def waiting(name: str) -> set[str]:
-    """The ids of the jobs that wait in the queue `name`. Raises `redis.RedisError`."""
+    """The ids of the entries in the queue `name`. Raises `redis.RedisError`."""
     return set(queue(name).get_job_ids())
 
 
 def length(name: str) -> int:
-    """How many jobs wait in the queue `name`. Raises `redis.RedisError`."""
+    """The length of the queue `name`. Raises `redis.RedisError`."""
     return int(queue(name).count)

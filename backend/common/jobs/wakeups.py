@@ -1,7 +1,7 @@
-"""Waking who waits for a row, through Redis; without Redis they look again after a while.
+"""Wake-ups: a request waits for a row until a worker notifies it through Redis.
 
-A wake-up is a stream of one entry: it reaches everyone who waits, also who comes a moment late. It
-is only a hint: look at the row.
+A wake-up is a stream of one entry, which reaches every waiting request, also one that comes a
+moment late. It is a hint: read the row. Without Redis, waiting requests poll the row.
 """
 
 import logging
@@ -21,7 +21,7 @@ _LOOK_AGAIN_S: Final = 0.1
 
 
 def notify(kind: str, id: int | uuid.UUID) -> None:
-    """Something happened to the row: wake everyone who waits for it."""
+    """Wake every request that waits for the row."""
     key = _KEY.format(kind=kind, id=id)
     try:
         pipeline = redis_clients.default().pipeline()
@@ -29,11 +29,11 @@ def notify(kind: str, id: int | uuid.UUID) -> None:
         pipeline.expire(key, _REMEMBERED_S)
         pipeline.execute()
     except redis.RedisError as error:
-        logger.warning("who waits for %s=%s has to look for it: %s", kind, id, error)
+        logger.warning("requests that wait for %s=%s have to poll: %s", kind, id, error)
 
 
 def wait(kind: str, id: int | uuid.UUID, *, seen: str, timeout_s: float) -> str:
-    """Sleep until a hint newer than `seen` is there, or for `timeout_s`; returns what is seen."""
+    """Block until a wake-up newer than `seen`, for `timeout_s` at most; returns the newest seen."""
     if timeout_s <= 0:
         return seen
     key = _KEY.format(kind=kind, id=id)

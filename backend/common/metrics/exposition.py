@@ -39,10 +39,9 @@ Gauges = dict[str, dict[tuple[str, ...], float]]
 
 @extend_schema(tags=["Service"])
 class MetricsView(APIView):
-    """For a key of whoever runs the service; where no key is needed, for everybody, like all else.
+    """For a key with the scope `operate`; open where the service needs no keys at all.
 
-    A client's own admin is not enough: the numbers are those of all clients together, and one could
-    tell by them what another has.
+    A client's own key is not enough, because the numbers of all clients would show what others do.
     """
 
     @property
@@ -65,12 +64,12 @@ class MetricsView(APIView):
         return page
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """Whoever asks for text gets it, and errors in JSON: there is nothing to choose."""
+        """Text, and errors in JSON, whatever `Accept` says."""
         return super().perform_content_negotiation(request, force=True)
 
 
 def render() -> bytes:
-    """All metrics as text; what cannot be had at the moment is left out."""
+    """All metrics as text, without those that cannot be read at the moment."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Numbers())
     return generate_latest(registry)
@@ -91,7 +90,7 @@ class _Numbers(Collector):
 def _counter(name: str, series: Series) -> Metric:
     metric = DECLARED[name]
     family = CounterMetricFamily(name, metric.help, labels=metric.labels)
-    # A counter without labels is there from the start, or its first step could not be seen.
+    # A counter without labels starts at 0, so that `rate()` sees its first step.
     for labels, value in (series or ({(): 0.0} if not metric.labels else {})).items():
         family.add_metric(labels, value)
     return family
@@ -123,7 +122,7 @@ def _gauge(name: str, series: Series) -> Metric:
 
 
 def counted() -> dict[str, dict[tuple[str, ...], float]]:
-    """What Redis holds of counters and histograms; fields nobody declares any more do not count."""
+    """The counters and histograms in Redis that are still declared."""
     try:
         fields: Any = redis_clients.default().hgetall(wire.HASH)
     except redis.RedisError as error:
@@ -140,7 +139,7 @@ def counted() -> dict[str, dict[tuple[str, ...], float]]:
 
 
 def looked_up() -> Gauges:
-    """Every gauge, as it is now; what cannot be had at the moment is left out."""
+    """Every gauge, without those that cannot be read at the moment."""
     found: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
     for source in settings.METRICS_SOURCES:
         for sample in _samples(source):

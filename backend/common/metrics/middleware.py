@@ -1,4 +1,4 @@
-"""Counts requests and how long they take, by view, method and status."""
+"""Counts requests and their duration, by view, method and status."""
 
 import time
 from collections.abc import Callable
@@ -17,13 +17,13 @@ REQUESTS: Final = registry.histogram(
 )
 
 _NOT_COUNTED: Final = ("/healthcheck", "/healthcheck/")
-"""Asked every few seconds by whoever watches, and to be answered without Redis."""
+"""Probed every few seconds, and answered without Redis."""
 
 _METHODS: Final = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 
 
 class MetricsMiddleware:
-    """Sends all that is counted during a request to Redis at its end, in one round trip."""
+    """Sends the counts of a request to Redis at its end, in one round trip."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -38,7 +38,7 @@ class MetricsMiddleware:
                 REQUESTS,
                 time.perf_counter() - started,
                 view=_view(request),
-                # What callers make up would be a new series each time.
+                # An invented method would be a new series each time.
                 method=request.method if request.method in _METHODS else "other",
                 status=str(response.status_code),
             )
@@ -46,6 +46,6 @@ class MetricsMiddleware:
 
 
 def _view(request: HttpRequest) -> str:
-    """The view's name in urls.py; `none` for paths that lead nowhere."""
+    """The view's name in urls.py; `none` for an unknown path."""
     match = request.resolver_match
     return match.view_name.rpartition(".")[2] if match is not None else "none"

@@ -1,11 +1,10 @@
-"""Counting what happens, so that it can be seen from outside: `GET /metrics`, docs/metrics.md.
+"""Metrics: declared here by each app, counted in Redis, shown by `GET /metrics` (docs/metrics.md).
 
-A metric is declared once, by the app that it belongs to, and counted where the thing happens. What
-is counted within `batch()`, which every request and job is, goes to Redis in one round trip at its
-end. Without Redis nothing is counted, and nobody waits for it.
+The counts of a `batch()`, which every request and every job is, go to Redis in one round trip at
+its end. Without Redis they are dropped, and nothing waits.
 
-Labels are words from short lists. Never an id, a name or an address: each value is a series that
-Prometheus keeps, and who may read metrics may not read what clients do.
+Labels are words from short lists, never an id, a name or an address: each value is a series that
+Prometheus keeps, and a reader of metrics may not see what clients do.
 """
 
 import logging
@@ -70,12 +69,12 @@ def counter(name: str, help: str, *labels: str) -> str:
 
 
 def histogram(name: str, help: str, *labels: str) -> str:
-    """Declare how long something takes; returns its name, for `observe` and `timed`."""
+    """Declare a distribution of durations; returns its name, for `observe` and `timed`."""
     return _declare(Metric(name, Kind.HISTOGRAM, help, labels))
 
 
 def gauge(name: str, help: str, *labels: str) -> str:
-    """Declare a number that is looked up when somebody asks; returns its name, for `Sample`."""
+    """Declare a number that is read when the page is requested; returns its name, for `Sample`."""
     return _declare(Metric(name, Kind.GAUGE, help, labels))
 
 
@@ -105,7 +104,7 @@ def observe(name: str, seconds: float, **labels: str) -> None:
 
 @contextmanager
 def timed(name: str, **labels: str) -> Iterator[None]:
-    """Add how long the block takes, also when it fails, to a histogram."""
+    """Add the duration of the block to a histogram, also if it fails."""
     started = time.perf_counter()
     try:
         yield
@@ -115,7 +114,7 @@ def timed(name: str, **labels: str) -> Iterator[None]:
 
 @contextmanager
 def batch() -> Iterator[None]:
-    """Send all that is counted within the block at its end, at once."""
+    """Send the counts of the block at its end, in one round trip."""
     pending: Counter[str] = Counter()
     token = _pending.set(pending)
     try:
@@ -142,7 +141,7 @@ def _add(changes: Mapping[str, int]) -> None:
 
 
 class _Away:
-    """Until when Redis is not asked again."""
+    """Until when Redis is left alone."""
 
     until = 0.0
 

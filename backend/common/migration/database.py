@@ -1,7 +1,7 @@
-"""All rows from one database to another, without losing any: both hold the same afterwards.
+"""The migration of all rows from SQLite to PostgreSQL, verified row by row.
 
-Everything happens in one transaction of the target, its tables included: it is as empty as before
-when anything fails. The source is locked against writing meanwhile, and nothing of it is changed.
+Everything, tables included, happens in one transaction of the target: after a failure it is as
+empty as before. The source is locked against writing meanwhile and is not changed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Refused(Exception):
 
 @dataclass
 class Sum:
-    """How many rows there are, and a sum of their contents that does not depend on their order."""
+    """The number of rows, and a checksum of their contents that does not depend on their order."""
 
     rows: int = 0
     checksum: int = 0
@@ -55,7 +55,7 @@ class Sum:
 
 
 Progress = Callable[[int], object]
-"""Told of each so many rows more that were copied, and again when they were verified."""
+"""Called with the number of rows since the last call, first as copied, then as verified."""
 
 
 def tables() -> list[Model]:
@@ -65,7 +65,7 @@ def tables() -> list[Model]:
 
 
 def refuse_unless_at_rest(source: str) -> None:
-    """Raises `Refused` while somebody may still write to the database `source`."""
+    """Raises `Refused` while a process may still write to the database `source`."""
     connection = connections[source]
     if connection.vendor != "sqlite":
         raise Refused("The service is not on SQLite: DATABASE_URL is set already.")
@@ -126,7 +126,7 @@ def _refuse_if_in_work(model: type[Job], source: str) -> None:
 def _living_workers() -> int:
     try:
         return len(workers.living())
-    except redis.RedisError:  # no queue, no workers on it; the open files tell of others
+    except redis.RedisError:  # no queue, no workers; the open files show other processes
         return 0
 
 
@@ -137,22 +137,22 @@ def _processes_with(file: Path) -> list[int]:
         try:
             if str(link.readlink()) == path:
                 found.add(int(link.parts[2]))
-        except OSError:  # it has ended, or is somebody else's
+        except OSError:  # it has ended, or belongs to another user
             continue
     return sorted(found - {int(Path("/proc/self").readlink().name)})
 
 
 def _empty(connection: BaseDatabaseWrapper) -> None:
-    """`migrate` makes some rows by itself, with numbers of its own; ours come with theirs."""
+    """Delete the rows that `migrate` made: the source has them too, under its own numbers."""
     with connection.cursor() as cursor:
         for model in tables():
             cursor.execute(f"DELETE FROM {connection.ops.quote_name(model._meta.db_table)}")
 
 
 def _check_references_later(connection: BaseDatabaseWrapper) -> None:
-    """At the commit: two tables may refer to each other, and one comes first.
+    """Check foreign keys at the commit, because two tables may refer to each other.
 
-    All are made so; but `migrate` made some immediate for the rest of its transaction, and so ours.
+    They are declared so, but `migrate` makes some immediate for the rest of the transaction.
     """
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")
@@ -194,14 +194,14 @@ def _rows(model: Model, alias: str) -> Iterator[tuple[Any, ...]]:
 
 
 def _reset_sequences(connection: BaseDatabaseWrapper) -> None:
-    """What is created next gets a number that nobody has."""
+    """Let the next row get an unused number."""
     with connection.cursor() as cursor:
         for statement in connection.ops.sequence_reset_sql(no_style(), tables()):
             cursor.execute(statement)
 
 
 def _count_on(source: BaseDatabaseWrapper, target: BaseDatabaseWrapper) -> None:
-    """Nor does it get the number of a row that was deleted before: some are promised to be once."""
+    """Nor that of a deleted row: some numbers are promised to be used once."""
     with source.cursor() as cursor:
         cursor.execute("SELECT name, seq FROM sqlite_sequence WHERE seq > 0")
         last = dict(cursor.fetchall())

@@ -1,4 +1,4 @@
-"""Where media are kept: on disk, or in a bucket. What the rest may know of that."""
+"""Media storage, on disk or in a bucket: the interface for the rest of the service."""
 
 import errno
 import os
@@ -11,15 +11,15 @@ from django.core.files.storage import Storage, default_storage
 
 
 class StorageError(OSError):
-    """What keeps the files cannot be reached, or does not let us; trying again may help."""
+    """The storage is out of reach or refuses; another attempt may help."""
 
     def __init__(self, message: str) -> None:
-        # With a number, as the disk's own: an error without one is a decoder's about what it read.
+        # With an errno, as errors of the disk: an OSError without one is a decoder's.
         super().__init__(errno.EIO, message)
 
 
 class Bucket(Protocol):
-    """What a bucket (`s3.PrivateBucket`) can do besides what Django asks of each storage."""
+    """What a bucket (`s3.PrivateBucket`) can do besides Django's storage interface."""
 
     def check(self) -> None: ...
     def walk(self, folder: str) -> Iterator[tuple[str, datetime]]: ...
@@ -37,5 +37,5 @@ def check() -> bool:
         kept_in.check()
         return True
     folder = settings.MEDIA_ROOT
-    # Made by the first upload, where nothing made it before.
+    # The first upload makes the folder.
     return os.access(folder if folder.exists() else folder.parent, os.W_OK)

@@ -1,4 +1,4 @@
-"""The files under `media/`, for whoever looks for those that belong to nothing."""
+"""Listing stored files, to find orphans: files that no row names."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -7,13 +7,13 @@ from typing import Final
 from django.core.files.storage import Storage
 from django.utils import timezone
 
-_SETTLED: Final = timedelta(days=1)
-"""A file is stored before its row: only a file older than this can be said to have none."""
+_AGE: Final = timedelta(days=1)
+"""A file is stored before its row is, so a younger file may still get one."""
 
 
 def settled(storage: Storage, folders: Iterable[str]) -> Iterator[str]:
-    """Names of the files in `folders` and below that have been there for a day."""
-    before = timezone.now() - _SETTLED
+    """Names of the files in `folders` and below that are older than a day."""
+    before = timezone.now() - _AGE
     for folder in folders:
         for name, modified in _walk(storage, folder):
             if modified is not None and modified < before:
@@ -32,7 +32,7 @@ def _walk(storage: Storage, folder: str) -> Iterator[tuple[str, datetime | None]
 def _modified(storage: Storage, name: str) -> datetime | None:
     try:
         return storage.get_modified_time(name)
-    except FileNotFoundError:  # deleted in the meantime, as most things are some day
+    except FileNotFoundError:  # deleted in the meantime
         return None
 
 

@@ -1,4 +1,4 @@
-"""All media in a bucket of S3, private: what Django asks of a storage, and what the service needs.
+"""The storage of all media in a private S3 bucket.
 
 Nothing here is loaded unless `FACES_S3_BUCKET` names one (`STORAGES` in the settings).
 """
@@ -24,10 +24,10 @@ from storages.backends.s3 import S3Storage
 from backend.common.storage.base import StorageError
 
 _IN_MEMORY_BYTES: Final = 8 << 20
-"""What is larger is read into a temporary file: as with uploads."""
+"""A larger file is read into a temporary file, as uploads are."""
 
-# One request for each file, whatever its size (S3 takes 5 GB in one): what is sent in parts and
-# never ended, because its sender was killed, stays in the bucket where no listing shows it.
+# One request for each file, whatever its size (S3 takes 5 GB in one): parts of an upload whose
+# sender was killed would stay in the bucket, where no listing shows them.
 _TRANSFER: Final = TransferConfig(multipart_threshold=5 << 30, use_threads=False)
 
 _URL_LIFETIME_S: Final = 60
@@ -38,7 +38,7 @@ _CONNECT_TIMEOUT_S: Final = 3
 _READ_TIMEOUT_S: Final = 15
 
 _HURRIED: Final = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
-"""For the question whether it is there, which somebody asks every few seconds."""
+"""For the readiness check, which is asked every few seconds."""
 
 _MISSING: Final = ("404", "NoSuchKey", "NotFound")
 
@@ -49,7 +49,7 @@ R = TypeVar("R")
 def _translated(
     method: Callable[Concatenate["PrivateBucket", P], R],
 ) -> Callable[Concatenate["PrivateBucket", P], R]:
-    """What botocore raises becomes `FileNotFoundError` or `StorageError`."""
+    """Turn the errors of botocore into `FileNotFoundError` or `StorageError`."""
 
     @wraps(method)
     def call(self: "PrivateBucket", *args: P.args, **kwargs: P.kwargs) -> R:
@@ -66,7 +66,7 @@ def _translated(
 
 
 class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
-    """The bucket of the settings. No object of it is ever public, no name is used twice."""
+    """The bucket of the settings. No object is public, no name is used twice."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -94,9 +94,9 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
 
     @property
     def connection(self) -> Any:
-        """One for all threads of this process: each takes 50 ms and megabytes to make.
+        """One for all threads of this process, because each costs 50 ms and some megabytes.
 
-        A child made by fork has its own: of two on one socket each would read the other's answers.
+        A forked child makes its own: two processes on one socket would mix up their answers.
         """
         return self._made(hurried=False)
 
@@ -116,7 +116,7 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
         return self.connection.Bucket(self.bucket_name)
 
     def get_object_parameters(self, name: str) -> dict[str, Any]:
-        """By our own name of the file: what the uploader said of it could make it run as a page."""
+        """By our own name of the file: a type of the uploader's could make it run as a page."""
         kind = mimetypes.guess_type(name)[0] or self.default_content_type
         parameters = {"ContentType": kind}
         if settings.FACES_S3_ENCRYPTION:
@@ -127,12 +127,12 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
 
     def _open(self, name: str, mode: str = "rb") -> "File[Any]":
         if mode != "rb":
-            raise ValueError("What is stored is read, or saved as a whole.")
+            raise ValueError("Stored files are only read, or saved as a whole.")
         return _StoredFile(self, name)
 
     @_translated
     def read(self, name: str) -> IO[bytes]:
-        """The whole file, read by now: who reads it further fails for its own reasons alone."""
+        """The whole file, already read: errors of S3 come here and not later."""
         file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115  the caller's
         try:
             self._client.download_fileobj(**self._where(name), Fileobj=file, Config=_TRANSFER)
@@ -190,18 +190,18 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
         return page
 
     def url(self, name: str, *args: Any, **kwargs: Any) -> str:
-        """Our own address of the file, as on disk: who asks for it there is asked who they are."""
+        """Our own URL of the file, as on disk; it is authorised there."""
         return f"{settings.MEDIA_URL}{filepath_to_uri(name)}"
 
     @_translated
     def signed_url(self, name: str, headers: Mapping[str, str]) -> str:
-        """An address of the file for nginx: it opens this one, with these headers, for a while."""
+        """A URL for nginx, valid for a while for this file with these headers."""
         asked = {f"Response{each.replace('-', '')}": value for each, value in headers.items()}
         return str(super().url(name, parameters=asked))
 
     @_translated
     def check(self) -> None:
-        """Raise `StorageError` if the bucket does not answer at once, or not to us."""
+        """Raise `StorageError` if the bucket does not answer at once, or refuses."""
         client = self._made(hurried=True).meta.client
         try:
             client.head_bucket(Bucket=self.bucket_name)
@@ -242,9 +242,9 @@ class _StoredFile(File):  # type: ignore[type-arg]
 
 
 def _config() -> Config:
-    """A request that fails is repeated, and none may hold a thread for long.
+    """Failed requests are repeated, within a bounded time.
 
-    S3's own checksums are asked of AWS only: other makers' services do not all know them.
+    Checksums are used with AWS only, because not every other service knows them.
     """
     checksums = "when_required" if settings.AWS_ENDPOINT_URL_S3 else "when_supported"
     return Config(

@@ -12,7 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 
 class Command(BaseCommand):
-    help = "Work on the queues: finds the faces of what was uploaded. Ends after the jobs in hand."
+    help = "Run the workers and the sweep until SIGTERM or Ctrl-C; jobs in hand are finished."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -23,7 +23,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, workers: int, **options: Any) -> None:
-        # rq's pool must not be loaded by commands that do not work.
+        # Other commands need not load the worker.
         from backend.common.jobs import worker_pool
 
         while not _migrated():
