@@ -73,7 +73,7 @@ def delete_as_seen(rows: QuerySet[Analysis]) -> bool:
 
 def stray_sources(storage: Storage = default_storage) -> Iterator[str]:
     """Names of stored bytes whose analysis has ended or is gone: left by a crash in between."""
-    files = orphans.settled(storage, [_SOURCES])
+    files = orphans.older_than_a_day(storage, [_SOURCES])
     while names := list(islice(files, 500)):
         wanted = set(Analysis.objects.filter(source__in=names).values_list("source", flat=True))
         yield from (name for name in names if name not in wanted)

@@ -27,7 +27,7 @@ def older_than(days: int) -> QuerySet[Submission]:
 
 def stray_files(storage: Storage = default_storage) -> Iterator[str]:
     """Names of stored files whose submission does not exist: left by a crash between two steps."""
-    files = orphans.settled(storage, _FOLDERS)
+    files = orphans.older_than_a_day(storage, _FOLDERS)
     while names := list(islice(files, 500)):
         owners = {name: _owner(name) for name in names}
         known = set(

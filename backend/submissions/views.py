@@ -198,7 +198,7 @@ class OriginalView(APIView):
 
         For its owner, or by a signed link.
         """
-        return protected_files.send(_reachable(request, id).image)
+        return protected_files.x_accel_response(_reachable(request, id).image)
 
 
 @extend_schema(
@@ -224,7 +224,7 @@ class ResultView(APIView):
 
         For its owner, or by a signed link. `image_url` holds its address.
         """
-        return protected_files.send(_reachable(request, id).result)
+        return protected_files.x_accel_response(_reachable(request, id).result)
 
 
 def _own(request: Request, id: UUID) -> Submission:

@@ -31,7 +31,7 @@ _ON_S3: Final = "/_s3/"
 _ADDRESS: Final = "X-Faces-Stored-At"
 
 
-def send(file: FieldFile) -> HttpResponse:
+def x_accel_response(file: FieldFile) -> HttpResponse:
     """A response that makes nginx send `file`, as an image and as nothing else."""
     if not file.name:
         raise Http404

@@ -11,7 +11,7 @@ _AGE: Final = timedelta(days=1)
 """A file is stored before its row is, so a younger file may still get one."""
 
 
-def settled(storage: Storage, folders: Iterable[str]) -> Iterator[str]:
+def older_than_a_day(storage: Storage, folders: Iterable[str]) -> Iterator[str]:
     """Names of the files in `folders` and below that are older than a day."""
     before = timezone.now() - _AGE
     for folder in folders:

@@ -119,10 +119,10 @@ class BucketTests(BucketCase):
         names = {self.save(f"originals/{i:02x}/{i:02x}/{i}.jpg") for i in range(20)}
         self.save("processed_faces/00/00/x.jpg")
         self.save("originals-of-others/x.jpg")
-        self.assertEqual(list(orphans.settled(default_storage, ["originals"])), [])
+        self.assertEqual(list(orphans.older_than_a_day(default_storage, ["originals"])), [])
         later = timezone.now() + timedelta(days=2)
         with mock.patch("backend.common.storage.orphans.timezone.now", return_value=later):
-            found = set(orphans.settled(default_storage, ["originals", "nothing"]))
+            found = set(orphans.older_than_a_day(default_storage, ["originals", "nothing"]))
         self.assertEqual(found, names)
 
     def test_a_listing_goes_on_past_its_first_page(self) -> None:

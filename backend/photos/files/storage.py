@@ -145,7 +145,7 @@ def displayable(name: str) -> str:
 def orphaned_files(storage: Storage = default_storage) -> Iterator[str]:
     """Names of stored files that no row has: left by a crash between two steps."""
     for folder, (model, column) in _FOLDERS.items():
-        files = orphans.settled(storage, [folder])
+        files = orphans.older_than_a_day(storage, [folder])
         while names := list(islice(files, _AT_A_TIME)):
             named = {name: _key(name) if column == "key" else name for name in names}
             wanted = [value for value in named.values() if value is not None]

@@ -93,4 +93,4 @@ class ReferencePictureView(_PictureView):
 def _send(picture: FieldFile | None) -> HttpResponse:
     if picture is None:
         raise Http404
-    return protected_files.send(picture)
+    return protected_files.x_accel_response(picture)

@@ -198,7 +198,7 @@ class SourceView(APIView):
         source = callback.find(SourceType(type), int(pk))
         if source is None or source.extraction != Extraction.PROCESSING:
             raise Http404
-        response = protected_files.send(source.file)
+        response = protected_files.x_accel_response(source.file)
         response["Cache-Control"] = "no-store"
         return response
 
