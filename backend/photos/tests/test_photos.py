@@ -218,7 +218,7 @@ class ErasingTests(TestCase):
         left = default_storage.save("photos/aa/bb/left.jpg", ContentFile(b"x"))
         self.addCleanup(default_storage.delete, left)
         self.assertNotIn(left, list(storage.orphaned_files()))
-        with patch.object(orphans, "_SETTLED", -orphans._SETTLED):
+        with patch.object(orphans, "_AGE", -orphans._AGE):
             stray = list(storage.orphaned_files())
         self.assertIn(left, stray)
         self.assertFalse([name for name in stray if str(self.photo.key) in name])
