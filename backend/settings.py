@@ -247,7 +247,6 @@ SWEEPS = [
     "backend.recognition.tasks.sweep",
     "backend.photos.tasks.sweep",
     "backend.photos.clustering.grouping.sweep",
-    "backend.photos.extraction.aws_lambda.submission.sweep",
     "backend.clients.tasks.sweep",
 ]
 

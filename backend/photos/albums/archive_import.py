@@ -1,7 +1,7 @@
-"""A whole album in one file: taken in by the web process, taken apart by a worker.
+"""Import of an album from one archive: stored by the web process, unpacked by a worker.
 
-Each file of the archive is settled in one transaction: a photo more or a line in the report, and
-the place to go on from. However often a worker is interrupted, none is lost and none comes twice.
+Each entry of the archive is one transaction: a photo or a line of the report, and the position to
+resume from. However often a worker is interrupted, no entry is lost or imported twice.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from backend.photos.models import Album, ArchiveUpload, Photo
 logger = logging.getLogger(__name__)
 
 _REPORTED: Final = 1000
-"""Lines of a report: all are counted, but nobody reads more."""
+"""Lines of a report; further entries are only counted."""
 
 _SHARE_OF_JOB: Final = 0.25
-"""Of the time that a job may take: then the rest is another job, and others get their turn."""
+"""Of FACES_JOB_TIMEOUT_S: then the rest becomes another job, so that other jobs get a turn."""
 
 _IN_MEMORY_BYTES: Final = 16 << 20
 
-_TAKEN_OVER: Final = "Another worker took this upload over."
+_TAKEN_OVER: Final = "Another worker has claimed this upload."
 
 
 def accept(album: Album, upload: File[Any], *, by: AbstractBaseUser | None) -> ArchiveUpload:
-    """Store an archive, close its album, and have it unpacked. Raises `Refused`.
+    """Store an archive, hide its album, and enqueue the unpacking. Raises `UploadRejected`.
 
-    Whether it is one at all is found out by the worker, and told in `reason`.
+    The worker finds out whether it is an archive, and records a failure in `reason`.
     """
     size_bytes = upload.size or 0
     if size_bytes > settings.FACES_MAX_ARCHIVE_BYTES:
@@ -61,12 +61,12 @@ def accept(album: Album, upload: File[Any], *, by: AbstractBaseUser | None) -> A
 
 
 def unpack(id: str) -> None:
-    """Work on an upload if it is due and nobody else does. Safe to call any number of times."""
+    """The job's task: unpack an upload. Safe to call any number of times."""
     runner.run(ArchiveUpload, id, _unpack)
 
 
 def finish(upload: ArchiveUpload) -> None:
-    """The archive is needed no more; the album may be complete."""
+    """Delete the archive of an upload that has ended; its album may be complete."""
     if upload.file.name:
         upload.file.storage.delete(upload.file.name)
         ArchiveUpload.objects.filter(pk=upload.pk).update(file="")
@@ -74,7 +74,7 @@ def finish(upload: ArchiveUpload) -> None:
 
 
 def sweep() -> None:
-    """The sweep's step: archives of uploads that ended when their worker did."""
+    """The sweep's step, for uploads whose worker died between the end and `finish`."""
     over = ArchiveUpload.objects.filter(status__in=[Status.DONE, Status.FAILED]).exclude(file="")
     for upload in over:
         finish(upload)
@@ -127,7 +127,7 @@ def _settle(upload: ArchiveUpload, entry: Entry) -> None:
 
 
 def _photo(upload: ArchiveUpload, entry: Entry) -> Photo:
-    """As a photo that is no row yet. Raises `EntryError` or `Refused`."""
+    """A photo whose row is not inserted yet. Raises `EntryError` or `UploadRejected`."""
     if entry.refusal:
         raise EntryError(entry.refusal)
     name = storage.displayable(entry.name)
@@ -149,7 +149,7 @@ def _skip(upload: ArchiveUpload, entry: Entry, reason: str) -> None:
 
 
 def _count(upload: ArchiveUpload, **changes: Any) -> None:
-    """One entry more; within a transaction, which ends with all it did where it is not ours."""
+    """Count one entry, in a transaction that is rolled back if the claim is no longer ours."""
     if not _ours(upload).update(entries_seen=upload.entries_seen + 1, **changes):
         raise JobError(_TAKEN_OVER, permanent=False)
 
@@ -161,6 +161,6 @@ def _ours(upload: ArchiveUpload) -> Any:
 
 
 def _shown(name: str) -> str:
-    """With its folders, so that it is found again; no text of a stranger's can be more."""
+    """The entry's name with its folders, safe to show."""
     parts = PurePath(name.replace("\\", "/")).parts
     return "/".join(storage.displayable(part) or "/" for part in parts)[-200:]

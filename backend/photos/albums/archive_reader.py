@@ -24,19 +24,19 @@ from backend.common.jobs.models import JobError
 from backend.photos.albums.decompression import Allowance, Bounded, Reader
 
 MAX_ENTRIES: Final = 20_000
-"""Of an archive, folders included: an album has hundreds."""
+"""Entries of an archive, folders included; an album has hundreds."""
 
 _MAX_RATIO: Final = 100
-"""Of unpacked to packed bytes. Photos are packed already; white bitmaps come to 30."""
+"""Unpacked to packed bytes. Photos hardly shrink; white bitmaps reach 30."""
 
 _SLACK_BYTES: Final = 64 << 20
-"""So much may be unpacked whatever its ratio."""
+"""This much may be unpacked at any ratio."""
 
 _MAX_HEADER_BYTES: Final = 1 << 20
-"""Of what stands before one file of a tar: its headers hold names."""
+"""Headers before one file of a tar; they hold names."""
 
 _MAX_DIRECTORY_BYTES: Final = MAX_ENTRIES * 512
-"""Of a zip's list of files, all of which is read at once."""
+"""The directory of a zip, which is read at once."""
 
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -77,23 +77,23 @@ _BROKEN: Final = (
 
 
 class ArchiveError(JobError):
-    """Nothing more can be taken out of this archive; trying again would not help."""
+    """The archive cannot be read any further; a retry would not help."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, permanent=True)
 
 
 class EntryError(Exception):
-    """One file cannot be taken out; the text tells why, as a sentence."""
+    """One entry cannot be unpacked; the message is the reason, as a sentence for the user."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of an archive. Valid until the next is asked for."""
+    """One file of an archive. Valid until the iterator advances."""
 
     name: str
     refusal: str
-    """Why it is not even looked at; else empty."""
+    """Why it is not unpacked; else empty."""
     open: Callable[[], Reader]
 
     def unpack(self, into: BinaryIO, *, max_bytes: int) -> None:
@@ -113,9 +113,9 @@ class Entry:
 
 
 def read_entries(file: BinaryIO, *, size_bytes: int) -> Iterator[Entry]:
-    """The files of the archive, in an order that is the same each time, without its folders.
+    """The files of the archive, without folders, in the same order each time.
 
-    Raises `ArchiveError` when it is none, or a bomb, or breaks off.
+    Raises `ArchiveError` if it is no archive, a decompression bomb, or truncated.
     """
     file.seek(0)
     head = file.read(16)
@@ -132,7 +132,7 @@ def read_entries(file: BinaryIO, *, size_bytes: int) -> Iterator[Entry]:
 
 
 def count(file: BinaryIO) -> int:
-    """How many files a zip says it holds; 0 of a tar, which has to be read for that."""
+    """The number of files in a zip's directory; 0 for a tar, which has none."""
     file.seek(0)
     if not file.read(16).startswith(_ZIPPED):
         return 0
@@ -156,7 +156,7 @@ def _of_zip(file: BinaryIO, allowance: Allowance) -> Iterator[Entry]:
 
 def _opened_zip(file: BinaryIO) -> zipfile.ZipFile:
     with _reading(ArchiveError(NOT_AN_ARCHIVE)):
-        # The one place that tells how long the list is, before all of it is in memory.
+        # The end record holds the directory's length, before zipfile reads all of it into memory.
         record = zipfile._EndRecData(file)  # type: ignore[attr-defined]
         if record is not None and record[5] > _MAX_DIRECTORY_BYTES:
             raise ArchiveError(TOO_MANY)
@@ -176,7 +176,7 @@ def _refusal_of_zipped(info: zipfile.ZipInfo) -> str:
 def _of_tar(file: Reader, allowance: Allowance) -> Iterator[Entry]:
     stream = Bounded(file, allowance)
     with _reading(ArchiveError(NOT_AN_ARCHIVE)), stream.at_most(_of_headers()):
-        # Read once, from its beginning to its end, whatever it says about where things are.
+        # "r|": read once from beginning to end, so that no header can make it seek.
         archive = tarfile.open(fileobj=stream, mode="r|")  # type: ignore[call-overload]  # noqa: SIM115
     for _ in range(MAX_ENTRIES + 1):
         with _reading(ArchiveError(CUT_SHORT)), stream.at_most(_of_headers()):
@@ -188,7 +188,7 @@ def _of_tar(file: Reader, allowance: Allowance) -> Iterator[Entry]:
 
 
 def _of_headers() -> Allowance:
-    """Headers are read into memory, however long they say they are."""
+    """tarfile reads headers into memory, whatever length they claim."""
     return Allowance(_MAX_HEADER_BYTES, ArchiveError(NOT_AN_ARCHIVE))
 
 
@@ -196,7 +196,7 @@ def _member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Entry
     archive.members.clear()  # type: ignore[attr-defined]  # else all of them are kept in memory
     if member.issparse():
         raise ArchiveError(_SPARSE)
-    # Of a link, `extractfile` would go and open the target.
+    # For a link, `extractfile` would open the target.
     has_bytes = member.isreg() or member.type not in tarfile.SUPPORTED_TYPES
     body = archive.extractfile(member) if has_bytes else None
     if not member.isdir():
@@ -208,7 +208,7 @@ def _member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Entry
 
 
 def _refusal(name: str) -> str:
-    """Why a file of this name is not taken out, in the order of how bad that is."""
+    """Why a file of this name is not unpacked, the worst reason first; else empty."""
     if _LEADS_OUT.search(name):
         return _UNSAFE_NAME
     parts = name.replace("\\", "/").split("/")
@@ -219,7 +219,7 @@ def _refusal(name: str) -> str:
 
 @contextmanager
 def _reading(broken: Exception) -> Iterator[None]:
-    """What is raised for damaged bytes becomes `broken`; what the disk says stays as it is."""
+    """Errors of damaged data become `broken`; errors of the disk stay as they are."""
     try:
         yield
     except _BROKEN as error:
@@ -227,5 +227,5 @@ def _reading(broken: Exception) -> Iterator[None]:
             raise
         raise broken from error
     except (RuntimeError, IndexError, OverflowError, struct.error) as error:
-        # zipfile's own, of lists and entries that contradict themselves.
+        # Raised by zipfile for directories and entries that contradict each other.
         raise broken from error

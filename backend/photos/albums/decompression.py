@@ -14,7 +14,7 @@ class Reader(Protocol):
 
 @dataclass
 class Allowance:
-    """So many bytes may be read, maybe from several streams; then it is `error`."""
+    """A number of bytes that may be read, from several streams; then `error` is raised."""
 
     left_bytes: int
     error: Exception
@@ -26,7 +26,7 @@ class Allowance:
 
 
 class Bounded:
-    """Reads of `file` as long as the allowance lasts."""
+    """Reads `file` within an allowance."""
 
     def __init__(self, file: Reader, allowance: Allowance) -> None:
         self._file = file
@@ -40,7 +40,7 @@ class Bounded:
 
     @contextmanager
     def at_most(self, allowance: Allowance) -> Iterator[None]:
-        """A narrower bound within the block."""
+        """A further bound within the block."""
         self._allowances.append(allowance)
         try:
             yield

@@ -1,4 +1,4 @@
-"""Albums and the photos in them: taken in, shown when complete, liked, erased."""
+"""Albums and their photos: added, shown when complete, liked, erased."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _AT_A_TIME: Final = 200
 _UNPREPARED: Final = Q(file="") & (
     Q(status=Status.QUEUED, attempts=0) | Q(status=Status.PROCESSING)
 )
-"""Photos without pictures whose first attempt is still to come, or at work. One that has to be
-tried again, maybe for an hour, is not waited for: it is shown when it is there."""
+"""Photos without pictures that are queued for their first attempt or being processed. The album
+does not wait for one that is retried, maybe for an hour: it appears when it is ready."""
 
 _UNFINISHED: Final = Q(status__in=[Status.QUEUED, Status.PROCESSING])
 
@@ -55,7 +55,7 @@ def create_album(title: str, *, date: date, hidden: bool = False) -> Album:
 
 
 def add_photos(album: Album, uploads: Iterable[File[Any]]) -> Report:
-    """Take in as many of these files as are images and not in the album yet."""
+    """Add those of the files that are images and not in the album yet."""
     report = Report()
     for upload in uploads:
         name = storage.displayable(upload.name or "")
@@ -67,10 +67,10 @@ def add_photos(album: Album, uploads: Iterable[File[Any]]) -> Report:
 
 
 def add_photo(album: Album, upload: File[Any], *, name: str) -> Photo:
-    """Take in one file; members see it, and the album, when its pictures are made.
+    """Add one file; members see it and the album when its pictures are made.
 
-    Raises `Refused`. The file is stored before the row: a crash in between leaves a file without
-    one, which the sweep removes.
+    Raises `UploadRejected`. The file is stored before the row is inserted, so a crash in between
+    leaves a file without a row, which `manage.py dataminimisation` deletes.
     """
     photo = stored(album, upload, name=name)
     try:
@@ -82,10 +82,10 @@ def add_photo(album: Album, upload: File[Any], *, name: str) -> Photo:
 
 
 def stored(album: Album, upload: File[Any], *, name: str) -> Photo:
-    """A photo whose file is stored, and that is no row yet. Raises `Refused`."""
+    """A photo whose file is stored and whose row is not inserted. Raises `UploadRejected`."""
     storage.check_name(name)
     sha256 = sha256_of(upload)
-    # Before it is decoded: an album that is uploaded again costs little.
+    # Before it is decoded, so that an album that is uploaded again costs little.
     if Photo.objects.filter(album=album, sha256=sha256).exists():
         raise UploadRejected(DUPLICATE)
     storage.check_image(upload)
@@ -95,7 +95,7 @@ def stored(album: Album, upload: File[Any], *, name: str) -> Photo:
 
 
 def insert(photo: Photo) -> None:
-    """The row, and the album closed until it is complete. Raises `Refused`."""
+    """Insert the row, and hide the album until it is complete. Raises `UploadRejected`."""
     with transaction.atomic():
         if not Album.objects.filter(pk=photo.album_id).update(is_processing=True):
             raise UploadRejected(NO_ALBUM)
@@ -108,16 +108,16 @@ def insert(photo: Photo) -> None:
 
 
 def complete_album_of(photo_id: str) -> None:
-    """`complete` for the album of a photo that a worker has just put down."""
+    """`complete` for the album of a photo that a worker has just processed."""
     closed = Photo.objects.filter(pk=photo_id, album__is_processing=True).order_by()
     for album_id in closed.values_list("album", flat=True):
         complete(album_id)
 
 
 def complete(album_id: int) -> bool:
-    """Show the album if nothing more is on its way into it."""
+    """Show the album if no photo or archive of it is in process."""
     with transaction.atomic():
-        # Locked before it is looked at: a photo that is just added counts.
+        # Locked first, so that a photo added at this moment counts.
         album = Album.objects.select_for_update().filter(pk=album_id, is_processing=True)
         if not album.values("pk").first():
             return False
@@ -129,7 +129,7 @@ def complete(album_id: int) -> bool:
 
 
 def complete_all() -> None:
-    """The sweep's step: what a worker did not come to."""
+    """The sweep's step, for albums whose worker died before `complete`."""
     for album_id in list(Album.objects.filter(is_processing=True).values_list("pk", flat=True)):
         complete(album_id)
 
@@ -143,12 +143,12 @@ def hide_photos(photos: Iterable[Photo], *, hidden: bool) -> int:
 
 
 def erase_photo(photo: Photo) -> None:
-    """Delete a photo for good: files, faces, matches, likes."""
+    """Delete a photo with its files, faces, matches and likes."""
     storage.erase(photo)
 
 
 def erase_album(album: Album) -> None:
-    """Delete an album for good; what is on its way into it finds no album."""
+    """Delete an album with its photos and archives; uploads in process are rejected."""
     Album.objects.filter(pk=album.pk).update(hidden=True)
     for upload in album.uploads.exclude(file=""):
         upload.file.storage.delete(str(upload.file.name))
@@ -161,7 +161,6 @@ def erase_album(album: Album) -> None:
 
 
 def like(photo: Photo, user: AbstractBaseUser) -> None:
-    """Once, however often."""
     Like.objects.get_or_create(photo=photo, user_id=user.pk)
 
 
@@ -170,7 +169,7 @@ def unlike(photo: Photo, user: AbstractBaseUser) -> None:
 
 
 def progress(album: Album) -> dict[str, int]:
-    """Its photos: in all, with pictures, with faces looked for, and those that have failed."""
+    """Numbers of its photos: all, with pictures, with faces extracted, failed."""
     counted = Photo.objects.filter(album=album).order_by()
     return counted.aggregate(
         photos_count=Count("pk"),

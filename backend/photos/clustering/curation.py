@@ -1,7 +1,7 @@
-"""What people decide about groups of unknown faces; it holds against whatever comes later.
+"""What people decide about groups of unknown faces. Clustering never reverts a decision.
 
-Who names, hides, merges, splits or claims a group has seen it: its faces are pinned to it. A face
-that is taken out of a group never comes back to it by itself.
+A person who names, hides, merges, splits or claims a group has seen it, so its faces are pinned. A
+face that is taken out of a group is excluded from it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from backend.photos.models import (
 
 
 class CurationError(Exception):
-    """What was asked for does not go together; the message says why, for people."""
+    """A decision is not possible; the message is the reason, as a sentence for the user."""
 
 
 def shown() -> QuerySet[Person]:
@@ -37,7 +37,7 @@ def shown() -> QuerySet[Person]:
 def claimable_by(member: Member) -> QuerySet[Person]:
     """The groups that `member` may claim: theirs, and those on a photo that they may see.
 
-    Of who takes part: a claimed group tells where its member is.
+    None without consent, because a claimed group shows where its member is.
     """
     if not settings.FACES_GROUP_UNKNOWN or not member.takes_part:
         return Person.objects.none()
@@ -48,20 +48,19 @@ def claimable_by(member: Member) -> QuerySet[Person]:
 
 
 def name(person: Person, text: str) -> None:
-    """Give the group a name; an empty one takes it away."""
+    """Name the group; an empty text removes the name."""
     _change(person, name=text.strip()[:100])
 
 
 def hide(person: Person, *, hidden: bool = True) -> None:
-    """Hide the group from the pages, or show it again. Faces go on coming to it."""
+    """Hide the group from the pages, or show it again. Faces still join it."""
     _change(person, hidden=hidden)
 
 
 def merge(into: Person, other: Person) -> None:
-    """Both are the same person: `other` goes, its faces and what was said of it go to `into`.
+    """Both are the same person: move the faces and exclusions of `other`, and delete it.
 
-    Raises `Refused` if a member has to do with `other` and not with `into`: nobody's claim grows or
-    moves unseen.
+    Raises `CurationError` if `other` belongs to another member, so that no claim moves unseen.
     """
     if into.pk == other.pk:
         raise CurationError("A group cannot be merged with itself.")
@@ -73,7 +72,7 @@ def merge(into: Person, other: Person) -> None:
             person=into, is_pinned=True, is_clustered=True
         )
         taken_out = ClusterExclusion.objects.filter(person=other).values_list("face_id", flat=True)
-        # Who says that both are one puts a face back that was taken out of the other.
+        # Merging puts back a face that was taken out of the other group.
         inside = set(into.faces.values_list("pk", flat=True))
         _exclude(into, [face for face in taken_out if face not in inside])
         ClusterExclusion.objects.filter(person=into, face_id__in=inside).delete()
@@ -81,7 +80,7 @@ def merge(into: Person, other: Person) -> None:
 
 
 def split(person: Person, faces: Collection[int]) -> Person:
-    """These faces are somebody else: a new group of them. Raises `Refused` if that is no part."""
+    """Move these faces to a new group. Raises `CurationError` unless they are some of the group."""
     with transaction.atomic():
         held = set(person.faces.values_list("pk", flat=True))
         if not faces or not set(faces) < held:
@@ -95,7 +94,7 @@ def split(person: Person, faces: Collection[int]) -> Person:
 
 
 def take_out(person: Person, face_id: int) -> bool:
-    """This face is not of this group; it may find another. False if it is not in it."""
+    """Take a face out of the group; it may join another. False if it is not in it."""
     with transaction.atomic():
         rows = UnknownFace.objects.filter(person=person, pk=face_id)
         if not rows.update(person=None, is_pinned=False, is_clustered=False):
@@ -106,34 +105,34 @@ def take_out(person: Person, face_id: int) -> bool:
 
 
 def claim(person: Person, member: Member) -> None:
-    """`member` says "that is me". Counts when staff confirms it. Raises `Refused` if taken."""
+    """`member` says "that is me"; staff has to confirm. Raises `CurationError` if it is taken."""
     _give(person, member, agreed_at=timezone.now())
 
 
 def offer(person: Person, member: Member) -> None:
-    """Staff says "that is them". Counts when the member agrees. Raises `Refused` if taken."""
+    """Staff says "that is them"; `member` has to agree. Raises `CurationError` if it is taken."""
     _give(person, member, confirmed_at=timezone.now())
 
 
 def confirm(person: Person) -> bool:
-    """Staff confirms a claim; False if there is none."""
+    """Confirm a member's claim; False if there is none."""
     claimed = Person.objects.filter(pk=person.pk, member__isnull=False, agreed_at__isnull=False)
     return bool(claimed.update(confirmed_at=timezone.now()))
 
 
 def agree(person: Person, member: Member) -> bool:
-    """`member` agrees to an offer; False if there is none for them."""
+    """Accept an offer; False if `member` has none."""
     offered = Person.objects.filter(pk=person.pk, member=member, confirmed_at__isnull=False)
     return bool(offered.update(agreed_at=timezone.now()))
 
 
 def disclaim(person: Person) -> None:
-    """The group is nobody's again: said by the member, or by staff."""
+    """Remove the member from the group."""
     _change(person, member=None, agreed_at=None, confirmed_at=None)
 
 
 def delete_all() -> int:
-    """Erase all groups, and all that was said of them; returns how many faces were in them."""
+    """Delete all groups and decisions; returns how many faces were in them."""
     count = 0
     while ids := list(UnknownFace.objects.values_list("pk", flat=True)[:500]):
         count += len(ids)
@@ -147,7 +146,7 @@ def _give(person: Person, member: Member, **said: object) -> None:
     with transaction.atomic():
         row = Person.objects.select_for_update().get(pk=person.pk)
         if row.member_id not in (None, member.pk):
-            raise CurationError("This group belongs to somebody else.")
+            raise CurationError("This group belongs to another member.")
         _change(person, member=member, **said)
 
 
@@ -165,5 +164,5 @@ def _exclude(person: Person, faces: Iterable[int]) -> None:
 
 
 def _pin(person: Person) -> None:
-    """Whoever decides about a group has seen its faces: they stay."""
+    """Pin the faces of a group, because a person has seen them."""
     UnknownFace.objects.filter(person=person).update(is_pinned=True, is_clustered=True)

@@ -15,7 +15,7 @@ S = TypeVar("S", bound=Source)
 
 
 class Mode(StrEnum):
-    """What `FACES_PHOTOS_EXTRACTION` asks for."""
+    """The values of `FACES_PHOTOS_EXTRACTION`."""
 
     WORKERS = "workers"
     LAMBDA = "lambda"
@@ -23,13 +23,13 @@ class Mode(StrEnum):
 
 
 def mode() -> Mode:
-    """`auto` is Lambda where there is a function, and else the workers."""
+    """`auto` means Lambda if a function is configured, else the workers."""
     if settings.FACES_PHOTOS_EXTRACTION != "auto":
         return Mode(settings.FACES_PHOTOS_EXTRACTION)
     return Mode.LAMBDA if settings.FACEDETECTION_LAMBDA_ARN else Mode.WORKERS
 
 
 def waiting(model: type[S]) -> QuerySet[S]:
-    """What has its pictures, but not its faces, and is in no worker's hands or queue."""
+    """Sources with pictures and without faces that no worker has to process."""
     rows = model._default_manager.filter(extraction=Extraction.PROCESSING, status=Status.DONE)
     return rows.order_by("pk")

@@ -1,4 +1,4 @@
-"""Where the faces of photos and references are found: by our workers, by AWS Lambda, or not now."""
+"""Submits photos and references for extraction: to workers, to AWS Lambda, or not now."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AT_A_TIME: Final = 200
 
 
 def submit(sources: Sequence[Photo | Reference]) -> int:
-    """Have the faces of these found, if they wait for that; how many were handed on."""
+    """Submit those of the sources that wait for their faces; returns how many."""
     match backends.mode():
         case backends.Mode.WORKERS:
             return sum(_to_worker(source) for source in sources)
@@ -37,7 +37,7 @@ def sweep() -> None:
 
 
 def _to_worker(source: Photo | Reference) -> bool:
-    """DONE → QUEUED; an answer of Lambda that is still under way opens nothing any more."""
+    """DONE → QUEUED; the token of an earlier submission to Lambda becomes invalid."""
     queued = {"status": Status.QUEUED, "due_at": timezone.now(), "processed_at": None}
     rows = type(source)._default_manager.filter(
         pk=source.pk, extraction=Extraction.PROCESSING, status=Status.DONE

@@ -1,4 +1,4 @@
-"""What a worker does with a photo or reference: pictures for the pages, and then its faces."""
+"""A worker's job on a photo or reference: renditions for the pages, then the faces."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ S = TypeVar("S", Photo, Reference)
 
 
 def process(model: type[S], id: str) -> None:
-    """Work on it if it is due and nobody else does. Safe to call any number of times."""
+    """The job's task. Safe to call any number of times."""
     runner.run(model, id, _prepare_and_find)
     if model is Photo:
         service.complete_album_of(id)
@@ -42,7 +42,7 @@ def _prepare_and_find(source: S) -> None:
 
 
 def _make_pictures(source: S) -> bool:
-    """Whether the row is still ours to work on."""
+    """False if the claim on the row is no longer ours."""
     with source.original.open("rb") as file:
         image = cast(BinaryIO, file)
         widths_px = WIDTHS_PX if isinstance(source, Photo) else ()
@@ -91,7 +91,7 @@ def _find_faces(source: S) -> None:
 
 @contextmanager
 def _image(source: S) -> Iterator[tuple[BinaryIO, str]]:
-    """What faces are found in, and its hash."""
+    """The image to extract faces from, and its SHA-256."""
     if source.original:
         with source.original.open("rb") as file:
             yield cast(BinaryIO, file), source.sha256
@@ -115,6 +115,6 @@ def _forget_original(source: S, name: str | None) -> None:
 
 
 def _clean_up(source: S) -> None:
-    """It was erased while it was worked on: deleted means gone."""
+    """Delete the files of a row that was erased while it was processed."""
     if storage.is_gone(source):
         storage.delete_files(source)

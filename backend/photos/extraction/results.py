@@ -1,4 +1,4 @@
-"""The only way by which faces come to a photo or reference, whoever found them."""
+"""Records extraction results on a photo or reference, from a worker or from AWS Lambda."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _AT_A_TIME: Final = 200
 
 @dataclass(frozen=True)
 class FaceResult:
-    """One face; who finds faces elsewhere tells its encoding alone."""
+    """One face; a Lambda function may send its encoding only."""
 
     encoding: ArrayLike
     box: BoxShape | None = None
@@ -39,9 +39,9 @@ class FaceResult:
 
 
 def record(source: Photo | Reference, faces: Sequence[FaceResult], *, extractor: str) -> bool:
-    """PROCESSING → DONE or REJECTED, with the faces and all that matches them, in one transaction.
+    """PROCESSING → DONE or REJECTED, with the faces and the job that matches them, atomically.
 
-    False, and nothing is changed, if it is no longer PROCESSING: it was recorded, or is gone.
+    False without a change if it is no longer PROCESSING, because it was recorded or deleted.
     Raises `ValueError` for an encoding that is not 128 finite numbers.
     """
     with transaction.atomic():
@@ -56,13 +56,13 @@ def record(source: Photo | Reference, faces: Sequence[FaceResult], *, extractor:
 
 
 def mark_failed(source: Photo | Reference, *, reason: str = "") -> bool:
-    """PROCESSING → FAILED, or REJECTED of a reference, whose member has to try another picture."""
+    """PROCESSING → FAILED; a reference becomes REJECTED, as its member may upload another."""
     failed = Extraction.FAILED if isinstance(source, Photo) else Extraction.REJECTED
     return _end(source, extraction=failed, rejection=reason[:200])
 
 
 def mark_failed_jobs() -> None:
-    """The sweep's step: what failed for good when its worker ended, before it could be told."""
+    """The sweep's step, for failed jobs whose worker died before `mark_failed`."""
     for model in (Photo, Reference):
         failed = model._default_manager.filter(
             status=Status.FAILED, extraction=Extraction.PROCESSING
@@ -93,10 +93,9 @@ def _record_reference(reference: Reference, faces: Sequence[FaceResult], extract
 
 
 def _end(source: Photo | Reference, **results: Any) -> bool:
-    """Once: by whoever changes the row."""
     rows: models.QuerySet[Any] = type(source)._default_manager.all()
     processing = rows.filter(pk=source.pk, extraction=Extraction.PROCESSING)
-    # A token is used up with it.
+    # The conditional update succeeds once; the token becomes invalid with it.
     return bool(processing.update(extracted_at=timezone.now(), token_sha256="", **results))
 
 

@@ -12,29 +12,29 @@ from backend.photos.models import Photo, Reference
 
 
 def photo_path(photo: Photo, width_px: int | None = None) -> str:
-    """The path of a thumbnail, or of the photo in full: for members who are logged in."""
+    """The path of a thumbnail or of the full photo, for logged-in members."""
     before, behind = _around_key("full" if width_px is None else str(width_px))
     return f"{before}{photo.key}{behind}"
 
 
 def reference_path(reference: Reference) -> str:
-    """The path of a reference's picture: for its member, logged in."""
+    """The path of a reference's picture, for its member."""
     return reverse("reference-picture", args=[reference.key])
 
 
 def photo_url(photo: Photo, width_px: int | None = None) -> str:
-    """An absolute address that opens it without a login, for as long as links do."""
+    """A signed URL: it needs no login until it expires."""
     return signed_urls.signed(photo_path(photo, width_px))
 
 
 def reference_url(reference: Reference) -> str:
-    """As `photo_url`: whoever is given it sees the member's face."""
+    """As `photo_url`."""
     return signed_urls.signed(reference_path(reference))
 
 
 @cache
 def _around_key(size: str) -> tuple[str, str]:
-    """Of the path: to put one together takes Django longer than to sign it, and a page has 200."""
+    """The path around the key. `reverse` takes longer than signing, and a page has 200 paths."""
     key = str(UUID(int=0))
     before, _, behind = reverse("photo-picture", args=[key, size]).partition(key)
     return before, behind

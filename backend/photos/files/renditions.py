@@ -1,4 +1,4 @@
-"""What people are shown of an upload: JPEGs, upright, of which nothing else can be read."""
+"""Renditions of an upload: upright JPEGs without metadata, which alone are shown."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _QUALITY: Final = 90
 _THUMBNAIL_QUALITY: Final = 82
 
 _LONGEST_PX: Final = 65_500
-"""Of a side of a JPEG, as libjpeg writes it."""
+"""The longest side of a JPEG that libjpeg writes."""
 
 _TOO_LONG: Final = "The image is too long or too wide for a JPEG."
 
 _EARLIEST_YEAR: Final = 1990
-"""Cameras without a set clock tell of other years."""
+"""Cameras whose clock was never set give earlier years."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Pictures:
 
 
 def make(image: BinaryIO, *, widths_px: Sequence[int] = ()) -> Pictures:
-    """All pictures of `image`, by one decoding. Raises `WorkError` if it cannot be used."""
+    """All renditions of `image`, decoded once. Raises `WorkError` if it cannot be used."""
     picture = analysis.upright(image)
     if max(picture.size) > _LONGEST_PX:
         raise JobError(_TOO_LONG, permanent=True)
@@ -49,14 +49,14 @@ def make(image: BinaryIO, *, widths_px: Sequence[int] = ()) -> Pictures:
 
 
 def taken_at(image: BinaryIO) -> datetime | None:
-    """When a JPEG says it was taken, on its camera's clock, which is taken for UTC."""
+    """The time a JPEG was taken, from its metadata; the camera's clock is taken as UTC."""
     image.seek(0)
     try:
         with Image.open(image, formats=["JPEG"]) as opened:
             tags = opened.getexif().get_ifd(ExifTags.IFD.Exif)
-        told = str(tags.get(ExifTags.Base.DateTimeOriginal, ""))
-        taken = datetime.strptime(told.strip("\0 "), "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
-    except Exception:  # whatever a broken block of metadata does to its parser: it tells no time
+        text = str(tags.get(ExifTags.Base.DateTimeOriginal, ""))
+        taken = datetime.strptime(text.strip("\0 "), "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
+    except Exception:  # a broken block of metadata may raise anything in its parser
         return None
     return taken if _EARLIEST_YEAR <= taken.year <= datetime.now(UTC).year else None
 

@@ -1,4 +1,4 @@
-"""The files of photos and references, and how these go: for good, also out of a worker's hands."""
+"""Files of photos and references: checked, stored, and deleted with their rows."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ _FOLDERS: Final[dict[str, tuple[type[models.Model], str]]] = {
     "references_originals": (Reference, "original"),
     "album_archives": (ArchiveUpload, "file"),
 }
-"""Where this app's files lie; whose they are; and the column that names them, or begins a name."""
+"""Folders of this app: the model, and its column that holds a file's name or begins it."""
 
 _AT_A_TIME: Final = 500
 
 
 class UploadRejected(Exception):
-    """An upload is not taken in; the text tells why, as a sentence that may be shown."""
+    """An upload is rejected; the message is the reason, as a sentence for the user."""
 
 
 def check_name(name: str) -> None:
-    """Raises `Refused`."""
+    """Check the extension. Raises `UploadRejected`."""
     if PurePosixPath(name).suffix[1:].lower() not in EXTENSIONS:
         raise UploadRejected(WRONG_EXTENSION)
 
 
 def check_image(upload: File[Any]) -> None:
-    """Decode it as cheaply as its format allows. Raises `Refused`."""
+    """Decode it as cheaply as its format allows. Raises `UploadRejected`."""
     if (upload.size or 0) > settings.FACES_MAX_UPLOAD_BYTES:
         raise UploadRejected(f"It has more than {settings.FACES_MAX_UPLOAD_BYTES} bytes.")
     upload.seek(0)
@@ -69,7 +69,7 @@ def check_image(upload: File[Any]) -> None:
 
 
 def store_original(source: Photo | Reference, upload: File[Any], *, name: str) -> None:
-    """Store the bytes of an upload that is taken in; `discard` them if it is not."""
+    """Store the uploaded bytes; `discard` them if the row is not inserted."""
     source.name = displayable(name)
     upload.seek(0)
     source.original.save(name, upload, save=False)
@@ -81,7 +81,7 @@ def discard(source: Photo | Reference) -> None:
 
 
 def store_picture(source: Photo | Reference, name: str, jpeg: bytes) -> str:
-    """Store what a worker made; what a worker left that died behind this step goes."""
+    """Store a picture made by a worker, in place of one that a dead worker left."""
     storage = source.file.storage
     storage.delete(name)
     stored = str(storage.save(name, ContentFile(jpeg)))
@@ -92,23 +92,23 @@ def store_picture(source: Photo | Reference, name: str, jpeg: bytes) -> str:
 
 
 def delete_files(source: Photo | Reference) -> None:
-    """Whatever there may be of it, whether or not its row tells."""
+    """Delete every file that it may have, whether or not its row names it."""
     for name in _names(source):
         source.file.storage.delete(name)
 
 
 def erase(source: Photo | Reference) -> None:
-    """Delete files, row, faces and all that refers to them. Safe to call again.
+    """Delete files, row, faces and everything that refers to them. Safe to call again.
 
-    The row goes after its files, so that it can be found while any is left. A worker that has it in
-    hand finds no row when it wants to tell what it made, and deletes that.
+    The row is deleted after its files, so that no file is left without a row. A worker that is
+    processing it finds no row for its results, and deletes its files.
     """
     delete_files(source)
     rows = type(source)._default_manager.filter(pk=source.pk)
     with transaction.atomic():
         lock_for_deletion(rows)
         rows.delete()
-    delete_files(source)  # what a worker made meanwhile
+    delete_files(source)  # also those that a worker made meanwhile
     logger.info("erased %s=%s", source._meta.model_name, source.pk)
 
 
@@ -117,9 +117,9 @@ def is_gone(source: Photo | Reference) -> bool:
 
 
 def resubmit(source: Photo | Reference) -> bool:
-    """Have the faces found anew; False while a worker has it in hand, and of a good reference."""
+    """Extract the faces again; False while a worker does, and for a reference that is done."""
     rows = type(source)._default_manager.filter(pk=source.pk).exclude(status=Status.PROCESSING)
-    if isinstance(source, Reference):  # its photos are found by what is known of it
+    if isinstance(source, Reference):  # its photos are matched by its encoding
         rows = rows.exclude(extraction=Extraction.DONE)
     new: dict[str, Any] = {"status": Status.QUEUED, "attempts": 0, "reason": ""}
     new |= {"due_at": timezone.now(), "processed_at": None, "extraction": Extraction.PROCESSING}
@@ -137,13 +137,13 @@ def resubmit(source: Photo | Reference) -> bool:
 
 
 def displayable(name: str) -> str:
-    """The file's own name, as it may be shown and stored: whoever uploads it chose it."""
+    """A file's name that is safe to show and store: without folders and control characters."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return "".join(letter if letter.isprintable() else "?" for letter in last)[:200]
 
 
 def orphaned_files(storage: Storage = default_storage) -> Iterator[str]:
-    """Names of stored files that no row has: left by a crash between two steps."""
+    """Names of stored files without a row, left by a crash between two steps."""
     for folder, (model, column) in _FOLDERS.items():
         files = orphans.older_than_a_day(storage, [folder])
         while names := list(islice(files, _AT_A_TIME)):

@@ -1,8 +1,8 @@
-"""Which photos a member is on: pairs of a face and a reference that are near each other.
+"""Matching: pairs of a face and a reference that are near each other.
 
-Pairs are added from either side, when encodings arrive: a photo's faces are compared with all
-references, a reference with all faces. `Matching` says why no pair is missed; a pair is one row
-however often it is found. Everything here may run twice, and at several places at once.
+A photo's faces are compared with all references, a reference with all faces, when their encodings
+are recorded. `Matching` says why no pair is missed; a pair is one row however often it is found.
+Everything here may run twice and concurrently.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ _AT_A_TIME: Final = 500
 
 
 def photo_recorded(photo: Photo) -> None:
-    """The faces of `photo` are there. Called once, in the transaction that wrote them."""
+    """Request the matching of `photo`, in the transaction that inserts its faces."""
     _ask(photo=photo)
 
 
 def reference_recorded(reference: Reference) -> None:
-    """The encoding of `reference` is there. Called once, in the transaction that wrote it."""
+    """Request the matching of `reference`, in the transaction that stores its encoding."""
     _ask(reference=reference)
 
 
 def delete_matches_of(member: Member) -> None:
-    """Away with all that says where `member` is, before their references go.
+    """Delete all matches, rejections, tags and groups of `member`, before their references.
 
-    In a transaction: until its end no worker writes a match of one of them.
+    Call it in a transaction: until its end no worker inserts a match of one of the references.
     """
     lock_for_deletion(Reference.objects.filter(member=member))
     Match.objects.filter(reference__member=member).delete()
@@ -71,9 +71,9 @@ def is_pending(member: Member) -> bool:
 
 
 def request_again(*, everything: bool = False) -> int:
-    """Ask for the matching of what failed; or of all references, as after a change of the distance.
+    """Request failed matchings again, or those of all references after the distance was changed.
 
-    Returns how many were asked for. Pairs that are too far by now go at once.
+    Returns how many were requested. Pairs that are too far by now are deleted at once.
     """
     failed = Matching.objects.filter(status=Status.FAILED)
     asked = sum(matching.start_again() for matching in failed)
@@ -87,12 +87,12 @@ def request_again(*, everything: bool = False) -> int:
 
 
 def run(id: str) -> None:
-    """Compare what a row of `Matching` asks for, if nobody else does. What workers call."""
+    """The job's task. Safe to call any number of times."""
     runner.run(Matching, id, _match)
 
 
 def _ask(**side: Any) -> None:
-    Matching.objects.filter(**side).delete()  # found anew: who still compares the old has no claim
+    Matching.objects.filter(**side).delete()  # a worker that compares old encodings loses its claim
     matching = Matching.objects.create(**side)
     transaction.on_commit(matching.enqueue)
 
@@ -115,7 +115,7 @@ def _match(matching: Matching) -> None:
             store(matching, found)
             return
         except IntegrityError:
-            # A face or reference went in this moment: compared again, it is not found.
+            # A face or reference was deleted just now: comparing again leaves it out.
             continue
     raise JobError(runner.GIVEN_UP, permanent=False)
 
@@ -127,7 +127,7 @@ def _compared(matching: Matching) -> list[Match]:
 
 
 def of_photo(photo_id: int) -> list[Match]:
-    """The photo's faces beside all references."""
+    """Matches of the photo's faces with all references."""
     faces, encodings = _read(PhotoFace.objects.filter(photo_id=photo_id).order_by("pk"))
     near = search.within_distance(encodings, Reference, below=settings.FACES_MATCH_DISTANCE)
     counting = _counting({each.id for each in near})
@@ -144,7 +144,7 @@ def of_photo(photo_id: int) -> list[Match]:
 
 
 def of_reference(reference_id: int) -> list[Match]:
-    """The reference beside all faces."""
+    """Matches of the reference with all faces."""
     counting = Reference.objects.matching().filter(pk=reference_id)
     references, encodings = _read(counting)
     near = search.within_distance(encodings, PhotoFace, below=settings.FACES_MATCH_DISTANCE)
@@ -167,7 +167,7 @@ def _read(rows: Any) -> tuple[Integers, Floats32]:
 
 
 def _counting(ids: set[int]) -> set[int]:
-    """Those of the references that are done, and not marked for deletion."""
+    """Those of the references that are active."""
     rows = Reference.objects.matching().filter(pk__in=ids).order_by()
     return set(rows.values_list("pk", flat=True)) if ids else set()
 
@@ -181,9 +181,9 @@ def _photos_of(face_ids: Sequence[int]) -> dict[int, int]:
 
 
 def store(matching: Matching, found: Sequence[Match]) -> None:
-    """The pairs as rows, some at a time; with the last of them the matching has ended.
+    """Insert the pairs in batches; the matching ends in the transaction of the last batch.
 
-    Raises `IntegrityError` if a face or reference has gone since they were found.
+    Raises `IntegrityError` if a face or reference was deleted since they were found.
     """
     parts = [found[start : start + _AT_A_TIME] for start in range(0, len(found), _AT_A_TIME)]
     for some in parts[:-1]:
@@ -203,10 +203,10 @@ def _insert(matches: Sequence[Match]) -> None:
 
 
 def _end(matching: Matching) -> None:
-    # Who deletes the photo waits for the end of this, or this for the end of that.
+    # Serialises with a deletion of the photo.
     photos = Photo.objects.filter(matching=matching).select_for_update(no_key=True, of=("self",))
     held = list(photos.values_list("pk", flat=True))
-    # A copy: what changes in it would not be taken back with the transaction.
+    # A copy, because a rollback would not undo changes of the instance.
     if copy(matching).succeed():
         for photo_id in held:
             grouping.add_unmatched(PhotoFace.objects.filter(photo_id=photo_id))

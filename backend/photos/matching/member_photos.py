@@ -1,4 +1,4 @@
-"""The photos on which a member is: what was computed, less and more what people say about it.
+"""The photos of a member: computed matches, without rejected ones, and with manual tags.
 
 A photo is a member's when one of its faces matches a reference that counts, or is in a group that
 is theirs, and they did not say that it is not them; or when somebody put them there by hand.
@@ -34,12 +34,12 @@ _SHOWN: Final = (
     *("key", "name", "width", "height", "hidden", "taken_at", "album"),
     *("album__title", "album__date"),
 )
-"""What pages show of a photo and its album: a quarter of their columns."""
+"""The columns that pages show: a quarter of those of a photo and its album."""
 
 
 @dataclass(frozen=True)
 class OnPhoto:
-    """A member on a photo: by which face, if by one, and how near it is to a reference."""
+    """A member on a photo: by which face, if known, and its distance to the nearest reference."""
 
     member_id: int
     how: How
@@ -48,9 +48,9 @@ class OnPhoto:
 
 
 def photos_of(member: Member) -> QuerySet[Photo]:
-    """What `member` sees as theirs: the newest album first, then in the album's order.
+    """The photos that `member` is on: the newest album first, then in the album's order.
 
-    Of visible albums and photos only, and of albums dated while they were a member.
+    Only visible ones, in albums dated while they were a member.
     """
     photos = Photo.objects.visible().filter(pk__in=_photo_ids(member))
     if member.joined_on:
@@ -75,7 +75,7 @@ def is_processing(member: Member) -> bool:
 
 
 def members_on(photo: Photo) -> list[OnPhoto]:
-    """Who is on `photo`, for staff: also on one that members do not see. By member, then face."""
+    """The members on `photo`, for staff, also if it is hidden. Sorted by member, then face."""
     found = [*_matched(photo), *_grouped(photo)]
     denied = MatchRejection.objects.filter(photo=photo).values_list("member_id", "face_id")
     not_them = set(denied)
@@ -90,9 +90,9 @@ def members_on(photo: Photo) -> list[OnPhoto]:
 
 
 def say_not_me(member: Member, photo: Photo) -> None:
-    """`member` is none of the faces for which `photo` is shown to them, now and later.
+    """Reject, now and for later matches, all faces for which `photo` is shown to `member`.
 
-    Where there is no such face, they are not on the photo at all. What was said by hand is unsaid.
+    Without such a face the whole photo is rejected. A manual tag is removed.
     """
     with transaction.atomic():
         ManualTag.objects.filter(member=member, photo=photo).delete()
@@ -104,17 +104,17 @@ def say_not_me(member: Member, photo: Photo) -> None:
 
 
 def said_not_me(member: Member, photo: Photo) -> bool:
-    """Whether `member` said that they are not on `photo`, or not one of its faces."""
+    """Whether `member` has rejected `photo` or one of its faces."""
     return MatchRejection.objects.filter(member=member, photo=photo).exists()
 
 
 def is_by_hand(member: Member, photo: Photo) -> bool:
-    """Whether somebody said that `member` is on `photo`."""
+    """Whether `member` is tagged on `photo` by hand."""
     return ManualTag.objects.filter(member=member, photo=photo).exists()
 
 
 def undo_not_me(member: Member, photo: Photo) -> bool:
-    """As if it had not been said; False if it was not."""
+    """Take the rejection back; False if there was none."""
     with transaction.atomic():
         undone = bool(MatchRejection.objects.filter(member=member, photo=photo).delete()[0])
         grouping.remove_matched(_faces_of(member, photo))
@@ -122,12 +122,12 @@ def undo_not_me(member: Member, photo: Photo) -> bool:
 
 
 def add_by_hand(member: Member, photo: Photo) -> bool:
-    """`member` is on `photo`, whatever was found; False if that was said already."""
+    """Tag `member` on `photo` by hand; False if they were tagged already."""
     return ManualTag.objects.get_or_create(member=member, photo=photo)[1]
 
 
 def remove_by_hand(member: Member, photo: Photo) -> bool:
-    """Take back `add_by_hand`: what was computed stays. False if it was not said."""
+    """Remove the manual tag, and no match; False if there was none."""
     return bool(ManualTag.objects.filter(member=member, photo=photo).delete()[0])
 
 
@@ -135,7 +135,7 @@ def _photo_ids(member: Member) -> QuerySet[Any]:
     said = MatchRejection.objects.filter(member=member)
     whole = said.filter(face=None).values("photo_id")
     faces = said.filter(face__isnull=False).values("face_id")
-    # Few, and so looked up first: a database that joined them might begin with all matches.
+    # Looked up first, because they are few: a join might begin with all matches.
     references, people = _found_by(member)
     matched = Match.objects.filter(reference_id__in=references)
     parts: list[QuerySet[Any]] = [
@@ -158,7 +158,7 @@ def _found_by(member: Member) -> tuple[list[int], list[int]]:
 
 
 def _faces_of(member: Member, photo: Photo) -> list[int]:
-    """The faces of `photo` that are `member`'s as far as was computed."""
+    """The faces of `photo` that are matched with `member` or in their groups."""
     matched = Match.objects.filter(reference__member=member, photo=photo)
     claimed = Person.objects.claimed().filter(member=member)
     grouped = UnknownFace.objects.filter(person__in=claimed, face__photo=photo)

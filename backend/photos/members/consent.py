@@ -1,4 +1,4 @@
-"""Who takes part: a user opts in with their first reference, and out whenever they want to."""
+"""Consent: a user opts in with the first reference, and can opt out at any time."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ logger = logging.getLogger(__name__)
 
 
 def member_of(user: AbstractBaseUser | AnonymousUser) -> Member:
-    """What this app knows of a user who is logged in; made when it is first asked for."""
+    """The member of a logged-in user; created on first use."""
     assert user.pk is not None
     member, _ = Member.objects.get_or_create(user_id=user.pk)
     return member
 
 
 def opt_in(member: Member) -> None:
-    """They take part from now on; what uploading a first reference does too."""
+    """Record consent, as the first reference does too."""
     if Member.objects.filter(pk=member.pk, opted_in_at=None).update(opted_in_at=timezone.now()):
         logger.info("opted in member=%s", member.pk)
     member.refresh_from_db()
 
 
 def opt_out(member: Member) -> None:
-    """Erase at once all that says what the member looks like or where they are.
+    """Erase at once everything that shows the member's face or the photos they are on.
 
-    Also what a worker has in hand: it finds no row for what it made, and deletes that.
+    A worker that is processing a reference finds no row for its results, and deletes its files.
     """
     files = list(Reference.objects.filter(member=member))
     for reference in files:

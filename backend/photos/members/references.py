@@ -18,10 +18,10 @@ from backend.photos.models import Extraction, Member, Reference
 logger = logging.getLogger(__name__)
 
 MAX_REFERENCES: Final = 5
-"""Of a member, not counting rejected ones and those that are marked for deletion."""
+"""Per member, without those that are rejected or marked for deletion."""
 
 _MAX_ROWS: Final = 50
-"""Of a member in all: who marks and uploads again and again fills the disk for half a year."""
+"""Per member in all: marked ones stay for half a year, so repeated uploads would fill the disk."""
 
 TOO_MANY: Final = f"You can have at most {MAX_REFERENCES} reference faces."
 TOO_MANY_KEPT: Final = "You have uploaded and deleted too many reference faces lately."
@@ -29,14 +29,14 @@ OPTED_OUT: Final = "You have opted out in the meantime."
 
 
 def references_of(member: Member) -> QuerySet[Reference]:
-    """What the member sees of them, the newest first."""
+    """The references that the member sees, the newest first."""
     return Reference.objects.filter(member=member, marked_for_deletion_at=None)
 
 
 def add(member: Member, upload: File[Any], *, name: str) -> Reference:
-    """Take in a reference; who does that for the first time opts in by it. Raises `Refused`."""
+    """Add a reference; the first one opts in. Raises `UploadRejected`."""
     storage.check_name(name)
-    _refuse_too_many(member)  # before anything is decoded; what counts is asked below
+    _refuse_too_many(member)  # before decoding; checked again under the lock
     storage.check_image(upload)
     reference = Reference(member=member, sha256=sha256_of(upload))
     storage.store_original(reference, upload, name=name)
@@ -50,14 +50,14 @@ def add(member: Member, upload: File[Any], *, name: str) -> Reference:
 
 
 def mark_for_deletion(reference: Reference) -> bool:
-    """Hide its matches at once, and erase it when `minimisation` says; False if it was marked."""
+    """Hide its matches now; `retention` erases it later. False if it was marked already."""
     unmarked = Reference.objects.filter(pk=reference.pk, marked_for_deletion_at=None)
     return bool(unmarked.update(marked_for_deletion_at=timezone.now()))
 
 
 def _insert(reference: Reference, member: Member) -> None:
     with transaction.atomic():
-        # Whoever adds or opts out holds the member's row: two cannot both be the fifth.
+        # Under the lock of the member's row, so that two uploads cannot both be the fifth.
         locked = Member.objects.select_for_update().get(pk=member.pk)
         if locked.opted_out_at != member.opted_out_at:
             raise UploadRejected(OPTED_OUT)

@@ -1,4 +1,4 @@
-"""Data minimisation: what is not needed any more goes by itself."""
+"""Data minimisation: erases references that are no longer needed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from backend.photos.models import Reference
 logger = logging.getLogger(__name__)
 
 KEPT_AFTER_MARK: Final = timedelta(days=180)
-"""A reference that its member deleted: so long it can be told whose photos were looked for."""
+"""For a reference that its member deleted, so that misuse can be investigated."""
 
 KEPT_WITHOUT_LOGIN: Final = timedelta(days=365)
-"""Any reference of somebody who does not come any more."""
+"""For all references of a member who no longer logs in."""
 
 _AT_A_TIME: Final = 200
 
@@ -29,11 +29,11 @@ _EVERY_S: Final = 3600.0
 
 class _Last:
     run_s = -_EVERY_S
-    """On the clock of this process."""
+    """On this process's monotonic clock."""
 
 
 def due() -> QuerySet[Reference]:
-    """The references whose time has passed. Who never logged in counts from their first day."""
+    """The references to erase. A member who never logged in counts from the day they joined."""
     now = timezone.now()
     long_ago = now - KEPT_WITHOUT_LOGIN
     marked = Q(marked_for_deletion_at__lte=now - KEPT_AFTER_MARK)
@@ -43,7 +43,7 @@ def due() -> QuerySet[Reference]:
 
 
 def erase_due() -> Iterator[Reference]:
-    """Erase what is due, and give each that was. Safe to run twice, and at once."""
+    """Erase what is due, and yield each reference. Safe to run twice and concurrently."""
     last_pk = 0
     while batch := list(due().filter(pk__gt=last_pk)[:_AT_A_TIME]):
         for reference in batch:
@@ -53,7 +53,7 @@ def erase_due() -> Iterator[Reference]:
 
 
 def sweep() -> None:
-    """Once an hour: an installation whose command nobody runs keeps its promise all the same."""
+    """Erase once an hour, for installations that do not run the command."""
     if time.monotonic() - _Last.run_s < _EVERY_S:
         return
     _Last.run_s = time.monotonic()

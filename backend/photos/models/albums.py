@@ -23,17 +23,17 @@ from backend.photos.models.sources import (
 
 class AlbumQuerySet(models.QuerySet["Album"]):
     def visible(self) -> AlbumQuerySet:
-        """What members may see."""
+        """Those that members may see."""
         return self.filter(hidden=False, is_processing=False)
 
 
 class Album(models.Model):
-    """Photos of one occasion, the newest first."""
+    """Photos of one occasion."""
 
     title = models.CharField(max_length=200)
     date = models.DateField(default=date.today)
     hidden = models.BooleanField(default=False)
-    # While photos are added: members see an album when it is complete, or not at all.
+    # While photos are added: members see only complete albums.
     is_processing = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     cover = models.ForeignKey(
@@ -46,7 +46,7 @@ class Album(models.Model):
         ordering = ["-date", "-pk"]
         indexes = [
             models.Index(fields=["-date", "-id"], name="album_newest"),
-            # The sweep looks for albums that are complete by now.
+            # For the sweep, which looks for albums that are complete by now.
             models.Index(
                 fields=["id"], condition=Q(is_processing=True), name="album_in_processing"
             ),
@@ -58,7 +58,7 @@ class Album(models.Model):
 
 class PhotoQuerySet(models.QuerySet["Photo"]):
     def visible(self) -> PhotoQuerySet:
-        """What members may see."""
+        """Those that members may see."""
         shown = self.filter(hidden=False, album__hidden=False, album__is_processing=False)
         return shown.exclude(file="")
 
@@ -70,7 +70,7 @@ class Photo(Source):
 
     album = models.ForeignKey(Album, on_delete=models.CASCADE, related_name="photos")
     hidden = models.BooleanField(default=False)
-    # As its metadata says, else when it was uploaded: the order within an album.
+    # From its metadata, else the time of upload; orders the album.
     taken_at = models.DateTimeField(default=timezone.now)
     faces_count = models.PositiveIntegerField(default=0)
 
@@ -85,7 +85,7 @@ class Photo(Source):
         indexes = [
             *source_indexes("photo"),
             models.Index(fields=["album", "taken_at", "id"], name="photo_in_order"),
-            # Whether its album is complete is asked behind each photo.
+            # After each photo it is checked whether its album is complete.
             models.Index(fields=["album"], condition=Q(file=""), name="photo_unprepared"),
         ]
 
@@ -98,7 +98,7 @@ class Photo(Source):
 
 
 class PhotoFaceManager(models.Manager["PhotoFace"]):
-    """Rows come without their encodings, which are several times as large as all the rest."""
+    """Defers encodings, which are several times as large as the rest of a row."""
 
     def get_queryset(self) -> models.QuerySet[PhotoFace]:
         return super().get_queryset().defer("encoding")
@@ -108,7 +108,7 @@ class PhotoFaceManager(models.Manager["PhotoFace"]):
 
 
 class PhotoFace(models.Model):
-    """One face. Boxes are pixels of the upright photo; who finds faces elsewhere sends none."""
+    """One face. Boxes are pixels of the upright photo; null if the extractor sent none."""
 
     photo = models.ForeignKey(Photo, on_delete=models.CASCADE, related_name="faces")
     index = models.PositiveIntegerField()
@@ -117,7 +117,7 @@ class PhotoFace(models.Model):
     bottom = models.IntegerField(null=True)
     left = models.IntegerField(null=True)
     encoding = EncodingField()
-    # As `analysis.services.QualityShape`, of which clustering asks `too_poor`.
+    # An `analysis.services.QualityShape`; clustering reads `too_poor`.
     quality = models.JSONField(null=True)
 
     objects = PhotoFaceManager()
@@ -151,7 +151,7 @@ def archive_path(upload: ArchiveUpload, filename: str) -> str:
 
 
 class ArchiveUpload(Job):
-    """A zip or tar of photos on its way into an album; continued where it was interrupted."""
+    """An archive of photos that is being unpacked into an album; resumed after an interruption."""
 
     queue = queues.UPLOADS
     task = "backend.photos.tasks.unpack"
@@ -166,8 +166,8 @@ class ArchiveUpload(Job):
     name = models.CharField(max_length=200, blank=True)
     size_bytes = models.PositiveBigIntegerField(default=0)
 
-    # Entries of the archive: in all (0 while that is not known, as of a tar), and of these so far
-    # looked at, taken in, and skipped. `report` is `[{"name": …, "reason": …}, …]` of the skipped.
+    # Entries: in all (0 if unknown, as of a tar), and so far read, added and skipped.
+    # `report` lists the skipped ones: `[{"name": …, "reason": …}, …]`.
     entries_count = models.PositiveIntegerField(default=0)
     entries_seen = models.PositiveIntegerField(default=0)
     photos_added = models.PositiveIntegerField(default=0)
@@ -183,5 +183,5 @@ class ArchiveUpload(Job):
         return f"{self.name} into {self.album_id}"
 
     def go_on_later(self) -> bool:
-        """PROCESSING → QUEUED with its attempts forgotten, as it has come further."""
+        """PROCESSING → QUEUED with its attempts reset, because it has made progress."""
         return self._leave(status=Status.QUEUED, due_at=timezone.now(), attempts=0)

@@ -1,4 +1,4 @@
-"""Who is on which photo: pairs that were computed, and what people say about them."""
+"""Which members are on which photos: computed matches, and what people say about them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from backend.common.jobs.models import Job, job_constraints, job_indexes
 
 
 class Matching(Job):
-    """A photo or reference that is still to be compared with all of the other side.
+    """A job: compare a photo with all references, or a reference with all photos.
 
-    Written in the transaction that writes the encodings, so that none is without; and whoever
-    claims it began after that was committed, so that of two sides that came at once at least one
-    sees the other. Deleted in the end: what has none was compared.
+    Inserted in the transaction that inserts the encodings, so none is left out. A worker claims it
+    after that commit; so of a photo and a reference that are recorded at the same time, at least
+    one job sees the other's encoding. Deleted when it is done.
     """
 
-    # It takes milliseconds, and somebody may be looking at the page; an album waits in the other.
+    # It takes milliseconds, and a member may be waiting at the page.
     queue = queues.INTERACTIVE
     task = "backend.photos.matching.jobs.run"
     on_failed = "backend.photos.matching.jobs.log_failure"
@@ -49,26 +49,26 @@ class Matching(Job):
 class Match(models.Model):
     """A face nearer to a reference than FACES_MATCH_DISTANCE: a fact about two encodings.
 
-    Not all are shown: `matches` asks whether the reference still counts, and what people said.
+    Not all are shown: `member_photos` leaves out inactive references and rejected matches.
     """
 
-    # Its unique constraint below begins with it, and so does the index.
+    # No index of its own: the unique constraint and the index below begin with it.
     reference = models.ForeignKey(
         "photos.Reference", on_delete=models.CASCADE, related_name="matches", db_index=False
     )
     face = models.ForeignKey("photos.PhotoFace", on_delete=models.CASCADE, related_name="matches")
-    # The face's, to find a member's photos in one index.
+    # The face's photo, so that a member's photos are found in one index.
     photo = models.ForeignKey("photos.Photo", on_delete=models.CASCADE, related_name="matches")
     distance = models.FloatField()
 
     class Meta:
         verbose_name_plural = "matches"
         constraints = [
-            # However often and by how many workers a pair is found, it is one row.
+            # A pair is one row, however often it is found.
             models.UniqueConstraint(fields=["reference", "face"], name="match_once"),
         ]
         indexes = [
-            # "My photos", and which of their faces, without a look at the rows.
+            # "Photos of me" and their faces, from the index alone.
             models.Index(fields=["reference", "photo", "face"], name="match_photos"),
         ]
 
@@ -77,10 +77,10 @@ class Match(models.Model):
 
 
 class MatchRejection(models.Model):
-    """A member is not this face; or, where that is not known, not on this photo at all.
+    """ "This is not me": a member rejects a face, or a photo where no face is known.
 
-    About the member and no reference of theirs, so that it holds for those to come. A face that is
-    found anew is another row: what was said of it then holds for the photo.
+    It concerns the member and not a reference, so it also holds for later references. When faces
+    are extracted again, their rows are replaced, and the rejection then holds for the photo.
     """
 
     member = models.ForeignKey("photos.Member", on_delete=models.CASCADE, related_name="+")
@@ -92,7 +92,7 @@ class MatchRejection(models.Model):
 
     class Meta:
         constraints = [
-            # Without a face there may be several: of a photo whose faces were found anew.
+            # Several rows without a face are possible, after a photo was extracted again.
             models.UniqueConstraint(
                 fields=["member", "face"],
                 condition=Q(face__isnull=False),
@@ -106,7 +106,7 @@ class MatchRejection(models.Model):
 
 
 class ManualTag(models.Model):
-    """A member is on a photo because somebody says so: a face that was not found or recognised."""
+    """A member was tagged on a photo by hand, because the face was not detected or matched."""
 
     member = models.ForeignKey("photos.Member", on_delete=models.CASCADE, related_name="+")
     photo = models.ForeignKey("photos.Photo", on_delete=models.CASCADE, related_name="+")

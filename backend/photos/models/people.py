@@ -1,4 +1,4 @@
-"""People whom no reference knows: their faces, and the groups that these fall into."""
+"""Faces that match no member, and the groups of them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from backend.common.jobs import queues
 from backend.common.jobs.models import Job, job_constraints, job_indexes
 
 CLUSTERING_JOB_ID: Final = 1
-"""There is one row of `ClusteringJob`: what is claimed by one worker is done by one at a time."""
+"""`ClusteringJob` has one row, so one worker at a time clusters."""
 
 
 class PersonQuerySet(models.QuerySet["Person"]):
     def claimed(self) -> PersonQuerySet:
-        """Those who are a member: the member agreed, and staff confirmed it."""
+        """Groups that belong to a member: the member agreed, and staff confirmed it."""
         both = Q(agreed_at__isnull=False, confirmed_at__isnull=False)
         return self.filter(both, member__isnull=False)
 
 
 class Person(models.Model):
-    """A group of faces of, it seems, one person.
+    """A group of faces that seem to be one person's.
 
-    Nobody's ──claim: the member says "that is me"──▶ agreed ────confirm, by staff──▶ claimed
-        └──────offer: staff says "that is them"─────▶ confirmed ──agree, by the member──┘
+    unknown ──claim: the member says "that is me"──▶ agreed ───confirm, by staff──▶ claimed
+        └─────offer: staff says "that is them"─────▶ offered ──agree, by the member───┘
     """
 
     class ClaimStatus(models.TextChoices):
@@ -65,10 +65,10 @@ class Person(models.Model):
 
 
 class UnknownFace(models.Model):
-    """A face that matches no member. Kept only where FACES_GROUP_UNKNOWN says so.
+    """A face that matches no member. Stored only with FACES_GROUP_UNKNOWN.
 
-    Waiting to be placed ──▶ in a group, or in none so far. `pinned` is what a person decided: it
-    stays where it is, whatever comes.
+    It waits to be clustered; then it is in a group, or in none so far. A pinned face was put there
+    by a person, and clustering does not move it.
     """
 
     face = models.OneToOneField(
@@ -88,7 +88,7 @@ class UnknownFace(models.Model):
             ),
         ]
         indexes = [
-            # What the next grouping takes, in the order of the faces.
+            # What the next job clusters, in the order of the faces.
             models.Index(
                 fields=["face"], condition=Q(is_clustered=False), name="unknown_face_to_cluster"
             ),
@@ -99,7 +99,7 @@ class UnknownFace(models.Model):
 
 
 class ClusterExclusion(models.Model):
-    """Somebody took this face out of this group: it must not come back."""
+    """A face that was taken out of a group by hand: clustering must not put it back."""
 
     face = models.ForeignKey(
         "photos.PhotoFace", on_delete=models.CASCADE, related_name="+", db_index=False
@@ -116,7 +116,7 @@ class ClusterExclusion(models.Model):
 
 
 class ClusteringJob(Job):
-    """That there are faces to place. One row, one worker: two would make two groups of a person."""
+    """A job: cluster the waiting faces. Two at a time could make two groups of one person."""
 
     queue = queues.UPLOADS
     task = "backend.photos.clustering.grouping.run"

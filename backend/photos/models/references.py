@@ -27,7 +27,7 @@ class ReferenceManager(models.Manager["Reference"]):
         return super().get_queryset()
 
     def matching(self) -> models.QuerySet[Reference]:
-        """Those whose matches count: done, and not marked for deletion."""
+        """Those that match photos: done, and not marked for deletion."""
         return self.get_queryset().filter(
             extraction=Extraction.DONE, marked_for_deletion_at__isnull=True
         )
@@ -40,9 +40,9 @@ class Reference(Source):
     on_failed = "backend.photos.extraction.results.mark_failed"
     folder = "references"
 
-    # PROTECT: a user goes when nothing of them is left; no database deletes files.
+    # PROTECT, because no database deletes files: a user is deleted after their references.
     member = models.ForeignKey(Member, on_delete=models.PROTECT, related_name="references")
-    encoding = EncodingField(null=True)  # type: ignore[misc]  # read before it is there: None
+    encoding = EncodingField(null=True)  # type: ignore[misc]  # None until it is extracted
     marked_for_deletion_at = models.DateTimeField(null=True, blank=True)
 
     objects = ReferenceManager()
@@ -51,7 +51,7 @@ class Reference(Source):
         ordering = ["-created_at", "-pk"]
         constraints = [
             *source_constraints("reference"),
-            # Exactly one face, or it is no reference.
+            # A reference shows exactly one face.
             models.CheckConstraint(
                 condition=~Q(extraction=Extraction.DONE) | Q(encoding__isnull=False),
                 name="reference_done_has_encoding",
@@ -59,7 +59,7 @@ class Reference(Source):
         ]
         indexes = [
             *source_indexes("reference"),
-            # Data minimisation asks for those that were marked long ago.
+            # For data minimisation, which erases those that were marked long ago.
             models.Index(
                 fields=["marked_for_deletion_at"],
                 condition=Q(marked_for_deletion_at__isnull=False),

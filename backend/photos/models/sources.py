@@ -12,19 +12,19 @@ from backend.common.jobs import queues
 from backend.common.jobs.models import Job, Status, job_constraints, job_indexes
 
 WIDTHS_PX: Final = (300, 600, 1200)
-"""Of the thumbnails: a tile, a tile on a dense screen, a photo that fills a page."""
+"""Thumbnails: a tile, a tile on a dense screen, a photo that fills a page."""
 
 
 class Extraction(models.TextChoices):
-    """What clients are told of the faces of a photo or reference.
+    """State of the face extraction of a photo or reference, as clients see it.
 
     PROCESSING ──recorded──▶ DONE
-        ▲  ├────recorded, and it cannot be used──▶ REJECTED   references only
-        │  └────never will be──▶ FAILED ──┐
-        └──────somebody asked to try again┘
+        ▲  ├────recorded, but unusable──▶ REJECTED   references only
+        │  └────failed for good──▶ FAILED ──┐
+        └──────resubmitted──────────────────┘
 
-    `Work.status` beside it tells only whether one of our workers has to do something, which is also
-    so when the faces are found elsewhere, or not at all: it makes the pictures for the pages.
+    `Job.status` beside it is the state of the worker's job only. A worker makes the pictures for
+    the pages even if the faces are extracted elsewhere, or not at all.
     """
 
     PROCESSING = "processing"
@@ -43,12 +43,12 @@ def picture_path(source: Source, filename: str) -> str:
 
 
 def spread(folder: str, key: uuid.UUID, ending: str) -> str:
-    """`photos/72/46/7246f927-….jpg`: two levels, so that no folder grows past some thousands."""
+    """`photos/72/46/7246f927-….jpg`: two levels keep a folder below some thousand files."""
     return f"{folder}/{str(key)[:2]}/{str(key)[2:4]}/{key}{ending}"
 
 
 class Source(Job):
-    """An image whose faces are to be found: by our workers, by AWS Lambda, or by nobody for now.
+    """An image whose faces are to be found: by workers, by AWS Lambda, or not for now.
 
     The worker makes `file` of `original`, which then goes: it holds metadata, where it was taken.
     """
@@ -56,10 +56,10 @@ class Source(Job):
     queue = queues.UPLOADS
     folder: str
 
-    # Random: it is in names of files, and whoever knows one must not be able to tell another.
+    # Random, because it is part of file names: no name can be guessed from another.
     key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     original = models.FileField(upload_to=original_path, max_length=200, blank=True)
-    # An upright JPEG without metadata: the only thing that anybody is ever shown.
+    # An upright JPEG without metadata: the only file that is ever shown.
     file = models.FileField(upload_to=picture_path, max_length=200, blank=True)
     # Of the original.
     sha256 = models.CharField(max_length=64)
@@ -72,7 +72,7 @@ class Source(Job):
     rejection = models.CharField(max_length=200, blank=True)
     extractor = models.CharField(max_length=120, blank=True)
 
-    # Of those that are handed to AWS Lambda: when, how often, and the SHA-256 of the last token.
+    # For AWS Lambda: time and number of submissions, and the SHA-256 of the last token.
     submitted_at = models.DateTimeField(null=True, blank=True)
     submissions = models.PositiveIntegerField(default=0)
     token_sha256 = models.CharField(max_length=64, blank=True)
@@ -87,13 +87,13 @@ class Source(Job):
 
 
 def source_constraints(name: str) -> list[models.BaseConstraint]:
-    """What must hold of every row; `name` begins the constraints' names."""
+    """Constraints of every source; their names begin with `name`."""
     return [
         *job_constraints(name),
         models.CheckConstraint(
             condition=Q(extraction__in=Extraction.values), name=f"{name}_extraction_known"
         ),
-        # A token that was used, or that nobody waits for, opens nothing.
+        # A used token, or one without a pending result, is invalid.
         models.CheckConstraint(
             condition=Q(extraction=Extraction.PROCESSING) | Q(token_sha256=""),
             name=f"{name}_token_while_processing",
@@ -104,13 +104,13 @@ def source_constraints(name: str) -> list[models.BaseConstraint]:
 def source_indexes(name: str) -> list[models.Index]:
     return [
         *job_indexes(name),
-        # What waits for its faces, by when it was handed out: for the sweep and the dispatch.
+        # Sources that wait for their faces, by submission time: for the sweep and the dispatch.
         models.Index(
             fields=["submitted_at"],
             condition=Q(extraction=Extraction.PROCESSING, status=Status.DONE),
             name=f"{name}_waiting",
         ),
-        # What failed and was not told yet.
+        # Failed rows whose failure is not recorded on the extraction yet.
         models.Index(
             fields=["id"],
             condition=Q(extraction=Extraction.PROCESSING, status=Status.FAILED),

@@ -18,10 +18,10 @@ from backend.analysis.fields import EncodingField, read_many
 from backend.analysis.nearest import Floats32, Matrix
 
 _FURTHER: Final = 1 + 1e-5
-"""pgvector adds up 128 squared differences in float32: a distance is wrong by up to 4e-6 of it."""
+"""pgvector sums 128 squared differences in float32; a distance is off by up to 4e-6 of it."""
 
 _FEW: Final = 32
-"""Probes. PostgreSQL takes 0.07 µs for each with each row; to read a row from it takes 1.7 µs."""
+"""Probes. PostgreSQL compares a probe with a row in 0.07 µs, and sends a row in 1.7 µs."""
 
 _AT_A_TIME: Final = 500
 """Ids in one statement."""
@@ -83,10 +83,10 @@ def _exactly(probes: Floats32, matrix: Matrix, below: float) -> Iterator[Neighbo
 
 
 def _ids_near(probes: Floats32, model: type[models.Model], below: float) -> list[int]:
-    """The rows that are near to one of the probes, or nearly so."""
+    """The rows near one of the probes, or slightly farther."""
     field = EncodingField()
     table = connection.ops.quote_name(model._meta.db_table)
-    # One test with all probes in it: to join them as rows takes half as long again.
+    # One condition with all probes: joining them as rows takes half as long again.
     near = " OR ".join(["encoding <-> %s::vector <= %s"] * len(probes))
     parameters: list[Any] = []
     for probe in probes:
@@ -101,9 +101,10 @@ def _ids_near(probes: Floats32, model: type[models.Model], below: float) -> list
 
 @contextmanager
 def _several_processes() -> Iterator[None]:
-    """For a reference beside all faces: PostgreSQL may share out what it reads.
+    """For one probe beside all faces: let PostgreSQL use parallel workers.
 
-    It expects every third row to be near, and to hand over so many would cost more than it gains.
+    It estimates that every third row is near, and that sending so many between workers costs more
+    than it gains; `parallel_tuple_cost = 0` corrects that.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""What the function tells of a source: taken once, from who holds the token of its submission."""
+"""The function's result for a source: accepted once, with the token of the last submission."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ logger = logging.getLogger(__name__)
 
 
 class Refusal(Enum):
-    """Why nothing is taken."""
+    """Why a result is refused."""
 
     WRONG_TOKEN = auto()
     NOT_PROCESSING = auto()
 
 
 def find(type: SourceType, pk: int) -> Source | None:
-    """The photo or reference of that number."""
+    """The photo or reference with this key."""
     found: Source | None = MODELS[type]._default_manager.filter(pk=pk).first()
     return found
 
 
 def refusal(source: Source, token: str) -> Refusal | None:
-    """Why a result from the holder of this token is not wanted, if it is not."""
+    """Why a result with this token is refused; None if it is accepted."""
     if source.extraction != Extraction.PROCESSING:
         return Refusal.NOT_PROCESSING
-    # Of one that was never submitted, or no longer is, the hash is empty and equals no other.
+    # Without a pending submission the hash is empty and equals no other.
     if not constant_time_compare(source.token_sha256, token_hash(token)):
         return Refusal.WRONG_TOKEN
     return None
 
 
 def record(source: Source, body: Callback) -> bool:
-    """Record what the function found, or that it could not; False if somebody else was quicker."""
+    """Record the function's result or error; False if another result was recorded first."""
     if error := body.get("error"):
         return _report(source, error)
     faces = _recorded(body["encodings"], body.get("faces"))
@@ -57,7 +57,7 @@ def record(source: Source, body: Callback) -> bool:
 
 
 def check_model(body: Callback) -> None:
-    """`ShapeError` for encodings that cannot be compared with ours; who names no model is old."""
+    """Raises `ShapeError` for another encoding model; a function without `model` is an old one."""
     ours = analysis.maker().rpartition("/")[2]
     if body.get("model", ours) != ours:
         raise ShapeError("model", "Encodings of this model are not compared here.")
@@ -86,9 +86,9 @@ def _recorded(
 
 
 def _report(source: Source, error: ExtractionFailure) -> bool:
-    """No result: for good, or for now. Who waits is not left waiting for seven hours."""
-    told = (source._meta.model_name, source.pk, source.submissions, error["reason"])
-    logger.warning("Lambda has no result for %s=%s submissions=%d: %s", *told)
+    """Record an error: permanent, or a release for the next submission before `WAIT` ends."""
+    values = (source._meta.model_name, source.pk, source.submissions, error["reason"])
+    logger.warning("Lambda has no result for %s=%s submissions=%d: %s", *values)
     registry.count(SUBMITTED, outcome="reported")
     if error["permanent"] or source.submissions > settings.FACES_MAX_RETRIES:
         return results.mark_failed(source, reason=error["reason"])

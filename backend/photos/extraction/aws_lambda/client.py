@@ -1,4 +1,4 @@
-"""Asking AWS Lambda, or what speaks like it, to run the function: without waiting for its end.
+"""Asynchronous invocation of the AWS Lambda function, or of a compatible service.
 
 boto3 is loaded with the first call: few processes ever make one.
 """
@@ -16,8 +16,7 @@ from wire.facedetection import Payload
 logger = logging.getLogger(__name__)
 
 MAX_EVENT_BYTES: Final = 250_000
-"""AWS takes 1 MB of an asynchronous invocation since October 2025, and took 256 KB before that, as
-whatever speaks like it may still do."""
+"""AWS accepts 1 MB since October 2025; 256 KB before, as compatible services still may."""
 
 _CONNECT_TIMEOUT_S: Final = 3
 _READ_TIMEOUT_S: Final = 10
@@ -25,15 +24,15 @@ _ATTEMPTS: Final = 3
 
 
 class InvokeError(Exception):
-    """The function was not started, or nobody knows whether it was."""
+    """The function was not started, or it is unknown whether it was."""
 
 
 class TooLarge(InvokeError):
-    """There are too many sources in one event."""
+    """The event is too large: it has too many sources."""
 
 
 class Client:
-    """Connections to Lambda, for one round of invocations: a fork must not inherit any."""
+    """Connections to Lambda for one round of invocations, so that no fork inherits them."""
 
     def __init__(self) -> None:
         self._client = _connect()
@@ -45,7 +44,7 @@ class Client:
         self._client.close()
 
     def invoke(self, payload: Payload) -> None:
-        """Have Lambda run the function soon. Raises `InvokeError`."""
+        """Start the function asynchronously. Raises `InvokeError`."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         event = encoded(payload)
@@ -83,7 +82,7 @@ def _connect() -> Any:
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
     )
     if endpoint_url and session.get_credentials() is None:
-        # The emulator asks for none.
+        # The emulator needs no credentials.
         config = config.merge(Config(signature_version=UNSIGNED))
     region = region_of(settings.FACEDETECTION_LAMBDA_ARN) or session.region_name or "us-east-1"
     return session.client("lambda", region_name=region, endpoint_url=endpoint_url, config=config)

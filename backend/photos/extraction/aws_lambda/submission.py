@@ -1,6 +1,6 @@
-"""Photos and references handed to AWS Lambda, in batches. docs/lambda.md tells the whole way.
+"""Submission of photos and references to AWS Lambda, in batches; docs/lambda.md has the whole flow.
 
-A source that waits for its faces is one of these, told by its columns alone:
+A source that waits for its faces is in one of these states, by its columns:
 
     never submitted     `submitted_at` is empty                      due at once
     handed to Lambda    `token_sha256` is that of the token it has   due again after `WAIT`
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 Source: TypeAlias = Photo | Reference
 
 MODELS: Final[dict[SourceType, type[Any]]] = {
-    # Somebody waits in front of the page for a reference: first.
+    # References first, because a member waits at the page.
     SourceType.REFERENCE: Reference,
     SourceType.PHOTO: Photo,
 }
@@ -54,7 +54,7 @@ _PAUSES: Final = 7
 """1, 2, 4 … 64 minutes."""
 
 _SWEPT: Final = 1000
-"""Sources submitted by one sweep, which others wait for."""
+"""Sources of one sweep, so that other sweeps are not held up."""
 
 _PAGE: Final = 500
 
@@ -66,12 +66,12 @@ SUBMITTED: Final = registry.counter(
 )
 
 Progress = Callable[[int], object]
-"""Called with how many sources have been seen to."""
+"""Called with the number of sources processed since the last call."""
 
 
 @dataclass(frozen=True)
 class SubmissionReport:
-    """What a round of submissions did."""
+    """The outcome of a round of submissions."""
 
     sources: int = 0
     invocations: int = 0
@@ -96,7 +96,7 @@ class _Claimed:
 
 
 def submit(sources: Sequence[Source]) -> int:
-    """Submit these, now or with the next sweep; how many were handed on.
+    """Submit these, now or with the next sweep; returns how many were submitted now.
 
     Fewer than a batch wait for others, as those of an album that is being uploaded: an invocation
     for each would cost a start of the function for each.
@@ -109,9 +109,9 @@ def submit(sources: Sequence[Source]) -> int:
 def submit_due(
     *, at_most: int | None = None, at_once: bool = False, on_progress: Progress
 ) -> SubmissionReport:
-    """Submit whatever is due, the references first; `at_once`: without the pause after a failure.
+    """Submit what is due, references first; `at_once`: without the pause after a failure.
 
-    Ends with the first invocation that fails: the next would too.
+    Stops at the first failed invocation, because the next would fail too.
     """
     return _round(islice(_due(at_once), at_most), on_progress)
 
@@ -122,7 +122,7 @@ def sweep() -> None:
 
 
 def due(model: type[Any], *, at_once: bool = False) -> models.QuerySet[Any]:
-    """What is to be submitted now."""
+    """The sources to submit now."""
     now = timezone.now()
     unanswered = Q(submitted_at__lt=now - WAIT)
     never = Q(submitted_at__isnull=True)
@@ -130,14 +130,14 @@ def due(model: type[Any], *, at_once: bool = False) -> models.QuerySet[Any]:
 
 
 def release(source: Source) -> bool:
-    """Handed on → failed for now: its token opens nothing any more, and it is submitted again."""
+    """Submitted → failed for now: the token becomes invalid, and it is submitted again."""
     rows: models.QuerySet[Any] = type(source)._default_manager.all()
     ours = rows.filter(pk=source.pk, token_sha256=source.token_sha256)
     return bool(ours.update(token_sha256="", submitted_at=timezone.now()))
 
 
 def token_hash(token: str) -> str:
-    """What is stored of a token. It is random, so that a plain hash cannot be guessed back."""
+    """The stored form of a token. Tokens are random, so a plain hash cannot be reversed."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -177,7 +177,7 @@ def _round(sources: Iterator[Source], on_progress: Progress) -> SubmissionReport
 
 
 def _submit_batch(client: Client, sources: Sequence[Source]) -> SubmissionReport:
-    # Committed before anybody hears of the tokens: a callback may come at once.
+    # Committed before the tokens are sent, because a callback may arrive at once.
     with transaction.atomic():
         claimed = [claim for source in sources if (claim := _claim(source))]
     return _invoke(client, claimed) if claimed else SubmissionReport()
@@ -209,7 +209,7 @@ def _failed(claimed: Sequence[_Claimed], error: InvokeError) -> SubmissionReport
 
 
 def _claim(source: Source) -> _Claimed | None:
-    """Give it a new token, for one process only. An earlier one opens nothing any more."""
+    """Set a new token, in one process only; an earlier token becomes invalid."""
     token = secrets.token_urlsafe(32)
     claim: dict[str, Any] = {"token_sha256": token_hash(token), "submitted_at": timezone.now()}
     kind = SourceType(str(source._meta.model_name))
