@@ -54,7 +54,7 @@ _LOCAL: Final = _networks(
 _PUBLIC: Final = _networks(
     "0.0.0.0/0",
     # All that IANA has given out for hosts. Outside lie ::/8 with IPv4-compatible and -mapped
-    # addresses, 64:ff9b::/96 and 64:ff9b:1::/48 (NAT64, RFC 6052 and 8215), 100::/64 (discard),
+    # addresses, 64:ff9b:1::/48 (NAT64 of one network, RFC 8215), 100::/64 (discard),
     # 5f00::/16 (segment routing), fe80::/10, fec0::/10 and ff00::/8.
     "2000::/3",
 )
@@ -81,6 +81,9 @@ _NEVER: Final = _networks(
     "3fff::/20",  # documentation, RFC 9637
 )
 
+_NAT64: Final = ip_network("64:ff9b::/96")
+"""An IPv4 address inside (RFC 6052): DNS64 makes one of every name that has only IPv4."""
+
 _ISATAP: Final = frozenset((0x00005EFE, 0x02005EFE))
 """Second-lowest 32 bits of an IPv6 address with an IPv4 address inside (RFC 5214, 6.1)."""
 
@@ -89,6 +92,9 @@ def reach(address: Address) -> Reach:
     """The reach of `address`."""
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         return Reach.NEVER
+    if isinstance(address, IPv6Address) and address in _NAT64:
+        inner = IPv4Address(int(address) & 0xFFFFFFFF)
+        return Reach.PUBLIC if reach(inner) is Reach.PUBLIC else Reach.NEVER
     if _within(address, _METADATA):
         return Reach.NEVER
     if _within(address, _LOCAL):

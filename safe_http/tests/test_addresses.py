@@ -33,6 +33,14 @@ class AddressTests(unittest.TestCase):
             with self.subTest(text):
                 self.assertIs(ip_policy.reach(ip_address(text)), ip_policy.Reach.PUBLIC)
 
+    def test_nat64_is_as_public_as_the_ipv4_address_inside(self) -> None:
+        self.assertIs(ip_policy.reach(ip_address(f"64:ff9b::{PUBLIC}")), ip_policy.Reach.PUBLIC)
+        for text in ("127.0.0.1", "10.0.0.1", "169.254.169.254", "168.63.129.16", "224.0.0.1"):
+            with self.subTest(text):
+                self.assertIs(
+                    ip_policy.reach(ip_address(f"64:ff9b::{text}")), ip_policy.Reach.NEVER
+                )
+
     def test_an_allowed_host_may_be_private_and_nothing_worse(self) -> None:
         for text in ("127.0.0.1", "10.1.2.3", "192.168.1.2", "100.64.0.9", "::1", "fd12::1"):
             with self.subTest(text):
@@ -103,18 +111,18 @@ class NameTests(unittest.TestCase):
 
     def test_the_next_address_is_tried_where_one_does_not_answer(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as closed:
-            nobody = closed.getsockname()[1]
+            closed_port = closed.getsockname()[1]
         self.net.names["photos.example.org"] = [["8.8.8.8", PUBLIC]]
-        self.net.routes = {("8.8.8.8", 80): nobody, (PUBLIC, 80): self.server.port}
+        self.net.routes = {("8.8.8.8", 80): closed_port, (PUBLIC, 80): self.server.port}
         CLIENT.fetch("http://photos.example.org/a.jpg").close()
         self.assertEqual(self.net.connected, [("8.8.8.8", 80), (PUBLIC, 80)])
 
     def test_a_name_with_hundreds_of_addresses_has_us_knock_at_few(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as closed:
-            nobody = closed.getsockname()[1]
+            closed_port = closed.getsockname()[1]
         many = [f"8.8.8.{n}" for n in range(200)]
         self.net.names["photos.example.org"] = [many]
-        self.net.routes = {(each, 80): nobody for each in many}
+        self.net.routes = {(each, 80): closed_port for each in many}
         with self.assertRaises(FetchError) as failed:
             CLIENT.fetch("http://photos.example.org/a.jpg")
         self.assertFalse(failed.exception.permanent)

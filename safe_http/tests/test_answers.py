@@ -244,7 +244,7 @@ class AnswerTests(unittest.TestCase):
         self.fetch(answer(JPEG), max_bytes=len(JPEG)).close()
         self.assert_fails(answer(JPEG), max_bytes=len(JPEG) - 1, permanent=True)
 
-    def test_one_byte_over_the_limit_is_refused_also_where_no_length_was_told(self) -> None:
+    def test_one_byte_over_the_limit_is_refused_also_without_a_length(self) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n"
         chunked = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(JPEG), JPEG)
         for data in (head + b"\r\n" + JPEG, head + chunked):
@@ -390,12 +390,12 @@ class AnswerTests(unittest.TestCase):
         ]
         with self.assertLogs("safe_http", "DEBUG") as logs:
             outcomes = self.client.fetch_many(urls)
-        told = "\n".join(logs.output) + "".join(map(repr, outcomes))
+        logged = "\n".join(logs.output) + "".join(map(repr, outcomes))
         assert isinstance(outcomes[0], Download)
         outcomes[0].close()
-        self.assertNotIn("secret", told)
+        self.assertNotIn("secret", logged)
         self.assertEqual(len(logs.records), len(urls))
-        self.assertIn("host=127.0.0.1 jpeg, ", told)
+        self.assertIn("host=127.0.0.1 jpeg, ", logged)
 
     def test_an_error_survives_the_way_between_processes(self) -> None:
         error = pickle.loads(pickle.dumps(FetchError("No.", permanent=True)))

@@ -56,7 +56,7 @@ HOSTILE_URLS = (
     "http:///x",
     *("unix:///var/run/docker.sock", "dict://127.0.0.1:{port}/", "ws://127.0.0.1:{port}/", "x"),
     *("http:127.0.0.1:{port}/", "http:/127.0.0.1:{port}/", "jar:http://127.0.0.1:{port}/!/"),
-    # Who is the host? Readers of URLs differ.
+    # Parsers differ about the host.
     *("http://photos.example.org@127.0.0.1:{port}/", "http://127.0.0.1:{port}@photos.example.org/"),
     *("http://user:secret@photos.example.org/", "http://@photos.example.org/", "http://a@b@c/"),
     *("http://photos.example.org\\@127.0.0.1:{port}/", "http://127.0.0.1:{port}\\.example.org/"),
@@ -139,7 +139,7 @@ class HostileUrlTests(unittest.TestCase):
             self.assert_refused(f"http://{host}/")
         self.assertEqual({name.partition(".")[2] for name in self.net.looked_up}, {"example.org"})
 
-    def test_an_unknown_name_and_a_private_one_are_told_in_the_same_words(self) -> None:
+    def test_an_unknown_name_and_a_private_one_get_the_same_message(self) -> None:
         unknown = self.assert_refused("http://unknown.example.org/").message
         private = self.assert_refused("http://loopback.example.org/").message
         self.assertEqual(
@@ -163,7 +163,7 @@ class HostileUrlTests(unittest.TestCase):
             self.assertGreaterEqual(server.connections, len(places))
         self.assertFalse(any(was_touched(listener) for listener in self.listeners))
 
-    def test_a_person_is_told_what_is_wrong_with_the_url(self) -> None:
+    def test_the_message_names_the_fault_of_the_url(self) -> None:
         for url, word in (
             ("ftp://photos.example.org/", "https"),
             ("http://user:secret@photos.example.org/", "password"),

@@ -65,7 +65,7 @@ class TlsTests(unittest.TestCase):
         self.assert_fails("https://other.example.org/a.jpg")
         self.assert_fails(f"https://{PUBLIC}/a.jpg")
 
-    def test_a_certificate_that_nobody_vouches_for_is_refused(self) -> None:
+    def test_a_certificate_of_an_unknown_issuer_is_refused(self) -> None:
         self.assert_fails("https://photos.example.org/a.jpg")
 
     def test_an_allowed_host_needs_a_certificate_too(self) -> None:

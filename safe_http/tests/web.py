@@ -66,7 +66,7 @@ def endless(start: bytes, more: bytes, pause: threading.Event, pause_s: float = 
 
 
 class Server:
-    """Answers on a free port of 127.0.0.1: by path, then closes. Counts who came."""
+    """Answers on a free port of 127.0.0.1: by path, then closes. Counts connections."""
 
     def __init__(
         self, replies: Mapping[str, Reply] | None = None, tls: ssl.SSLContext | None = None
@@ -144,7 +144,7 @@ class Net:
         net = self
 
         def connect(sock: socket.socket, address: tuple[str, int]) -> None:
-            net._connect_as_told(sock, address)
+            net._connect_by_route(sock, address)
 
         self._patches.enter_context(mock.patch.object(socket.socket, "connect", connect))
         self._patches.enter_context(mock.patch.object(socket, "getaddrinfo", self._resolve))
@@ -153,7 +153,7 @@ class Net:
     def __exit__(self, *_: object) -> None:
         self._patches.close()
 
-    def _connect_as_told(self, sock: socket.socket, address: tuple[str, int]) -> None:
+    def _connect_by_route(self, sock: socket.socket, address: tuple[str, int]) -> None:
         self.connected.append(address)
         if address in self.routes:
             address = ("127.0.0.1", self.routes[address])
