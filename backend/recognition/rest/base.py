@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 from django.conf import settings
 from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiRequest
 from rest_framework import serializers
 from rest_framework.exceptions import APIException
 from rest_framework.views import APIView
@@ -14,7 +15,7 @@ from rest_framework.views import APIView
 from backend.clients import caller
 from backend.clients.models import Scope
 from backend.common.http import admission
-from backend.common.openapi import in_path, response
+from backend.common.openapi import Fragment, in_path, response
 from backend.recognition.contract import INTEGERS
 from backend.recognition.models import User
 from backend.recognition.operations import service
@@ -26,6 +27,8 @@ USERS: Final = "/recognition/users/"
 USER_ID: Final = in_path("user_id", OpenApiTypes.INT64, 1)
 CONTACT_ID: Final = in_path("contact_id", OpenApiTypes.INT64, 7)
 FACE_ID: Final = in_path("face_id", OpenApiTypes.INT64, 70)
+TEXT: Final[Fragment] = {"type": "string"}
+FILE: Final[Fragment] = {"type": "string", "format": "binary"}
 OPERATION_ID: Final = "5d3a3c1e-1111-4c3b-9f4e-5f4f4b0d1f6a"
 
 
@@ -75,6 +78,11 @@ def settled(user: User) -> int:
             return service.settle(user, timeout_s=timeout_s)
         except CallFailed:  # erased meanwhile, and the user with it
             raise Http404 from None
+
+
+def form(*required: str, **properties: Fragment) -> OpenApiRequest:
+    """A multipart body, for the document."""
+    return OpenApiRequest({"type": "object", "properties": properties, "required": list(required)})
 
 
 def detail(description: str, text: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.db.models import Count
 from django.http import Http404, HttpResponse
-from drf_spectacular.utils import OpenApiRequest, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -23,10 +23,13 @@ from backend.recognition.rest import serializers as shapes
 from backend.recognition.rest.base import (
     CONTACT_ID,
     FACE_ID,
+    FILE,
     NO_STORE,
+    TEXT,
     USER_ID,
     USERS,
     GalleryView,
+    form,
     number,
     settled,
     values,
@@ -37,6 +40,10 @@ _TAGS: Final = ["Recognition"]
 _PENDING: Final = sent("Pending-Calls", "Calls accepted before that have not ended yet.", 200)
 _FACES: Final = response(
     {"type": "array", "items": shapes.FACE}, "The faces, in the order in which they came.", [FACE]
+)
+# One face, or `faces`: a JSON array, whose `image` names the image's part.
+_FACES_FORM: Final = form(
+    **dict.fromkeys(("faces", "face_id", "score", "external_id", "face_url"), TEXT), image=FILE
 )
 _PAGE: Final = [
     in_query("after", {"type": "integer", "minimum": 0}, "The last `id`."),
@@ -69,7 +76,7 @@ def _faces_body(serializer: Any) -> Any:
     example = {"faces": [{"face_id": 70, "face_url": FACE["face_url"], "score": 0.9}]}
     return {
         "application/json": body(serializer, example),
-        "multipart/form-data": OpenApiRequest(shapes.FacesForm),
+        "multipart/form-data": _FACES_FORM,
     }
 
 
@@ -273,7 +280,7 @@ class RecogniseView(GalleryView):
             "application/json": body(
                 contract.ProbeInput, {"face_url": "https://pictures.example/who.jpg"}
             ),
-            "multipart/form-data": OpenApiRequest(shapes.ProbeForm),
+            "multipart/form-data": form(face_url=TEXT, image=FILE),
         },
         done=response(
             shapes.RECOGNISED,

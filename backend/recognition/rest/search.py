@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.core.files.base import File
-from drf_spectacular.utils import OpenApiRequest, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -21,7 +21,16 @@ from backend.recognition.models import Face
 from backend.recognition.operations import results
 from backend.recognition.rest import bodies
 from backend.recognition.rest import serializers as shapes
-from backend.recognition.rest.base import NO_STORE, GalleryView, Unprocessable, detail, values
+from backend.recognition.rest.base import (
+    FILE,
+    NO_STORE,
+    TEXT,
+    GalleryView,
+    Unprocessable,
+    detail,
+    form,
+    values,
+)
 
 _NO_IMAGE: Final = {"image": ["Send an image, or an encoding."]}
 
@@ -35,7 +44,7 @@ class SearchView(GalleryView):
         operation_id="search",
         request={
             "application/json": body(shapes.SearchBody, {"image": "/9j/4AAQ…", "limit": 3}),
-            "multipart/form-data": OpenApiRequest(shapes.SearchForm),
+            "multipart/form-data": form("image", image=FILE, limit=TEXT),
         },
         responses={
             200: response(

@@ -109,31 +109,6 @@ class SearchBody(SearchInput):
     image = ImageField(required=False, allow_null=True)
 
 
-class FacesForm(serializers.Serializer[Any]):
-    """The fields of one face, or `faces`: a JSON array, whose `image` names the image's part."""
-
-    faces = serializers.CharField(required=False)
-    face_id = serializers.CharField(required=False)
-    score = serializers.CharField(required=False)
-    external_id = serializers.CharField(required=False)
-    face_url = serializers.CharField(required=False)
-    image = serializers.FileField(required=False)
-
-
-class ProbeForm(serializers.Serializer[Any]):
-    face_url = serializers.CharField(required=False)
-    image = serializers.FileField(required=False)
-
-
-class SearchForm(serializers.Serializer[Any]):
-    image = serializers.FileField()
-    limit = serializers.CharField(required=False)
-
-
-class ImportForm(serializers.Serializer[Any]):
-    file = serializers.FileField()
-
-
 class GalleryUserSerializer(serializers.Serializer[Any]):
     user_id = serializers.IntegerField()
     created_at = MomentField()

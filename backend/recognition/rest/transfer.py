@@ -23,11 +23,13 @@ from backend.common.openapi import bad_request, errors, in_query, response
 from backend.recognition.models import User
 from backend.recognition.rest import serializers as shapes
 from backend.recognition.rest.base import (
+    FILE,
     NO_STORE,
     USER_ID,
     Conflict,
     GalleryView,
     detail,
+    form,
     number,
     settled,
     values,
@@ -78,7 +80,7 @@ class ImportView(GalleryView):
 
     @extend_schema(
         operation_id="import_user",
-        request=shapes.ImportForm,
+        request={"multipart/form-data": form("file", file=FILE)},
         responses={
             201: response(shapes.IMPORTED, "Stored.", _IMPORTED),
             400: bad_request("No file, or one that is no export.", _ONE_FILE),
