@@ -10,12 +10,13 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiRequest
 from rest_framework import serializers
 from rest_framework.exceptions import APIException
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from backend.clients import caller
 from backend.clients.models import Scope
 from backend.common.http import admission
-from backend.common.openapi import Fragment, in_path, response
+from backend.common.openapi import Fragment, in_path, response, sent
 from backend.recognition.contract import INTEGERS
 from backend.recognition.models import User
 from backend.recognition.operations import service
@@ -27,6 +28,7 @@ USERS: Final = "/recognition/users/"
 USER_ID: Final = in_path("user_id", OpenApiTypes.INT64, 1)
 CONTACT_ID: Final = in_path("contact_id", OpenApiTypes.INT64, 7)
 FACE_ID: Final = in_path("face_id", OpenApiTypes.INT64, 70)
+PENDING: Final = sent("Pending-Calls", "Calls accepted before that have not ended yet.", 200)
 TEXT: Final[Fragment] = {"type": "string"}
 FILE: Final[Fragment] = {"type": "string", "format": "binary"}
 OPERATION_ID: Final = "5d3a3c1e-1111-4c3b-9f4e-5f4f4b0d1f6a"
@@ -50,11 +52,20 @@ class GalleryView(APIView):
         return caller.from_request(self.request).client_id
 
     def user(self, user_id: str) -> User:
-        """The caller's user; another client's is not found."""
+        """The caller's user, after the changes accepted before; others are not found."""
         user = service.find_user(self.owner_id, number(user_id))
-        if user is None or not user.exists:
+        if user is None:
+            raise Http404
+        self.pending = _settled(user)
+        user.refresh_from_db()
+        if not user.exists:
             raise Http404
         return user
+
+    def answer(self, data: Any, **headers: str) -> Response:
+        """An answer about `user`, with the number of changes that have not ended in time."""
+        pending = {"Pending-Calls": str(self.pending)} if self.pending else {}
+        return Response(data, headers={**NO_STORE, **pending, **headers})
 
 
 def number(text: str) -> int:
@@ -70,16 +81,6 @@ def values(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
     return dict(serializer.validated_data)
 
 
-def settled(user: User) -> int:
-    """Wait for the changes accepted before, a while; how many have not ended even then."""
-    with admission.blocking_wait_slot() as may_wait:
-        timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
-        try:
-            return service.settle(user, timeout_s=timeout_s)
-        except CallFailed:  # erased meanwhile, and the user with it
-            raise Http404 from None
-
-
 def form(*required: str, **properties: Fragment) -> OpenApiRequest:
     """A multipart body, for the document."""
     return OpenApiRequest({"type": "object", "properties": properties, "required": list(required)})
@@ -88,3 +89,12 @@ def form(*required: str, **properties: Fragment) -> OpenApiRequest:
 def detail(description: str, text: str) -> Any:
     """An error with a `detail`, for the document."""
     return response({"$ref": "#/components/schemas/Detail"}, description, {"detail": text})
+
+
+def _settled(user: User) -> int:
+    with admission.blocking_wait_slot() as may_wait:
+        timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
+        try:
+            return service.settle(user, timeout_s=timeout_s)
+        except CallFailed:  # erased meanwhile, and the user with it
+            raise Http404 from None

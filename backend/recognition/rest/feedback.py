@@ -17,6 +17,7 @@ from backend.recognition.rest import serializers as shapes
 from backend.recognition.rest.base import (
     NO_STORE,
     OPERATION_ID,
+    PENDING,
     USER_ID,
     GalleryView,
     number,
@@ -77,6 +78,7 @@ class FeedbackView(GalleryView):
 class QualityView(GalleryView):
     @extend_schema(
         operation_id="recognition_quality",
+        parameters=[PENDING],
         responses={
             200: response(shapes.QUALITY, "As it is now.", _QUALITY),
             **errors(404),
@@ -84,13 +86,14 @@ class QualityView(GalleryView):
     )
     def get(self, request: Request, user_id: str) -> Response:
         """How often answers were right, by the feedback."""
-        return Response(feedback.quality(self.user(user_id)), headers=NO_STORE)
+        return self.answer(feedback.quality(self.user(user_id)))
 
 
 @extend_schema(tags=["Recognition"], parameters=[USER_ID])
 class ReembeddingView(GalleryView):
     @extend_schema(
         operation_id="reembedding",
+        parameters=[PENDING],
         responses={
             200: response(shapes.REEMBEDDING, "As it is now.", _PROGRESS),
             **errors(404),
@@ -98,4 +101,4 @@ class ReembeddingView(GalleryView):
     )
     def get(self, request: Request, user_id: str) -> Response:
         """How far a gallery is on its way to the present model."""
-        return Response(reembedding.progress(self.user(user_id)), headers=NO_STORE)
+        return self.answer(reembedding.progress(self.user(user_id)))

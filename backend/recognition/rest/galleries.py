@@ -25,19 +25,18 @@ from backend.recognition.rest.base import (
     FACE_ID,
     FILE,
     NO_STORE,
+    PENDING,
     TEXT,
     USER_ID,
     USERS,
     GalleryView,
     form,
     number,
-    settled,
     values,
 )
 from backend.recognition.rest.operations import AT, CONTACT, FACE, Method, command, execute
 
 _TAGS: Final = ["Recognition"]
-_PENDING: Final = sent("Pending-Calls", "Calls accepted before that have not ended yet.", 200)
 _FACES: Final = response(
     {"type": "array", "items": shapes.FACE}, "The faces, in the order in which they came.", [FACE]
 )
@@ -53,13 +52,13 @@ _PAGE: Final = [
         "At most so many; `Link` names the next page.",
     ),
     sent("Link", "The next page, if there may be one.", 200),
-    _PENDING,
+    PENDING,
 ]
 
 
 def _read(operation_id: str, answer: Any) -> Callable[[Method], Method]:
     return extend_schema(
-        operation_id=operation_id, parameters=[_PENDING], responses={200: answer, **errors(404)}
+        operation_id=operation_id, parameters=[PENDING], responses={200: answer, **errors(404)}
     )
 
 
@@ -88,27 +87,11 @@ class _ImagesRate(throttling.UploadRate):
 
 
 class _ReadView(GalleryView):
-    """Reads wait for the changes accepted before them."""
-
-    def user(self, user_id: str) -> User:
-        user = service.find_user(self.owner_id, number(user_id))
-        if user is None:
-            raise Http404
-        self.pending = settled(user)
-        user.refresh_from_db()
-        if not user.exists:
-            raise Http404
-        return user
-
     def contact(self, user_id: str, contact_id: str) -> Contact:
         contact = service.find_contact(self.user(user_id), number(contact_id))
         if contact is None:
             raise Http404
         return contact
-
-    def answer(self, data: Any, **headers: str) -> Response:
-        pending = {"Pending-Calls": str(self.pending)} if self.pending else {}
-        return Response(data, headers={**NO_STORE, **pending, **headers})
 
     def faces(self, user: User, contact_id: int | None) -> Response:
         """All faces; a page only if the query asks for one."""

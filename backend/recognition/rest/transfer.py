@@ -31,7 +31,6 @@ from backend.recognition.rest.base import (
     detail,
     form,
     number,
-    settled,
     values,
 )
 from backend.recognition.transfer import exporter, importer
@@ -61,7 +60,7 @@ class ExportView(GalleryView):
         """A user as JSON Lines."""
         compress = values(shapes.ExportInput(data=request.query_params)).get("compress")
         user = self.user(user_id)
-        if settled(user):
+        if self.pending:
             raise Unavailable("Calls on this user have not taken effect yet. Please try again.")
         audit(caller.from_request(request).name, "recognition: export", f"user {user.pk}")
         return FileResponse(
