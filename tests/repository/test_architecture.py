@@ -44,7 +44,7 @@ _FEATURE: Final = (
     {
         "backend.common",
         "backend.clients",
-        # The door to what was found; the column that holds an encoding; how the nearest are found.
+        # The interface to analyses; the column of an encoding; the search for the nearest.
         "backend.analysis.services",
         "backend.analysis.serializers",
         "backend.analysis.fields",
