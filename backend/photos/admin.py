@@ -1,4 +1,4 @@
-"""Albums, photos and references, for staff: how they are, hidden, tried again, erased."""
+"""Albums, photos, references and members in the admin."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ else:
     _UploadForm = _MemberForm = forms.ModelForm
 
 _AT_A_TIME: Final = 200
-"""Resubmitted or erased in one request, which must end in time."""
+"""Rows resubmitted or erased in one request, which must end in time."""
 
 _SHOWN_REASONS: Final = 200
 
@@ -82,14 +82,13 @@ class AlbumAdmin(AuditedAdmin):
         return cast("QuerySet[Album]", counted)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Counts, and not thousands of names; whoever may delete albums may delete what is in."""
+        """Numbers instead of thousands of names; deleting an album includes its photos."""
         chosen = list(objs)
         photos = Photo.objects.filter(album__in=chosen).count()
         names = [str(album) for album in chosen]
         return names, {"albums": len(chosen), "photos": photos}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Album) -> None:
-        """Files too."""
         service.erase_album(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Album]) -> None:
@@ -131,7 +130,7 @@ class AlbumAdmin(AuditedAdmin):
 
 
 class SourceAdmin(ReadOnlyAdmin):
-    """What photos and references have in common: a state, and another try."""
+    """Common to photos and references: state and resubmission."""
 
     actions = ["resubmit"]
     ordering = ["-pk"]
@@ -246,7 +245,7 @@ class PhotoAdmin(SourceAdmin):
 
 @admin.register(Reference)
 class ReferenceAdmin(SourceAdmin):
-    """Without the picture: it is between the member and the service."""
+    """Without the picture, which staff may not see."""
 
     list_display = [
         "pk",
@@ -286,7 +285,7 @@ class ReferenceAdmin(SourceAdmin):
 
 @admin.register(Member)
 class MemberAdmin(ReadOnlyAdmin):
-    """All but the days between which they were a member is theirs to say."""
+    """Staff sets only the days between which a user was a member."""
 
     form = MemberForm
     list_display = [
@@ -332,7 +331,7 @@ class MemberAdmin(ReadOnlyAdmin):
 
 @admin.register(ArchiveUpload)
 class ArchiveUploadAdmin(AuditedAdmin):
-    """A whole album in one file; what became of it."""
+    """Archives of albums, with progress and report."""
 
     list_display = [
         "name",
@@ -366,7 +365,7 @@ class ArchiveUploadAdmin(AuditedAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Taken in as from anywhere else; `obj` becomes the row that was made."""
+        """Accept the upload as the pages do; `obj` becomes the inserted row."""
         upload = form.cleaned_data["file"]
         try:
             taken = archive_import.accept(obj.album, upload, by=cast(Any, request.user))
@@ -378,7 +377,7 @@ class ArchiveUploadAdmin(AuditedAdmin):
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: Any = None
     ) -> HttpResponseRedirect:
-        """Back to the list, which shows how far it is."""
+        """Redirect to the list, which shows the progress."""
         if obj.pk is not None:
             self.message_user(request, f"{obj.name} is being unpacked.")
         return HttpResponseRedirect(reverse("admin:photos_archiveupload_changelist"))
@@ -390,13 +389,13 @@ class ArchiveUploadAdmin(AuditedAdmin):
 
 
 def _count(rows: Any, by: str) -> Any:
-    """As a subquery, for two joins would multiply each other."""
+    """A subquery, because two joins would multiply each other's counts."""
     counted = rows.order_by().values(by).annotate(counted=Count("pk")).values("counted")
     return Coalesce(Subquery(counted), Value(0))
 
 
 def _picture(photo: Photo, *, height: int) -> str:
-    """The stored thumbnail, or nothing yet; it is loaded when it is scrolled to."""
+    """The thumbnail, loaded lazily; a dash while there is none."""
     if not photo.file:
         return "–"
     address = media_links.photo_path(

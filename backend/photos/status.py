@@ -12,14 +12,14 @@ from backend.photos.members import references
 from backend.photos.models import Album, Extraction, Member
 
 NOT_PROCESSED = "Your reference has not been processed yet"
-"""The contract's sentence."""
+"""A sentence of the contract."""
 
 
 class MemberStatus(TypedDict):
     processing: bool
     message: str | None
     references: dict[str, int]
-    """How many are in which state."""
+    """Number of references by state."""
     photos_count: int
     version: str
 
@@ -30,7 +30,7 @@ class AlbumStatus(TypedDict):
 
 
 def member_status(member: Member, *, photos_count: int | None = None) -> MemberStatus:
-    """`photos_count`, where it was counted already."""
+    """`photos_count` saves a query where it is known already."""
     rows = list(references.references_of(member).values_list("pk", "extraction", "file"))
     count = member_photos.photos_of(member).count() if photos_count is None else photos_count
     processing = member_photos.is_processing(member)
@@ -45,7 +45,7 @@ def member_status(member: Member, *, photos_count: int | None = None) -> MemberS
 
 
 def album_status(album: Album) -> AlbumStatus:
-    """For who keeps albums."""
+    """For staff who may manage albums."""
     progress = service.progress(album)
     uploads = list(album.uploads.order_by("pk").values_list("pk", "status", "entries_seen"))
     ended = progress["done_count"] + progress["failed_count"]

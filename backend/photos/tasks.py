@@ -1,4 +1,4 @@
-"""What workers do with photos, references and archives. Tasks take ids and may run twice."""
+"""The workers' tasks on photos, references and archives. Tasks take ids and may run twice."""
 
 import logging
 
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def process_photo(id: str) -> None:
-    """Make the pictures of a photo, and find its faces where that is our task."""
+    """Make the renditions of a photo, and extract its faces if workers do that."""
     pipeline.process(Photo, id)
 
 
@@ -21,12 +21,12 @@ def process_reference(id: str) -> None:
 
 
 def unpack(id: str) -> None:
-    """Take the photos out of an archive, or as many as fit into one job."""
+    """Unpack an archive, or as much of it as fits into one job."""
     archive_import.unpack(id)
 
 
 def sweep() -> None:
-    """What the rows of photos, references and archives need besides being tried again."""
+    """Finish what dead workers left, besides retries; submit and erase what is due."""
     results.mark_failed_jobs()
     archive_import.sweep()
     service.complete_all()

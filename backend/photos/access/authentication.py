@@ -1,4 +1,4 @@
-"""Members at the API: by the session of the pages, or by name and password for scripts."""
+"""Authentication of members at the API: the session of the pages, or HTTP Basic for scripts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SEEN_AGAIN: Final = timedelta(days=1)
 
 
 class _FailedLogins(throttling.LoginRate):
-    """Wrong passwords count, good ones do not: a script sends its own with every request."""
+    """Counts failed logins only, because a script sends its password with every request."""
 
     def __init__(self, name: str) -> None:
         self.name_sent = name
@@ -44,7 +44,7 @@ class _FailedLogins(throttling.LoginRate):
 
 
 class BasicLogin(BasicAuthentication):
-    """HTTP Basic (RFC 7617), throttled as the login pages are."""
+    """HTTP Basic (RFC 7617), throttled like the login pages."""
 
     www_authenticate_realm = "Faces"
 
@@ -64,20 +64,20 @@ class BasicLogin(BasicAuthentication):
         return user, None
 
     def authenticate_header(self, request: Request) -> str | None:
-        # A browser would open a window of its own over the page that asked.
+        # With "Basic" a browser would open its password dialog over the page.
         if request.META.get("HTTP_SEC_FETCH_SITE") == "same-origin":
             return "Session"
         return super().authenticate_header(request)
 
 
 def _note_login(user: Any) -> None:
-    """Data minimisation goes by the last login, also of who only comes by script."""
+    """Data minimisation uses `last_login`; requests of scripts update it too."""
     if user.last_login is None or user.last_login < timezone.now() - _SEEN_AGAIN:
         update_last_login(type(user), user)
 
 
 class IsMember(BasePermission):
-    """Somebody who is logged in; where the view names a test for the method, who passes it."""
+    """A logged-in user, who also passes the view's `staff` test for the method, if it has one."""
 
     message = "This is for staff."
 
@@ -91,7 +91,7 @@ class IsMember(BasePermission):
 
 
 class _OfMember(BaseThrottle):
-    """Counts for the member and their address."""
+    """Counts per member and per address."""
 
     def keys(self, request: Request) -> Iterator[str]:
         yield f"address={throttling.address(request)}"
@@ -112,7 +112,7 @@ class UploadBytes(_OfMember, throttling.UploadBytesRate):
 
 
 class MemberView(APIView):
-    """An endpoint for members. `staff` names, by method, who else may be needed."""
+    """An endpoint for members. `staff` maps methods to the permission test that they need."""
 
     authentication_classes = (BasicLogin, SessionAuthentication)
     permission_classes = (IsMember,)
@@ -121,7 +121,7 @@ class MemberView(APIView):
 
     @property
     def user(self) -> Any:
-        """Whoever is logged in: `IsMember` lets nobody else through."""
+        """The logged-in user; `IsMember` admits no other request."""
         return self.request.user
 
     @property
@@ -130,7 +130,7 @@ class MemberView(APIView):
 
 
 class UploadView(MemberView):
-    """One that takes files."""
+    """An endpoint that takes files."""
 
     def get_throttles(self) -> list[BaseThrottle]:
         if self.request.method == "POST":

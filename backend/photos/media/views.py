@@ -28,7 +28,7 @@ _SIZE: Final = in_path("size", {"enum": ["full", *map(str, WIDTHS_PX)]}, "full")
 
 
 class _SessionUser(BaseAuthentication):
-    """Whoever is logged in on the pages, if anybody is."""
+    """The user of the pages' session, if logged in."""
 
     def authenticate(self, request: Request) -> tuple[Any, None] | None:
         user = request._request.user
@@ -43,7 +43,7 @@ class _PictureView(APIView):
     throttle_classes: Any = ()
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """A picture is sent whatever `Accept` says."""
+        """A picture is sent whatever `Accept` says, because `img` elements send any."""
         return super().perform_content_negotiation(request, force=True)
 
     def viewer(self, request: Request) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The two doors of the Lambda function: the picture of a source, and what was found in it."""
+"""The endpoints of the Lambda function: the picture of a source, and its result."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class CallbackSerializer(serializers.Serializer[Any]):
 
 
 class TokenAuthentication(BaseAuthentication):
-    """Anybody may knock: the token that opens is part of what they bring."""
+    """No key is needed: the body, or the Authorization header of a GET, holds the token."""
 
     def authenticate(self, request: Request) -> tuple[None, Caller]:
         return None, Caller(client_id=0, scopes=frozenset({Scope.UPLOAD, Scope.READ}), by_link=True)
@@ -90,7 +90,7 @@ class TokenAuthentication(BaseAuthentication):
 
 
 class BoundedJSONParser(BaseParser):
-    """JSON of a bounded size, without the numbers that are none."""
+    """JSON of a bounded size, without NaN and infinities."""
 
     media_type = "application/json"
 
@@ -112,8 +112,8 @@ class BoundedJSONParser(BaseParser):
 class EncodingsView(APIView):
     """`POST /api/facedetection/encodings/{photo,reference}/PK/`: the contract's callback.
 
-    Who holds a token of ours is not counted, or a burst of functions would stop itself; everybody
-    else is, with what they are refused.
+    Requests with a valid token are not throttled, because a burst of functions would stop itself;
+    refused ones are counted.
     """
 
     authentication_classes = [TokenAuthentication]
@@ -177,7 +177,7 @@ class EncodingsView(APIView):
 
 
 class SourceView(APIView):
-    """The picture that the function downloads: by a signed link alone, while it is processed."""
+    """The picture that the function downloads, by a signed link, while it is being processed."""
 
     authentication_classes = [LinkAuthentication]
     scopes = {"get": Scope.READ}
@@ -222,7 +222,7 @@ def _check(request: Request, source: Source, token: str) -> None:
 
 
 def _refused(request: Request) -> None:
-    """Count it for its address; `Throttled` past the limit."""
+    """Count a refused request for its address; raises `Throttled` beyond the limit."""
     registry.count(SUBMITTED, outcome="refused")
     throttling.count_refused(request)
 

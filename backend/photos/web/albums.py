@@ -1,4 +1,4 @@
-"""The pages of albums and photos, and how staff fills an album."""
+"""The pages of albums and photos, and the upload by staff."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def say(request: HttpRequest, pk: str, said: str) -> HttpResponseBase:
 
 
 def _covers(rows: list[Album], user: Any) -> dict[int, tiles.Tile]:
-    """Of each album the photo that was chosen for it, or its first."""
+    """By album: its chosen cover, or else its first photo."""
     seen = photos_for(user)
     first = seen.filter(album=OuterRef("pk")).order_by(*pagination.IN_ALBUM).values("pk")[:1]
     chosen = seen.filter(pk=OuterRef("cover_id")).values("pk")
@@ -153,21 +153,21 @@ def _covers(rows: list[Album], user: Any) -> dict[int, tiles.Tile]:
 
 
 def _number(row: Photo, user: Any) -> int:
-    """Its place in the album, as this user sees it, from 1 on."""
+    """Its position in the album as this user sees it, from 1."""
     before = Q(taken_at__lt=row.taken_at) | Q(taken_at=row.taken_at, pk__lt=row.pk)
     count: int = photos_for(user).filter(album=row.album).filter(before).count()
     return count + 1
 
 
 def _names_on(row: Photo) -> list[tuple[Member, str]]:
-    """Who is on a photo, and by what, for staff."""
+    """The members on a photo, and why, for staff."""
     on_it = {each.member_id: each.how for each in member_photos.members_on(row)}
     rows = Member.objects.filter(pk__in=on_it).select_related("user").order_by("pk")
     return [(member, on_it[member.pk]) for member in rows]
 
 
 def _taken_in(request: HttpRequest, row: Album) -> list[Skipped]:
-    """The files of a form without script; returns those that are not taken in, and why."""
+    """Add the files of a form sent without JavaScript; returns those that were skipped."""
     sent = request.FILES.getlist("file")
     archives = [file for file in sent if (file.name or "").lower().endswith(_ARCHIVES)]
     report = service.add_photos(row, [file for file in sent if file not in archives])

@@ -1,4 +1,4 @@
-"""What all pages of members share: who may open them, and the headers that they go out with."""
+"""What all pages of members share: access, headers, rendering."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOO_OFTEN: Final = "You have sent too much in too short a time. Try again in a w
 def for_members(
     *methods: str, staff: Callable[[Any], bool] | None = None
 ) -> Callable[[View], View]:
-    """A page for who is logged in, and who passes `staff` where that is given."""
+    """A page for logged-in users, who also pass the `staff` test if one is given."""
 
     def wrapped(view: View) -> View:
         @wraps(view)
@@ -34,7 +34,7 @@ def for_members(
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path(), reverse("member-login"))
             if request.method not in methods:
-                return refused(request, "That is not done here.", 405)
+                return refused(request, "This page does not accept that method.", 405)
             try:
                 if staff is not None and not staff(request.user):
                     raise PermissionDenied
@@ -50,7 +50,7 @@ def for_members(
 
 
 def refused(request: HttpRequest, why: str, status: int, *, wait_s: float = 0) -> HttpResponse:
-    """A page that says why there is nothing else on it."""
+    """A page with the reason of a refusal."""
     response = show(request, "photos/refused.html", {"why": why}, status)
     if wait_s:
         response["Retry-After"] = str(math.ceil(wait_s))
@@ -60,7 +60,7 @@ def refused(request: HttpRequest, why: str, status: int, *, wait_s: float = 0) -
 def show(
     request: HttpRequest, template: str, context: Mapping[str, Any], status: int = 200
 ) -> HttpResponse:
-    """The template as a page that no cache keeps: not after a logout, and not for another."""
+    """The rendered template, which no cache stores: it must not show after a logout."""
     everywhere = {
         "can_manage_albums": can_manage_albums(request.user),
         "can_manage_people": settings.FACES_GROUP_UNKNOWN and can_manage_people(request.user),
@@ -76,7 +76,7 @@ def finished(request: HttpRequest, response: HttpResponse) -> HttpResponse:
 
 
 def refusal_of_upload(request: HttpRequest) -> HttpResponse | None:
-    """The answer to who uploads too much; None for anybody else."""
+    """A 429 if the uploads of this request exceed a rate; else None."""
     for rate in (authentication.Uploads(), authentication.UploadBytes()):
         if not rate.hit(request):  # type: ignore[arg-type]  # asks for headers and the user alone
             return refused(request, TOO_OFTEN, 429, wait_s=rate.wait())
@@ -84,8 +84,8 @@ def refusal_of_upload(request: HttpRequest) -> HttpResponse | None:
 
 
 def back(request: HttpRequest, otherwise: str) -> HttpResponse:
-    """To where the form stands, if that is a page of ours."""
+    """Redirect to the page of the form if it is one of ours, else to `otherwise`."""
     wanted = request.POST.get("next", "")
-    # `//host` and `/\host` would lead elsewhere.
+    # `//host` and `/\host` would lead to another site.
     is_ours = wanted.startswith("/members/") and "\\" not in wanted and "\n" not in wanted
     return redirect(wanted if is_ours else otherwise)

@@ -1,4 +1,4 @@
-"""Logging in and out: Django's own views, with our pages, throttled as the admin's are."""
+"""Login and logout: Django's views with our pages, throttled like the admin's login."""
 
 from __future__ import annotations
 

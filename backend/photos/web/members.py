@@ -1,4 +1,4 @@
-"""The pages of a member: the photos of me, my reference faces, and how to leave."""
+"""The pages of a member: photos of me, reference faces, opting out."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _shown(reference: Reference) -> dict[str, Any]:
 
 
 def _taken_in(request: HttpRequest, *, asks: bool) -> list[str]:
-    """Take in what the form brought; returns what is wrong, as sentences."""
+    """Add the references of the form; returns the errors as sentences."""
     form = ConsentForm(request.POST)
     if asks and not form.is_valid():
         return [str(error) for error in form.errors.get("agree", [])]

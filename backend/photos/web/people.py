@@ -1,4 +1,4 @@
-"""The pages of groups of unknown people, for staff, where FACES_GROUP_UNKNOWN says so."""
+"""The pages of groups of unknown people, for staff, with FACES_GROUP_UNKNOWN."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A photo on a page: its addresses, and what is read out of it."""
+"""A photo on a page: its addresses and its alternative text."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def _of_photo(name: str, pk: int, *more: str) -> str:
 
 @cache
 def _around_pk(name: str, *more: str) -> tuple[str, str]:
-    """Of the path: a page has a hundred, and each takes Django longer than a query."""
+    """The path around the key. A page has a hundred, and `reverse` takes longer than a query."""
     before, _, behind = reverse(name, args=[_ANY, *more]).partition(str(_ANY))
     return before, behind
 
 
 def tile(photo: Photo, number: int) -> Tile:
-    """`number` counts the photos before it, and itself."""
+    """`number` is the photo's position, from 1."""
     day = photo.album.date
     return Tile(photo, f"Photo {number} of {photo.album.title}, {day.day} {day:%B %Y}")
 
@@ -77,7 +77,7 @@ def numbered(photos: Iterable[Photo], *, first: int = 1) -> list[Tile]:
 
 
 def by_album(photos: Iterable[Photo]) -> list[Row]:
-    """Photos that come album by album."""
+    """Rows of photos that are sorted by album."""
     grouped = groupby(photos, key=lambda photo: photo.album_id)
     rows = [list(some) for _, some in grouped]
     return [Row(some[0].album, numbered(some)) for some in rows]

@@ -1,4 +1,4 @@
-"""`manage.py cluster_people`: groups all unknown faces anew, or forgets all groups."""
+"""`manage.py cluster_people`: cluster all unknown faces again, or delete all groups."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -14,24 +14,24 @@ from backend.photos.models import UnknownFace
 
 class Command(BaseCommand):
     help = (
-        "Group the faces of people who are no members anew. What was named, merged, split, hidden"
-        " or claimed stays. Faces may come and go meanwhile."
+        "Cluster the faces that match no member again. Groups that were named, merged, split,"
+        " hidden or claimed stay. Faces may be added and deleted meanwhile."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="only tell what would change")
+        parser.add_argument("--dry-run", action="store_true", help="only report what would change")
         parser.add_argument(
-            "--forget", action="store_true", help="erase all groups, their names and claims"
+            "--forget", action="store_true", help="delete all groups, their names and claims"
         )
 
     def handle(self, *args: Any, dry_run: bool, forget: bool, **options: Any) -> None:
         if forget:
             count = UnknownFace.objects.count() if dry_run else curation.delete_all()
-            verb = "Would forget" if dry_run else "Forgot"
+            verb = "Would delete" if dry_run else "Deleted"
             self.stdout.write(f"{verb} the groups of {count} faces.")
             return
         if not settings.FACES_GROUP_UNKNOWN:
-            raise CommandError("FACES_GROUP_UNKNOWN is off: nobody is to be grouped.")
+            raise CommandError("FACES_GROUP_UNKNOWN is off: faces are not grouped.")
         self._cluster(dry_run)
 
     def _cluster(self, dry_run: bool) -> None:
@@ -39,7 +39,7 @@ class Command(BaseCommand):
             try:
                 change = recluster(dry_run=dry_run, on_progress=progress.update)
             except Busy:
-                raise CommandError("Faces are being placed just now. Try again soon.") from None
+                raise CommandError("A worker is clustering faces now. Try again soon.") from None
         verb = "would move" if dry_run else "moved"
         self.stdout.write(
             f"{change.faces} faces, {change.groups_before} groups before and"

@@ -1,4 +1,4 @@
-"""`manage.py dataminimisation`: erase what is not needed any more. Run it daily."""
+"""`manage.py dataminimisation`: erase data that is no longer needed. Run it daily."""
 
 import sys
 from argparse import ArgumentParser
@@ -17,11 +17,11 @@ class Command(BaseCommand):
     help = (
         f"Erase references that were marked for deletion {retention.KEPT_AFTER_MARK.days} days "
         f"ago, or whose member has not logged in for {retention.KEPT_WITHOUT_LOGIN.days}; then "
-        "what a crash left over: files and analyses that belong to nothing. Run it daily."
+        "files and analyses without a row, left by a crash. Run it daily."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="only tell")
+        parser.add_argument("--dry-run", action="store_true", help="only report")
 
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
         done = "Would erase" if dry_run else "Erased"

@@ -1,4 +1,4 @@
-"""`manage.py import_album FILE`: an archive too large for a form, from the server's disk."""
+"""`manage.py import_album FILE`: import an archive from the server's disk."""
 
 import time
 from argparse import ArgumentParser
@@ -27,14 +27,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
-        parser.add_argument("--album", type=int, help="the number of an album; else a new one")
-        parser.add_argument("--title", help="of the new album (default: the file's name)")
-        parser.add_argument("--date", type=date.fromisoformat, default=date.today(), help="of it")
+        parser.add_argument("--album", type=int, help="number of the album (default: a new one)")
+        parser.add_argument("--title", help="title of a new album (default: the file's name)")
+        parser.add_argument(
+            "--date", type=date.fromisoformat, default=date.today(), help="date of a new album"
+        )
         parser.add_argument("--no-wait", action="store_true", help="do not wait for the workers")
 
     def handle(self, *args: Any, file: Path, no_wait: bool, **options: Any) -> None:
         try:
-            # An archive that is refused leaves no empty album.
+            # One transaction, so that a rejected archive leaves no empty album.
             with file.open("rb") as archive, transaction.atomic():
                 album = _album(options, default=file.name.partition(".")[0])
                 upload = archive_import.accept(album, File(archive, name=file.name), by=None)

@@ -1,4 +1,4 @@
-"""`manage.py match_photos`: asks for the matchings that failed, or for all of them."""
+"""`manage.py match_photos`: request failed matchings again, or all."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -10,13 +10,13 @@ from backend.photos.matching import jobs
 
 class Command(BaseCommand):
     help = (
-        "Ask the workers for the matchings that failed. With --all, for those of all references,"
-        " as FACES_MATCH_DISTANCE has been changed. What members said stays."
+        "Request failed matchings again. With --all, those of all references, after a change of"
+        " FACES_MATCH_DISTANCE. Rejections and tags of members stay."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--all", action="store_true", help="of all references")
+        parser.add_argument("--all", action="store_true", help="match all references again")
 
     def handle(self, *args: Any, **options: Any) -> None:
         asked = jobs.request_again(everything=options["all"])
-        self.stdout.write(f"Asked for {asked} matchings.")
+        self.stdout.write(f"Requested {asked} matchings.")

@@ -1,4 +1,4 @@
-"""`manage.py trigger_facedetection_lambda`: have the faces of all that waits for it found."""
+"""`manage.py trigger_facedetection_lambda`: submit all that waits for extraction."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from backend.photos.extraction.aws_lambda.submission import MODELS
 class Command(BaseCommand):
     help = (
         "Submits every photo and reference not yet processed, and those submitted over 7 hours ago "
-        "without an answer. Without Lambda it asks the workers. Safe to run at any time, and twice."
+        "without an answer; without Lambda to the workers. Safe to run at any time, and twice."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -21,7 +21,7 @@ class Command(BaseCommand):
             case backends.Mode.LAMBDA:
                 self._submit()
             case backends.Mode.WORKERS:
-                self._ask_workers()
+                self._submit_to_workers()
             case backends.Mode.OFF:
                 waiting = sum(backends.waiting(model).count() for model in MODELS.values())
                 text = "Extraction is switched off (FACES_PHOTOS_EXTRACTION=off): {} wait for it."
@@ -37,7 +37,7 @@ class Command(BaseCommand):
             left = total - done.sources
             self.stderr.write(f"{done.error}. {left} will be submitted later, by themselves.")
 
-    def _ask_workers(self) -> None:
+    def _submit_to_workers(self) -> None:
         asked = 0
         for model in MODELS.values():
             waiting = backends.waiting(model)
