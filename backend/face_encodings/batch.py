@@ -43,7 +43,7 @@ def answers(files: Sequence[File[Any]], *, owner_id: int) -> list[Body]:
 
 
 def _completed(images: dict[int, EncodedImage], refused: dict[int, Body], count: int) -> list[Body]:
-    deadline = time.monotonic() + settings.FACES_ANSWER_TIMEOUT_S
+    deadline = time.monotonic() + settings.FACES_SYNC_RESPONSE_TIMEOUT_S
     return [
         refused[index]
         if index in refused

@@ -107,7 +107,7 @@ def of_hash(sha256: str, side: int, *, owner_id: int) -> Encoding | None:
     image = services.find(owner_id, sha256)
     if image is None:
         return None
-    if not services.complete(image, timeout_s=settings.FACES_ANSWER_TIMEOUT_S):
+    if not services.complete(image, timeout_s=settings.FACES_SYNC_RESPONSE_TIMEOUT_S):
         _give_up()
     return _of_image(image, side)
 
@@ -124,7 +124,7 @@ class _Gone(Exception):
 
 
 def _computed(new: dict[int, tuple[File[Any], str]], *, owner_id: int) -> dict[int, Encoding]:
-    deadline = time.monotonic() + settings.FACES_ANSWER_TIMEOUT_S
+    deadline = time.monotonic() + settings.FACES_SYNC_RESPONSE_TIMEOUT_S
     owner = analysis.client_owner(owner_id)
     asked = dict(zip(new, analysis.request_many(list(new.values()), owner=owner), strict=True))
     found = {}

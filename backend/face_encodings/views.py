@@ -116,7 +116,7 @@ class GenerateView(APIView):
     def post(self, request: Request) -> Response:
         """The encoding of an image's face.
 
-        Waits for the result, up to `FACES_ANSWER_TIMEOUT_S`. The image itself is not kept.
+        Waits for the result, up to `FACES_SYNC_RESPONSE_TIMEOUT_S`. The image itself is not kept.
         """
         file, owner_id = serializers.upload(request), caller.from_request(request).client_id
         sha256 = sha256_of(file)
@@ -124,7 +124,7 @@ class GenerateView(APIView):
         if image is None:
             serializers.check(file)
             (image,) = services.accept([(file, sha256)], owner_id=owner_id)
-        if not _completed(image, timeout_s=settings.FACES_ANSWER_TIMEOUT_S):
+        if not _completed(image, timeout_s=settings.FACES_SYNC_RESPONSE_TIMEOUT_S):
             return _pending(image)
         faces = services.faces(image)
         if not faces:

@@ -26,7 +26,7 @@ class RecognitionFlowTests(StackCase):
         cls.web = cls.enterClassContext(Images())
         settings = {
             "FACES_DOWNLOAD_ALLOWED_HOSTS": "127.0.0.1",
-            "FACES_ANSWER_TIMEOUT_S": "3",
+            "FACES_SYNC_RESPONSE_TIMEOUT_S": "3",
         }
         cls.stack = cls.enterClassContext(ScaledStack(backends=2, settings=settings))
 

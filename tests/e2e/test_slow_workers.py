@@ -14,7 +14,7 @@ class SlowWorkersTests(StackCase):
         "settings": {
             "FACES_WEB_PROCESSES": "1",
             "FACES_WEB_THREADS": "4",
-            "FACES_ANSWER_TIMEOUT_S": "6",
+            "FACES_SYNC_RESPONSE_TIMEOUT_S": "6",
         },
     }
 

@@ -83,7 +83,10 @@ exec {python} {root}/manage.py "$@"
 class DocumentedCommandsTests(StackCase):
     options: ClassVar[dict[str, Any]] = {
         "nginx": True,
-        "settings": {"FACES_DOWNLOAD_ALLOWED_HOSTS": "127.0.0.1", "FACES_ANSWER_TIMEOUT_S": "60"},
+        "settings": {
+            "FACES_DOWNLOAD_ALLOWED_HOSTS": "127.0.0.1",
+            "FACES_SYNC_RESPONSE_TIMEOUT_S": "60",
+        },
     }
     images: ClassVar[Images]
     made: ClassVar[dict[str, str]]

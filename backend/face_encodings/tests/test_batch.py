@@ -56,7 +56,7 @@ class BatchTests(EncodingCase):
         with (
             mock.patch.object(faceengine, "encode_many", side_effect=MemoryError),
             mock.patch.object(faceengine, "find_faces", side_effect=MemoryError),
-            self.settings(FACES_ANSWER_TIMEOUT_S=0.05),
+            self.settings(FACES_SYNC_RESPONSE_TIMEOUT_S=0.05),
         ):
             results = self.batch(OBAMA, TWO).json()["results"]
         self.assertEqual([each["status"] for each in results], [202, 202])
@@ -71,7 +71,7 @@ class BatchTests(EncodingCase):
         self.assertEqual(len(gone), 3)
         self.assertFalse(any(default_storage.exists(name) for name in gone))
 
-    @override_settings(FACES_ANSWER_TIMEOUT_S=0.05)
+    @override_settings(FACES_SYNC_RESPONSE_TIMEOUT_S=0.05)
     def test_what_takes_longer_has_an_address(self) -> None:
         self.enqueue.side_effect = None
         (result,) = self.batch(OBAMA).json()["results"]

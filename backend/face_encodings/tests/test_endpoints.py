@@ -154,7 +154,7 @@ class GetTests(EncodingCase):
         self.assertEqual(self.statistics(), (0, [0.0] * 128))
 
 
-@override_settings(FACES_ANSWER_TIMEOUT_S=0.2)
+@override_settings(FACES_SYNC_RESPONSE_TIMEOUT_S=0.2)
 class LateTests(EncodingCase):
     """A worker that takes longer than the client is kept waiting."""
 

@@ -175,7 +175,7 @@ class ErasureTests(EncodingCase):
         for data in (OBAMA, TWO, FACELESS):
             self.post(data, **alice)
         self.post(TWO, **bob)
-        with self.settings(FACES_ANSWER_TIMEOUT_S=0.01):
+        with self.settings(FACES_SYNC_RESPONSE_TIMEOUT_S=0.01):
             self.enqueue.side_effect = None
             self.post(OBAMA + b"waiting", **alice)
         self.assertEqual(self.client.delete("/client/", headers=alice).status_code, 202)

@@ -132,7 +132,7 @@ class EndpointTests(EncodingCase):
 
     def test_fifty_requests_that_complete_the_same_image_count_it_once(self) -> None:
         self.enqueue.side_effect = None
-        with self.settings(FACES_ANSWER_TIMEOUT_S=0.01):
+        with self.settings(FACES_SYNC_RESPONSE_TIMEOUT_S=0.01):
             self.post()
         analysis = Analysis.objects.get()
         encoding = numpy.ones(128, "<f4").tobytes()

@@ -115,7 +115,7 @@ class VerifyTests(EncodingCase):
         answer = self.client.post("/verify", "[1]", content_type="application/json")
         self.assertEqual(answer.status_code, 400)
 
-    @override_settings(FACES_ANSWER_TIMEOUT_S=0.05)
+    @override_settings(FACES_SYNC_RESPONSE_TIMEOUT_S=0.05)
     def test_what_takes_too_long_is_503_with_when_to_ask_again(self) -> None:
         self.enqueue.side_effect = None
         answer = self.verify(image_1=OBAMA, image_2=BIDEN)

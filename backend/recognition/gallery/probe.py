@@ -68,7 +68,7 @@ def largest(faces: Sequence[FoundFace]) -> FoundFace | None:
 
 def _awaited(id: int) -> Probe | None:
     with admission.blocking_wait_slot() as may_wait:
-        timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
+        timeout_s = settings.FACES_SYNC_RESPONSE_TIMEOUT_S if may_wait else 0.0
         result = analysis.wait(id, timeout_s=timeout_s)
     if result is None:
         raise Unavailable(TOO_SLOW)

@@ -93,7 +93,7 @@ def detail(description: str, text: str) -> Any:
 
 def _settled(user: User) -> int:
     with admission.blocking_wait_slot() as may_wait:
-        timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
+        timeout_s = settings.FACES_SYNC_RESPONSE_TIMEOUT_S if may_wait else 0.0
         try:
             return service.settle(user, timeout_s=timeout_s)
         except CallFailed:  # erased meanwhile, and the user with it

@@ -101,7 +101,7 @@ def execute(request: Request, command: Command) -> HttpResponse:
     """Accept the command, and answer its result if it ends in time."""
     client = caller.from_request(request)
     with admission.blocking_wait_slot() as may_wait:
-        timeout_s = settings.FACES_ANSWER_TIMEOUT_S if may_wait else 0.0
+        timeout_s = settings.FACES_SYNC_RESPONSE_TIMEOUT_S if may_wait else 0.0
         operation = service.begin(command, owner_id=client.client_id, timeout_s=timeout_s)
         try:
             service.wait(operation, timeout_s=timeout_s)

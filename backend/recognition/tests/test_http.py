@@ -172,7 +172,7 @@ class OwnersTests(HttpCase):
         erasure.request(Client.objects.get(name="alice").pk, actor="test")
         self.assertEqual(self.add(self.face(1), **key).status_code, 503)
 
-    @override_settings(FACES_MAX_PENDING=1, FACES_ANSWER_TIMEOUT_S=0.0)
+    @override_settings(FACES_MAX_PENDING=1, FACES_SYNC_RESPONSE_TIMEOUT_S=0.0)
     def test_too_many_open_calls_are_refused(self) -> None:
         with mock.patch.object(queues, "enqueue", return_value=True):
             self.assertEqual(self.add(self.face(1)).status_code, 202)
@@ -192,7 +192,7 @@ class LaterTests(HttpCase):
     def later(self) -> Any:
         with (
             mock.patch.object(queues, "enqueue", return_value=True),
-            override_settings(FACES_ANSWER_TIMEOUT_S=0.0),
+            override_settings(FACES_SYNC_RESPONSE_TIMEOUT_S=0.0),
         ):
             return self.add(self.face(1))
 
@@ -231,6 +231,6 @@ class LaterTests(HttpCase):
     def test_reads_have_the_number_of_pending_calls(self) -> None:
         self.add(self.face(7))
         self.later()
-        with override_settings(FACES_ANSWER_TIMEOUT_S=0.0):
+        with override_settings(FACES_SYNC_RESPONSE_TIMEOUT_S=0.0):
             answer = self.call("get", f"{USER}/faces")
         self.assertEqual((ids(answer.json()), answer["Pending-Calls"]), ([7], "1"))

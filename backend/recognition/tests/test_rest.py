@@ -118,7 +118,7 @@ class RestTests(TransactionTestCase):
             )
             Face.objects.filter(user__owner__name="bob").delete()
 
-    @override_settings(FACES_ANSWER_TIMEOUT_S=0.05)
+    @override_settings(FACES_SYNC_RESPONSE_TIMEOUT_S=0.05)
     def test_an_export_waits_for_the_calls_before_it(self) -> None:
         Operation.objects.create(
             owner=self.owner, user=self.user, sequence=1, kind=Kind.DELETE_USER
