@@ -18,6 +18,9 @@ STOP_TIMEOUT_S: Final = 60
 
 _CA_BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
 
+BACKEND_FD: Final = 100
+"""The descriptor of the backend's socket, which `tools.supervisord` opens and gunicorn inherits."""
+
 NICENESS: Final = 10
 """Of workers, which use every core: answering requests has priority."""
 
@@ -116,6 +119,7 @@ pidfile={stack.run}/supervisord.pid
 logfile=/dev/null
 logfile_maxbytes=0
 loglevel=warn
+minfds={BACKEND_FD}
 """
     groups = {"service": ("backend", "worker"), "entrance": ("wsserver", "nginx")}
     priorities = {"service": 20, "entrance": 30}

@@ -13,7 +13,9 @@ from wire import environment  # noqa: E402
 
 environment.load()
 
-bind = os.environ["FACES_BACKEND_BIND"]
+# Under supervisord the socket is its own, and connections wait in it while gunicorn is restarted.
+listening = os.environ.get("FACES_LISTEN_FD")
+bind = f"fd://{listening}" if listening else os.environ["FACES_BACKEND_BIND"]
 worker_class = "gthread"
 workers = int(os.environ["FACES_WEB_PROCESSES"])
 threads = int(os.environ["FACES_WEB_THREADS"])

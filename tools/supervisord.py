@@ -5,11 +5,16 @@
 
 import os
 import signal
+import socket
 import sys
+from typing import Final
 
 from supervisor import loggers, supervisord
 
-from tools import process_tree
+from tools import config_files, process_tree
+from tools.config import Address
+
+_BACKLOG: Final = 2048
 
 
 def _reset_handlers() -> None:
@@ -25,6 +30,20 @@ def _ignore_error(handler: loggers.Handler) -> None:
     """A line that cannot be written must not keep the processes from being ended."""
 
 
+def _listen_for_backend() -> None:
+    """Open the backend's socket here, so that connections wait while gunicorn is restarted.
+
+    Supervisor closes the lower descriptors in its children (`minfds`); this one reaches gunicorn.
+    """
+    setting = "FACES_BACKEND_BIND"
+    address = Address.parse(os.environ[setting], setting=setting)
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    where = (address.host, address.port)
+    with socket.create_server(where, family=family, backlog=_BACKLOG) as listening:
+        os.dup2(listening.fileno(), config_files.BACKEND_FD, inheritable=True)
+    os.environ["FACES_LISTEN_FD"] = str(config_files.BACKEND_FD)
+
+
 if __name__ == "__main__":
     config, parent = sys.argv[1:]
     os.register_at_fork(after_in_child=_reset_handlers)
@@ -32,4 +51,5 @@ if __name__ == "__main__":
     process_tree.end_with_parent()
     # The parent may have died before the call above.
     if os.getppid() == int(parent):
+        _listen_for_backend()
         supervisord.main(["-c", config])

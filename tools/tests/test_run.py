@@ -72,6 +72,17 @@ class RunningTests(unittest.TestCase):
                 wait_until(back, f"{words} is there again", lambda: self.service.output)
         wait_until(self._is_healthy, "it answers again")
 
+    def test_requests_wait_while_every_web_process_is_replaced(self) -> None:
+        self.service.wait_for("Faces is ready")
+        killed = self.service.named("gunicorn", "backend.wsgi")
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(
+            lambda: not self.service.named("gunicorn", "backend.wsgi") & killed, "they are gone"
+        )
+        answer = requests.get(f"{self.service.url}/healthcheck", timeout=60)
+        self.assertEqual((answer.status_code, answer.text), (200, "OK"))
+
     def _is_another(self, killed: int, signs: tuple[str, ...]) -> bool:
         return bool(self.service.named(*signs) - {killed})
 
