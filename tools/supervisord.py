@@ -41,7 +41,7 @@ def _listen_for_backend() -> None:
     where = (address.host, address.port)
     with socket.create_server(where, family=family, backlog=_BACKLOG) as listening:
         os.dup2(listening.fileno(), config_files.BACKEND_FD, inheritable=True)
-    os.environ["FACES_LISTEN_FD"] = str(config_files.BACKEND_FD)
+    os.environ.update(FACES_LISTEN_FD=str(config_files.BACKEND_FD))
 
 
 if __name__ == "__main__":
