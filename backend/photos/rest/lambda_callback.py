@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import io
 from collections.abc import Mapping
 from typing import IO, Any, Final
 
@@ -12,7 +12,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import ParseError, PermissionDenied, ValidationError
-from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -25,6 +24,7 @@ from backend.clients.limits import throttling
 from backend.clients.models import Scope
 from backend.common.http import protected_files
 from backend.common.http.errors import TooLarge
+from backend.common.http.parsers import JSONParser
 from backend.common.metrics import registry
 from backend.common.openapi import (
     LINK_PARAMETERS,
@@ -89,10 +89,8 @@ class TokenAuthentication(BaseAuthentication):
         return "Bearer"
 
 
-class BoundedJSONParser(BaseParser):
-    """JSON of a bounded size, without NaN and infinities."""
-
-    media_type = "application/json"
+class BoundedJSONParser(JSONParser):
+    """JSON of a bounded size."""
 
     def parse(
         self,
@@ -103,10 +101,7 @@ class BoundedJSONParser(BaseParser):
         text = stream.read(MAX_CALLBACK_BYTES + 1)
         if len(text) > MAX_CALLBACK_BYTES:
             raise TooLarge(f"At most {MAX_CALLBACK_BYTES} bytes are taken.")
-        try:
-            return json.loads(text.decode(), parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
-            raise ParseError("The body is not JSON.") from error
+        return super().parse(io.BytesIO(text), media_type, parser_context)
 
 
 class EncodingsView(APIView):
@@ -225,7 +220,3 @@ def _refused(request: Request) -> None:
     """Count a refused request for its address; raises `Throttled` beyond the limit."""
     registry.count(SUBMITTED, outcome="refused")
     throttling.count_refused(request)
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not JSON")

@@ -81,7 +81,7 @@ class AdminTests(TestCase):
         self.assertEqual(self.found("extraction__exact=failed"), [other])
         self.assertEqual(self.found(f"album__id__exact={self.album.pk}"), [self.photo])
 
-    def test_what_staff_hides_members_do_not_see_and_it_is_noted_who_did(self) -> None:
+    def test_members_do_not_see_what_staff_hides_and_the_audit_names_the_user(self) -> None:
         self.act("photo", "hide", self.photo)
         self.assertFalse(Photo.objects.visible().exists())
         self.act("photo", "show", self.photo)
@@ -131,7 +131,7 @@ class AdminTests(TestCase):
         self.assertContains(page, "It has more than 3 bytes.")
         self.assertFalse(ArchiveUpload.objects.exists())
 
-    def test_staff_sets_when_somebody_was_a_member_and_nothing_else_of_theirs(self) -> None:
+    def test_staff_sets_the_days_of_membership_and_nothing_else_of_a_member(self) -> None:
         alice = factories.member()
         page = f"/admin/photos/member/{alice.pk}/change/"
         days = {"joined_on": "2024-06-01", "left_on": "2025-06-01"}
@@ -222,5 +222,5 @@ class PictureTests(TestCase):
             self.assertEqual(self.client.get(f"{self.paths[0]}?{query}").status_code, 404)
         self.assertTrue(signed_urls.is_signed({"signature": ""}))
 
-    def test_nobody_in_particular_may_see_nothing(self) -> None:
+    def test_an_anonymous_user_sees_no_picture(self) -> None:
         self.assertIsNone(selectors.photo_picture(self.photo.key, None, viewer=AnonymousUser()))

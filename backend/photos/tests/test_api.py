@@ -323,7 +323,7 @@ class AlbumTests(ApiCase):
         self.assertEqual(hidden.json(), {"pk": photo.pk, "hidden": True})
         self.assertEqual(self.client.get(path).status_code, 404)
 
-    def test_staff_says_who_is_on_a_photo(self) -> None:
+    def test_staff_tags_members_on_a_photo(self) -> None:
         (photo,) = self.matched()
         path = f"{API}/photos/{photo.pk}/members/"
         (there,) = self.zoe.get(path).json()["results"]
@@ -389,12 +389,12 @@ class PeopleTests(ApiCase):
         answer = self.client.put(f"{FACES}/people/{person.pk}/claim/")
         self.assertEqual(answer.json()["status"], "claimed")
 
-    def test_who_does_not_take_part_claims_nothing(self) -> None:
+    def test_a_member_without_consent_cannot_claim_a_group(self) -> None:
         consent.opt_out(self.alice)
         answer = self.client.put(f"{FACES}/people/{self.people[0].pk}/claim/")
         self.assertEqual(answer.status_code, 404)
 
-    def test_who_sees_none_of_its_photos_knows_of_no_group(self) -> None:
+    def test_a_group_without_visible_photos_is_404(self) -> None:
         Album.objects.update(hidden=True)
         answer = self.client.put(f"{FACES}/people/{self.people[0].pk}/claim/")
         self.assertEqual(answer.status_code, 404)
@@ -402,7 +402,7 @@ class PeopleTests(ApiCase):
 
 # The real one takes a fifth of a second for each password.
 @override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"])
-class DoorTests(ApiCase):
+class AuthenticationTests(ApiCase):
     def setUp(self) -> None:
         super().setUp()
         User.objects.create_user("carol", password="right")

@@ -191,7 +191,7 @@ class UploadTests(TestCase):
     def names(self) -> list[str]:
         return sorted(self.album.photos.values_list("name", flat=True))
 
-    def test_an_album_comes_out_of_an_archive_and_the_report_tells_what_did_not(self) -> None:
+    def test_an_archive_becomes_an_album_and_a_report_of_skipped_files(self) -> None:
         factories.photo(self.album, factories.jpeg("0"))
         odd = {
             "../x.jpg": factories.jpeg("x"),
@@ -262,7 +262,7 @@ class UploadTests(TestCase):
         self.assertEqual((upload.photos_added, self.album.photos.count()), (5, 5))
         self.assertGreater(jobs, 2)
 
-    def test_who_lost_the_upload_to_another_worker_adds_nothing_more(self) -> None:
+    def test_a_worker_that_lost_its_claim_adds_nothing_more(self) -> None:
         upload = factories.archive(self.album, factories.zipped(self.files))
         mine = ArchiveUpload.claim(upload.pk)
         assert mine is not None

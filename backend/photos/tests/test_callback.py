@@ -83,7 +83,7 @@ class TakenTests(CallbackCase):
                 self.assertEqual(reference.extraction, expected)
                 Reference.objects.filter(pk=reference.pk).delete()
 
-    def test_a_newer_function_also_tells_where_the_faces_are(self) -> None:
+    def test_a_newer_function_also_sends_boxes(self) -> None:
         box = {"top": 1, "right": 9, "bottom": 8, "left": 2}
         quality = {"score": 1.5, "size_px": 7, "sharpness": 2.0, "yaw": 0.5, "roll": -3.0}
         faces = [{"box": box, **quality, "too_poor": None}]
@@ -112,7 +112,7 @@ class RefusedTests(CallbackCase):
         self.assertEqual((again.status_code, again.json()), (400, {"detail": NOT_PROCESSING}))
         self.assertEqual(PhotoFace.objects.filter(photo=self.photo).count(), 1)
 
-    def test_who_lost_the_race_changes_nothing(self) -> None:
+    def test_the_second_result_changes_nothing(self) -> None:
         # Both have been let in by their token before either records.
         from backend.photos.extraction.aws_lambda import callback
 
@@ -156,7 +156,7 @@ class RefusedTests(CallbackCase):
             self.assertEqual(self.send(self.photo).status_code, 403)
         compare.assert_called_once_with(token_hash(TOKEN), token_hash(TOKEN))
 
-    def test_who_is_unknown_is_404(self) -> None:
+    def test_an_unknown_source_is_404(self) -> None:
         for path in ("photo/999999", "reference/999999", "photo/" + "9" * 18):
             url = f"/api/facedetection/encodings/{path}/"
             body = json.dumps({"token": TOKEN, "encodings": []})
@@ -230,7 +230,7 @@ class RefusedTests(CallbackCase):
         answer = self.post(self.photo, b" " * (MAX_CALLBACK_BYTES + 1))
         self.assertEqual(answer.status_code, 413)
 
-    def test_who_guesses_is_slowed_down_and_who_holds_tokens_is_not(self) -> None:
+    def test_wrong_tokens_are_throttled_and_valid_ones_are_not(self) -> None:
         still = patch("backend.clients.limits.throttling.time.time", return_value=1e9)  # one window
         with override_settings(FACES_REQUEST_RATE=(3, 3600)), still:
             codes = [self.send(self.photo, token="guess").status_code for _ in range(5)]
@@ -242,7 +242,7 @@ class StatusTests(CallbackCase):
     def ask(self, source: Any, token: str = TOKEN) -> Any:
         return self.client.get(self.url(source), headers={"Authorization": f"Bearer {token}"})
 
-    def test_the_holder_of_the_token_is_told_whether_a_result_is_wanted(self) -> None:
+    def test_a_valid_token_learns_whether_a_result_is_wanted(self) -> None:
         answer = self.ask(self.photo)
         self.assertEqual((answer.status_code, answer.json()), (200, {"status": "processing"}))
         self.assertEqual(self.ask(self.photo, "guess").status_code, 403)

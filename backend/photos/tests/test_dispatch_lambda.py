@@ -187,7 +187,7 @@ class FailedTests(DispatchCase):
                     is_due = submission.due(Photo).filter(pk=self.photos[0].pk).exists()
                     self.assertEqual(is_due, expected)
 
-    def test_lambda_out_of_reach_is_told_and_survived(self) -> None:
+    def test_an_unreachable_lambda_is_logged_and_retried(self) -> None:
         with override_settings(AWS_ENDPOINT_URL_LAMBDA="http://127.0.0.1:1"):
             said = self.trigger()
         self.assertIn("Submitted 0 of 6", said)
@@ -237,7 +237,7 @@ class PictureTests(DispatchCase):
         Reference.objects.update(extraction="rejected", token_sha256="")
         self.assertEqual(self.get(path), 404)
 
-    def test_without_a_signature_nobody_sees_it_where_no_keys_are_needed_either(self) -> None:
+    def test_a_source_needs_a_signature_even_if_no_keys_are_required(self) -> None:
         self.assertEqual(self.get(self.path().partition("?")[0]), 403)
 
     def test_it_outlives_the_seven_hours_and_then_ends(self) -> None:

@@ -36,7 +36,7 @@ def face(seed: int = 0) -> FaceResult:
 
 
 class ModeTests(TestCase):
-    def test_the_settings_say_who_finds_faces(self) -> None:
+    def test_the_settings_choose_the_extraction_backend(self) -> None:
         for named, arn, mode in (
             ("auto", "", Mode.WORKERS),
             ("auto", "arn:aws:lambda:x", Mode.LAMBDA),
@@ -177,7 +177,7 @@ class CrashTests(TestCase):
                 self.assertEqual((self.photo.faces_count, self.photo.faces.count()), (1, 1))
         self.assertFalse(Analysis.objects.exists())
 
-    def test_the_sweep_tells_of_what_failed_when_its_worker_could_not(self) -> None:
+    def test_the_sweep_records_failures_of_dead_workers(self) -> None:
         Photo.objects.update(
             status=Status.FAILED, processed_at=timezone.now(), reason="It is broken."
         )

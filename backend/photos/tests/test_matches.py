@@ -171,7 +171,7 @@ class ByHandTests(MatchesTestCase):
         member_photos.remove_by_hand(self.alice, photo)
         self.assertEqual(self.shown(self.alice), ["seen"])
 
-    def test_who_was_added_by_hand_may_say_not_me_and_by_hand_wins_when_said_later(self) -> None:
+    def test_of_a_manual_tag_and_a_rejection_the_later_one_wins(self) -> None:
         member_photos.add_by_hand(self.bob, self.photo)
         member_photos.say_not_me(self.bob, self.photo)
         self.assertEqual(self.shown(self.bob), [])
@@ -179,7 +179,7 @@ class ByHandTests(MatchesTestCase):
         self.assertEqual(self.shown(self.bob), ["from behind"])
         self.assertEqual([each.how for each in member_photos.members_on(self.photo)], ["by hand"])
 
-    def test_it_goes_with_the_photo_and_with_who_opts_out(self) -> None:
+    def test_it_is_deleted_with_the_photo_and_by_opting_out(self) -> None:
         member_photos.add_by_hand(self.bob, self.photo)
         jobs.delete_matches_of(self.bob)
         self.assertEqual(self.shown(self.bob), [])
@@ -187,7 +187,7 @@ class ByHandTests(MatchesTestCase):
         self.photo.delete()
         self.assertEqual(self.shown(self.bob), [])
 
-    def test_staff_sees_who_is_on_a_photo_by_which_face_and_how_near(self) -> None:
+    def test_staff_sees_the_members_on_a_photo_with_face_and_distance(self) -> None:
         photo = face_factories.photo(self.album, encoding(1, 1), encoding(2, 1))
         face_factories.reference(self.alice, encoding(1, 2))
         nearest = face_factories.reference(self.alice, encoding(1, 1, far=0.149))

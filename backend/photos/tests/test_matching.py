@@ -153,7 +153,7 @@ class CrashTests(TestCase):
             raise KeyError
         self.assertEqual((PhotoFace.objects.count(), Matching.objects.count()), (0, 0))
 
-    def test_a_crash_before_the_queue_was_told_is_mended_by_the_sweep(self) -> None:
+    def test_the_sweep_enqueues_what_a_crash_left_out_of_the_queue(self) -> None:
         photo = face_factories.photo(
             self.album, encoding(1)
         )  # within the test nothing is committed

@@ -58,7 +58,7 @@ class PageCase(TestCase):
 
 
 class YouTests(PageCase):
-    def test_who_does_not_take_part_is_told_what_there_is_to_win(self) -> None:
+    def test_a_member_without_consent_sees_what_the_page_offers(self) -> None:
         shown = self.text(f"{FACES}/you/")
         self.assertIn("Upload a picture of my face", shown)
         self.assertNotIn(NOT_PROCESSED, shown)
@@ -73,7 +73,7 @@ class YouTests(PageCase):
             self.assertNotIn(NOT_PROCESSED, self.text(f"{FACES}/{page}/"))
         self.assertIn("There is no face in this picture.", self.text(f"{FACES}/reference-faces/"))
 
-    def test_photos_stand_under_their_album_with_words_for_who_cannot_see_them(self) -> None:
+    def test_photos_are_listed_by_album_with_alternative_texts(self) -> None:
         consent.opt_in(self.alice)
         face_factories.reference(self.alice, face_factories.encoding(1))
         for title in ("Autumn", "Winter <b>"):
@@ -150,7 +150,7 @@ class ReferencePageTests(PageCase):
         self.assertFalse(Reference.objects.exists())
 
     @override_settings(FACES_UPLOAD_RATE=(1, 86_400))
-    def test_who_uploads_too_often_is_told_when_to_come_back(self) -> None:
+    def test_too_many_uploads_are_429_with_retry_after(self) -> None:
         self.client.post(f"{FACES}/upload/")
         answer = self.client.post(f"{FACES}/upload/")
         self.assertContains(answer, "too much in too short a time", status_code=429)
@@ -320,7 +320,7 @@ class LoginTests(TestCase):
         self.assertEqual(codes, [200, 200, 429])
         self.assertEqual(self.log_in("right").status_code, 429)
 
-    def test_a_login_alone_makes_nobody_take_part(self) -> None:
+    def test_a_login_is_no_consent(self) -> None:
         self.log_in("right")
         self.client.get(f"{FACES}/you/")
         self.assertIsNone(Member.objects.get(user__username="carol").opted_in_at)

@@ -42,7 +42,7 @@ class CountTests(TestCase):
             page = pagination.page(photos, QueryDict(), order=NEWEST_PHOTOS, count_with=True)
         self.assertEqual(page.count, 5)
 
-    def test_who_is_on_no_photo_has_none(self) -> None:
+    def test_a_member_on_no_photo_gets_an_empty_page(self) -> None:
         page = self.page("", who=factories.member("bob"))
         self.assertEqual((page.count, page.rows, page.next, page.previous), (0, [], "", ""))
 

@@ -168,7 +168,7 @@ class PlacingTests(PeopleTestCase):
         grouping.sweep()
         self.assertEqual(ClusteringJob.objects.get().status, Status.QUEUED)
 
-    def test_a_group_that_nobody_named_goes_with_its_last_photo(self) -> None:
+    def test_an_unnamed_group_is_deleted_with_its_last_photo(self) -> None:
         photos = self.show((1,), (1,))
         for photo in photos:
             photo.delete()
@@ -253,7 +253,7 @@ class DecisionTests(PeopleTestCase):
         curation.disclaim(self.one)
         self.assertEqual(member_photos.photos_of(self.alice).count(), 0)
 
-    def test_an_offer_counts_when_the_member_agrees_and_nobody_else_can(self) -> None:
+    def test_only_the_member_can_accept_an_offer(self) -> None:
         curation.offer(self.one, self.alice)
         self.assertFalse(curation.agree(self.one, self.bob))
         self.assertFalse(curation.confirm(self.one))
@@ -275,7 +275,7 @@ class DecisionTests(PeopleTestCase):
 
 
 class ReclusteringTests(PeopleTestCase):
-    def test_a_dry_run_tells_and_changes_nothing(self) -> None:
+    def test_a_dry_run_reports_and_changes_nothing(self) -> None:
         self.show((1,), (1,), (2,), (2,))
         moved = UnknownFace.objects.exclude(person=None).order_by("pk")[0]
         UnknownFace.objects.filter(pk=moved.pk).update(person=None)
@@ -296,7 +296,7 @@ class ReclusteringTests(PeopleTestCase):
         self.assertEqual(sorted(map(len, self.grouped())), [2, 2])
         self.assertLess(rows, set(Person.objects.values_list("pk", flat=True)))
 
-    def test_it_waits_for_nobody_who_places_faces_just_now(self) -> None:
+    def test_it_fails_at_once_while_a_worker_clusters(self) -> None:
         grouping.request()
         ClusteringJob.objects.update(due_at=timezone.now())
         assert ClusteringJob.claim(CLUSTERING_JOB_ID)

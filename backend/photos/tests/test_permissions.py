@@ -152,7 +152,7 @@ class MatrixTests(TestCase):
     def name_of(self, path: str) -> str | None:
         return resolve(path).url_name
 
-    def test_the_api_lets_in_who_may_and_refuses_others_in_our_shape(self) -> None:
+    def test_the_api_admits_permitted_users_and_refuses_others_as_json(self) -> None:
         for path, method, needed in ENDPOINTS:
             for who in ("", "bob", "alice", "zoe"):
                 with self.subTest(f"{method} {path}", who=who):
@@ -177,7 +177,7 @@ class MatrixTests(TestCase):
         service.hide_photos([self.photo], hidden=False)
         Reference.objects.filter(pk=self.reference.pk).update(marked_for_deletion_at=None)
 
-    def test_pages_let_in_who_may_send_strangers_to_the_login_and_refuse_the_rest(self) -> None:
+    def test_pages_admit_permitted_users_and_send_others_to_the_login(self) -> None:
         for path, method, needed in OF_PAGES:
             for who in ("", "bob", "alice", "zoe"):
                 with self.subTest(f"{method} {path}", who=who):

@@ -77,7 +77,7 @@ class TakingInTests(TestCase):
         service.complete_all()
         self.assertTrue(Album.objects.visible().exists())
 
-    def test_of_many_files_those_that_are_no_new_photos_are_told_with_the_reason(self) -> None:
+    def test_files_that_are_no_new_photos_are_reported_with_the_reason(self) -> None:
         files = {
             "a.jpg": factories.jpeg("a"),
             "again.jpg": factories.jpeg("a"),
@@ -125,7 +125,7 @@ class PictureTests(TestCase):
     def setUp(self) -> None:
         self.album = factories.album()
 
-    def test_what_members_get_is_upright_and_tells_nothing_of_where_it_was_taken(self) -> None:
+    def test_renditions_are_upright_and_without_metadata(self) -> None:
         original = factories.located()
         self.assertIn(b"Exif", original)
         photo = factories.processed(factories.photo(self.album, original))

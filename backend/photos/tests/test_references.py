@@ -83,7 +83,7 @@ class ReferenceTests(TestCase):
         self.assertIsNone(self.alice.opted_in_at)
 
     @without_faces
-    def test_who_deletes_a_reference_sees_it_no_more_and_it_matches_nothing(self) -> None:
+    def test_a_deleted_reference_is_hidden_and_matches_nothing(self) -> None:
         reference = factories.processed(factories.reference(self.alice, factories.jpeg("a")))
         self.assertTrue(references.mark_for_deletion(reference))
         self.assertFalse(references.mark_for_deletion(reference))
@@ -187,14 +187,14 @@ class MinimisationTests(TestCase):
         self.assertEqual(files_of(self.marked), [])
         self.assertEqual(list(Reference.objects.all()), [self.kept])
 
-    def test_every_reference_goes_of_who_has_not_logged_in_for_365_days(self) -> None:
+    def test_references_are_erased_after_365_days_without_a_login(self) -> None:
         User.objects.filter(username="bob").update(last_login=timezone.now())
         with self.later(days=364):
             self.assertNotIn(self.kept, retention.due())
         with self.later(days=366):
             self.assertIn(self.kept, retention.due())
 
-    def test_who_logged_in_lately_keeps_theirs_and_who_never_did_counts_from_the_first_day(
+    def test_a_recent_login_keeps_references_and_without_any_the_account_date_counts(
         self,
     ) -> None:
         later = timezone.now() + timedelta(days=366)
@@ -204,7 +204,7 @@ class MinimisationTests(TestCase):
         with self.later(days=366):
             self.assertEqual(list(retention.due()), [self.marked])
 
-    def test_a_dry_run_tells_the_same_and_erases_nothing(self) -> None:
+    def test_a_dry_run_reports_the_same_and_erases_nothing(self) -> None:
         with self.later(days=181):
             told = self.minimise("--dry-run")
             self.assertIn("Would erase 1 references.", told)
@@ -212,7 +212,7 @@ class MinimisationTests(TestCase):
             self.assertEqual(self.minimise(), told.replace("Would erase", "Erased"))
             self.assertIn("Erased 0 references.", self.minimise())
 
-    def test_the_sweep_keeps_the_promise_where_nobody_runs_the_command(self) -> None:
+    def test_the_sweep_erases_due_references_without_the_command(self) -> None:
         with self.later(days=181), patch.object(retention._Last, "run_s", -1e9):
             retention.sweep()
             self.assertEqual(list(Reference.objects.all()), [self.kept])
