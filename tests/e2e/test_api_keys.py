@@ -1,4 +1,4 @@
-"""The whole service with keys required, from outside: Alice, Bob, and somebody without a key."""
+"""The whole service with keys required, from outside: Alice, Bob, and a client without a key."""
 
 import os
 import socket
@@ -62,7 +62,7 @@ class ClosedServiceTests(StackCase):
         ).json()
         return resource
 
-    def test_the_private_feed_tells_its_owner_and_nobody_else(self) -> None:
+    def test_the_feed_has_events_of_its_owner_only(self) -> None:
         query = {
             name: self.upload(headers)["feed_url"].partition("?")[2]
             for name, headers in (("alice", self.alice), ("bob", self.bob))
@@ -76,10 +76,10 @@ class ClosedServiceTests(StackCase):
         self.assertNotIn(theirs, his.ids())
         self.assertNotIn(mine, hers.ids())
 
-    def test_without_a_token_nobody_listens(self) -> None:
+    def test_without_a_token_the_connection_is_closed(self) -> None:
         self.assertEqual(_close_frame(self.listen("")), (4401, "a token is needed"))
 
-    def test_a_revoked_key_opens_nothing_and_its_listener_is_dropped(self) -> None:
+    def test_a_revoked_key_is_refused_and_its_listener_disconnected(self) -> None:
         key = manage(self.stack, "create_api_key", "carol")
         headers = {"X-Api-Key": key}
         listener = self.listen(self.upload(headers)["feed_url"].partition("?")[2])
@@ -87,7 +87,7 @@ class ClosedServiceTests(StackCase):
         self.assertEqual(self.stack.get("/client/", headers=headers).status_code, 401)
         self.assertEqual(_close_frame(listener), (4401, "the API key was revoked"))
 
-    def test_images_open_by_their_signed_links_and_by_nothing_else(self) -> None:
+    def test_images_need_their_signed_urls(self) -> None:
         resource = self.ended(self.upload(self.alice), self.alice)
         for link in (resource["image_url"], resource["original_url"]):
             with self.subTest(link):

@@ -94,7 +94,7 @@ class BadFileTests(BadUploadCase):
             with self.subTest(row, name=name, bytes=len(data)):
                 self.assert_invalid(self.stack.post_image(data, name))
 
-    def test_what_is_no_image_gets_the_contracts_sentence(self) -> None:
+    def test_a_file_that_is_no_image_gets_the_contracts_sentence(self) -> None:
         for row in ("text", "html", "svg", "zeros", "png whose header lies", "one byte"):
             with self.subTest(row):
                 name, data = hostile_files.table()[row]

@@ -40,7 +40,7 @@ class ClientsPageTests(BrowserCase):
         self.assertEqual(again["face_encoding"], encoding["face_encoding"])
         self.assertTrue(verdict["same_person"])
 
-    def test_the_shell_sends_what_is_put_into_the_folder_once(self) -> None:
+    def test_the_shell_sends_each_file_of_the_folder_once(self) -> None:
         (block,) = self.under("Shell: upload a folder", "sh")
         before = set(self.stack.submissions())
         following = subprocess.Popen(
@@ -86,7 +86,7 @@ class ClientsPageTests(BrowserCase):
         page, numbers, heard = self.open("/"), iter(range(100)), list[str]()
         page.on("console", lambda message: heard.append(message.text))
         page.evaluate(f"() => {{ {block.text.replace(*self.addresses)} }}")
-        # Until it is connected it hears of nothing, so there is always another upload.
+        # Events before its connection do not reach it, so uploads continue until one does.
         while "face(s)" not in "".join(heard):
             upload = samples.another(samples.face(), next(numbers))
             self.stack.wait_until_ended([self.stack.upload(upload)])

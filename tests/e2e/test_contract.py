@@ -66,7 +66,7 @@ class UploadTests(ContractCase):
                 self.assertEqual(response.status_code, 400)
                 self.assertEqual(response.json(), {"image": ["No file was submitted."]})
 
-    def test_what_is_no_image_is_refused(self) -> None:
+    def test_a_file_that_is_no_image_is_refused(self) -> None:
         response = self.stack.post_image(b"not an image", "a.png")
         sentence = "Upload a valid image. The file you uploaded was either not an image or "
         self.assertEqual(response.status_code, 400)
@@ -130,7 +130,7 @@ class HealthTests(ContractCase):
 
 
 class EventTests(ContractCase):
-    def test_an_image_with_a_face_is_told_of_in_the_contracts_frame(self) -> None:
+    def test_an_image_with_a_face_is_published_in_the_contracts_frame(self) -> None:
         listener = self.listen("")
         id = self.stack.upload(samples.face())
         (frame,) = listener.wait_for([id])
@@ -147,7 +147,7 @@ class EventTests(ContractCase):
         self.assertEqual((frame["submission_id"], frame["outcome"]), (id, "faces"))
         self.assertEqual(list(frame["faces"][0]["box"]), ["top", "right", "bottom", "left"])
 
-    def test_without_options_only_images_with_faces_are_told_of(self) -> None:
+    def test_without_options_only_images_with_faces_are_published(self) -> None:
         plain, everything = self.listen(""), self.listen()
         none = self.stack.upload(samples.another(samples.no_face(), 1))
         some = self.stack.upload(samples.another(samples.face(), 1))
@@ -167,10 +167,10 @@ class EventTests(ContractCase):
         texts = [[text for text in each.texts if ids[0] in text] for each in listeners]
         self.assertEqual(texts, [texts[0]] * 4)
 
-    def test_a_listener_asks_for_one_submission_and_for_what_it_missed(self) -> None:
+    def test_a_listener_asks_for_one_submission_and_for_missed_events(self) -> None:
         first = self.done(samples.another(samples.face(), 20))["id"]
         second = self.done(samples.another(samples.face(), 21))["id"]
-        wait_until(lambda: second in str(self.stack.events()), "both are told")
+        wait_until(lambda: second in str(self.stack.events()), "both are published")
         (event_id,) = [
             each["event_id"] for each in self.stack.events() if each["submission_id"] == first
         ]

@@ -24,7 +24,7 @@ POST = "/generate_face_encoding"
 
 
 def face() -> bytes:
-    """A photograph that nobody has sent before."""
+    """A photograph that no test has sent before."""
     return samples.another(samples.face(), next(_numbers))
 
 
@@ -32,7 +32,7 @@ class FlowCase(StackCase):
     stack: ClassVar[ScaledStack]
 
     def post(self, image: bytes, *, url: str = "") -> requests.Response:
-        """The answer; on a busy machine, where it is only to come, from where it says."""
+        """The answer. A busy machine may answer 202; then the encoding is polled at its address."""
         files = {"upload_file": ("a.jpg", image)}
         answer = self.stack.request("POST", f"{url or self.stack.url}{POST}", files=files)
         if answer.status_code == 202:

@@ -1,7 +1,7 @@
-"""Nothing is lost and nothing is told twice, whatever dies: real processes, real kill -9.
+"""Whichever process dies, nothing is lost or published twice: real processes, real kill -9.
 
 Every test ends in `assert_each_ended_once`: each accepted image is done or failed, its event is in
-the stream once, and a listener that was there all the time heard of it once.
+the stream once, and a listener that was connected all the time received it once.
 """
 
 import os
@@ -205,7 +205,7 @@ class RedisAwayTests(StackCase):
         self.assertLess(took_s, 3)
         self.assert_each_ended_once(ids)
 
-    def test_an_image_that_ends_while_redis_is_away_is_told_of_later(self) -> None:
+    def test_an_image_that_ends_while_redis_is_away_is_published_later(self) -> None:
         listener = self.listen()
         id = self.stack.upload(phone_photo())
         self.stack.wait_in_work(id)

@@ -132,7 +132,7 @@ class LambdaFlowTests(StackCase):
         wait_until(there, f"{kind} {ids} are {state}", 40)
 
     def held(self, ids: list[int]) -> Any:
-        """The event by which the service submitted just these, which nobody has run."""
+        """The event that submitted exactly these; its function has not run."""
 
         def submitted() -> bool:
             sent = {source["pk"] for event in self.emulated.held for source in event["sources"]}
@@ -232,7 +232,7 @@ class LambdaFlowTests(StackCase):
         self.assertEqual([self.faces(id) for id in ids], [0, 0])
         self.assertEqual(self.emulated.invoke(new)[0]["done"], 2)
 
-    def test_a_killed_function_is_repeated_and_does_what_is_left(self) -> None:
+    def test_a_killed_function_is_repeated_for_the_remaining_sources(self) -> None:
         ids, event = self.hold()
         self.emulated.holds = False
         with services.running() as store:

@@ -23,7 +23,7 @@ _SETTINGS = {
 }
 
 _MARK = "Xq7Unlikely"
-"""Sent in places that nobody may repeat."""
+"""Sent in places that no log line may repeat."""
 
 
 class LogTests(unittest.TestCase):
@@ -94,7 +94,7 @@ class LogTests(unittest.TestCase):
             if process != "nginx":
                 yield process, json.loads(line)
 
-    def test_no_line_holds_what_opens_a_door(self) -> None:
+    def test_no_line_contains_a_key_a_token_or_a_password(self) -> None:
         for process, line in self.lines():
             for secret in self.secrets:
                 self.assertNotIn(secret, line, process)
@@ -107,7 +107,7 @@ class LogTests(unittest.TestCase):
             self.assertNotRegex(line, box, process)
             self.assertNotRegex(line, r"encoding[\"']?[=:]|(-?\d\.\d{4,}[,\s]+){4}", process)
 
-    def test_every_line_is_an_object_that_says_what_it_is_about(self) -> None:
+    def test_every_line_is_an_object_with_its_context(self) -> None:
         self.assertGreater(len(list(self.objects())), 10)
         for process, line in self.objects():
             with self.subTest(process, line=line):

@@ -1,4 +1,4 @@
-"""Requests refused on the way, before our code sees them; and who can read what is stored."""
+"""Requests that nginx and gunicorn refuse before our code runs; permissions of stored files."""
 
 import json
 from typing import Any, ClassVar
@@ -33,7 +33,7 @@ class OddRequestTests(StackCase):
                 self.assertEqual(answer.status, status, answer.body)
                 self.assertEqual(list(json.loads(answer.body)), ["detail"])
 
-    def test_nobody_else_on_the_machine_can_read_what_is_stored(self) -> None:
+    def test_other_users_of_the_machine_cannot_read_stored_files(self) -> None:
         self.stack.wait_ended([self.stack.upload(samples.face())])
         media = [*self.stack.storage.glob("media/*")]
         self.assertEqual({folder.name for folder in media}, {"originals", "processed_faces"})

@@ -82,7 +82,7 @@ class RefusalTests(unittest.TestCase):
         self.sqlite(sql.format("processing", "2999-01-01 00:00:00"))
         self.assert_refused("is in work until 2999")
 
-    def test_somebody_who_has_the_database_open(self) -> None:
+    def test_another_process_that_has_the_database_open(self) -> None:
         with closing(sqlite3.connect(self.stack.storage / "db.sqlite3")) as database:
             database.execute("SELECT 1 FROM clients_client")
             self.assert_refused("have the database open")
@@ -104,7 +104,7 @@ class RefusalTests(unittest.TestCase):
         self.stack.environ["DATABASE_URL"] = self.url
         self.assert_refused("DATABASE_URL is set already")
 
-    def test_what_postgresql_cannot_hold_stops_all_of_it(self) -> None:
+    def test_a_value_that_postgresql_refuses_rolls_everything_back(self) -> None:
         self.addCleanup(self.sqlite, "UPDATE clients_client SET name = 'anonymous'")
         self.sqlite(f"UPDATE clients_client SET name = '{'x' * 101}'")
         self.assert_refused("clients_client cannot be copied: value too long")
@@ -155,7 +155,7 @@ class MoveTests(unittest.TestCase):
         self.assertEqual(self.add_face(stack, 3, people[1]), 3)
 
     def add_face(self, stack: Stack, face_id: int, image: bytes) -> int:
-        """Its id, which is promised to nobody else for ever."""
+        """Its id, which is never used again."""
         fields = {"face_id": str(face_id), "score": "1"}
         answer = stack.request("POST", _FACES, data=fields, files={"image": ("a.jpg", image)})
         self.assertEqual(answer.status_code, 200, answer.text)

@@ -1,4 +1,4 @@
-"""What whoever runs the service sees of it, through the front door: metrics and the admin."""
+"""Metrics and the admin, through nginx."""
 
 import re
 import unittest
@@ -41,7 +41,7 @@ class SeenFromOutsideTests(unittest.TestCase):
             def told() -> bool:
                 return expected.items() <= self.numbers().items()
 
-            # The websocket server tells its own every five seconds.
+            # The websocket server reports its own every five seconds.
             wait_until(told, f"{expected} are told", 20, poll_s=0.2)
 
     def test_the_admin_comes_with_its_style_sheets(self) -> None:

@@ -25,7 +25,7 @@ _MAKE_ZOE = (
 class AlbumFlowTests(StackCase):
     options: ClassVar[dict[str, Any]] = {"nginx": True}
 
-    def test_an_album_comes_from_an_archive_and_is_seen_by_who_may(self) -> None:
+    def test_an_album_of_an_archive_is_visible_to_permitted_users(self) -> None:
         both = image_factories.encoded(
             image_factories.side_by_side("obama.jpg", "biden.jpg", width=300)
         )
@@ -52,7 +52,7 @@ class AlbumFlowTests(StackCase):
         return states == {"done"} and is_shown and not originals
 
     def see(self, key: str) -> None:
-        """By session of staff and as nobody, through nginx."""
+        """With a session of staff and without, through nginx."""
         path = f"{self.stack.url}/photos/{uuid.UUID(str(key))}/600.jpg"
         self.assertEqual(requests.get(path, timeout=30).status_code, 404)
         picture = self.logged_in().get(path, timeout=30)

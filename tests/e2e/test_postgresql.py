@@ -57,7 +57,7 @@ class MigrationTests(unittest.TestCase):
             clients = connection.execute("SELECT id, name FROM clients_client").fetchall()
         self.assertEqual(clients, [(1, "anonymous")])
 
-    def test_without_the_extension_it_is_told_who_can_help(self) -> None:
+    def test_without_the_extension_the_error_names_the_administrators_command(self) -> None:
         for process in self.migrate():
             _, errors = process.communicate(timeout=120)
             self.assertEqual(process.returncode, 1)
@@ -65,7 +65,7 @@ class MigrationTests(unittest.TestCase):
 
 
 class RestartTests(unittest.TestCase):
-    def test_a_postgresql_that_was_started_again_is_found_again_by_everybody(self) -> None:
+    def test_all_processes_reconnect_to_a_restarted_postgresql(self) -> None:
         server = self.enterContext(PostgresServer())
         stack = self.enterContext(Stack(settings={"DATABASE_URL": server.create_database()}))
         before = stack.upload(samples.no_face())

@@ -48,7 +48,7 @@ class RecognitionFlowTests(StackCase):
     def photo(self, name: str) -> dict[str, Any]:
         return {"face_id": 1, "score": 1.0, "face_url": self.web.put(photographs.read(name))}
 
-    def test_two_people_are_told_apart(self) -> None:
+    def test_two_people_are_distinguished(self) -> None:
         for contact, name in ((1, "obama.jpg"), (2, "biden.jpg")):
             path = f"{USERS}/1/contacts/{contact}/faces"
             added = self.call("POST", path, {"faces": [self.photo(name)]})
@@ -76,7 +76,7 @@ class RecognitionFlowTests(StackCase):
         kinds = [row["kind"] for row in rows]
         self.assertEqual([changed(row["result"]) for row in rows], list(expected(kinds)))
 
-    def test_what_waits_for_workers_is_202_and_told_on_the_feed(self) -> None:
+    def test_a_change_that_waits_for_workers_is_202_and_published(self) -> None:
         listener = self.listen("outcomes=operation")
         self.stack.pool.kill()
         answer = self.stack.request(
@@ -88,7 +88,7 @@ class RecognitionFlowTests(StackCase):
         id = answer.json()["operation_id"]
         wait_until(
             lambda: id in [frame.get("operation_id") for frame in listener.frames],
-            "the listener is told",
+            "the listener received it",
         )
 
 

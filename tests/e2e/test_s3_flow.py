@@ -56,7 +56,7 @@ class MediaOnS3Tests(StackCase):
         self.assertEqual([name for name in self.bucket.names() if id in name], [])
         self.assertEqual(self.stack.get(path).status_code, 404)
 
-    def test_a_part_the_headers_alone_and_what_is_unchanged_are_answered_as_from_the_disk(
+    def test_ranges_head_and_etags_are_answered_as_from_the_disk(
         self,
     ) -> None:
         _, resource = self.done(samples.another(samples.face(), 2))
@@ -70,7 +70,7 @@ class MediaOnS3Tests(StackCase):
         same = self.stack.get(path, headers={"If-None-Match": whole.headers["ETag"]})
         self.assertEqual((same.status_code, same.content), (304, b""))
 
-    def test_what_s3_refuses_is_told_in_our_words_and_not_in_its_own(self) -> None:
+    def test_an_error_of_s3_is_answered_in_our_words(self) -> None:
         id, resource = self.done(samples.another(samples.face(), 3))
         for name in self.bucket.names():
             if id in name:
@@ -81,7 +81,7 @@ class MediaOnS3Tests(StackCase):
         self.assertEqual(answer.headers["Content-Type"], "application/json")
         self.assertEqual({"Cache-Control", "Content-Disposition"} & set(answer.headers), set())
 
-    def test_nobody_reaches_the_bucket_past_the_backend(self) -> None:
+    def test_the_bucket_is_unreachable_without_the_backend(self) -> None:
         for path in ("/_s3/", "/_s3/media/x.jpg", f"/_s3/{self.bucket.url}"):
             answer = self.stack.get(path, headers={"X-Faces-Stored-At": self.bucket.url})
             self.assertEqual(answer.status_code, 404, path)
@@ -99,7 +99,7 @@ class MediaOnS3Tests(StackCase):
     def waiting(self) -> list[str]:
         return [name for name in self.bucket.names() if "/waiting/" in name]
 
-    def test_retention_deletes_from_the_bucket_what_is_old_and_leaves_the_rest(self) -> None:
+    def test_retention_deletes_old_files_of_the_bucket_only(self) -> None:
         id, _ = self.done(samples.another(samples.face(), 5))
         kept = [name for name in self.bucket.names() if id in name]
         self.assertEqual(len(kept), 2)

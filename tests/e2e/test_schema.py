@@ -85,7 +85,7 @@ class SchemaTests(StackCase):
         who = "bob" if id == _OF_ITS_OWN_CLIENT else "alice"
         return {"Authorization": f"Bearer {cls.keys[who]}"}
 
-    def test_what_a_client_asks_for_is_answered_as_described(self) -> None:
+    def test_requests_of_a_client_are_answered_as_described(self) -> None:
         files = {"upload_file": ("a.jpg", samples.face())}
         two = [("upload_file", ("a.jpg", samples.face())), ("upload_file", ("b.png", b"nothing"))]
         encoded = self.ask("encode", files=files).json()
@@ -125,13 +125,13 @@ class SchemaTests(StackCase):
             with self.subTest(id, status=status):
                 self.assertEqual(self.ask(id, **options).status_code, status)
 
-    def test_whatever_is_asked_is_answered_as_described(self) -> None:
+    def test_generated_requests_are_answered_as_described(self) -> None:
         for id, operation in self.operations.items():
             for mode in GenerationMode:
                 with self.subTest(id, mode=mode.value):
                     self.probe(id, operation, mode)
 
-    def test_what_is_there_is_answered_as_described_whatever_else_is_asked(self) -> None:
+    def test_generated_requests_for_existing_resources_are_answered_as_described(self) -> None:
         for id, operation in self.operations.items():
             of_path = [each.name for each in operation.path_parameters]
             if of_path and set(of_path) <= set(self.known) and id not in _ERASES:

@@ -93,12 +93,12 @@ class UpgradeTests(StackCase):
                 picture = self.get(resource["image_url"], key)
                 self.assertEqual(picture.status_code, 200)
 
-    def test_what_was_erased_stays_erased_and_a_revoked_key_revoked(self) -> None:
+    def test_erased_images_stay_erased_and_a_revoked_key_revoked(self) -> None:
         erased = self.get(f"/image/{self.old['uploads']['erased']}/", self.old["key"])
         self.assertEqual(erased.status_code, 404)
         self.assertEqual(self.get("/stats/", self.old["revoked_key"]).status_code, 401)
 
-    def test_encodings_and_statistics_of_each_client_are_what_they_were(self) -> None:
+    def test_encodings_and_statistics_of_each_client_are_unchanged(self) -> None:
         hashes = self.old["hashes"]
         keys = {"nobody": "", "ann": self.old["key"], "ben": self.old["other_key"]}
         for name, key in keys.items():

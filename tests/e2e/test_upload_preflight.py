@@ -70,7 +70,7 @@ class GateTests(StackCase):
     def slowly(
         self, path: str, pause_s: float = 0.1, /, **headers: str
     ) -> tuple[int, int, dict[str, str], Any]:
-        """Send until there is an answer: bytes of the body sent, status, headers, what it says."""
+        """Send until there is an answer: bytes of the body sent, status, headers, body."""
         head = raw_http.head("POST", path, content_type=MULTIPART, **headers)
         chunked = "transfer_encoding" in headers
         piece = b"%x\r\n%s\r\n" % (len(_PIECE), _PIECE) if chunked else _PIECE

@@ -1,4 +1,4 @@
-"""What the documentation tells its reader to run and where it links to, as tests can use it."""
+"""Commands and links of the documentation, for tests."""
 
 import re
 import textwrap

@@ -1,4 +1,4 @@
-"""The rules of the house: who imports whom, every setting documented, nothing lying about."""
+"""Rules of the repository: permitted imports, documented settings, no stray files."""
 
 import os
 import re
@@ -144,7 +144,7 @@ _READS_ENVIRONMENT: Final = {
     "lambdaworker/handler.py",
 }
 
-# Where a user's caches lie, what their compiler is called, what a library is told: not ours.
+# The user's cache folder and compiler, and options of a library: not settings of the service.
 _NOT_OURS: Final = r'"(XDG_CACHE_HOME|CXX|ORT_\w+)"'
 
 _MAX_LINES: Final = 500
@@ -153,7 +153,7 @@ _MAX_LINES: Final = 500
 class ImportTests(unittest.TestCase):
     maxDiff = None
 
-    def test_each_folder_imports_only_what_it_may(self) -> None:
+    def test_each_folder_imports_only_permitted_folders(self) -> None:
         ours, others = _FEATURE
         rules = _RULES | {
             f"backend/{name}": (ours, others | _BESIDES.get(name, set())) for name in _FEATURES

@@ -47,7 +47,7 @@ class PageTests(unittest.TestCase):
             with self.subTest(str(block)):
                 read[block.language](block.text)
 
-    def test_whatever_is_to_be_run_is_marked_as_such(self) -> None:
+    def test_every_command_is_marked_as_such(self) -> None:
         plain = [block for page in pages() for block in blocks(page, "")]
         self.assertEqual([str(each) for each in plain if _COMMAND.search(each.text)], [])
 
@@ -138,7 +138,7 @@ class SiteTests(unittest.TestCase):
         there = [str(page.relative_to(DOCS)) for page in pages() if page.is_relative_to(DOCS)]
         self.assertEqual(sorted(listed), there)
 
-    def test_it_asks_nobody_else_for_anything(self) -> None:
+    def test_it_requests_nothing_of_other_servers(self) -> None:
         files = [path for path in self.folder.rglob("*") if path.suffix in (".html", ".css")]
         self.assertGreater(len(files), len(list(DOCS.glob("*.md"))))
         wrong = [

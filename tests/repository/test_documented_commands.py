@@ -121,7 +121,7 @@ class DocumentedCommandsTests(StackCase):
                 with self.subTest(name(page)):
                     self.run_blocks([*blocks(page, "sh")])
 
-    def test_whatever_is_left_out_is_still_there_and_shown_elsewhere(self) -> None:
+    def test_every_command_that_is_left_out_exists_and_is_tested_elsewhere(self) -> None:
         every = [(name(page), each) for page in pages() for each in blocks(page, "sh")]
         for left_out, reason in NOT_RUN.items():
             with self.subTest(left_out):
@@ -145,7 +145,7 @@ class DocumentedCommandsTests(StackCase):
         self.assertTrue(same["same_person"])
         self.assertEqual(len(gone["deleted"]), 2)
 
-    def test_a_backup_of_a_service_that_runs_brings_it_back(self) -> None:
+    def test_a_backup_of_a_running_service_restores_it(self) -> None:
         if self.stack.database_url:
             self.skipTest("its rows are in PostgreSQL")
         before = self.stack.wait_ended([self.stack.upload(samples.another(samples.face(), 1))])
@@ -162,7 +162,7 @@ class DocumentedCommandsTests(StackCase):
             self.assertEqual(self.stack.get(status["image_url"]).status_code, 200)
         self.assertEqual(self.stack.get(f"/image/{after}/").status_code, 404)
 
-    def test_a_backup_of_postgresql_brings_encodings_back(self) -> None:
+    def test_a_backup_of_postgresql_restores_encodings(self) -> None:
         server = PostgresServer.current or self.enterContext(PostgresServer())
         dump, restore = _under("PostgreSQL")
         one, other = server.create_database(), server.create_database()
@@ -187,7 +187,7 @@ class DocumentedCommandsTests(StackCase):
         printed = self.folder / "printed"
         command = [sys.executable, "-u", "-c", self.local(block.text)]
         with printed.open("w") as file, subprocess.Popen(command, stdout=file) as following:
-            # Until it is connected it hears of nothing, so there is always another upload.
+            # Events before its connection do not reach it, so uploads continue until one does.
             self.addCleanup(following.kill)
             numbers = iter(range(100, 200))
 

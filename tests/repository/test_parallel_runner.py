@@ -1,4 +1,4 @@
-"""Tests shared by several processes: each is run once, and nobody's failure is lost."""
+"""Tests shared by several processes: each runs once, and no process's failure is lost."""
 
 import sys
 import tempfile

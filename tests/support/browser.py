@@ -134,7 +134,7 @@ class BrowserCase(StackCase):
     # --- what pages must not do
 
     def expect_console(self, pattern: str) -> None:
-        """What the console says that matches `pattern` is no error in this test."""
+        """Messages of the console that match `pattern` are no errors in this test."""
         self._expected.append(pattern)
 
     def assert_accessible(self, page: Page) -> None:
@@ -181,7 +181,7 @@ class BrowserCase(StackCase):
             self._strangers.append(request.url)
 
     def _keep_what_failed(self, context: BrowserContext) -> None:
-        outcome = getattr(self, "_outcome", None)  # unittest tells in no other way, before the end
+        outcome = getattr(self, "_outcome", None)  # unittest has no public way before the end
         if outcome is not None and not outcome.success:
             for number, page in enumerate(context.pages):
                 self.screenshot(page, f"failed-{self._testMethodName}-{number}", whole=False)

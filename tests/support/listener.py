@@ -58,7 +58,7 @@ class Listener:
         return [json.loads(text) for text in self.texts]
 
     def ids(self) -> list[str]:
-        """The submissions told of so far, in order."""
+        """The submissions received so far, in order."""
         return [frame["submission_id"] for frame in self.frames if "submission_id" in frame]
 
     def wait_for(self, ids: Iterable[str], timeout_s: float = 60) -> list[dict[str, Any]]:

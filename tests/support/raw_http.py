@@ -13,7 +13,7 @@ MULTIPART: Final = f"multipart/form-data; boundary={BOUNDARY}"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said; status 0 when it closed the connection without a word."""
+    """A server's answer; status 0 if it closed the connection without one."""
 
     status: int
     body: bytes

@@ -163,7 +163,7 @@ class RedisServer:
 
 
 def free_port() -> int:
-    """A port on the loopback that nobody listens on."""
+    """A free port on the loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

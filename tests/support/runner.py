@@ -154,7 +154,7 @@ class Runner(DiscoverRunner):
         self._rest.callback(override.disable)
 
     def _use_database(self, storage: Path) -> None:
-        """Of their own too, whatever DATABASE_URL says outside."""
+        """Also their own; DATABASE_URL of the environment is ignored."""
         url = ""
         if self._on_postgresql:
             PostgresServer.current = self._rest.enter_context(PostgresServer())

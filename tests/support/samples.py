@@ -26,6 +26,6 @@ def phone_photo() -> bytes:
 
 
 def another(jpeg: bytes, number: int) -> bytes:
-    """The same picture in other bytes: with a comment in the file, so nobody knows it yet."""
+    """The same picture in other bytes: with a comment in the file, so it has no analysis yet."""
     text = f"number {number}".encode()
     return jpeg[:2] + _COMMENT + (len(text) + 2).to_bytes(2, "big") + text + jpeg[2:]

@@ -44,7 +44,7 @@ from wire.feeds import REVOKED_FIELD
 
 ENDED: Final = ("done", "failed")
 
-# Retries and sweeps at the pace of a test. What `.env` says does not count here.
+# Retries and sweeps at the pace of a test. `.env` is ignored.
 _PACE: Final = {"FACES_RETRY_DELAY_S": "0.05", "FACES_SWEEP_INTERVAL_S": "0.2"}
 
 # Of the environment's own settings these hold for tests too: where the converted models lie.
@@ -245,7 +245,7 @@ class Stack:
         return {id: self.status(id) for id in wanted}
 
     def wait_until_ended(self, ids: Iterable[str], timeout_s: float = 60) -> None:
-        """Return once each of `ids` is done or failed, or gone, by what the database says."""
+        """Return once each of `ids` is done or failed, or gone, by the database's rows."""
         wanted = list(ids)
 
         def ended() -> bool:
@@ -418,7 +418,7 @@ def _with_includes(text: str) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on the loopback that nobody listens on, all different."""
+    """Free ports on the loopback, all different."""
     found: list[int] = []
     with ExitStack() as held:
         while len(found) < count:

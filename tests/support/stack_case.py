@@ -62,7 +62,7 @@ class StackCase(unittest.TestCase):
         wait_until(told, "every outcome is in the stream")
 
     def _let_the_sweep_pass(self, *listeners: Listener) -> None:
-        """An upload that begins and ends now, and is told of: what was due before came before."""
+        """Upload an image and wait for its event: all events due before have been sent then."""
         marker = self.stack.upload(samples.no_face())
         self.stack.wait_ended([marker])
         self._wait_until_told([marker])

@@ -1,4 +1,4 @@
-"""The pages for whoever runs or programs the service, in a real browser after a real flow."""
+"""The pages for operators and programmers, in a real browser after a real flow."""
 
 import re
 from pathlib import Path
@@ -45,7 +45,7 @@ class OperatorCase(BrowserCase):
 
 
 class DashboardTests(OperatorCase):
-    def test_it_tells_what_has_just_happened_and_tries_again_what_failed(self) -> None:
+    def test_it_shows_current_numbers_and_retries_a_failed_image(self) -> None:
         self.stack.wait_ended([self.stack.upload(samples.face())])
         id, file, content = self.failed(1)
         with self.stack.listen():

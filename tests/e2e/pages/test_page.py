@@ -97,7 +97,7 @@ class PageTests(BrowserCase):
 
     # --- from a file to a face
 
-    def test_each_state_on_the_way_is_told(self) -> None:
+    def test_each_state_of_an_upload_is_shown(self) -> None:
         page = self.open("/")
         is_live(page)
         page.evaluate(
@@ -226,14 +226,14 @@ class PageTests(BrowserCase):
         expect(rows(page, "done")).to_have_count(2)
         expect(rows(page)).to_have_count(2)
 
-    def test_what_a_browser_cannot_show_the_service_shows(self) -> None:
+    def test_a_file_that_the_browser_cannot_decode_is_shown_as_the_services_picture(self) -> None:
         page = self.open("/")
         heic = image_factories.encoded(image_factories.portrait(width=300), "HEIC")
         choose(page, jpeg(heic, "phone.heic", "image/heic"))
         expect(page.locator(".frame img")).to_have_attribute("src", _RESULT)
         expect(page.locator("[data-box]")).to_have_count(1)
 
-    def test_what_is_erased_is_gone_here_and_there(self) -> None:
+    def test_an_erased_image_is_gone_from_the_page_and_the_service(self) -> None:
         page = self.open("/")
         choose(page, jpeg(samples.another(samples.face(), 7), "mine.jpg"))
         expect(page.locator(".details")).to_be_visible()
@@ -245,7 +245,7 @@ class PageTests(BrowserCase):
 
     # --- what goes wrong
 
-    def test_what_is_refused_is_told_in_words(self) -> None:
+    def test_a_refused_file_is_explained_in_words(self) -> None:
         self.expect_console("status of 400")
         page = self.open("/")
         choose(page, jpeg(b"no image", "notes.jpg"), jpeg(bytes(MAX_BYTES + 1), "huge.jpg"))
@@ -294,7 +294,7 @@ class PageTests(BrowserCase):
 
     # --- others
 
-    def test_two_browsers_see_what_the_other_sends(self) -> None:
+    def test_two_browsers_see_the_images_of_each_other(self) -> None:
         one, two = self.open("/"), self.open("/")
         is_live(one)
         is_live(two)
@@ -308,7 +308,7 @@ class PageTests(BrowserCase):
         expect(two.locator("[data-viewer] [data-box]")).to_have_count(4)
         expect(two.locator("[data-viewer] .details")).to_be_visible()
 
-    def test_what_comes_does_not_move_what_is_pointed_at(self) -> None:
+    def test_a_new_image_does_not_move_the_row_under_the_pointer(self) -> None:
         self.stack.wait_ended([self.stack.upload(PEOPLE)])
         page = self.open("/")
         expect(feed(page).first).to_be_visible()
@@ -322,7 +322,7 @@ class PageTests(BrowserCase):
         expect(feed(page).first).to_have_attribute("data-id", id)
         expect(fresh).to_be_hidden()
 
-    def test_what_happened_while_the_feed_was_away_is_not_missed(self) -> None:
+    def test_events_during_a_lost_connection_are_shown_later(self) -> None:
         self.expect_console("WebSocket")
         page = self.open("/")
         is_live(page)
@@ -412,7 +412,7 @@ class ClosedPageTests(BrowserCase):
         is_live(page)
         return page
 
-    def test_it_asks_for_a_key_and_says_what_is_wrong_with_one(self) -> None:
+    def test_it_asks_for_a_key_and_explains_an_invalid_one(self) -> None:
         self.expect_console("status of 401")
         page = self.open("/")
         self.assert_accessible(page)
@@ -449,7 +449,7 @@ class ClosedPageTests(BrowserCase):
         expect(also_hers.locator("[data-viewer] [data-box]")).to_have_count(4)
         expect(also_hers.locator("[data-viewer] .details")).to_be_visible()
 
-    def test_who_is_too_fast_waits_and_all_is_sent(self) -> None:
+    def test_uploads_above_the_rate_wait_and_are_all_sent(self) -> None:
         self.expect_console("status of 429")
         page = self.enter(self.alice)
         files = [
