@@ -21,7 +21,7 @@ workers = int(os.environ["FACES_WEB_PROCESSES"])
 threads = int(os.environ["FACES_WEB_THREADS"])
 # Django is loaded once and shared by the forks; nothing in it may connect anywhere while it loads.
 preload_app = True
-# Of a request in hand at SIGTERM; nginx has taken the upload in whole, so none takes long.
+# For running requests at SIGTERM; nginx has read the whole upload before, so none takes long.
 graceful_timeout = 30
 timeout = 120
 keepalive = 5

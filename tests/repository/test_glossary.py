@@ -42,7 +42,6 @@ _ALLOWED: Final = re.compile(r"getpwnam\(\"nobody\"\)|user nobody")
 # Folders and pages whose old names are still being replaced.
 _NOT_YET: Final = (
     "backend/analysis",
-    "backend/common",
     "backend/face_encodings",
     "backend/photos",
     "backend/recognition",

@@ -82,7 +82,7 @@ class Worker:
         self._is_stopping = False
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT, and then end after the job in hand; or until worn out."""
+        """Work until SIGTERM or SIGINT, and then end after the running job; or until worn out."""
         self._registration.start()
         try:
             while not self._is_stopping and not self._is_worn_out():
@@ -98,7 +98,7 @@ class Worker:
                 sentry_sdk.flush(timeout=2)
 
     def stop(self, *_: object) -> None:
-        """A handler of signals: end after the job in hand."""
+        """A handler of signals: end after the running job."""
         self._is_stopping = True
 
     def run_next(self) -> None:

@@ -97,7 +97,7 @@ class Pool:
         self._is_stopping = False
 
     def run(self) -> None:
-        """Keep all places filled until SIGTERM or SIGINT; then wait for the jobs in hand."""
+        """Keep all places filled until SIGTERM or SIGINT; then wait for the running jobs."""
         for number in _STOP_SIGNALS:
             signal.signal(number, self._stop)
         while not self._is_stopping:
@@ -122,7 +122,7 @@ class Pool:
 
 
 def run(count: int) -> None:
-    """Work until SIGTERM or SIGINT; then finish the jobs in hand and return."""
+    """Work until SIGTERM or SIGINT; then finish the running jobs and return."""
     import_string(settings.WORKER_WARM_UP)()
     # What is there now stays: a fork whose collector looked at it would copy all its memory.
     gc.collect()

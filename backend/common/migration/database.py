@@ -34,7 +34,7 @@ _BATCH: Final = 2000
 _ALL: Final = 2**256
 
 
-class Refused(Exception):
+class NotMovable(Exception):
     """The move cannot be made now; nothing was changed."""
 
 
@@ -65,25 +65,27 @@ def tables() -> list[Model]:
 
 
 def refuse_unless_at_rest(source: str) -> None:
-    """Raises `Refused` while a process may still write to the database `source`."""
+    """Raises `NotMovable` while a process may still write to the database `source`."""
     connection = connections[source]
     if connection.vendor != "sqlite":
-        raise Refused("The service is not on SQLite: DATABASE_URL is set already.")
+        raise NotMovable("The service is not on SQLite: DATABASE_URL is set already.")
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise Refused("The database is of an older version. Run `manage.py migrate` first.")
+        raise NotMovable("The database is of an older version. Run `manage.py migrate` first.")
     if holders := _processes_with(Path(str(connection.settings_dict["NAME"]))):
         numbers = ", ".join(map(str, holders))
-        raise Refused(f"Processes {numbers} have the database open. Stop the service first.")
+        raise NotMovable(f"Processes {numbers} have the database open. Stop the service first.")
     if workers := _living_workers():
-        raise Refused(f"{workers} workers run, or died within the minute. Stop the service first.")
+        raise NotMovable(
+            f"{workers} workers run, or died within the minute. Stop the service first."
+        )
     for model in tables():
         if issubclass(model, Job):
             _refuse_if_in_work(model, source)
 
 
 def move(source: str, target: str, *, progress: Progress) -> dict[Model, Sum]:
-    """Copy every row, and read all of them back. Raises `Refused` or `DatabaseError`."""
+    """Copy every row, and read all of them back. Raises `NotMovable` or `DatabaseError`."""
     with ExitStack() as stack:
         # On SQLite this takes the lock of writers.
         stack.enter_context(transaction.atomic(source))
@@ -98,7 +100,7 @@ def move(source: str, target: str, *, progress: Progress) -> dict[Model, Sum]:
         for model, copied in sums.items():
             if (read := _sum(model, target, progress)) != copied:
                 table = model._meta.db_table
-                raise Refused(f"{table} was copied as {copied}, but holds {read}.")
+                raise NotMovable(f"{table} was copied as {copied}, but holds {read}.")
     return sums
 
 
@@ -110,14 +112,14 @@ def count(source: str) -> int:
 def _refuse_if_used(connection: BaseDatabaseWrapper) -> None:
     ours = {model._meta.db_table for model in tables()}
     if used := ours & set(connection.introspection.table_names()):
-        raise Refused(f"The target is not empty, it has the table {min(used)}. Make a new one.")
+        raise NotMovable(f"The target is not empty, it has the table {min(used)}. Make a new one.")
 
 
 def _refuse_if_in_work(model: type[Job], source: str) -> None:
     now = timezone.now()
     for work in model._default_manager.using(source).filter(status=Status.PROCESSING):
         if not work.is_lost(now):
-            raise Refused(
+            raise NotMovable(
                 f"{model._meta.verbose_name} {work.pk} is in work until {work.claimed_until}. "
                 "Stop the service first."
             )
@@ -175,7 +177,7 @@ def _copy(model: Model, source: str, target: str, progress: Progress) -> Sum:
                 copied.add(row)
                 progress(1)
     except (DatabaseError, ValueError) as error:
-        raise Refused(f"{model._meta.db_table} cannot be copied: {error}") from error
+        raise NotMovable(f"{model._meta.db_table} cannot be copied: {error}") from error
     return copied
 
 

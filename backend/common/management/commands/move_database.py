@@ -35,7 +35,7 @@ class Command(BaseCommand):
         )["default"]
         try:
             self._move()
-        except database.Refused as error:
+        except database.NotMovable as error:
             raise CommandError(f"Nothing was moved. {error}") from error
         except DatabaseError as error:
             raise CommandError(f"Nothing was moved, a database says: {error}") from error

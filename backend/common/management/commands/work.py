@@ -12,7 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 
 class Command(BaseCommand):
-    help = "Run the workers and the sweep until SIGTERM or Ctrl-C; jobs in hand are finished."
+    help = "Run the workers and the sweep until SIGTERM or Ctrl-C; running jobs are finished."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
