@@ -32,7 +32,7 @@ def enqueue(analyses: Sequence[Analysis]) -> None:
 
 
 def compute(ids: Sequence[str]) -> list[Analysis]:
-    """Work on those that are due and nobody else's; returns those that must be done singly."""
+    """Compute those that this process can claim; returns those to compute one by one."""
     with registry.batch():
         taken = [analysis for id in ids if (analysis := Analysis.claim(id))]
         if not taken:

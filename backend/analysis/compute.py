@@ -1,7 +1,7 @@
 """Computing an analysis, once: claimed by one process, recorded in one transaction.
 
-A claim is a row: whoever inserts it computes, everybody else with the same bytes waits for the
-result. A claim names its process and ends by itself, so that a worker's death blocks nobody.
+A claim is a row: the process that inserts it computes, every other one with the same bytes of this
+owner waits for the result. A claim names its process and expires, so a dead worker blocks no other.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _WAIT_S: Final = (0.02, 0.05, 0.1, 0.2)
 
 
 class AnalysisError(JobError):
-    """An image could not be analysed. `permanent` tells that trying again would not help.
+    """An image could not be analysed. `permanent`: another try would fail as well.
 
-    `too_large` tells that it may well be an image, only one of more pixels than are accepted.
+    `too_large`: it may be an image, but has more pixels than are accepted.
     """
 
     def __init__(self, message: str, *, permanent: bool, too_large: bool = False) -> None:
@@ -101,7 +101,7 @@ def _claim(owner: str, sha256: str) -> Analysis | None:
 
 
 def _take_over(analysis: Analysis) -> Analysis | None:
-    """Claim what waits, failed, or was left behind; None if somebody was faster."""
+    """Claim a row that waits, failed or lost its process; None if another process was faster."""
     as_seen = Analysis.objects.filter(
         pk=analysis.pk,
         status=analysis.status,
@@ -124,14 +124,14 @@ def _compute(analysis: Analysis, image: BinaryIO) -> Analysis:
         _give_up(analysis, error)
         raise
     except BaseException:
-        # Given up at once, also when the job is ended: whoever waits need not wait for the lease.
+        # At once, also when the job is killed: waiting requests need not wait for the lease.
         _give_up(analysis, None)
         raise
     return analysis
 
 
 def _give_up(analysis: Analysis, error: AnalysisError | None) -> None:
-    """Nobody waits: away with the row. Somebody does: they get the reason, or another try."""
+    """Delete the row, unless a request waits for it: then fail it, or try again."""
     ours = Analysis.objects.filter(
         pk=analysis.pk, status=Status.PROCESSING, claimed_by=analysis.claimed_by
     )
@@ -151,7 +151,7 @@ def _find_and_record(analysis: Analysis, image: BinaryIO) -> None:
 
 
 def conclude(analysis: Analysis, faces: Sequence[faceengine.Face], *, engine_s: float) -> None:
-    """Record what the engine found in `engine_s` seconds, and wake who waits for it."""
+    """Record what the engine found in `engine_s` seconds, and wake the requests that wait."""
     analysis.engine_s = engine_s
     registry.observe(ENGINE, engine_s, stage="detect_encode")
     registry.count(FACES, len(faces))
@@ -200,7 +200,7 @@ def _row(analysis: Analysis, index: int, face: faceengine.Face) -> Face:
 
 
 def ended(analysis: Analysis) -> None:
-    """Who waits may look; the bytes are needed no more. `analysis` is the row as it ended."""
+    """Wake the waiting requests and delete the bytes. `analysis` is the row as it ended."""
     wakeups.notify("analysis", analysis.pk)
     if name := analysis.source.name:
         # In this order: where the file cannot be deleted now, it belongs to nothing, and goes with

@@ -1,4 +1,4 @@
-"""How analyses go: with the last that refers to them, or for their age; and files left over."""
+"""Deletion of analyses that no row refers to, and of files without an analysis."""
 
 from collections.abc import Collection, Iterator
 from datetime import timedelta
@@ -15,7 +15,7 @@ from backend.common.jobs.models import Status
 from backend.common.storage import orphans
 
 _KEPT_UNREFERENCED: Final = timedelta(hours=1)
-"""An analysis nobody refers to may have been recorded a moment before its submission names it."""
+"""A new analysis may not be referred to yet: its submission is updated just after it."""
 
 _AT_A_TIME: Final = 200
 """Rows of one transaction: all others wait as long as it takes."""
@@ -26,17 +26,17 @@ _SOURCES: Final = "waiting"
 _ENDED: Final = Q(status__in=[Status.DONE, Status.FAILED])
 
 
-def forget(analysis_id: int | None) -> None:
-    """Delete an ended analysis if nobody refers to it any more.
+def release(analysis_id: int | None) -> None:
+    """Delete an ended analysis if no row refers to it any more.
 
-    A worker that is just about to refer to it then fails on its foreign key and tries again.
+    A worker that refers to it just then fails on its foreign key and tries again.
     """
     if analysis_id is not None:
         _delete_unreferenced([analysis_id], _ENDED, min_age=timedelta(0))
 
 
 def withdraw(analysis_id: int | None) -> None:
-    """`forget`, also if it still waits or is in work: its bytes go, and a result is dropped."""
+    """`release`, also of one that has not ended: its bytes are deleted and its result dropped."""
     if analysis_id is not None:
         _delete_unreferenced([analysis_id], _ENDED | ~Q(source=""), min_age=timedelta(0))
 
@@ -81,8 +81,8 @@ def stray_sources(storage: Storage = default_storage) -> Iterator[str]:
 
 def _delete_unreferenced(ids: Collection[int], which: Q, *, min_age: timedelta) -> int:
     with transaction.atomic():
-        # Locked before it is asked who refers to them: a row that came to refer to one in between
-        # would lose it, and with it its faces.
+        # Locked before the references are read: a row that came to refer to one in between would
+        # lose it, and with it its faces.
         list(Analysis.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
         rows = list(unreferenced(min_age=min_age).filter(which, pk__in=ids))
         Analysis.objects.filter(pk__in=[row.pk for row in rows]).delete()

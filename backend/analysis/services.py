@@ -34,7 +34,7 @@ from backend.analysis.results import first_encodings as first_encodings
 from backend.analysis.results import made_by
 from backend.analysis.results import maker as maker
 from backend.analysis.retention import delete_unreferenced as delete_unreferenced
-from backend.analysis.retention import forget as forget
+from backend.analysis.retention import release as release
 from backend.analysis.retention import stray_sources as stray_sources
 from backend.analysis.retention import unreferenced as unreferenced
 from backend.analysis.retention import withdraw as withdraw
@@ -175,7 +175,7 @@ def wait(analysis_id: int, *, timeout_s: float) -> Result | None:
 
 
 def compute(id: str) -> None:
-    """Work on a requested analysis if it is due and nobody else does."""
+    """Compute a requested analysis, if this process can claim it."""
     runner.run(Analysis, id, computing.compute_requested)
 
 

@@ -1,4 +1,4 @@
-"""What workers do with analyses that somebody waits for. Tasks take ids and may run twice."""
+"""Jobs of requested analyses. They take ids and may run twice."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Encoded images and their statistics, for whoever runs the service. No page loads a vector."""
+"""Encoded images and their statistics in the admin. No page loads a vector."""
 
 from typing import Any, Final
 

@@ -1,7 +1,7 @@
-"""HTTP caching of encodings: what a browser or a CDN may keep, and for whom.
+"""HTTP caching of encodings: ETag, Cache-Control and Vary.
 
-An encoding is a fact about bytes, detector and model, so its tag never has to be thought up anew.
-But who may see it depends on the key: what a key opened is kept by its holder alone.
+An encoding depends on bytes, detector and model alone: its tag is their hash. Access depends on
+the key: a shared cache may store only what is readable without one.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ def mark(response: HttpResponseBase, request: Request, image: EncodedImage) -> H
     """Say how long, and by whom, the answer may be kept."""
     response["ETag"] = etag(image)
     shared = caller.from_request(request).is_anonymous and not settings.FACES_REQUIRE_API_KEY
-    who = "public" if shared else "private"
-    response["Cache-Control"] = f"{who}, max-age={settings.FACES_ENCODING_CACHE_S}"
+    scope = "public" if shared else "private"
+    response["Cache-Control"] = f"{scope}, max-age={settings.FACES_ENCODING_CACHE_S}"
     patch_vary_headers(response, ["Authorization", "X-Api-Key"])
     return response

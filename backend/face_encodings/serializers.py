@@ -87,7 +87,7 @@ def check(file: File[Any], **more: Any) -> None:
 
 
 def hash_of(text: str) -> str:
-    """A hash as we write it; what is none is "", and so nobody's."""
+    """A hash in lower case; "" for a text that is none."""
     found = text.strip().lower()
     # PostgreSQL could not even be asked for some of it: no text there holds a zero byte.
     return found if _HASH.fullmatch(found) else ""

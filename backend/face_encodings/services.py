@@ -55,7 +55,7 @@ def accept(uploads: Sequence[tuple[File[Any], str]], *, owner_id: int) -> list[E
         hashes = [sha256 for _, sha256 in uploads]
         try:
             with transaction.atomic():
-                quota.reserve(owner_id, 0)  # no bytes are kept, but who is erased gets nothing in
+                quota.reserve(owner_id, 0)  # of no bytes, but refuses a client that is being erased
                 _refuse_if_too_many_wait(owner_id)
                 return [_refer(owner_id, *pair) for pair in zip(hashes, asked, strict=True)]
         except IntegrityError:

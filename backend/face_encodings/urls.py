@@ -6,7 +6,7 @@ urlpatterns = [
     re_path(
         r"^generate_face_encoding/?$", views.GenerateView.as_view(), name="generate_face_encoding"
     ),
-    # Whatever is asked for: what is no hash is answered as one that nobody sent.
+    # Any text: one that is no hash is answered as an unknown hash.
     re_path(
         r"^face_encoding/(?P<sha256>[^/]+)/?$", views.EncodingView.as_view(), name="face_encoding"
     ),

@@ -41,7 +41,7 @@ _TRIES: Final = 3
 
 
 class FalseAcceptRate(TypedDict):
-    """How often two different people are taken for one; `at_most` is None where nobody knows."""
+    """How often two different people are accepted as one; `at_most` is None if unknown."""
 
     at_most: float | None
     measured_at_threshold: float | None
@@ -120,7 +120,7 @@ def _of_image(image: EncodedImage, side: int) -> Encoding:
 
 
 class _Gone(Exception):
-    """Somebody else compared the same image and has tidied up."""
+    """Another request compared the same image and deleted its analysis."""
 
 
 def _computed(new: dict[int, tuple[File[Any], str]], *, owner_id: int) -> dict[int, Encoding]:
@@ -137,7 +137,7 @@ def _computed(new: dict[int, tuple[File[Any], str]], *, owner_id: int) -> dict[i
         }
     finally:
         for id in set(asked.values()):
-            # Also what took too long: nobody asks for it again by this id.
+            # Also one that took too long: no later request uses this id.
             analysis.withdraw(id)
 
 

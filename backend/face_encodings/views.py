@@ -144,7 +144,7 @@ class EncodingView(APIView):
             in_header("If-Match", "412 unless the answer has this `ETag`."),
             *_LATER,
             sent("ETag", "A strong validator.", 200),
-            sent("Cache-Control", "Who may keep it.", 200),
+            sent("Cache-Control", "Which caches may store it.", 200),
         ],
         responses={
             200: response(serializers.EncodedSerializer, "Its faces.", _ENCODED),
@@ -256,11 +256,11 @@ class VerifyView(APIView):
         form = serializers.SidesFormSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         sides: dict[int, tuple[str, Any]] = form.validated_data
-        who = caller.from_request(request)
-        if not who.may(Scope.READ) and any(kind == "hash" for kind, _ in sides.values()):
+        client = caller.from_request(request)
+        if not client.may(Scope.READ) and any(kind == "hash" for kind, _ in sides.values()):
             raise PermissionDenied("This key lacks the scope 'read', which a hash needs.")
         try:
-            one, two = _encodings(sides, owner_id=who.client_id)
+            one, two = _encodings(sides, owner_id=client.client_id)
         except verification.NoFace as error:
             raise Unusable(serializers.NO_FACES, side=error.side) from error
         except AnalysisError as error:
@@ -290,7 +290,7 @@ def _encodings(
 
 
 def _own(request: Request, sha256: str) -> EncodedImage:
-    """The caller's image; another's is answered as one that nobody sent."""
+    """The caller's image; another client's is answered like an unknown hash."""
     image = services.find(caller.from_request(request).client_id, serializers.hash_of(sha256))
     if image is None:
         raise Unusable(serializers.NOT_FOUND)

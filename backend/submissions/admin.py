@@ -1,4 +1,4 @@
-"""Submissions, for whoever runs the service: found, tried again, erased."""
+"""Submissions in the admin: search, retry, erase."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ class SubmissionAdmin(ReadOnlyAdmin):
         return None
 
     def _tell_of_redis(self, request: HttpRequest) -> None:
-        told = "Redis is out of reach; try again when it is back."
-        self.message_user(request, told, messages.ERROR)
+        error = "Redis is out of reach; try again when it is back."
+        self.message_user(request, error, messages.ERROR)
 
 
 def _picture(submission: Submission, *, height: int) -> str | None:

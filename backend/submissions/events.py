@@ -1,6 +1,6 @@
-"""Outcomes, told through a Redis stream: each submission's once, and again if Redis lost them.
+"""Publication of outcomes to the Redis stream: once for each submission, again if Redis lost it.
 
-The row remembers the id of its event. What has no id yet was not told, and the sweep tells it.
+The row stores the id of its event. The sweep publishes the outcomes of ended rows without one.
 """
 
 import logging
@@ -35,7 +35,7 @@ def publish(submission: Submission, *, boxes: Sequence[BoxShape]) -> bool:
         logger.warning("event has to wait submission=%s: %s", submission.pk, error)
         return False
     if not Submission.objects.filter(pk=submission.pk).update(event_id=event_id):
-        # It was erased in this moment, and whoever did it saw no event yet.
+        # The row was erased just now, before its event could be seen there.
         submission.event_id = event_id
         _erase_late(submission)
         return True
@@ -82,8 +82,8 @@ def _address(submission: Submission, path: str) -> str:
     return f"{settings.SERVICE_URL}{path}" if shared else signed_urls.signed(path)
 
 
-def forget_lost(*, since_s: int = 3600) -> int:
-    """If Redis was emptied, mark what it held of the last hour as untold; returns how many.
+def mark_lost(*, since_s: int = 3600) -> int:
+    """If Redis was emptied, mark the outcomes of the last hour as unpublished; returns how many.
 
     Listeners do not see an event twice by this: the websocket servers know what they sent.
     """

@@ -28,7 +28,7 @@ class Submission(Job):
     on_failed = "backend.submissions.services.publish"
     fair_by = "owner_id"
 
-    # Random and not counted up: whoever knows one id must not be able to tell another.
+    # Random, so that one id does not reveal another.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # PROTECT: a client goes when nothing of theirs is left, never the other way round.
     owner = models.ForeignKey("clients.Client", on_delete=models.PROTECT, related_name="+")
@@ -48,13 +48,13 @@ class Submission(Job):
         constraints = job_constraints("submission")
         indexes = [
             *job_indexes("submission", fair_by="owner"),
-            # Outcomes that nobody was told yet are looked for as often.
+            # The sweep looks for unpublished outcomes as often.
             models.Index(
                 fields=["processed_at"],
                 condition=Q(event_id="", processed_at__isnull=False),
-                name="submission_untold",
+                name="submission_unpublished",
             ),
-            # Outcomes are told again after Redis was emptied, the newest only.
+            # After Redis was emptied the newest outcomes are published again.
             models.Index(fields=["processed_at"], name="submission_processed"),
             # How many images of one client wait is asked at each of their uploads.
             models.Index(

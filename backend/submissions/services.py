@@ -1,4 +1,4 @@
-"""Submissions: taken in, worked on, told about, deleted."""
+"""Submissions: accepted, processed, published, erased."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def accept(upload: File[Any], *, owner_id: int, request_id: str = "") -> Submiss
 
     Raises `QuotaExceeded`, `TooManyWaiting` or `Unavailable` when it cannot be taken now.
 
-    The row is committed before the queue hears of it, and the file is stored before the row: a
+    The row is committed before it is enqueued, and the file is stored before the row: a
     crash in between leaves a file without a row, which the retention command removes.
     """
     _refuse_if_swamped()
@@ -74,7 +74,7 @@ def accept(upload: File[Any], *, owner_id: int, request_id: str = "") -> Submiss
 
 
 def _id(request_id: str) -> uuid.UUID:
-    """Random, as nginx's id of a request is; one that somebody else made up is not used."""
+    """From nginx's random id of the request; an id of another form is not used."""
     is_of_nginx = re.fullmatch(r"[0-9a-f]{32}", request_id)
     return uuid.UUID(request_id, version=4) if is_of_nginx else uuid.uuid4()
 
@@ -96,7 +96,7 @@ def _taken_before(submission: Submission) -> Submission:
 
 
 def process(id: str) -> None:
-    """Work on a submission if it is due and nobody else does. Safe to call any number of times."""
+    """Process a submission, if this process can claim it. Safe to call any number of times."""
     runner.run(Submission, id, _find_and_draw)
 
 
@@ -108,7 +108,7 @@ def publish(submission: Submission) -> bool:
 def retry(submission: Submission) -> bool:
     """Try a failed submission again; False if it has not failed. Raises `redis.RedisError`.
 
-    Its event goes first: an outcome is told once, and now there will be another.
+    Its event is deleted first, because there will be another outcome.
     """
     if submission.status != Status.FAILED:
         return False
@@ -131,9 +131,9 @@ def erase(submission: Submission) -> None:
     while not _erased_as_it_is(submission):
         try:
             submission.refresh_from_db()
-        except Submission.DoesNotExist:  # by somebody else, at the same time
+        except Submission.DoesNotExist:  # by another process, at the same time
             return
-    analysis.forget(submission.analysis_id)
+    analysis.release(submission.analysis_id)
     logger.info("erased submission=%s", submission.pk)
 
 
@@ -179,7 +179,7 @@ def _find_and_draw(submission: Submission) -> None:
         logger.info("done submission=%s faces=%d", submission.pk, count)
         publish(submission)
     elif not Submission.objects.filter(pk=submission.pk).exists():
-        _forget_what_was_made(submission, found, result)
+        _delete_what_was_made(submission, found, result)
 
 
 def _save_result(submission: Submission, jpeg: bytes) -> str:
@@ -190,15 +190,15 @@ def _save_result(submission: Submission, jpeg: bytes) -> str:
     return str(submission.result.storage.save(path, ContentFile(jpeg)))
 
 
-def _forget_what_was_made(submission: Submission, found: analysis.Result, result: str) -> None:
+def _delete_what_was_made(submission: Submission, found: analysis.Result, result: str) -> None:
     """The submission was erased while it was worked on: deleted means gone."""
     if result:
         submission.result.storage.delete(result)
-    analysis.forget(found.analysis_id)
+    analysis.release(found.analysis_id)
 
 
 def _refuse_if_swamped() -> None:
-    """An ever longer queue helps nobody: past the bound, come back later."""
+    """Refuse uploads while too many wait: a longer queue only makes them wait longer."""
     waiting = Submission.objects.filter(status=Status.QUEUED).order_by("due_at").values("pk")
     if waiting[settings.FACES_MAX_BACKLOG - 1 :].exists():
         raise Unavailable("Too many images are waiting.", wait=BACKLOG_WAIT_S)

@@ -1,4 +1,4 @@
-"""What workers do with submissions. Tasks take ids and may run twice."""
+"""Jobs of submissions, and the sweep. They take ids and may run twice."""
 
 import logging
 from datetime import timedelta
@@ -19,16 +19,16 @@ _ON_ITS_WAY: Final = timedelta(seconds=3)
 
 
 def process(id: str) -> None:
-    """Find the faces of one submission and tell the listeners."""
+    """Find the faces of one submission and publish the outcome."""
     with logs.about_submission(id):
         services.process(id)
 
 
 def sweep() -> None:
     """Publish the outcomes that are not in the stream, because a worker or Redis lost them."""
-    forgotten = events.forget_lost()
-    if forgotten:
-        logger.warning("Redis was emptied: publishing %d recent outcomes again", forgotten)
+    lost = events.mark_lost()
+    if lost:
+        logger.warning("Redis was emptied: publishing %d recent outcomes again", lost)
     _publish_missing()
 
 

@@ -156,11 +156,11 @@ class UnreferencedTests(TransactionTestCase):
 
     def test_a_failed_one_goes_too_when_it_is_forgotten(self) -> None:
         analysis = claimed(status=Status.FAILED, processed_at=timezone.now())
-        services.forget(analysis.pk)
+        services.release(analysis.pk)
         self.assertFalse(Analysis.objects.exists())
 
     def test_one_in_work_stays_when_it_is_forgotten(self) -> None:
-        services.forget(claimed().pk)
+        services.release(claimed().pk)
         self.assertTrue(Analysis.objects.exists())
 
     def test_nobody_can_come_to_refer_to_one_while_it_is_deleted(self) -> None:
@@ -173,7 +173,7 @@ class UnreferencedTests(TransactionTestCase):
             return ask(**options)
 
         with mock.patch.object(retention, "unreferenced", seen):
-            services.forget(analysis.pk)
+            services.release(analysis.pk)
         self.assertEqual(held, [True])
         self.assertFalse(Analysis.objects.exists())
 

@@ -9,7 +9,7 @@ import faceengine
 from backend.analysis.models import Analysis
 from backend.common.jobs.models import Status
 from backend.face_encodings.models import EncodedImage
-from backend.face_encodings.tests.case import BIDEN, FACELESS, OBAMA, TWO, EncodingCase, sha256
+from backend.face_encodings.tests.base import BIDEN, FACELESS, OBAMA, TWO, EncodingCase, sha256
 from tests.support import image_factories
 
 SMALL = [

@@ -18,15 +18,7 @@ from backend.analysis.models import Analysis
 from backend.common.jobs.models import Status
 from backend.face_encodings import services, tasks
 from backend.face_encodings.models import EncodedImage
-from backend.face_encodings.tests.case import (
-    FACELESS,
-    OBAMA,
-    POST,
-    TWO,
-    EncodingCase,
-    file,
-    sha256,
-)
+from backend.face_encodings.tests.base import FACELESS, OBAMA, POST, TWO, EncodingCase, file, sha256
 from tests.support import image_factories, photographs
 
 NOT_FOUND = {"message": "No face encoding found!"}

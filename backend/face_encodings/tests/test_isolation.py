@@ -14,15 +14,7 @@ from backend.clients import erasure
 from backend.clients.models import AuditEntry, Client
 from backend.clients.tests import factories
 from backend.face_encodings.models import EncodedImage, StatisticsCounter
-from backend.face_encodings.tests.case import (
-    FACELESS,
-    OBAMA,
-    POST,
-    TWO,
-    EncodingCase,
-    file,
-    sha256,
-)
+from backend.face_encodings.tests.base import FACELESS, OBAMA, POST, TWO, EncodingCase, file, sha256
 
 HASH_PATH = f"/face_encoding/{sha256(OBAMA)}"
 

@@ -17,7 +17,7 @@ from backend.clients.tests import factories
 from backend.common.jobs.models import Status
 from backend.face_encodings import services, statistics
 from backend.face_encodings.models import EncodedImage, StatisticsCounter
-from backend.face_encodings.tests.case import BIDEN, FACELESS, OBAMA, TWO, EncodingCase
+from backend.face_encodings.tests.base import BIDEN, FACELESS, OBAMA, TWO, EncodingCase
 
 Vectors = list[list[float]]
 

@@ -13,7 +13,7 @@ from backend.analysis.models import Analysis
 from backend.clients.tests import factories
 from backend.face_encodings import verification
 from backend.face_encodings.models import EncodedImage
-from backend.face_encodings.tests.case import (
+from backend.face_encodings.tests.base import (
     BIDEN,
     FACELESS,
     OBAMA,

@@ -82,7 +82,7 @@ def _find_faces(source: S) -> None:
         ended = source.succeed(original="")
         if ended:
             results.record(source, faces, extractor=found.made_by)
-        analysis.forget(found.analysis_id)
+        analysis.release(found.analysis_id)
     if ended:
         _forget_original(source, original)
     else:

@@ -62,7 +62,7 @@ def document() -> dict[str, Any]:
         "servers": {"faces": server},
         "channels": {"faces": _channel()},
         "operations": {
-            "hear": {
+            "receive": {
                 "action": "send",
                 "channel": {"$ref": "#/channels/faces"},
                 "summary": "The server sends; what a client sends is ignored.",

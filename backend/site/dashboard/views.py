@@ -91,10 +91,10 @@ def may_retry(request: HttpRequest) -> bool:
 def _has_key(request: HttpRequest) -> bool:
     try:
         # Reads headers only, which Django's request has as well.
-        _, who = ApiKeyAuthentication().authenticate(request)  # type: ignore[arg-type]
+        _, client = ApiKeyAuthentication().authenticate(request)  # type: ignore[arg-type]
     except APIException:
         return False
-    return who.may(Scope.OPERATE)
+    return client.may(Scope.OPERATE)
 
 
 def _row(kind: str, id: str) -> Job:

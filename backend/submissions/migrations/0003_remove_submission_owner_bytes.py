@@ -6,4 +6,9 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RemoveIndex(model_name="submission", name="submission_owner_bytes"),
+        migrations.RenameIndex(
+            model_name="submission",
+            old_name="submission_untold",
+            new_name="submission_unpublished",
+        ),
     ]

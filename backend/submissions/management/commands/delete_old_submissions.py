@@ -28,7 +28,7 @@ class Command(BaseCommand):
             default=settings.FACES_RETENTION_DAYS,
             help="delete what is older (default: FACES_RETENTION_DAYS; 0: delete none)",
         )
-        parser.add_argument("--dry-run", action="store_true", help="only tell")
+        parser.add_argument("--dry-run", action="store_true", help="only report")
 
     def handle(self, *args: Any, days: int, dry_run: bool, **options: Any) -> None:
         if days < 0:
