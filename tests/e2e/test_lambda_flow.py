@@ -40,12 +40,15 @@ _UPLOAD = """
 import sys
 from pathlib import Path
 from django.core.files.base import ContentFile
-from backend.photos.tests import cast
+from backend.photos.tests import factories
 kind, *names = sys.argv[1:]
-album = cast.album() if kind == "photo" else None
+album = factories.album() if kind == "photo" else None
 for name in names:
     data = Path(name).read_bytes()
-    made = cast.photo(album, data, "p.jpg") if album else cast.reference(cast.member(), data)
+    if album:
+        made = factories.photo(album, data, "p.jpg")
+    else:
+        made = factories.reference(factories.member(), data)
     print(made.pk)
 """
 
@@ -79,16 +82,16 @@ class LambdaFlowTests(StackCase):
     def setUpClass(cls) -> None:
         cls.emulated = Held(_FUNCTION)
         cls.addClassCleanup(cls.emulated.close)
-        door = Server(("127.0.0.1", 0), InvokeApi, cls.emulated)
-        door.start()
-        cls.addClassCleanup(door.stop)
+        server = Server(("127.0.0.1", 0), InvokeApi, cls.emulated)
+        server.start()
+        cls.addClassCleanup(server.stop)
         cls.options = {
             "nginx": True,
             "workers": 1,
             "settings": {
                 "FACES_PHOTOS_EXTRACTION": "auto",
                 "FACEDETECTION_LAMBDA_ARN": "arn:aws:lambda:eu-west-1:123456789012:function:faces",
-                "AWS_ENDPOINT_URL_LAMBDA": f"http://127.0.0.1:{door.port}",
+                "AWS_ENDPOINT_URL_LAMBDA": f"http://127.0.0.1:{server.port}",
                 "FACEDETECTION_LAMBDA_BATCH_SIZE": "20",
                 "AWS_ACCESS_KEY_ID": "x",
                 "AWS_SECRET_ACCESS_KEY": "y",
