@@ -1,7 +1,6 @@
 from django.urls import include, path
 
 urlpatterns = [
-    path("", include("backend.photos.rest.callback_urls")),
     path("", include("backend.photos.media.urls")),
     path("", include("backend.photos.rest.urls")),
     path("", include("backend.photos.web.urls")),

@@ -1,7 +1,7 @@
 """The photos of a member: computed matches, without rejected ones, and with manual tags.
 
 A photo is a member's when one of its faces matches a reference that counts, or is in a group that
-is theirs, and they did not say that it is not them; or when somebody put them there by hand.
+is theirs, and they have not rejected it; or when they are tagged by hand.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class EncodingsView(APIView):
     parser_classes = [BoundedJSONParser]
     throttle_classes = []
     scopes = {"get": Scope.READ, "post": Scope.UPLOAD}
-    # The callback needs no key, so that nginx takes no more than this from anybody.
+    # A bound for nginx, because the callback needs no key.
     max_body_bytes = MAX_CALLBACK_BYTES
 
     @extend_schema(

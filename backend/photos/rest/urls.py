@@ -2,14 +2,19 @@ from django.urls import re_path
 from django.views.decorators.http import conditional_page
 
 from backend.photos.rest import albums as albums
+from backend.photos.rest import lambda_callback
 from backend.photos.rest import members as views
 from backend.photos.rest import people as people
 
 API = r"^api/v2/photos"
 FACES = rf"{API}/facedetection"
 PK = r"(?P<pk>[0-9]+)"
+# No table has a key of more digits.
+SOURCE = r"^api/facedetection/{}/(?P<type>photo|reference)/(?P<pk>[0-9]{{1,18}})/?$"
 
 urlpatterns = [
+    re_path(SOURCE.format("encodings"), lambda_callback.EncodingsView.as_view(), name="encodings"),
+    re_path(SOURCE.format("sources"), lambda_callback.SourceView.as_view(), name="source"),
     re_path(rf"{FACES}/matches/?$", views.MatchesView.as_view(), name="matches"),
     re_path(rf"{FACES}/matches/{PK}/?$", views.MatchView.as_view(), name="match"),
     re_path(rf"{FACES}/matches/{PK}/not-me/?$", views.NotMeView.as_view(), name="not-me"),

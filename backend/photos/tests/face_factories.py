@@ -20,12 +20,12 @@ FAR = 0.35
 
 @cache
 def centre(person: int) -> Floats32:
-    """Where somebody's encodings lie: 0.8 from others', as dlib's are."""
+    """The centre of a person's encodings: 0.8 from others, as dlib's are."""
     return numpy.random.default_rng(person).normal(0, 0.05, 128).astype("f4")
 
 
 def encoding(person: int, number: int = 0, *, far: float = 0.15) -> Floats32:
-    """One of somebody's encodings, at that distance from the centre."""
+    """One of a person's encodings, at that distance from their centre."""
     aside = numpy.random.default_rng([person, number + 1]).normal(0, 1, 128)
     return (centre(person) + aside * far / numpy.linalg.norm(aside)).astype("f4")
 

@@ -1,4 +1,4 @@
-"""Who finds the faces, and how they are recorded: once, whoever was quicker, whatever crashes."""
+"""Extraction backends, and results: recorded once, in whatever order, also after crashes."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta

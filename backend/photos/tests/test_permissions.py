@@ -1,4 +1,4 @@
-"""Who may ask what: everybody of the cast at every endpoint and page, by every method."""
+"""Permissions: every endpoint and page, by every method, as each kind of user."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -147,11 +147,8 @@ def _failed_before(at_once: bool) -> Q:
         return failed
     now, rested = timezone.now(), Q()
     for count in range(1, _PAUSES + 1):
-        before = now - _FIRST_PAUSE * 2 ** (count - 1)
-        often = Q(submissions__lte=1) if count == 1 else Q(submissions=count)
-        if count == _PAUSES:
-            often = Q(submissions__gte=count)
-        rested |= often & Q(submitted_at__lt=before)
+        up_to = Q(submissions__lte=count) if count < _PAUSES else Q()
+        rested |= up_to & Q(submitted_at__lt=now - _FIRST_PAUSE * 2 ** (count - 1))
     return failed & rested
 
 
