@@ -1,4 +1,4 @@
-"""Galleries and the calls on them, in the admin: looked at; changed by calls alone, not here."""
+"""Galleries and operations in the admin, read-only: only operations change galleries."""
 
 from typing import Any
 

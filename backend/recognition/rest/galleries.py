@@ -45,11 +45,13 @@ _FACES_FORM: Final = form(
     **dict.fromkeys(("faces", "face_id", "score", "external_id", "face_url"), TEXT), image=FILE
 )
 _PAGE: Final = [
-    in_query("after", {"type": "integer", "minimum": 0}, "The last `id`."),
+    in_query(
+        "after", {"type": "integer", "minimum": 0}, "Only faces after the one with this `id`."
+    ),
     in_query(
         "limit",
         {"type": "integer", "minimum": 0, "maximum": shapes.PAGE_FACES},
-        "At most so many; `Link` names the next page.",
+        "The size of a page; `Link` is the next one.",
     ),
     sent("Link", "The next page, if there may be one.", 200),
     PENDING,

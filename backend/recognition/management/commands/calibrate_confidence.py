@@ -1,4 +1,4 @@
-"""`manage.py calibrate_confidence`: how well the confidence fits your own galleries."""
+"""`manage.py calibrate_confidence`: fits the confidence to your own galleries."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,8 +11,8 @@ from backend.recognition.models import User
 
 class Command(BaseCommand):
     help = (
-        "Fit the curve from distance to confidence to galleries, whose contacts say which faces"
-        " are of one person, and print the settings that it suggests. Nothing is changed."
+        "Fit the curve from distance to confidence to galleries, whose contacts label which faces"
+        " are one person's, and print the settings that it suggests. It changes nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

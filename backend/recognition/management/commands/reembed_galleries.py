@@ -13,8 +13,8 @@ from backend.recognition.models import User
 class Command(BaseCommand):
     help = (
         "Encode the faces of all galleries by the model of this version, from their images, and"
-        " switch each user when all its faces are done. Run it with the new version while the old"
-        " one still serves; interrupted, it goes on where it was."
+        " switch each user when all its faces are encoded. Run it with the new version while the"
+        " old one still serves. An interrupted run is resumed by the next."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -23,12 +23,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--drop",
             action="store_true",
-            help="switch also where images are gone: their faces are matched no more",
+            help="switch also users whose images are not available: these faces are not matched",
         )
         parser.add_argument(
             "--finish",
             action="store_true",
-            help="delete the old encodings: nothing runs the old version any more",
+            help="delete the old encodings, when nothing runs the old version any more",
         )
 
     def handle(self, *args: Any, drop: bool, finish: bool, **options: Any) -> None:
