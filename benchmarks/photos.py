@@ -132,13 +132,14 @@ from datetime import date
 from pathlib import Path
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
-from backend.photos import albums, members, references
+from backend.photos.albums import service as albums
+from backend.photos.members import consent, references
 """
 
 _REFERENCE: Final = f"""{_DJANGO}
-from tests import photos
-member = members.of(User.objects.create(username="member"))
-image = photos.read("obama.jpg")
+from tests.support import photographs
+member = consent.member_of(User.objects.create(username="member"))
+image = photographs.read("obama.jpg")
 references.add(member, ContentFile(image, "me.jpg"), name="me.jpg")
 """
 
