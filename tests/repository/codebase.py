@@ -78,7 +78,39 @@ def imports(path: Path) -> Iterator[Import]:
                 yield Import(path, node.lineno, f"{module}.{alias.name}")
 
 
-PRODUCT: Final = ("backend", "faceengine", "lambdaworker", "tools", "wire", "wsserver")
+PRODUCT: Final = (
+    "backend",
+    "faceengine",
+    "lambdaworker",
+    "safe_http",
+    "tools",
+    "wire",
+    "wsserver",
+)
+
+
+def imports_in_strings(path: Path) -> Iterator[Import]:
+    """Imports of ours in code that a module has as text, such as for another process."""
+    pattern = rf"^\s*from ((?:{'|'.join(OURS)})\b[\w.]*) import (\w+(?:, \w+)*)"
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            for module, names in re.findall(pattern, node.value, re.MULTILINE):
+                for name in names.split(", "):
+                    yield Import(path, node.lineno, f"{module}.{name}")
+
+
+def is_there(name: str) -> bool:
+    """Whether there is a module of this dotted name, or one of ours that has the last part."""
+    module, _, last = name.rpartition(".")
+    if _file_of(name):
+        return True
+    file = _file_of(module)
+    return file is not None and bool(re.search(rf"\b{last}\b", file.read_text()))
+
+
+def _file_of(module: str) -> Path | None:
+    path = ROOT / module.replace(".", "/")
+    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
 
 
 def import_graph() -> dict[str, set[str]]:

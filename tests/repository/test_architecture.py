@@ -235,6 +235,16 @@ class ImportTests(unittest.TestCase):
         ]
         self.assertEqual(wrong, [])
 
+    def test_code_in_strings_imports_modules_that_are_there(self) -> None:
+        every = [
+            each
+            for path in codebase.files()
+            if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in OURS
+            for each in codebase.imports_in_strings(path)
+        ]
+        self.assertIn("backend.wsgi.application", {each.name for each in every})
+        self.assertEqual([str(each) for each in every if not codebase.is_there(each.name)], [])
+
     def test_the_environment_is_read_where_settings_are(self) -> None:
         wrong = [
             str(path.relative_to(ROOT))
