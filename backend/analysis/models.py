@@ -29,7 +29,7 @@ class Analysis(Job):
     on_failed = "backend.analysis.compute.ended"
     fair_by = "owner"
 
-    # A client, or the photo or reference that it was made for (`services.client_owner`).
+    # A client (`services.client_owner`), a photo or reference, or one comparison.
     owner = models.CharField(max_length=40)
     sha256 = models.CharField(max_length=64)
     detector = models.CharField(max_length=16)

@@ -6,6 +6,7 @@ import io
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -112,6 +113,11 @@ def _room_for(pixels: int) -> AbstractContextManager[object]:
 def client_owner(client_id: int) -> str:
     """The `owner` of what a client sent."""
     return f"client:{client_id}"
+
+
+def one_time_owner() -> str:
+    """The `owner` of images that are only compared: no other request shares their analysis."""
+    return f"once:{uuid.uuid4().hex}"
 
 
 def analyse(image: BinaryIO, *, owner: str, sha256: str) -> Result:

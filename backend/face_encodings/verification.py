@@ -14,14 +14,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Final, NoReturn, TypedDict
 
 from django.conf import settings
 from django.core.files.base import File
 
 from backend.analysis import services as analysis
-from backend.analysis.services import AnalysisError, Result
+from backend.analysis.services import AnalysisError
 from backend.common.http.errors import Unavailable
 from backend.common.http.upload_fields import sha256_of
 from backend.face_encodings import services
@@ -36,8 +35,6 @@ SOURCE: Final = (
     "LFW's 3000 pairs of different people, as published with the model: dlib.net, "
     "dlib_face_recognition_resnet_model_v1_lfw_test, results without jittering"
 )
-
-_TRIES: Final = 3
 
 
 class FalseAcceptRate(TypedDict):
@@ -93,10 +90,7 @@ def of_uploads(uploads: dict[int, File[Any]], *, owner_id: int) -> dict[int, Enc
     known = {side: services.up_to_date(owner_id, sha256) for side, sha256 in hashes.items()}
     encodings = {side: _of_image(image, side) for side, image in known.items() if image}
     new = {side: (upload, hashes[side]) for side, upload in uploads.items() if not known[side]}
-    for _ in range(_TRIES if new else 0):
-        with suppress(_Gone):
-            return {**encodings, **_computed(new, owner_id=owner_id)}
-    return encodings if not new else _give_up()
+    return {**encodings, **_computed(new)}
 
 
 def of_hash(sha256: str, side: int, *, owner_id: int) -> Encoding | None:
@@ -113,41 +107,24 @@ def of_hash(sha256: str, side: int, *, owner_id: int) -> Encoding | None:
 
 
 def _of_image(image: EncodedImage, side: int) -> Encoding:
-    try:
-        return _first(image.analysis_id or 0, side, faces_count=image.faces_count)
-    except _Gone:
-        raise AnalysisError(services.ERASED, permanent=True) from None
+    return _first(image.analysis_id or 0, side, faces_count=image.faces_count)
 
 
-class _Gone(Exception):
-    """Another request compared the same image and deleted its analysis."""
-
-
-def _computed(new: dict[int, tuple[File[Any], str]], *, owner_id: int) -> dict[int, Encoding]:
+def _computed(new: dict[int, tuple[File[Any], str]]) -> dict[int, Encoding]:
     deadline = time.monotonic() + settings.FACES_SYNC_RESPONSE_TIMEOUT_S
-    owner = analysis.client_owner(owner_id)
+    owner = analysis.one_time_owner()
     asked = dict(zip(new, analysis.request_many(list(new.values()), owner=owner), strict=True))
-    found = {}
     try:
-        for side, id in asked.items():
-            found[side] = _wait(id, timeout_s=max(0.0, deadline - time.monotonic()))
-        return {
-            side: _first(id, side, faces_count=found[side].faces_count)
-            for side, id in asked.items()
-        }
+        return {side: _awaited(id, side, deadline) for side, id in asked.items()}
     finally:
         for id in set(asked.values()):
-            # Also one that took too long: no later request uses this id.
             analysis.withdraw(id)
 
 
-def _wait(id: int, *, timeout_s: float) -> Result:
-    try:
-        return services.wait(id, timeout_s=timeout_s) or _give_up()
-    except AnalysisError:
-        if analysis.failed([id]):
-            raise
-        raise _Gone from None
+def _awaited(id: int, side: int, deadline: float) -> Encoding:
+    left_s = max(0.0, deadline - time.monotonic())
+    found = services.wait(id, timeout_s=left_s) or _give_up()
+    return _first(id, side, faces_count=found.faces_count)
 
 
 def _first(analysis_id: int, side: int, *, faces_count: int) -> Encoding:
@@ -155,7 +132,7 @@ def _first(analysis_id: int, side: int, *, faces_count: int) -> Encoding:
         raise NoFace(side)
     found = analysis.first_encodings([analysis_id])
     if not found:
-        raise _Gone
+        raise AnalysisError(services.ERASED, permanent=True)
     return found[analysis_id]
 
 

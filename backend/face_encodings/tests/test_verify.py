@@ -122,18 +122,18 @@ class VerifyTests(EncodingCase):
         self.assertEqual(answer.status_code, 503)
         self.assertIn("Retry-After", answer)
 
-    def test_who_compares_the_same_image_at_once_does_not_spoil_it(self) -> None:
-        def tidy_up_first(*args: Any, **kwargs: Any) -> Any:
-            if tidied:
-                return first_encodings(*args, **kwargs)
-            tidied.append(Analysis.objects.all().delete())
-            return {}
-
-        tidied: list[Any] = []
+    def test_comparisons_of_the_same_image_share_no_analysis(self) -> None:
+        owners: list[str] = []
         first_encodings = analysis.first_encodings
-        with mock.patch.object(analysis, "first_encodings", tidy_up_first):
-            self.assertEqual(self.verify(image_1=OBAMA, image_2=OBAMA).status_code, 200)
-        self.assertTrue(tidied)
+
+        def seen(ids: Any) -> Any:
+            owners.extend(Analysis.objects.values_list("owner", flat=True))
+            return first_encodings(ids)
+
+        with mock.patch.object(analysis, "first_encodings", seen):
+            for _ in range(2):
+                self.verify(image_1=OBAMA, encoding_2=str([0.0] * 128))
+        self.assertEqual(len(set(owners)), 2)
 
 
 class RateTests(SimpleTestCase):

@@ -10,7 +10,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.analysis.services import AnalysisError
-from backend.clients import caller
 from backend.clients.limits import throttling
 from backend.common.http.parsers import JSONParser, MultiPartParser
 from backend.common.openapi import bad_request, body, errors, response
@@ -79,7 +78,7 @@ def _probe(request: Request, encoding: list[float] | None) -> probes.Probe | Non
     if not isinstance(image, bytes | File):
         raise InvalidInput({"image": ["Send one file."]})
     try:
-        return probes.from_image(image, owner_id=caller.from_request(request).client_id)
+        return probes.from_image(image)
     except AnalysisError as error:
         raise Unprocessable(str(error)) from error
 
