@@ -6,10 +6,9 @@ Nothing here is loaded unless `FACES_S3_BUCKET` names one (`STORAGES` in the set
 import mimetypes
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import IO, Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
 import boto3.session
@@ -68,11 +67,6 @@ def _translated(
 class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
     """The bucket of the settings. No object is public, no name is used twice."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._shared: dict[tuple[int, bool], Any] = {}
-        self._lock = threading.Lock()
-
     def get_default_settings(self) -> dict[str, Any]:
         return {
             **super().get_default_settings(),
@@ -94,18 +88,7 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
 
     @property
     def connection(self) -> Any:
-        """One for all threads of this process, because each costs 50 ms and some megabytes.
-
-        A forked child makes its own: two processes on one socket would mix up their answers.
-        """
-        return self._made(hurried=False)
-
-    def _made(self, *, hurried: bool) -> Any:
-        key = (os.getpid(), hurried)
-        with self._lock:
-            if key not in self._shared:
-                self._shared[key] = self._connect(hurried)
-            return self._shared[key]
+        return _resource(os.getpid(), self.region_name, self.endpoint_url)
 
     @property
     def _client(self) -> Any:
@@ -202,7 +185,7 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
     @_translated
     def check(self) -> None:
         """Raise `StorageError` if the bucket does not answer at once, or refuses."""
-        client = self._made(hurried=True).meta.client
+        client = _resource(os.getpid(), self.region_name, self.endpoint_url, True).meta.client
         try:
             client.head_bucket(Bucket=self.bucket_name)
         except ClientError as error:
@@ -210,20 +193,6 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
 
     def _where(self, name: str) -> dict[str, str]:
         return {"Bucket": self.bucket_name, "Key": self._normalize_name(name)}
-
-    def _connect(self, hurried: bool) -> Any:
-        config = self.client_config.merge(_HURRIED) if hurried else self.client_config
-        return boto3.session.Session().resource(
-            "s3", region_name=self.region_name, endpoint_url=self.endpoint_url, config=config
-        )
-
-    def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()
-        return {key: value for key, value in state.items() if key not in ("_shared", "_lock")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self._shared, self._lock = {}, threading.Lock()
 
 
 class _StoredFile(File):  # type: ignore[type-arg]
@@ -239,6 +208,18 @@ class _StoredFile(File):  # type: ignore[type-arg]
             self.file = self._storage.read(self.name)
         self.seek(0)
         return self
+
+
+@lru_cache(maxsize=4)
+def _resource(pid: int, region: str | None, endpoint_url: str | None, hurried: bool = False) -> Any:
+    """One for all threads of a process, because each costs 50 ms and some megabytes.
+
+    A forked child makes its own: two processes on one socket would mix up their answers.
+    """
+    config = _config().merge(_HURRIED) if hurried else _config()
+    return boto3.session.Session().resource(
+        "s3", region_name=region, endpoint_url=endpoint_url, config=config
+    )
 
 
 def _config() -> Config:
