@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from rq import Queue
+from rq import Queue, SimpleWorker
+from rq.command import send_stop_job_command
 from rq.serializers import JSONSerializer
 
-from tests.support import samples
+from tests.support import samples, service_process
 from tests.support.stack import Stack, wait_until
 from tests.support.stack_case import StackCase
 
@@ -64,6 +65,23 @@ class BadJobTests(BadJobCase):
             resources = self.assert_each_ended_once(ids)
         self.assertEqual([resources[id]["attempts"] for id in ids], [1, 1])
         wait_until(lambda: replaced(self.stack) == 1, "the worker is replaced")
+
+    def test_a_job_that_is_stopped_on_its_page_is_tried_again(self) -> None:
+        with self.next_job("sleep") as ids:
+            worker = self.stack.wait_in_work(ids[0])
+            # Again, if the worker does not listen yet.
+            wait_until(lambda: self.stopped(worker), "the worker ends", poll_s=0.5)
+            resources = self.assert_each_ended_once(ids)
+        self.assertEqual([resources[id]["attempts"] for id in ids], [2, 1])
+
+    def stopped(self, worker: int) -> bool:
+        """Send the command of the page; whether the process has ended."""
+        with self.stack.redis.client(decode_responses=False) as client:
+            for each in SimpleWorker.all(client, serializer=JSONSerializer):
+                job_id = each.get_current_job_id()
+                if each.pid == worker and job_id and service_process.is_alive(worker):
+                    send_stop_job_command(client, job_id, serializer=JSONSerializer)
+        return not service_process.is_alive(worker)
 
 
 class HangingJobTests(BadJobCase):

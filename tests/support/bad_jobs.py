@@ -4,6 +4,7 @@ import collections
 import itertools
 import os
 import signal
+import time
 
 from backend.submissions.models import Submission
 from backend.submissions.services import process
@@ -21,6 +22,12 @@ def hang(id: str) -> None:
     """For ever in C code that holds the interpreter's lock, where no signal handler runs."""
     Submission.claim(id)
     collections.deque(itertools.repeat(None), maxlen=0)
+
+
+def sleep(id: str) -> None:
+    """Until it is stopped from the page of the queue."""
+    Submission.claim(id)
+    time.sleep(3600)
 
 
 def grow(id: str) -> None:

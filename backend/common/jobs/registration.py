@@ -94,6 +94,9 @@ class Registration:
             worker_registration.register(self._rq, pipeline)
             pipeline.expire(self._rq.key, _TTL_S)
             pipeline.execute()
+        for name in queues.IN_ORDER:
+            # Of workers that were killed; each would cost a request to list.
+            worker_registration.clean_worker_registry(queues.queue(name))
 
     def _take_commands(self) -> None:
         """Until the next heartbeat is due."""
