@@ -41,8 +41,8 @@ class AlbumsView(MemberView):
 
     @endpoint(
         "album_make",
-        shapes.AlbumSerializer,
-        docs.ALBUM,
+        shape=shapes.AlbumSerializer,
+        example=docs.ALBUM,
         codes=[201],
         request=docs.json(shapes.AlbumSerializer, title="Summer", date="2026-01-02"),
         refused="title",
@@ -60,11 +60,11 @@ class AlbumView(MemberView):
 
     @endpoint(
         "album",
-        PolymorphicProxySerializer(
+        PK,
+        shape=PolymorphicProxySerializer(
             "AnyAlbum", [shapes.AlbumSerializer, shapes.AlbumProgressSerializer], None
         ),
-        docs.ALBUM,
-        PK,
+        example=docs.ALBUM,
     )
     def get(self, request: Request, pk: str) -> Response:
         """An album; for staff with the progress of its photos.
@@ -79,9 +79,9 @@ class AlbumView(MemberView):
 
     @endpoint(
         "album_change",
-        shapes.AlbumSerializer,
-        docs.ALBUM,
         PK,
+        shape=shapes.AlbumSerializer,
+        example=docs.ALBUM,
         request=docs.json(shapes.AlbumSerializer(partial=True), hidden=True),
         refused="title",
         more=[413, 415],
@@ -109,9 +109,9 @@ class AlbumPhotosView(UploadView):
 
     @endpoint(
         "album_add",
-        shapes.UploadReportSerializer,
-        docs.REPORT,
         PK,
+        shape=shapes.UploadReportSerializer,
+        example=docs.REPORT,
         codes=[200, 201],
         request=shapes.FilesSerializer,
         refused="file",
@@ -142,9 +142,9 @@ class AlbumArchivesView(UploadView):
 
     @endpoint(
         "archive_upload",
-        shapes.ArchiveSerializer,
-        docs.ARCHIVE,
         PK,
+        shape=shapes.ArchiveSerializer,
+        example=docs.ARCHIVE,
         codes=[202],
         request=shapes.FileSerializer,
         refused="file",
@@ -164,7 +164,7 @@ class AlbumArchivesView(UploadView):
 class ArchiveView(MemberView):
     staff = {"get": can_manage_albums}
 
-    @endpoint("archive", shapes.ArchiveSerializer, docs.ARCHIVE, PK)
+    @endpoint("archive", PK, shape=shapes.ArchiveSerializer, example=docs.ARCHIVE)
     def get(self, request: Request, pk: str) -> Response:
         """The progress of an archive, and what was skipped and why, for staff."""
         return Response(shapes.ArchiveSerializer(get_or_404(ArchiveUpload.objects.all(), pk)).data)
@@ -174,7 +174,7 @@ class PhotoView(MemberView):
     staff = {"patch": can_manage_albums}
     parser_classes = (JSONParser,)
 
-    @endpoint("photo", shapes.PhotoInFullSerializer, docs.PHOTO_IN_FULL, PK)
+    @endpoint("photo", PK, shape=shapes.PhotoInFullSerializer, example=docs.PHOTO_IN_FULL)
     def get(self, request: Request, pk: str) -> Response:
         """A photo with its faces."""
         photos = Photo.objects.filter(pk=photo_for(request.user, pk).pk).select_related("album")
@@ -184,9 +184,9 @@ class PhotoView(MemberView):
 
     @endpoint(
         "photo_hide",
-        shapes.HiddenSerializer,
-        {"pk": 7, "hidden": True},
         PK,
+        shape=shapes.HiddenSerializer,
+        example={"pk": 7, "hidden": True},
         request=docs.json(shapes.HiddenSerializer, hidden=True),
         refused="hidden",
         more=[413, 415],
@@ -202,7 +202,7 @@ class PhotoView(MemberView):
 class PhotoMembersView(MemberView):
     staff = {"get": can_manage_people}
 
-    @endpoint("on_photo", shapes.MembersOnPhotoSerializer, {"results": []}, PK)
+    @endpoint("on_photo", PK, shape=shapes.MembersOnPhotoSerializer, example={"results": []})
     def get(self, request: Request, pk: str) -> Response:
         """Who is on a photo, and why, for staff."""
         there = member_photos.members_on(get_or_404(Photo.objects.all(), pk))
@@ -212,13 +212,13 @@ class PhotoMembersView(MemberView):
 class PhotoMemberView(MemberView):
     staff = {"put": can_manage_people, "delete": can_manage_people}
 
-    @endpoint("put_on_photo", None, None, PK, MEMBER)
+    @endpoint("put_on_photo", PK, MEMBER)
     def put(self, request: Request, pk: str, member: str) -> Response:
         """This member is on the photo, by staff."""
         member_photos.add_by_hand(self.whom(member), get_or_404(Photo.objects.all(), pk))
         return Response(status=204)
 
-    @endpoint("take_off_photo", None, None, PK, MEMBER)
+    @endpoint("take_off_photo", PK, MEMBER)
     def delete(self, request: Request, pk: str, member: str) -> Response:
         """This member is not on the photo, by staff."""
         photo, whom = get_or_404(Photo.objects.all(), pk), self.whom(member)

@@ -33,13 +33,13 @@ class MatchesView(MemberView):
 
 
 class MatchView(MemberView):
-    @endpoint("i_am_on", None, None, PK)
+    @endpoint("i_am_on", PK)
     def put(self, request: Request, pk: str) -> Response:
         """I am on this photo."""
         member_photos.add_by_hand(self.member, photo_for(request.user, pk))
         return Response(status=204)
 
-    @endpoint("i_am_not_on", None, None, PK)
+    @endpoint("i_am_not_on", PK)
     def delete(self, request: Request, pk: str) -> Response:
         """Take back that I am on this photo."""
         member_photos.remove_by_hand(self.member, photo_for(request.user, pk))
@@ -47,13 +47,13 @@ class MatchView(MemberView):
 
 
 class NotMeView(MemberView):
-    @endpoint("not_me", None, None, PK)
+    @endpoint("not_me", PK)
     def put(self, request: Request, pk: str) -> Response:
         """This is not me."""
         member_photos.say_not_me(self.member, photo_for(request.user, pk))
         return Response(status=204)
 
-    @endpoint("undo_not_me", None, None, PK)
+    @endpoint("undo_not_me", PK)
     def delete(self, request: Request, pk: str) -> Response:
         """Take back that this is not me."""
         member_photos.undo_not_me(self.member, photo_for(request.user, pk))
@@ -61,13 +61,13 @@ class NotMeView(MemberView):
 
 
 class LikeView(MemberView):
-    @endpoint("like", None, None, PK)
+    @endpoint("like", PK)
     def put(self, request: Request, pk: str) -> Response:
         """Like a photo."""
         service.like(photo_for(self.user, pk), self.user)
         return Response(status=204)
 
-    @endpoint("unlike", None, None, PK)
+    @endpoint("unlike", PK)
     def delete(self, request: Request, pk: str) -> Response:
         """Take a like back."""
         service.unlike(photo_for(self.user, pk), self.user)
@@ -86,8 +86,8 @@ class ReferencesView(UploadView):
 
     @endpoint(
         "reference_upload",
-        shapes.ReferenceSerializer,
-        docs.REFERENCE,
+        shape=shapes.ReferenceSerializer,
+        example=docs.REFERENCE,
         codes=[201],
         request=shapes.FileSerializer,
         refused="file",
@@ -104,12 +104,12 @@ class ReferencesView(UploadView):
 
 
 class ReferenceView(MemberView):
-    @endpoint("reference", shapes.ReferenceSerializer, docs.REFERENCE, PK)
+    @endpoint("reference", PK, shape=shapes.ReferenceSerializer, example=docs.REFERENCE)
     def get(self, request: Request, pk: str) -> Response:
         """One of the member's references."""
         return Response(shapes.ReferenceSerializer(self.reference(pk)).data)
 
-    @endpoint("reference_delete", None, None, PK)
+    @endpoint("reference_delete", PK)
     def delete(self, request: Request, pk: str) -> Response:
         """Mark a reference for deletion."""
         references.mark_for_deletion(self.reference(pk))
@@ -121,12 +121,12 @@ class ReferenceView(MemberView):
 
 
 class ConsentView(MemberView):
-    @endpoint("consent", shapes.ConsentSerializer, docs.CONSENT)
+    @endpoint("consent", shape=shapes.ConsentSerializer, example=docs.CONSENT)
     def get(self, request: Request) -> Response:
         """Whether the member takes part."""
         return Response(shapes.ConsentSerializer(self.member).data)
 
-    @endpoint("opt_in", shapes.ConsentSerializer, docs.CONSENT)
+    @endpoint("opt_in", shape=shapes.ConsentSerializer, example=docs.CONSENT)
     def put(self, request: Request) -> Response:
         """Take part."""
         member = self.member
@@ -141,7 +141,7 @@ class ConsentView(MemberView):
 
 
 class StatusView(MemberView):
-    @endpoint("member_status", shapes.MemberStatusSerializer, docs.MEMBER_STATUS)
+    @endpoint("member_status", shape=shapes.MemberStatusSerializer, example=docs.MEMBER_STATUS)
     def get(self, request: Request) -> Response:
         """Whether anything of the member's is still being processed.
 
@@ -151,7 +151,13 @@ class StatusView(MemberView):
 
 
 class ClaimView(MemberView):
-    @endpoint("claim", shapes.ClaimSerializer, {"pk": 1, "status": "claimed"}, PK, refused="detail")
+    @endpoint(
+        "claim",
+        PK,
+        shape=shapes.ClaimSerializer,
+        example={"pk": 1, "status": "claimed"},
+        refused="detail",
+    )
     def put(self, request: Request, pk: str) -> Response:
         """This group is me; or yes, where staff has offered it."""
         person = self.person(pk)
@@ -163,7 +169,7 @@ class ClaimView(MemberView):
         person.refresh_from_db()
         return Response(shapes.ClaimSerializer(person).data)
 
-    @endpoint("disclaim", None, None, PK)
+    @endpoint("disclaim", PK)
     def delete(self, request: Request, pk: str) -> Response:
         """This group is not me, or no longer."""
         person = self.person(pk)

@@ -65,16 +65,16 @@ class PeopleView(_PeopleView):
 
 
 class PersonView(_PeopleView):
-    @endpoint("person", shapes.PersonInFullSerializer, docs.PERSON_IN_FULL, PK)
+    @endpoint("person", PK, shape=shapes.PersonInFullSerializer, example=docs.PERSON_IN_FULL)
     def get(self, request: Request, pk: str) -> Response:
         """A group with its faces, for staff."""
         return Response(shapes.PersonInFullSerializer(self.person(pk)).data)
 
     @endpoint(
         "person_change",
-        shapes.PersonSerializer,
-        docs.PERSON,
         PK,
+        shape=shapes.PersonSerializer,
+        example=docs.PERSON,
         request=docs.json(shapes.PersonSerializer(partial=True), name="Ann"),
         refused="name",
         more=[413, 415],
@@ -93,10 +93,10 @@ class PersonView(_PeopleView):
 class PersonActionView(_PeopleView):
     @endpoint(
         "person_decide",
-        shapes.PersonSerializer,
-        docs.PERSON,
         PK,
         in_path("action", {"enum": list(_NEEDS)}, "merge"),
+        shape=shapes.PersonSerializer,
+        example=docs.PERSON,
         request=docs.json(shapes.DecisionSerializer, other=2),
         refused="other",
         more=[413, 415],

@@ -26,9 +26,9 @@ PAGE: Final = [
 
 def endpoint(
     operation_id: str,
+    *parameters: OpenApiParameter,
     shape: Any = None,
     example: Any = None,
-    *parameters: OpenApiParameter,
     codes: Sequence[int] = (200,),
     request: Any = None,
     refused: str = "",
@@ -58,7 +58,9 @@ def page(
     """Documents a list."""
     shown = {"count": 1, "next": None, "previous": None, "results": [example]}
     shape, more = shapes.page_of(each), [404] if parameters else []
-    return endpoint(operation_id, shape, shown, *parameters, *PAGE, refused="limit", more=more)
+    return endpoint(
+        operation_id, *parameters, *PAGE, shape=shape, example=shown, refused="limit", more=more
+    )
 
 
 def json(serializer: Any, **example: Any) -> Any:
