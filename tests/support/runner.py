@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+import hypothesis
 from django.conf import settings
 from django.db import connections
 from django.test import override_settings
@@ -95,7 +96,7 @@ class Runner(DiscoverRunner):
             failed: int = super().run_tests(test_labels, **kwargs)
         if self._result is not None:
             self._print_skipped(self._result.skipped)
-            self._tell(self._result.counts())
+            self._report(self._result.counts())
         return failed
 
     def build_suite(self, *args: Any, **kwargs: Any) -> unittest.TestSuite:
@@ -106,6 +107,7 @@ class Runner(DiscoverRunner):
 
     def setup_test_environment(self, **kwargs: Any) -> None:
         super().setup_test_environment(**kwargs)
+        _let_hypothesis_take_its_time()
         for name in photographs.NAMES:
             photographs.path(name)
         redis = self._rest.enter_context(RedisServer())
@@ -127,7 +129,7 @@ class Runner(DiscoverRunner):
         for reason, number in Counter(reason for _, reason in skipped).items():
             print(f"skipped {number}: {reason}", flush=True)
 
-    def _tell(self, counts: dict[str, int]) -> None:
+    def _report(self, counts: dict[str, int]) -> None:
         if self._share is not None:
             parallel_runner.note(self._share, counts)
         else:
@@ -168,6 +170,13 @@ class Runner(DiscoverRunner):
         connections.settings = connections.configure_settings(settings.DATABASES)
         connections["default"].close()
         del connections["default"]
+
+
+def _let_hypothesis_take_its_time() -> None:
+    # Its limits of time fail a test of correct code on a machine that is busy with other things.
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("faces", deadline=None, suppress_health_check=slow)
+    hypothesis.settings.load_profile("faces")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

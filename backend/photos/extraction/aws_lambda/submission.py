@@ -6,7 +6,8 @@ A source that waits for its faces is in one of these states, by its columns:
     handed to Lambda    `token_sha256` is that of the token it has   due again after `WAIT`
     failed for now      `submitted_at`, but no token                 due again after a growing pause
 
-Whoever changes `submissions` by a conditional update may submit it: two at once submit it once.
+The process that changes `submissions` by a conditional update submits the source: two at once
+submit it once.
 """
 
 from __future__ import annotations
