@@ -61,8 +61,8 @@ CMD ["gunicorn", "-c", "tools/gunicorn_conf.py", "backend.wsgi"]
 
 # --- the packages of the tests, and their photographs
 FROM build AS test-build
-COPY requirements/test.txt requirements/oracle.txt requirements/
-RUN pip --python .venv install --require-hashes --prefix /opt/test -r requirements/test.txt \
+COPY requirements/aws.txt requirements/test.txt requirements/oracle.txt requirements/
+RUN pip --python .venv install --require-hashes --prefix /opt/test -r requirements/aws.txt -r requirements/test.txt \
  && pip --python .venv install --require-hashes --prefix /opt/test --no-deps -r requirements/oracle.txt
 COPY tests/__init__.py tests/
 COPY tests/support tests/support

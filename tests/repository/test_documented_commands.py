@@ -34,7 +34,7 @@ _TARGETS: Final = (
 
 NOT_RUN: Final = {
     # Pages, and what commands begin with.
-    "docs/clients.md": "run by tests/e2e/test_clients_page.py, with what must come of it",
+    "docs/clients.md": "run by tests/e2e/pages/test_clients_page.py, with what must come of it",
     "docs/lambda.md": "tests/e2e/test_lambda_flow.py has the function run by the same emulator",
     "docs/lambda-deployment.md": _ACCOUNT,
     "docs/photos.md": "needs members and an album; backend/photos/tests/test_api.py calls all",

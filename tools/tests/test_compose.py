@@ -93,3 +93,10 @@ class ImageTests(unittest.TestCase):
         assert loop is not None
         installed = {*re.findall(r"-r /?requirements/(\w+)\.txt", DOCKERFILE), *loop[1].split()}
         self.assertEqual(installed, locks)
+
+    def test_the_tests_that_need_a_browser_are_where_an_image_without_one_skips_them(self) -> None:
+        needs = re.compile(
+            r"^from (?:playwright|tests\.support\.(?:browser|page_\w+))\b", re.MULTILINE
+        )
+        files = [path for path in ROOT.glob("*/**/test_*.py") if needs.search(path.read_text())]
+        self.assertEqual({path.parent for path in files}, {ROOT / "tests" / "e2e" / "pages"})
