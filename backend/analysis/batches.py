@@ -42,7 +42,7 @@ def compute(ids: Sequence[str]) -> list[Analysis]:
             return []
         except Exception as error:  # which of them it was shows when each is done by itself
             logger.warning("%d images are done singly: %s", len(taken), error)
-            # What was recorded before is ours no more, and stays as it is.
+            # Rows recorded before the error are no longer claimed, so they stay as they are.
             return [each for each in taken if each.requeue(due_at=timezone.now())]
 
 

@@ -41,7 +41,7 @@ class AnalysisError(JobError):
 
     @classmethod
     def refusing(cls, error: faceengine.ImageError) -> AnalysisError:
-        """The engine's refusal of an image: final, since the same bytes stay what they are."""
+        """The engine's refusal of an image: permanent, because its bytes do not change."""
         too_large = error.reason is faceengine.Problem.TOO_LARGE
         return cls(str(error), permanent=True, too_large=too_large)
 
@@ -60,7 +60,7 @@ def analyse(image: BinaryIO, *, owner: str, sha256: str) -> Analysis:
 
 
 def compute_requested(analysis: Analysis) -> None:
-    """Compute what this process has claimed, from the bytes that were stored with the request."""
+    """Compute a claimed row from the bytes stored with the request."""
     with analysis.source.open("rb") as image:
         _find_and_record(analysis, cast(BinaryIO, image))
 
@@ -117,7 +117,7 @@ def _reload(analysis: Analysis) -> bool:
 
 
 def _compute(analysis: Analysis, image: BinaryIO) -> Analysis:
-    """Compute what this process has claimed, with the bytes in hand."""
+    """Compute a claimed row from the bytes in hand."""
     try:
         _find_and_record(analysis, image)
     except AnalysisError as error:
@@ -203,7 +203,7 @@ def ended(analysis: Analysis) -> None:
     """Wake the waiting requests and delete the bytes. `analysis` is the row as it ended."""
     wakeups.notify("analysis", analysis.pk)
     if name := analysis.source.name:
-        # In this order: where the file cannot be deleted now, it belongs to nothing, and goes with
-        # what belongs to nothing; a row that named it would keep it.
+        # In this order: a file that cannot be deleted now is an orphan, which retention deletes; a
+        # row that named it would keep it.
         Analysis.objects.filter(pk=analysis.pk, source=name).update(source="")
         analysis.source.storage.delete(name)

@@ -91,7 +91,7 @@ class EncodingField(_Field):
 
 def checked(numbers: ArrayLike) -> Encoding:
     """`numbers` as an encoding. Raises `ValueError` if they are not 128 finite float32."""
-    with numpy.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+    with numpy.errstate(over="ignore"):  # too large a number becomes infinite, and is refused
         array = numpy.array(numbers, numpy.float32)
     if array.shape != (DIMENSIONS,):
         raise ValueError(f"an encoding has {DIMENSIONS} numbers, not the shape {array.shape}")

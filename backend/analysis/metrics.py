@@ -1,4 +1,4 @@
-"""What the engine does and how long it takes."""
+"""Metrics of the engine."""
 
 from backend.common.metrics import registry
 

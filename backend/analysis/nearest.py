@@ -23,7 +23,7 @@ Floats64 = NDArray[numpy.float64]
 Integers = NDArray[numpy.int64]
 
 _PRODUCT_NUMBERS: Final = 1 << 21
-"""Distances computed at a time: 8 MB, about what stays in the processor's cache."""
+"""Distances computed at a time: 8 MB, which fits the processor's cache."""
 
 _PROBES: Final = 256
 """Probes at a time; more make the product no faster."""
@@ -110,10 +110,10 @@ class Matrix:
         wanted, found = as_rows(probes), [_no_pairs()]
         for first_probe, first_row, squared, margin in self._blocks(wanted):
             near = numpy.argwhere(~(squared > _float32(threshold * threshold + margin)))
-            rows, who = near[:, 1] + first_row, near[:, 0] + first_probe
-            distances = exact_distances(wanted, who, self.rows, rows)
+            rows, numbers = near[:, 1] + first_row, near[:, 0] + first_probe
+            distances = exact_distances(wanted, numbers, self.rows, rows)
             kept = distances <= threshold
-            found.append(Pairs(who[kept], self.ids[rows[kept]], distances[kept]))
+            found.append(Pairs(numbers[kept], self.ids[rows[kept]], distances[kept]))
         return _sorted(found)
 
     def nearest_of_groups(self, probe: ArrayLike, groups: Integers, k: int) -> list[NearOfGroup]:

@@ -1,4 +1,4 @@
-"""What an analysis found, in plain values: the other apps' view of its rows."""
+"""Results of analyses as plain values: the read model of the other apps."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _face(row: Face) -> FoundFace:
 
 
 def maker() -> str:
-    """`Finished.made_by` of what would be made now."""
+    """`Finished.made_by` of a new analysis."""
     return made_by(Analysis(**compute.key("", "")))
 
 
@@ -94,5 +94,5 @@ def current_model() -> str:
 
 
 def made_by(row: Analysis) -> str:
-    """What the result of `row` depends on, besides the bytes."""
+    """As `Finished.made_by`."""
     return f"{row.detector}/{row.detection_pixels}/{row.model}"

@@ -1,4 +1,4 @@
-"""What the faces of an image look like to clients."""
+"""Faces in answers."""
 
 from typing import Any, Final
 

@@ -83,7 +83,7 @@ class Result:
 
 
 def load_engine() -> None:
-    """Load all that a worker needs, once, before it forks: what is loaded here is shared."""
+    """Load the engine before the pool forks, so that its workers share the memory."""
     faceengine.configure(
         model_cache=settings.FACES_MODEL_CACHE or None,
         providers=settings.FACES_PROVIDERS,
@@ -111,7 +111,7 @@ def _room_for(pixels: int) -> AbstractContextManager[object]:
 
 
 def client_owner(client_id: int) -> str:
-    """The `owner` of what a client sent."""
+    """The `owner` of a client's images."""
     return f"client:{client_id}"
 
 

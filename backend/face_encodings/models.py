@@ -16,7 +16,7 @@ class EncodedImage(models.Model):
     Open ──its analysis is done──▶ completed, and counted if there is a face in it.
     """
 
-    # PROTECT: a client goes when nothing of theirs is left, never the other way round.
+    # PROTECT: a client is deleted after its data, never the other way round.
     owner = models.ForeignKey("clients.Client", on_delete=models.PROTECT, related_name="+")
     sha256 = models.CharField(max_length=64)
     # Only an open one can lose its analysis; its bytes have to be sent again then.

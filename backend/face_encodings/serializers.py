@@ -1,4 +1,4 @@
-"""What clients send here, and what encodings look like to them."""
+"""Request and answer bodies of face encodings."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def uploads(request: Request) -> list[File[Any]]:
 
 
 def check(file: File[Any], **more: Any) -> None:
-    """Raise `Unusable`, with `more` beside its message, for what is not an image we can take."""
+    """Raise `Unusable`, with `more` beside its message, for a file that is no usable image."""
     if (file.size or 0) > settings.FACES_MAX_UPLOAD_BYTES:
         raise TooLarge(f"At most {settings.FACES_MAX_UPLOAD_BYTES} bytes are accepted.")
     try:
@@ -160,7 +160,7 @@ class SidesSerializer(serializers.Serializer[Any]):
 
 
 class SidesFormSerializer(serializers.Serializer[Any]):
-    """Two sides, each an image, a hash or an encoding. Takes what JSON holds as well."""
+    """Two sides, each an image, a hash or an encoding. Validates JSON bodies as well."""
 
     image_1 = ImageField(required=False, allow_empty_file=True)
     hash_1 = HashField(required=False, help_text=_A_HASH)
@@ -218,7 +218,7 @@ class UnusableSerializer(serializers.Serializer[Any]):
 
 
 class BatchAnswerSerializer(serializers.Serializer[Any]):
-    """What the image would be answered alone, and the status of that."""
+    """The answer to the image alone, with its status."""
 
     status = serializers.ChoiceField([200, 202, 413, 422])
     message = serializers.CharField()

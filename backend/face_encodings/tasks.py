@@ -1,4 +1,4 @@
-"""What the sweep does for encodings. May run twice, and at several places at once."""
+"""The sweep of encodings. May run several times at once."""
 
 from backend.face_encodings import services
 

@@ -1,6 +1,6 @@
-"""Are these two the same person? Two encodings, their distance, and what the verdict is worth.
+"""Verification (1:1): the distance of two encodings, the verdict, and its false-accept rate.
 
-What is published of the false accepts: the author of the model tested it on LFW's 3000 pairs of
+Published false-accept rates: the author of the model tested it on LFW's 3000 pairs of
 different people (the program `dlib_face_recognition_resnet_model_v1_lfw_test`, whose results stand
 at its end). Made from one upright picture of each face, as ours are, and at a threshold of 0.6,
 0.994667 of them were told apart, and at 0.622864, where both kinds of error are as frequent,
@@ -72,7 +72,7 @@ def verdict(a: Encoding, b: Encoding) -> Verdict:
 
 
 def false_accept_rate(threshold: float) -> FalseAcceptRate:
-    """What is known of the rate at `threshold`."""
+    """The published bound of the rate at `threshold`."""
     for measured_at, rate in _PUBLISHED:
         if threshold <= measured_at:
             return FalseAcceptRate(

@@ -1,1 +1,1 @@
-"""The pages: what this is for, seen and tried in a browser."""
+"""The page at `/`, the dashboard, and the documentation of the API."""

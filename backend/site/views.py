@@ -21,7 +21,7 @@ class HomeView(Page):
         return super().get_context_data(
             closed=settings.FACES_REQUIRE_API_KEY,
             max_bytes=settings.FACES_MAX_UPLOAD_BYTES,
-            # The feed is asked for what came lately by our clock: the browser's may be wrong.
+            # The page subscribes from this time on: the clock of the browser may be wrong.
             now_ms=round(time.time() * 1000),
             service_url=settings.SERVICE_URL,
             modules=[f"site/page/{name}.js" for name in MODULES],

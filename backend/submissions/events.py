@@ -85,7 +85,7 @@ def _address(submission: Submission, path: str) -> str:
 def mark_lost(*, since_s: int = 3600) -> int:
     """If Redis was emptied, mark the outcomes of the last hour as unpublished; returns how many.
 
-    Listeners do not see an event twice by this: the websocket servers know what they sent.
+    Clients get no event twice by this: the websocket servers deduplicate.
     """
     client = redis_clients.default()
     if client.exists(_MARKER):

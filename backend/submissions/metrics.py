@@ -1,4 +1,4 @@
-"""What is uploaded."""
+"""Metrics of uploads."""
 
 from backend.common.metrics import registry
 

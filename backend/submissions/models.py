@@ -30,7 +30,7 @@ class Submission(Job):
 
     # Random, so that one id does not reveal another.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # PROTECT: a client goes when nothing of theirs is left, never the other way round.
+    # PROTECT: a client is deleted after its data, never the other way round.
     owner = models.ForeignKey("clients.Client", on_delete=models.PROTECT, related_name="+")
     image = models.FileField(upload_to=original_path, max_length=200)
     sha256 = models.CharField(max_length=64)

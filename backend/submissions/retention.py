@@ -1,4 +1,4 @@
-"""What is deleted for its age: old submissions, and files that belong to none."""
+"""Retention: submissions past their age, and files without a submission."""
 
 import uuid
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a submission looks like to clients."""
+"""Request and answer bodies of submissions."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def _check(file: Any) -> None:
 
 
 def _sentence(error: analysis.AnalysisError) -> str:
-    """The contract's sentence for what is not an image; a size that is refused says its bound."""
+    """The contract's sentence for a file that is no image; the bound for too large a one."""
     return str(error) if error.too_large else NOT_AN_IMAGE
 
 

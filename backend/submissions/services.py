@@ -60,7 +60,7 @@ def accept(upload: File[Any], *, owner_id: int, request_id: str = "") -> Submiss
         _discard(submission, path)
         return _taken_before(submission)
     except BaseException:
-        # Also what was written of it when the disk was full, or it would stay so.
+        # Also a part that was written before the disk was full.
         _discard(submission, path)
         raise
     # Outside: from the commit on the file is the row's, whatever becomes of the job.
@@ -80,7 +80,7 @@ def _id(request_id: str) -> uuid.UUID:
 
 
 def _discard(submission: Submission, path: str) -> None:
-    """Delete what was written of an upload that is not taken in; never the file of a row."""
+    """Delete the file of a rejected upload; never that of a row."""
     written = submission.image.name or path
     if written != path or not Submission.objects.filter(pk=submission.pk).exists():
         submission.image.storage.delete(written)
@@ -123,9 +123,8 @@ def retry(submission: Submission) -> bool:
 def erase(submission: Submission) -> None:
     """Delete a submission for good: job, event, files, row, analysis. Raises `redis.RedisError`.
 
-    The row goes last, and only as it was when everything it names was deleted: a worker may have
-    ended it meanwhile, and then there is a picture and an event more. While anything is left of
-    it, it can be found and erased again.
+    The row is deleted last, and only if it still names the same files and event: a worker may have
+    ended it meanwhile, which adds a picture and an event. A row that stays can be erased again.
     """
     queues.forget(submission.queue, submission.job_id)
     while not _erased_as_it_is(submission):

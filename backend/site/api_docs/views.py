@@ -1,4 +1,4 @@
-"""What there is to ask of the service: for programs, and to be read."""
+"""The description of the API, for programs and as a page."""
 
 from typing import Any, Final
 

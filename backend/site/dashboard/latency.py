@@ -1,4 +1,4 @@
-"""How long each stage of the work takes, out of the histograms."""
+"""Durations of the stages of a job, from the histograms."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypedDict
@@ -35,7 +35,7 @@ def stages(counted: Counted) -> list[Stage]:
 def quantile(buckets: Mapping[str, float], share: float) -> float | None:
     """The duration that `share` of all stay below, between the bounds of its bucket in proportion.
 
-    As Prometheus' `histogram_quantile`; what lies beyond the last bound counts as just that long.
+    As Prometheus' `histogram_quantile`; durations beyond the last bound count as that bound.
     """
     wanted, passed = share * sum(_in_order(buckets)), 0.0
     if not wanted:

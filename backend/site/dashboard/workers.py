@@ -1,4 +1,4 @@
-"""The workers, and what each does now: what they say in Redis, and what the rows say."""
+"""The workers and their running jobs: heartbeats in Redis joined with the claims of rows."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _shape(worker: BaseWorker, claims: dict[tuple[str, int], tuple[str, datetime
 
 
 def _claims() -> dict[tuple[str, int], tuple[str, datetime]]:
-    """What each process has claimed, and since when, by its host and number."""
+    """The claimed job of each process and its start, by host and pid."""
     lease = timedelta(seconds=settings.FACES_JOB_TIMEOUT_S)
     return {
         process_identity.host_and_pid(row.claimed_by): (row.job_id, row.claimed_until - lease)

@@ -1,4 +1,4 @@
-"""`manage.py recompute_statistics`: counts all encodings anew, and corrects what differs."""
+"""`manage.py recompute_statistics`: sums up all encodings again and corrects the counters."""
 
 from argparse import ArgumentParser
 from typing import Any
