@@ -31,8 +31,19 @@ REMOVED: Final[dict[str, str]] = {
     "FACES_DOWNLOAD_CONNECT_TIMEOUT_S": _DOWNLOAD_CONSTANT,
     "FACES_DOWNLOAD_MAX_REDIRECTS": _DOWNLOAD_CONSTANT,
     "FACES_DOWNLOAD_PARALLEL": _DOWNLOAD_CONSTANT,
+    "FACES_ENCODING_CACHE_S": "Caches may keep an encoding for 300 s.",
     "FACES_FEED_TOKEN_LIFETIME_S": "A feed token is valid for an hour.",
+    "FACES_GALLERY_CACHE_IDLE_S": "A gallery stays in memory for two minutes.",
+    "FACES_GALLERY_FACES_PER_CONTACT": "The best 50 faces of a contact are compared.",
+    "FACES_IMPORT_MAX_FACES": "A file of at most 200,000 faces can be imported.",
+    "FACES_MAX_BATCH": "A batch has at most 32 images.",
+    "FACES_MAX_FACES_PER_CALL": "A call has at most 100 faces.",
+    "FACES_OPERATIONS_KEPT_DAYS": "Results of operations are kept for seven days.",
+    "FACES_S3_ADDRESSING_STYLE": "AWS chooses by itself; with AWS_ENDPOINT_URL_S3 it is path.",
+    "FACES_S3_ENCRYPTION": "The bucket's default encryption counts.",
+    "FACES_S3_KMS_KEY_ID": "The bucket's default encryption counts.",
     "FACES_S3_URL_LIFETIME_S": "The URL by which nginx fetches an image is valid for a minute.",
+    "FACES_SEARCH_EXACT_FACES": "Clients with at most 100,000 faces are searched exactly.",
     "FACES_URL_LIFETIME_S": "A signed link is valid for a day.",
     "FACES_WS_HANDSHAKE_TIMEOUT_S": _WS_CONSTANT,
     "FACES_WS_MAX_MESSAGES_PER_MINUTE": _WS_CONSTANT,
@@ -40,6 +51,7 @@ REMOVED: Final[dict[str, str]] = {
     "FACES_WS_PING_INTERVAL_S": _WS_CONSTANT,
     "FACES_WS_PING_TIMEOUT_S": _WS_CONSTANT,
     "FACES_WS_REMEMBERED_EVENTS": "It is twice FACES_EVENT_STREAM_MAXLEN now.",
+    "FACES_WS_SEND_BUFFER_BYTES": _WS_CONSTANT,
 }
 """Old name → a sentence: the reason, and what to do instead if anything."""
 

@@ -21,6 +21,9 @@ from wsserver.service import Settings, running
 
 logger = logging.getLogger(__name__)
 
+SEND_BUFFER_BYTES: Final = 256 << 10
+"""A client with more unread bytes is disconnected (close code 1013)."""
+
 _OTHER_FILES: Final = 320
 """Open files besides the connections: Redis, the log, sockets in their handshake."""
 
@@ -59,7 +62,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         max_connections=read.number("FACES_WS_MAX_CONNECTIONS", at_least=1),
         max_connections_per_address=read.number("FACES_WS_MAX_CONNECTIONS_PER_ADDRESS"),
         trusted_proxies=_networks(read, "FACES_WS_TRUSTED_PROXIES"),
-        send_buffer_bytes=read.number("FACES_WS_SEND_BUFFER_BYTES", at_least=4096),
+        send_buffer_bytes=SEND_BUFFER_BYTES,
         # Twice the stream: it also holds the newest of the events that were trimmed.
         dedup_window=2 * read.number("FACES_EVENT_STREAM_MAXLEN", at_least=1),
         verifier=TokenVerifier(

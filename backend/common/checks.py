@@ -45,7 +45,7 @@ def production_is_safe(app_configs: Any, **kwargs: Any) -> list[Error]:
 
 @register()
 def s3_is_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """faces.E006 to E009, W001: half a configuration would fail at the first image."""
+    """faces.E006, E007, E009, W001: half a configuration would fail at the first image."""
     key = (settings.AWS_ACCESS_KEY_ID, settings.AWS_SECRET_ACCESS_KEY)
     endpoint = settings.AWS_ENDPOINT_URL_S3
     findings = [
@@ -60,12 +60,6 @@ def s3_is_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             "Of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY one is empty.",
             "Set both, or neither: then the role of the machine counts.",
             "faces.E007",
-        ),
-        (
-            bool(settings.FACES_S3_KMS_KEY_ID) and settings.FACES_S3_ENCRYPTION != "aws:kms",
-            "FACES_S3_KMS_KEY_ID names a key that is not used.",
-            "Set FACES_S3_ENCRYPTION=aws:kms.",
-            "faces.E008",
         ),
         (
             bool(endpoint) and not endpoint.startswith(("http://", "https://")),

@@ -16,13 +16,16 @@ from backend.face_encodings import serializers, services
 from backend.face_encodings.models import EncodedImage
 from backend.face_encodings.serializers import Body, Unusable
 
+MAX_IMAGES: Final = 32
+"""Of one request: a form with more would hold a web process for too long."""
+
 _MANY: Final = "At most {most} images at a time."
 
 
 def answers(files: Sequence[File[Any]], *, owner_id: int) -> list[Body]:
     """What `POST /generate_face_encoding` would answer to each, with its `status` beside it."""
-    if len(files) > settings.FACES_MAX_BATCH:
-        raise Unusable(_MANY.format(most=settings.FACES_MAX_BATCH))
+    if len(files) > MAX_IMAGES:
+        raise Unusable(_MANY.format(most=MAX_IMAGES))
     refused: dict[int, Body] = {}
     images: dict[int, EncodedImage] = {}
     new: dict[int, tuple[File[Any], str]] = {}

@@ -20,6 +20,9 @@ _SHAPE: Final = "1"
 """Part of every tag: change it when the body of an answer gets another shape."""
 
 
+_MAX_AGE_S: Final = 300
+"""Browsers and CDNs may keep an encoding so long without asking, also after its deletion."""
+
 OTHER: Final = "The answer has another tag than If-Match asks for."
 
 
@@ -42,6 +45,6 @@ def mark(response: HttpResponseBase, request: Request, image: EncodedImage) -> H
     response["ETag"] = etag(image)
     shared = caller.from_request(request).is_anonymous and not settings.FACES_REQUIRE_API_KEY
     scope = "public" if shared else "private"
-    response["Cache-Control"] = f"{scope}, max-age={settings.FACES_ENCODING_CACHE_S}"
+    response["Cache-Control"] = f"{scope}, max-age={_MAX_AGE_S}"
     patch_vary_headers(response, ["Authorization", "X-Api-Key"])
     return response

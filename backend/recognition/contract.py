@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final, TypedDict
 
-from django.conf import settings
 from django.core.files.base import File
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
@@ -22,6 +21,12 @@ INTEGERS: Final = range(-(1 << 63), 1 << 63)
 
 URL_CHARACTERS: Final = 8192
 NAME_CHARACTERS: Final = 200
+
+MAX_FACES: Final = 100
+"""Of one call that adds or deletes."""
+
+INDEXED_FACES: Final = 50
+"""Of a contact, those with the best scores, are compared with a probe."""
 
 
 class NamedFaceShape(TypedDict):
@@ -181,8 +186,7 @@ class FacesInput(ContactInput):
     face: type[serializers.Serializer[Any]] = NamedFaceSerializer
 
     def get_fields(self) -> Any:
-        most: int = settings.FACES_MAX_FACES_PER_CALL
-        faces = self.face(many=True, max_length=most)  # type: ignore[call-arg]  # the list's
+        faces = self.face(many=True, max_length=MAX_FACES)  # type: ignore[call-arg]  # the list's
         return {**super().get_fields(), "faces": faces}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

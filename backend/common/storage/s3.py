@@ -101,12 +101,7 @@ class PrivateBucket(S3Storage):  # type: ignore[misc]  # it has no types
     def get_object_parameters(self, name: str) -> dict[str, Any]:
         """By our own name of the file: a type of the uploader's could make it run as a page."""
         kind = mimetypes.guess_type(name)[0] or self.default_content_type
-        parameters = {"ContentType": kind}
-        if settings.FACES_S3_ENCRYPTION:
-            parameters["ServerSideEncryption"] = settings.FACES_S3_ENCRYPTION
-        if settings.FACES_S3_KMS_KEY_ID:
-            parameters["SSEKMSKeyId"] = settings.FACES_S3_KMS_KEY_ID
-        return parameters
+        return {"ContentType": kind}
 
     def _open(self, name: str, mode: str = "rb") -> "File[Any]":
         if mode != "rb":
@@ -230,7 +225,7 @@ def _config() -> Config:
     checksums = "when_required" if settings.AWS_ENDPOINT_URL_S3 else "when_supported"
     return Config(
         signature_version="s3v4",
-        s3={"addressing_style": settings.FACES_S3_ADDRESSING_STYLE},
+        s3={"addressing_style": "path" if settings.AWS_ENDPOINT_URL_S3 else "auto"},
         connect_timeout=_CONNECT_TIMEOUT_S,
         read_timeout=_READ_TIMEOUT_S,
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},

@@ -13,7 +13,6 @@ NAME = "faces"
 SETTINGS = {
     "FACES_S3_BUCKET": NAME,
     "AWS_DEFAULT_REGION": "us-east-1",
-    "FACES_S3_ADDRESSING_STYLE": "path",
     "FACES_S3_PREFIX": "media/",
     "AWS_ACCESS_KEY_ID": "key",
     "AWS_SECRET_ACCESS_KEY": "secret",

@@ -82,13 +82,6 @@ class BucketTests(BucketCase):
         head = self.server.client.head_object(Bucket=NAME, Key=f"media/{name}")
         self.assertEqual(head["ContentType"], "image/jpeg")
 
-    def test_encryption_is_asked_for_where_the_settings_do(self) -> None:
-        kms = {"FACES_S3_ENCRYPTION": "aws:kms", "FACES_S3_KMS_KEY_ID": "alias/faces"}
-        with override_settings(**kms):
-            name = self.save("a.jpg")
-        head = self.server.client.head_object(Bucket=NAME, Key=f"media/{name}")
-        self.assertEqual((head["ServerSideEncryption"], head["SSEKMSKeyId"]), tuple(kms.values()))
-
     def test_an_object_belongs_to_its_owner_alone(self) -> None:
         name = self.save("a.jpg")
         acl = self.server.client.get_object_acl(Bucket=NAME, Key=f"media/{name}")
@@ -224,7 +217,6 @@ class CheckTests(SimpleTestCase):
         for found, changes in (
             ("faces.E006", {**SETTINGS, "AWS_DEFAULT_REGION": ""}),
             ("faces.E007", {**SETTINGS, "AWS_SECRET_ACCESS_KEY": ""}),
-            ("faces.E008", {**SETTINGS, "FACES_S3_KMS_KEY_ID": "alias/faces"}),
             ("faces.E009", {**SETTINGS, "AWS_ENDPOINT_URL_S3": "minio:9000"}),
         ):
             with self.subTest(found):

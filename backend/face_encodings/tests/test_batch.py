@@ -8,6 +8,7 @@ from django.test import override_settings
 import faceengine
 from backend.analysis.models import Analysis
 from backend.common.jobs.models import Status
+from backend.face_encodings import batch
 from backend.face_encodings.models import EncodedImage
 from backend.face_encodings.tests.base import BIDEN, FACELESS, OBAMA, TWO, EncodingCase, sha256
 from tests.support import image_factories
@@ -78,7 +79,7 @@ class BatchTests(EncodingCase):
         self.assertEqual(result["status"], 202)
         self.assertTrue(result["face_encoding_url"].endswith(sha256(OBAMA)))
 
-    @override_settings(FACES_MAX_BATCH=2)
+    @mock.patch.object(batch, "MAX_IMAGES", 2)
     def test_too_many_and_none_are_422(self) -> None:
         self.assertIn("At most 2", self.batch(OBAMA, TWO, BIDEN).json()["message"])
         answer = self.client.post("/face_encodings/batch", {})

@@ -3,7 +3,7 @@
 Reading 100 000 encodings takes a quarter of a second, comparing them a few milliseconds. A cached
 gallery is checked against its user's `gallery_version` before each answer, and only changes are
 read again. Deleted faces leave the memory with the next question about their user, and at the
-latest `FACES_GALLERY_CACHE_IDLE_S` after the last one.
+latest two minutes after the last one.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from backend.recognition.gallery.index import MOST, Candidate, Gallery, Key
 from backend.recognition.models import User
 
 _LOADING_LOCKS: Final = 64
+
+_IDLE_S: Final = 120
+"""Seconds that a gallery, with encodings erased since, stays in memory after the last question."""
 
 
 def identify(
@@ -64,7 +67,7 @@ class GalleryCache:
         """Drop all galleries, and read the settings anew."""
         with self._lock:
             # Expired entries are dropped as often as they expire: together that is the idle time.
-            self._idle_s = settings.FACES_GALLERY_CACHE_IDLE_S / 2
+            self._idle_s = _IDLE_S / 2
             self._galleries: TTLCache[Key, Gallery] = TTLCache(
                 settings.FACES_GALLERY_CACHE_BYTES, self._idle_s, getsizeof=lambda each: each.nbytes
             )

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import numpy
 from cachetools import TTLCache
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Count, Q
 from numpy.typing import ArrayLike
@@ -29,6 +28,9 @@ from backend.recognition.models import Contact, Face, User
 MOST: Final = 50
 
 _BLOCK: Final = 20_000
+
+_EXACT_FACES: Final = 100_000
+"""On PostgreSQL a client with at most so many faces is searched exactly, others by the index."""
 """Faces compared at a time, 10 MB; a single larger gallery is one block."""
 
 _USERS: Final = 10_000
@@ -151,17 +153,16 @@ def _contacts_found(
 
 def _are_many(cursor: Any, users: Sequence[int]) -> bool:
     """Whether these users have so many faces that the index is worth it."""
-    few: int = settings.FACES_SEARCH_EXACT_FACES
-    key = hash((few, *users))
+    key = hash((_EXACT_FACES, *users))
     with _many_lock:
         if key in _many:
             return True
-    cursor.execute(_COUNTED, {"users": list(users), "limit": few + 1})
+    cursor.execute(_COUNTED, {"users": list(users), "limit": _EXACT_FACES + 1})
     (count,) = cursor.fetchone()
-    if count > few:
+    if count > _EXACT_FACES:
         with _many_lock:
             _many[key] = True
-    return bool(count > few)
+    return bool(count > _EXACT_FACES)
 
 
 def by_index(cursor: Any, which: dict[str, Any]) -> list[int] | None:

@@ -76,7 +76,7 @@ class Face(models.Model):
     model = models.CharField(max_length=64, blank=True)
     # Of the image's bytes, which are not stored.
     sha256 = models.CharField(max_length=64, blank=True)
-    # One of the best FACES_GALLERY_FACES_PER_CONTACT of its contact: only these are matched.
+    # One of the best INDEXED_FACES of its contact: only these are matched.
     is_indexed = models.BooleanField(default=False)
     # A remark, for example that the image shows several faces.
     note = models.CharField(max_length=200, blank=True)

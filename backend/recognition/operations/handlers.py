@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from backend.analysis.fields import checked
+from backend.recognition.contract import INDEXED_FACES
 from backend.recognition.gallery import feedback
 from backend.recognition.models import Contact, Face, Kind, Operation, User
 from backend.recognition.operations import results
@@ -141,7 +141,7 @@ def choose_indexed(contact_pks: Iterable[int]) -> None:
     for pk in contact_pks:
         faces = Face.objects.filter(contact=pk)
         best = faces.filter(is_face=True).order_by("-score", "id").values_list("pk", flat=True)
-        chosen = list(best[: settings.FACES_GALLERY_FACES_PER_CONTACT])
+        chosen = list(best[:INDEXED_FACES])
         faces.filter(is_indexed=True).exclude(pk__in=chosen).update(is_indexed=False)
         faces.filter(is_indexed=False, pk__in=chosen).update(is_indexed=True)
 

@@ -6,7 +6,6 @@ import logging
 from datetime import timedelta
 from typing import Final
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -18,6 +17,7 @@ from backend.recognition.operations import events, executor
 
 logger = logging.getLogger(__name__)
 
+RESULTS_KEPT: Final = timedelta(days=7)
 DELETIONS_KEPT: Final = timedelta(hours=1)
 """The result of a deletion names the deleted faces, so it is kept only until it can be polled."""
 
@@ -59,7 +59,7 @@ def delete_old() -> None:
 def old() -> QuerySet[Operation]:
     """Operations whose results are kept no longer."""
     now = timezone.now()
-    kept_from = now - timedelta(days=settings.FACES_OPERATIONS_KEPT_DAYS)
+    kept_from = now - RESULTS_KEPT
     deletions = Q(kind__in=DELETIONS, processed_at__lt=now - DELETIONS_KEPT)
     return Operation.objects.filter(Q(processed_at__lt=kept_from) | deletions).exclude(OPEN)
 

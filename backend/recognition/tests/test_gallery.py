@@ -137,7 +137,7 @@ class GalleryTests(TestCase):
             cache.cache.get((users[3].pk, MODEL))
             self.assertEqual(cache.cache.cached(), [])
 
-    @override_settings(FACES_GALLERY_CACHE_IDLE_S=0.05)
+    @mock.patch.object(cache, "_IDLE_S", 0.05)
     def test_an_idle_gallery_is_dropped_by_a_timer(self) -> None:
         cache.cache.clear()
         add(self.user, 1, [self.ann])

@@ -5,7 +5,7 @@ from unittest import mock
 
 import numpy
 from django.db import connection
-from django.test import TestCase, override_settings
+from django.test import TestCase
 
 from backend.clients.tests import factories as clients
 from backend.recognition.gallery import search
@@ -76,7 +76,7 @@ class SearchTests(TestCase):
         with mock.patch.multiple(search, _BLOCK=30, _USERS=3):
             blocks = search.exactly(users, probe, model=MODEL, at_most=3)
         exact = search.nearest(users, probe, model=MODEL, at_most=3)
-        with override_settings(FACES_SEARCH_EXACT_FACES=1):
+        with mock.patch.object(search, "_EXACT_FACES", 1):
             by_index = search.nearest(users, probe, model=MODEL, at_most=3)
         return [blocks, exact, by_index]
 
@@ -86,7 +86,7 @@ class SearchTests(TestCase):
         users, probe = self.users(self.alice), self.people[5]
         few = {"hnsw.ef_search": "1", "hnsw.iterative_scan": "off"}
         with (
-            override_settings(FACES_SEARCH_EXACT_FACES=1),
+            mock.patch.object(search, "_EXACT_FACES", 1),
             mock.patch.object(search, "INDEX_OPTIONS", few),
             mock.patch.object(search, "by_index", wraps=search.by_index) as by_index,
         ):

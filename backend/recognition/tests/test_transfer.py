@@ -8,7 +8,7 @@ import uuid
 from typing import Any
 from unittest import mock
 
-from django.test import TestCase, override_settings
+from django.test import TestCase
 
 from backend.clients.models import ANONYMOUS_ID
 from backend.recognition.gallery import cache
@@ -78,7 +78,7 @@ class TransferTests(TestCase):
     def test_a_compressed_file_is_imported(self) -> None:
         self.assertEqual(imported(gzip.compress(joined(exported(self.user)))).faces, 6)
 
-    @override_settings(FACES_GALLERY_FACES_PER_CONTACT=2)
+    @mock.patch.object(importer, "INDEXED_FACES", 2)
     def test_the_best_faces_of_each_contact_are_indexed(self) -> None:
         Face.objects.filter(pk=self.faces[1].pk).update(score=0.5)
         result = imported(joined(exported(self.user)))
@@ -170,7 +170,7 @@ class TransferTests(TestCase):
                 imported(bad)
         self.assertFalse(User.objects.filter(user_id=2).exists())
 
-    @override_settings(FACES_IMPORT_MAX_FACES=5)
+    @mock.patch.object(importer, "MAX_FACES", 5)
     def test_more_faces_than_allowed_are_refused(self) -> None:
         with self.assertRaisesRegex(Unreadable, "At most 5 faces"):
             imported(joined(exported(self.user)))

@@ -13,13 +13,16 @@ from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import IO, Any, Final
 
-from django.conf import settings
 from django.db import transaction
 
 from backend.clients.limits import quota
+from backend.recognition.contract import INDEXED_FACES
 from backend.recognition.gallery import locking
 from backend.recognition.models import OPEN, Contact, Face, Feedback, User
 from backend.recognition.transfer.jsonl import Line, Unreadable, lines
+
+MAX_FACES: Final = 200_000
+"""Of one file: it is stored in one transaction."""
 
 _BATCH: Final = 500
 
@@ -73,7 +76,7 @@ class _Survey:
 
     @classmethod
     def of_file(cls, file: IO[bytes]) -> _Survey:
-        survey, most = cls(), settings.FACES_IMPORT_MAX_FACES
+        survey, most = cls(), MAX_FACES
         for number, kind, values in lines(file):
             try:
                 getattr(survey, f"see_{kind}")(values)
@@ -103,8 +106,8 @@ class _Survey:
 
     def indexed(self) -> set[int]:
         """The ids of the faces with the best scores of each contact."""
-        most = settings.FACES_GALLERY_FACES_PER_CONTACT
-        return {id for scores in self.scores.values() for _, _, id in sorted(scores)[:most]}
+        indexed = (sorted(scores)[:INDEXED_FACES] for scores in self.scores.values())
+        return {id for best in indexed for _, _, id in best}
 
     def _check_contact(self, contact_id: int, name: str) -> None:
         if contact_id not in self.contacts:
