@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import migrations, models
+from django.db import DEFAULT_DB_ALIAS, migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.models import Exists, OuterRef, Subquery, Value
 from django.db.models.functions import Cast, Concat
@@ -21,6 +21,8 @@ def assign_owners(apps: Any, schema_editor: BaseDatabaseSchemaEditor | None) -> 
 
     An analysis without a referrer keeps no owner: nothing finds it, and retention deletes it.
     """
+    if schema_editor is not None and schema_editor.connection.alias != DEFAULT_DB_ALIAS:
+        return  # the empty target of `move_database`
     Analysis = apps.get_model("analysis", "Analysis")
     for rows in _referrers(apps):
         refers = rows.filter(analysis=OuterRef("pk"))

@@ -4,7 +4,7 @@ from typing import Any
 
 import django.db.models.deletion
 import numpy
-from django.db import migrations, models
+from django.db import DEFAULT_DB_ALIAS, migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.models import Q
 
@@ -13,6 +13,8 @@ import backend.face_encodings.models
 
 def sum_up(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """The counter of a client is the sum of its tallies."""
+    if schema_editor.connection.alias != DEFAULT_DB_ALIAS:
+        return  # the empty target of `move_database`
     Tally = apps.get_model("face_encodings", "Tally")
     Counter = apps.get_model("face_encodings", "StatisticsCounter")
     for owner_id in Tally.objects.order_by().values_list("owner_id", flat=True).distinct():
