@@ -89,10 +89,10 @@ def load_engine() -> None:
         providers=settings.FACES_PROVIDERS,
         threads=settings.FACES_ENGINE_THREADS,
     )
-    # A CUDA context does not survive a fork: each job has to make its own.
+    # A CUDA context does not survive a fork: each worker makes its own.
     if "cuda" not in settings.FACES_PROVIDERS:
         faceengine.load(computing.detector())
-    # Decoders are loaded with the first image; without this one, by each fork for itself.
+    # Decoders are loaded with the first image; without this one, by each worker for itself.
     check_image(io.BytesIO(_ONE_PIXEL))
 
 
