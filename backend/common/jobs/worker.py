@@ -121,9 +121,7 @@ class Worker:
         if job is None:
             return
         try:
-            task = str(job.func_name)
-            turn = fair_shares.next_for(task)
-            self._run(task, *(job.args if turn is None else (str(turn),)))
+            self._run(str(job.func_name), *job.args)
         except Exception:  # the edge of the process; a row in its hands is lost and tried again
             logger.exception("a job failed job=%s", job.id)
             self._jobs_left = 0
@@ -159,22 +157,27 @@ class Worker:
             pipeline.execute()
 
     def _run_from_rows(self) -> None:
-        row = runner.next_due()
-        if row is None:
-            time.sleep(_POLL_S)
-            return
+        close_old_connections()
         try:
-            self._run(row.task, str(row.pk))
+            row = runner.next_due()
+            if row is None:
+                time.sleep(_POLL_S)
+            else:
+                self._run(row.task, str(row.pk))
         except Exception:  # as above
-            logger.exception("a job failed job=%s", row.job_id)
+            logger.exception("no row could be run")
             self._jobs_left = 0
 
     def _run(self, task: str, *arguments: Any) -> None:
+        """Run `task`, for the row whose owner's turn it is where owners take turns."""
         self._jobs_left -= 1
         close_old_connections()
         reset_queries()
+        turn = fair_shares.next_for(task)
         with self._time_limit():
-            contextvars.Context().run(import_string(task), *arguments)
+            contextvars.Context().run(
+                import_string(task), *(arguments if turn is None else (str(turn),))
+            )
 
     @contextmanager
     def _time_limit(self) -> Iterator[None]:

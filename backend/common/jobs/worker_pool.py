@@ -37,7 +37,7 @@ _TICK_S: Final = 0.25
 """How often the pool looks for deadlines and for a signal to stop; it sees a death at once."""
 
 _RESTART_PAUSE_S: Final = 1.0
-"""From the start of a child that failed to the next: it must not be forked in a loop."""
+"""Between two starts in one place: a child that ends at once must not be forked in a loop."""
 
 _fork = multiprocessing.get_context("fork")
 
@@ -52,7 +52,7 @@ class _Place:
     def __init__(self, target: Callable[[Deadline], None]) -> None:
         self._target = target
         self._deadline = _fork.Value("d", 0.0, lock=False)
-        self._started_at = 0.0
+        self._started_at = -_RESTART_PAUSE_S
         self.process: BaseProcess | None = None
 
     @property
@@ -61,20 +61,14 @@ class _Place:
 
     def fill(self) -> None:
         """Start a child if there is none."""
-        if self.is_running or self._failed_just_now():
+        if self.is_running or time.monotonic() < self._started_at + _RESTART_PAUSE_S:
             return
+        if self.process is not None and self.process.exitcode:
+            logger.warning("process %d ended with %d", self.process.pid, self.process.exitcode)
         self._started_at, self._deadline.value = time.monotonic(), 0.0
         self.process = _fork.Process(target=_begin, args=(self._target, self._deadline))
         with _signals_held():
             self.process.start()
-
-    def _failed_just_now(self) -> bool:
-        if self.process is None or not self.process.exitcode:
-            return False
-        if time.monotonic() < self._started_at + _RESTART_PAUSE_S:
-            return True
-        logger.warning("process %d ended with %d", self.process.pid, self.process.exitcode)
-        return False
 
     def kill_overdue(self) -> None:
         """Kill a child whose job goes on in spite of its deadline."""
