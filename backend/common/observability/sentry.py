@@ -5,7 +5,6 @@ from typing import Any
 import sentry_sdk
 from sentry_sdk.integrations.django import DjangoIntegration
 from sentry_sdk.integrations.logging import LoggingIntegration
-from sentry_sdk.integrations.rq import RqIntegration
 
 from backend.common.observability import logs
 from wire import error_reports
@@ -16,10 +15,8 @@ def start(dsn: str, *, environment: str) -> None:
     options = error_reports.options(dsn, environment)
     sentry_sdk.init(
         **{**options, "before_send": _with_context},
-        # rq's sends a job's errors before its fork ends.
         integrations=[
             DjangoIntegration(middleware_spans=False, signals_spans=False, cache_spans=False),
-            RqIntegration(),
             LoggingIntegration(),
         ],
     )
