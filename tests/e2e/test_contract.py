@@ -90,7 +90,7 @@ class UploadTests(ContractCase):
                 answer = raw_http.send(self.stack.nginx_port, [head], half=True)
                 self.assertIn(answer.status, statuses)
 
-    def test_the_feed_url_of_the_answer_hears_of_the_image(self) -> None:
+    def test_the_feed_url_of_the_answer_leads_to_the_websocket(self) -> None:
         first = self.stack.post_image(samples.no_face()).json()
         self.assertTrue(first["feed_url"].startswith(f"ws://127.0.0.1:{self.stack.nginx_port}/"))
 

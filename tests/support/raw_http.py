@@ -1,4 +1,4 @@
-"""Requests that no decent client would send: bytes to a socket, and what comes back."""
+"""Requests that no decent client would send: bytes to a socket, and the answer."""
 
 import socket
 import time
@@ -42,9 +42,10 @@ def head(method: str, path: str, **headers: str) -> bytes:
 def send(
     port: int, pieces: Iterable[bytes], *, timeout_s: float = 20, half: bool = False
 ) -> Answer:
-    """Send `pieces` until the server answers or closes; `half` then ends our side.
+    """Send `pieces` until the server answers or closes.
 
-    The server must do one of both within `timeout_s`, or this raises `TimeoutError`.
+    The server must do one of both within `timeout_s`, or this raises `TimeoutError`. `half` closes
+    our side after the first bytes of the answer: before them nginx takes it for an abort (499).
     """
     deadline = time.monotonic() + timeout_s
     with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
@@ -52,11 +53,12 @@ def send(
         received = bytearray()
         with suppress(ConnectionError):
             for piece in pieces:
-                if _sent(connection, piece, deadline) and _heard(connection, received):
+                if _sent(connection, piece, deadline) and _has_answered(connection, received):
                     break
-            if half:
-                connection.shutdown(socket.SHUT_WR)
             connection.settimeout(max(0.001, deadline - time.monotonic()))
+            if half:
+                received += connection.recv(65536)
+                connection.shutdown(socket.SHUT_WR)
             while data := connection.recv(65536):
                 received += data
     return _parsed(bytes(received))
@@ -69,8 +71,8 @@ def _sent(connection: socket.socket, piece: bytes, deadline: float) -> bool:
     return True
 
 
-def _heard(connection: socket.socket, received: bytearray) -> bool:
-    """Whether the server has something to say before we are done."""
+def _has_answered(connection: socket.socket, received: bytearray) -> bool:
+    """Whether the server answers before the request is complete."""
     with suppress(TimeoutError):
         received += connection.recv(65536)
         return True
