@@ -105,7 +105,7 @@ function drawQueues(queues) {
   const waiting = queues.reduce((sum, each) => sum + each.waiting, 0);
   const oldest = Math.max(0, ...queues.map((each) => each.oldest_s));
   say(place("waiting"), String(waiting));
-  say(place("oldest"), oldest ? `the oldest for ${duration(oldest)}` : "nothing is late");
+  say(place("oldest"), oldest ? `the oldest for ${duration(oldest)}` : "nothing is overdue");
   say(place("in-work"), String(queues.reduce((sum, each) => sum + each.in_work, 0)));
   fill(place("queues"), queues, (each) => each.kind, (each) => [
     each.kind, each.queue, each.waiting, duration(each.oldest_s || null), each.in_work,
@@ -116,7 +116,7 @@ function drawWorkers(workers, now) {
   say(place("workers-count"), `${workers.length} worker${workers.length === 1 ? "" : "s"}`);
   place("no-workers").hidden = workers.length > 0;
   fill(place("workers"), workers, (each) => `${each.host}/${each.pid}`, (each) => [
-    each.host, each.pid, classed("id", each.job ?? "waits for work"), age(each.since, now), age(each.started, now),
+    each.host, each.pid, classed("id", each.job ?? "idle"), age(each.since, now), age(each.started, now),
   ]);
 }
 
@@ -168,7 +168,7 @@ function draw(numbers) {
   say(place("listeners"), String(numbers.listeners));
   say(place("servers"), `${numbers.websocket_servers} websocket server${numbers.websocket_servers === 1 ? "" : "s"}`);
   say(place("as-of"), `as of ${new Date(numbers.at).toLocaleTimeString()}`);
-  trouble(numbers.redis ? "" : "Redis is out of reach: uploads are taken, but workers, times and listeners are not known.");
+  trouble(numbers.redis ? "" : "Redis is not reachable. Uploads are accepted, but workers, times and listeners are unknown.");
 }
 
 function trouble(text) {
@@ -184,7 +184,7 @@ async function ask() {
     if (!answer.ok) throw new Error(String(answer.status));
     draw(await answer.json());
   } catch {
-    trouble("The service does not answer. These numbers are old.");
+    trouble("The service does not answer. These numbers are outdated.");
   }
 }
 
@@ -195,9 +195,9 @@ async function retry(failure, button) {
   body.set("id", failure.id);
   try {
     const answer = await fetch(page.dataset.retry, { method: "POST", body });
-    const told = await answer.json().catch(() => ({ detail: "That did not work." }));
-    say(place("told"), answer.ok ? `${failure.kind} ${failure.id} is tried again.` : told.detail);
-    if (!answer.ok) trouble(told.detail);
+    const answered = await answer.json().catch(() => ({ detail: "The retry failed." }));
+    say(place("result"), answer.ok ? `${failure.kind} ${failure.id} is tried again.` : answered.detail);
+    if (!answer.ok) trouble(answered.detail);
   } catch {
     trouble("The service does not answer.");
   }

@@ -57,7 +57,7 @@ class DashboardCase(TransactionTestCase):
 
 
 class DoorTests(DashboardCase):
-    def test_who_has_not_logged_in_is_sent_to_the_login_and_gets_no_numbers(self) -> None:
+    def test_without_a_session_it_redirects_to_the_login_and_refuses_numbers(self) -> None:
         page = Client().get("/dashboard/")
         self.assertEqual(page.status_code, 302)
         self.assertEqual(page["Location"], "/admin/login/?next=/dashboard/")
@@ -66,13 +66,13 @@ class DoorTests(DashboardCase):
             self.assertEqual(answer.status_code, 403)
             self.assertEqual(list(answer.json()), ["detail"])
 
-    def test_who_is_not_staff_sees_nothing(self) -> None:
+    def test_it_is_refused_to_users_who_are_not_staff(self) -> None:
         self.client.force_login(User.objects.create_user("mallory"))
         self.assertEqual(self.client.get("/dashboard/").status_code, 403)
         self.assertEqual(self.client.get(_NUMBERS).status_code, 403)
         self.assertEqual(self.retry(row(status=Status.FAILED)).status_code, 403)
 
-    def test_staff_see_it_and_only_who_may_change_submissions_tries_again(self) -> None:
+    def test_staff_see_it_and_retry_with_the_permission_to_change_submissions(self) -> None:
         clerk = User.objects.create_user("clerk", is_staff=True)
         self.client.force_login(clerk)
         failed = row(status=Status.FAILED)
@@ -109,14 +109,14 @@ class DoorTests(DashboardCase):
 
 
 class NumberTests(DashboardCase):
-    def test_what_waits_is_counted_and_the_oldest_named(self) -> None:
+    def test_waiting_rows_are_counted_with_the_age_of_the_oldest(self) -> None:
         row(status=Status.QUEUED, due_at=timezone.now() - timedelta(seconds=90))
         row(status=Status.QUEUED)
         (uploads,) = [each for each in self.numbers()["queues"] if each["kind"] == "submission"]
         self.assertEqual((uploads["waiting"], uploads["in_work"]), (2, 0))
         self.assertGreaterEqual(uploads["oldest_s"], 90)
 
-    def test_what_ended_is_counted_by_the_minute_for_an_hour(self) -> None:
+    def test_ended_rows_are_counted_by_the_minute_for_an_hour(self) -> None:
         now = datetime(2026, 1, 2, 3, 4, 30, tzinfo=UTC)
         for seconds in (0, 10, 31, 70, 59 * 60, 2 * 3600):
             row(processed_at=now - timedelta(seconds=seconds), status=Status.DONE)
@@ -136,7 +136,7 @@ class NumberTests(DashboardCase):
         self.assertEqual([each["reason"] for each in failures], [f"reason {n}" for n in range(20)])
         self.assertEqual(failures[0]["attempts"], 3)
 
-    def test_stages_are_told_from_the_histograms(self) -> None:
+    def test_stages_come_from_the_histograms(self) -> None:
         # A test before may have had no Redis: then nothing is counted for a while.
         self.enterContext(mock.patch.object(registry._Away, "until", 0.0))
         for seconds in (0.2, 0.2, 0.2, 4.0):
@@ -152,14 +152,14 @@ class NumberTests(DashboardCase):
         self.assertEqual(latency.quantile({"+Inf": 1}, 0.5), 1800)
         self.assertIsNone(latency.quantile({}, 0.5))
 
-    def test_room_is_told_in_bytes(self) -> None:
+    def test_storage_is_in_bytes(self) -> None:
         room = self.numbers()["room"]
         self.assertEqual(room["uploads"], 0)
         self.assertGreater(room["database"], 1000)
         self.assertGreater(room["redis"], 1000)
         self.assertTrue(0 < room["free"] <= room["disk"])
 
-    def test_without_redis_the_rows_are_told_all_the_same(self) -> None:
+    def test_without_redis_the_numbers_of_rows_remain(self) -> None:
         row(status=Status.FAILED, reason="broken")
         with (
             mock.patch.object(
@@ -174,7 +174,7 @@ class NumberTests(DashboardCase):
         self.assertEqual((numbers["workers"], numbers["room"]["redis"]), ([], None))
         self.assertEqual(numbers["failures"][0]["reason"], "broken")
 
-    def test_many_who_look_ask_the_database_once(self) -> None:
+    def test_many_viewers_cost_one_query(self) -> None:
         self.numbers()
         with mock.patch.object(snapshot, "_numbers") as ask:
             self.assertEqual(self.client.get(_NUMBERS).status_code, 200)
@@ -193,11 +193,11 @@ class RetryTests(DashboardCase):
         self.assertEqual((entry.actor, entry.action, entry.subject), expected)
         self.assertEqual(self.client.get(_NUMBERS).json()["failures"], [])
 
-    def test_what_has_not_failed_is_left_alone(self) -> None:
+    def test_a_row_that_has_not_failed_is_unchanged(self) -> None:
         self.assertEqual(self.retry(row()).status_code, 409)
         self.assertFalse(AuditEntry.objects.exists())
 
-    def test_what_does_not_exist_is_404(self) -> None:
+    def test_an_unknown_row_is_404(self) -> None:
         failed = row(status=Status.FAILED)
         for changes in ({"kind": "user"}, {"id": "7"}, {"id": str(uuid.uuid4())}, {"kind": ""}):
             answer = self.retry(failed, **changes)
@@ -239,7 +239,7 @@ class PlanTests(TransactionTestCase):
             for number in range(3000)
         )
 
-    def test_each_kind_is_told_of_without_reading_its_table(self) -> None:
+    def test_each_kind_is_read_from_an_index(self) -> None:
         now = timezone.now()
         waiting = Submission.objects.filter(status=Status.QUEUED).order_by()
         for rows, index in (

@@ -73,7 +73,7 @@ class DocumentTests(SimpleTestCase):
         }
         self.assertEqual(found, served())
 
-    def test_each_operation_says_what_it_is_and_what_may_go_wrong(self) -> None:
+    def test_each_operation_has_a_description_and_its_errors(self) -> None:
         for path, operations in document()["paths"].items():
             for method, operation in operations.items():
                 with self.subTest(f"{method} {path}"):

@@ -75,9 +75,9 @@ function verdict({ distance, same_person: isSame, threshold, false_accept_rate: 
 }
 
 function meaning({ at_most: atMost, measured_at_threshold: measuredAt }) {
-  if (atMost === null) return "How often two people are taken for one at this threshold, nobody has published.";
+  if (atMost === null) return "No rate of false matches is published for this threshold.";
   const one = Math.round(1 / atMost);
-  return `At a threshold of ${measuredAt}, 1 in ${one} pairs of different people is taken for one person, as published with the model. Children, twins and poor pictures do worse.`;
+  return `At a threshold of ${measuredAt}, 1 in ${one} pairs of different people is taken for one person, as published with the model. The rate is higher for children, twins and poor pictures.`;
 }
 
 function refused(error) {

@@ -7,9 +7,9 @@ const CROP_MARGIN = 0.25;
 
 // The bounds of faceengine/quality.py; what lies between them is put into words here.
 const POOR = {
-  small: "Too small to recognise somebody by",
-  blurred: "Too blurred to recognise somebody by",
-  turned_away: "Turned too far away to recognise somebody by",
+  small: "Too small for recognition",
+  blurred: "Too blurred for recognition",
+  turned_away: "Turned too far away for recognition",
   cut_off: "Cut off by the edge of the picture",
 };
 
@@ -24,7 +24,7 @@ export function quality({ score, size_px: sizePx, sharpness, yaw, roll }) {
   ];
 }
 
-export const verdict = (face) => (face.quality.too_poor ? POOR[face.quality.too_poor] ?? "Too poor to recognise somebody by" : "Good enough to recognise somebody by");
+export const verdict = (face) => (face.quality.too_poor ? POOR[face.quality.too_poor] ?? "Too poor for recognition" : "Good enough for recognition");
 
 function band(value, bounds, above) {
   return bounds.find(([bound]) => value < bound)?.[1] ?? above;

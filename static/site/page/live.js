@@ -59,7 +59,7 @@ export class Live {
 
   gap() {
     find(".gap", this.#list)?.remove();
-    this.#list.prepend(el("li", { class: "small quiet gap" }, "What came before is no longer kept."));
+    this.#list.prepend(el("li", { class: "small quiet gap" }, "Earlier events are no longer available."));
   }
 
   clear() {

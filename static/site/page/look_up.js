@@ -82,8 +82,8 @@ async function computed(file) {
 function refused(error, onCompute) {
   if (error.body?.message !== "No face encoding found!") return el("p", { class: "notice bad" }, error.message);
   const words = onCompute
-    ? "Nobody has asked for the encodings of this file yet."
-    : "No image with this hash has been sent for its encodings.";
+    ? "The encodings of this file have not been requested yet."
+    : "The encodings of a file with this hash have not been requested.";
   const button = onCompute && el("button", { type: "button", class: "button slim", onclick: onCompute }, "Compute them now");
   return el("div", { class: "notice row spread" }, el("p", {}, words), button || null);
 }

@@ -124,7 +124,7 @@ const feed = new Feed(Math.max(0, Number(place.dataset.nowMs) - SHOWN_AT_START_M
   gap: () => live.gap(),
   state(kind, seconds) {
     live.state(kind, seconds);
-    if (kind === "closed") askForKey("This key is no longer good.");
+    if (kind === "closed") askForKey("This key is no longer valid.");
   },
 });
 

@@ -62,7 +62,7 @@ export class Stage {
   }
 
   #tools(item) {
-    const erase = () => confirm(`Erase ${item.name} from the service, with all that was found in it?`) && this.#erase(item);
+    const erase = () => confirm(`Erase ${item.name} and its results from the service?`) && this.#erase(item);
     const result = item.imageUrl && el("a", { class: "button slim", href: here(item.imageUrl), download: `${item.name}-faces.jpg` }, "Save with boxes");
     const button = item.file && el("button", { class: "button slim", type: "button", onclick: erase }, "Erase");
     return [result, button].filter(Boolean);

@@ -109,4 +109,4 @@ export class Viewer {
   }
 }
 
-const why = ({ file, address }) => (file || address ? "Your browser cannot show this kind of file. The service can, once faces were found." : "");
+const why = ({ file, address }) => (file || address ? "Your browser cannot show this kind of file. The service's picture appears here when the faces were found." : "");
