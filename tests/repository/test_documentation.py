@@ -51,6 +51,15 @@ class PageTests(unittest.TestCase):
         plain = [block for page in pages() for block in blocks(page, "")]
         self.assertEqual([str(each) for each in plain if _COMMAND.search(each.text)], [])
 
+    def test_tests_that_are_named_exist(self) -> None:
+        files = [path for path in codebase.files() if path.suffix == ".py"]
+        code = "\n".join(path.read_text() for path in files if "tests" in path.parts)
+        there = set(re.findall(r"\b(?:def|class) (\w+)", code)) | {path.stem for path in files}
+        for page in pages():
+            with self.subTest(name(page)):
+                named = re.findall(r"`(test_\w+|[A-Z]\w+Tests)`", page.read_text())
+                self.assertEqual(set(named) - there, set())
+
     def test_settings_that_are_shown_exist(self) -> None:
         shown = {
             command.partition("=")[0]
