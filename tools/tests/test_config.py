@@ -24,7 +24,7 @@ class RedisTests(StackTestCase):
     def test_at_the_default_address_it_is_ours(self) -> None:
         self.assertEqual(self.read().redis, Address("127.0.0.1", 8283))
 
-    def test_at_another_address_it_is_somebody_elses(self) -> None:
+    def test_at_another_address_it_is_not_ours(self) -> None:
         self.assertIsNone(self.read(CACHE_BACKEND_URL="redis://127.0.0.1:6379/0").redis)
 
     def test_it_is_ours_elsewhere_if_asked_for(self) -> None:

@@ -42,7 +42,7 @@ class SupervisorTests(ConfigTestCase):
         for name in programs:
             self.assertEqual(sections[f"program:{name}"]["autorestart"], "true")
 
-    def test_somebody_elses_redis_is_not_started(self) -> None:
+    def test_a_redis_at_another_address_is_not_started(self) -> None:
         service = dataclasses.replace(self.stack, redis=None)
         self.assertNotIn("program:redis", self.programs(service))
 
@@ -51,7 +51,7 @@ class SupervisorTests(ConfigTestCase):
 
 
 class RedisTests(ConfigTestCase):
-    def test_it_keeps_what_it_is_given(self) -> None:
+    def test_it_keeps_the_given_values(self) -> None:
         assert self.stack.redis is not None
         lines = config_files.redis(self.stack, self.stack.redis).splitlines()
         for line in (
@@ -78,11 +78,11 @@ class NginxTests(ConfigTestCase):
         checked = subprocess.run(command, capture_output=True, text=True)
         self.assertEqual(checked.returncode, 0, checked.stderr)
 
-    def test_nginx_takes_what_the_launcher_writes(self) -> None:
+    def test_nginx_accepts_the_launchers_files(self) -> None:
         config_files.write(self.stack, connections=1024)
         self.assert_nginx_takes(self.stack.run / "nginx.conf")
 
-    def test_nginx_takes_what_docker_mounts(self) -> None:
+    def test_nginx_accepts_the_files_that_docker_mounts(self) -> None:
         text = (ROOT / "nginx" / "docker.conf").read_text()
         # Where docker-compose.yml mounts the folder, and where Docker has its name server.
         # In this order: the checkout may itself lie below /tmp.

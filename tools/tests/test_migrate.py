@@ -10,7 +10,7 @@ from tools import migrate
 
 
 class UploadTests(unittest.TestCase):
-    def test_what_a_killed_process_left_goes_and_what_is_being_sent_stays(self) -> None:
+    def test_leftovers_of_a_killed_process_are_deleted_and_running_uploads_stay(self) -> None:
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()), "uploads")
         migrate.prepare_upload_folder(folder)
         left, sent = folder / "a.upload", folder / "b.upload"

@@ -37,14 +37,14 @@ class RunningTests(unittest.TestCase):
         )
         self.assertIn("Ctrl-C", self.service.output)
 
-    def test_a_second_one_in_the_same_folder_is_told_who_runs_there(self) -> None:
+    def test_a_second_one_in_the_same_folder_names_the_running_process(self) -> None:
         with Launched(storage=self.service.storage) as second:
             self.assertEqual(second.wait(), 1)
             self.assertIn(f"runs already in {self.service.storage}", second.output)
             self.assertIn(f"process {self.service.process.pid}", second.output)
             self.assertNotIn("Traceback", second.output)
 
-    def test_a_second_one_at_the_same_port_is_told_who_holds_it(self) -> None:
+    def test_a_second_one_at_the_same_port_names_its_process(self) -> None:
         port = self.service.environ["FACES_PORT"]
         with Launched(FACES_PORT=port) as second:
             self.assertEqual(second.wait(), 1)
@@ -109,7 +109,7 @@ class EndingTests(unittest.TestCase):
             self.assertIn("Everything has stopped.", service.output)
             self.assertNotIn("Traceback", service.output)
 
-    def test_a_signal_during_the_start_ends_what_there_is(self) -> None:
+    def test_a_signal_during_the_start_ends_all_started_processes(self) -> None:
         for delay_s in (0.3, 0.6, 0.9, 1.2, 1.8):
             with self.subTest(delay_s=delay_s), Launched() as service:
                 service.wait_for("database up to date")
@@ -119,7 +119,7 @@ class EndingTests(unittest.TestCase):
                 self.assertEqual(service.processes(), set())
                 self.assertNotIn("Traceback", service.output)
 
-    def test_a_second_ctrl_c_waits_for_nobody(self) -> None:
+    def test_a_second_ctrl_c_waits_for_no_process(self) -> None:
         with Launched() as service:
             service.wait_for("Faces is ready")
             # It cannot hear the polite request.
@@ -184,7 +184,7 @@ class RefusingTests(unittest.TestCase):
             self.assertIn("Faces cannot go on: backend does not start", service.output)
             self.assertEqual(service.processes(), set())
 
-    def test_somebody_elses_redis_that_does_not_answer(self) -> None:
+    def test_a_redis_at_another_address_that_does_not_answer(self) -> None:
         port = free_port()
         with (
             mock.patch.object(run, "_REDIS_TIMEOUT_S", 0.1),

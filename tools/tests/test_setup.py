@@ -29,7 +29,7 @@ class PartTests(unittest.TestCase):
         self.part.mark_done()
         self.assertTrue(self.part.is_done())
 
-    def test_it_is_to_be_done_again_when_what_it_is_made_from_changes(self) -> None:
+    def test_it_is_due_again_after_its_source_changes(self) -> None:
         self.part.mark_done()
         self.lock.write_text("one==2")
         self.assertFalse(self.part.is_done())
@@ -75,7 +75,7 @@ class SentenceTests(unittest.TestCase):
         self.assertNotIn("E: …", apt._why_apt_failed(error))
         self.assertIn("held back", apt._why_apt_failed(CommandFailed([], 100, "E: held back")))
 
-    def test_who_is_not_root_is_told_of_all_packages_at_once(self) -> None:
+    def test_without_root_the_error_names_all_packages_at_once(self) -> None:
         with (
             mock.patch.object(setup, "_environment_works", return_value=False),
             mock.patch("importlib.util.find_spec", return_value=None),
@@ -97,7 +97,7 @@ class SentenceTests(unittest.TestCase):
         self.assertEqual(set(test) - set(run), {"chromium", "curl"})
         self.assertEqual(set(run), {"redis-server", "nginx-light"})
 
-    def test_where_there_is_no_apt_get_it_names_what_to_install(self) -> None:
+    def test_without_apt_get_the_error_names_the_packages(self) -> None:
         with (
             mock.patch("shutil.which", return_value=None),
             self.assertRaisesRegex(UserError, "Install redis-server"),
@@ -113,7 +113,7 @@ class CommandTests(unittest.TestCase):
         printed = run([sys.executable, "-c", "print('one'); print('two')"], step)
         self.assertEqual((printed, seen), ("one\ntwo\n", ["one", "two"]))
 
-    def test_a_failed_command_keeps_what_it_said(self) -> None:
+    def test_the_output_of_a_failed_command_is_kept(self) -> None:
         with self.assertRaises(CommandFailed) as caught:
             run([sys.executable, "-c", "print('why'); raise SystemExit(3)"])
         self.assertEqual((caught.exception.code, caught.exception.tail()), (3, "why"))
@@ -122,7 +122,7 @@ class CommandTests(unittest.TestCase):
         with self.assertRaisesRegex(UserError, "/nowhere/pip cannot be started"):
             run(["/nowhere/pip"])
 
-    def test_a_step_says_what_it_does_and_how_long_it_took(self) -> None:
+    def test_a_step_prints_its_title_and_its_duration(self) -> None:
         with redirect_stdout(io.StringIO()) as printed, Step("Making it"):
             pass
         self.assertEqual(printed.getvalue(), "• Making it …\n  done in 0 s\n")

@@ -81,7 +81,7 @@ class ClientsPageTests(BrowserCase):
         self.assertEqual((told["outcome"], told["count"]), ("faces", _FACES))
         self.assertEqual(self.stack.get(told["image_url"]).headers["Content-Type"], "image/jpeg")
 
-    def test_the_javascript_of_the_events_page_hears_of_uploads(self) -> None:
+    def test_the_javascript_of_the_events_page_receives_uploads(self) -> None:
         (block,) = blocks(DOCS / "events.md", "js")
         page, numbers, heard = self.open("/"), iter(range(100)), list[str]()
         page.on("console", lambda message: heard.append(message.text))
