@@ -15,13 +15,11 @@ _HEAD: Final = """\
 # Settings
 
 Every process reads `default.env`, then `.env` beside it, then its environment; the later wins, also
-when it is empty. With Docker, `.env` beside `docker-compose.yml` and the shell's environment count.
-Restart the service after a change. A value that makes no sense stops the process that reads it,
-with a message that names the setting. So does a setting that was renamed or removed; the message
-says which name replaced it.
+if empty. With Docker, `.env` beside `docker-compose.yml` and the shell's environment count. Restart
+the service after a change. An invalid value stops the process that reads it with a message that
+names the setting; so does a renamed or removed setting, and the message has its new name.
 
-`python -m tests.repository.settings_page` generates this page from `default.env`; a
-test compares them.
+`python -m tests.repository.settings_page` generates this page from `default.env`.
 With `ENVIRONMENT=production` the findings marked **refused** stop the service at its start.
 """
 
@@ -30,31 +28,30 @@ UNSAFE: Final = {
     "DJANGO_SECRET_KEY": "**refused**: the default, or fewer than 32 characters. With the "
     "key anybody can sign links, tokens and sessions.",
     "DJANGO_DEBUG": "**refused**: `true`. Error pages show settings and code.",
-    "DJANGO_ALLOWED_HOSTS": "**refused**: `*`, or empty. Links could be made to point elsewhere.",
-    "SERVICE_URL": "`http://…` outside of your own network: images and keys travel in the open.",
-    "FACES_LOG_LEVEL": "`DEBUG`: more about each request than you may want to keep.",
-    "DATABASE_URL": "Without `?sslmode=verify-full` across a network that is not yours: faces and "
-    "the hashes of keys travel in the open.",
-    "CACHE_BACKEND_URL": "A Redis that others reach without a password: they could queue work and "
+    "DJANGO_ALLOWED_HOSTS": "**refused**: `*`, or empty. Links could point elsewhere.",
+    "SERVICE_URL": "`http://…` outside of your own network: images and keys are not encrypted.",
+    "FACES_LOG_LEVEL": "`DEBUG`: logs more about each request than you may want to keep.",
+    "DATABASE_URL": "Without `?sslmode=verify-full` across a foreign network: faces and hashes of "
+    "keys are not encrypted.",
+    "CACHE_BACKEND_URL": "A Redis without a password that others reach: they could queue jobs and "
     "read events.",
-    "FACES_S3_BUCKET": "A bucket that is public, or keeps old versions of what is deleted.",
-    "AWS_ENDPOINT_URL_S3": "`http://…` across a network that is not yours: images travel in the "
-    "open.",
-    "FACES_MAX_UPLOAD_BYTES": "Much more than the default: disks fill and memory swells with it.",
+    "FACES_S3_BUCKET": "A bucket that is public, or keeps old versions of deleted objects.",
+    "AWS_ENDPOINT_URL_S3": "`http://…` across a foreign network: images are not encrypted.",
+    "FACES_MAX_UPLOAD_BYTES": "Much more than the default: disks and memory fill.",
     "FACES_MAX_IMAGE_PIXELS": "Much more than the default: one image may take all memory.",
-    "FACES_DOWNLOAD_ALLOWED_HOSTS": "Hosts that hold more than images: clients choose the path.",
+    "FACES_DOWNLOAD_ALLOWED_HOSTS": "Hosts with more than images: clients choose the path.",
     "FACES_REQUIRE_API_KEY": "`false` where strangers reach the service: all share one space.",
     "FACES_REQUEST_RATE": "Empty where strangers reach the service.",
     "FACES_UPLOAD_RATE": "Empty where strangers reach the service.",
     "FACES_UPLOAD_BYTES_RATE": "Empty where strangers reach the service: one can fill the disk.",
-    "FACES_LOGIN_RATE": "Empty: passwords can be guessed as fast as the machine answers.",
+    "FACES_LOGIN_RATE": "Empty: passwords can be guessed without a limit.",
     "FACES_RETENTION_DAYS": "`0`: pictures of people are kept for ever.",
     "FACES_BIND": "`0.0.0.0` opens the service to the network: put TLS in front of it.",
-    "FACES_BACKEND_BIND": "Anything but the loopback (or a private network of containers): callers "
-    "could pass by nginx and claim any address.",
+    "FACES_BACKEND_BIND": "Anything but loopback or a private network of containers: callers could "
+    "bypass nginx and claim any address.",
     "FACES_WS_BIND": "As FACES_BACKEND_BIND.",
     "FACES_WS_TRUSTED_PROXIES": "Networks with clients in them: they could claim any address.",
-    "FACES_WS_MAX_CONNECTIONS_PER_ADDRESS": "`0`: one address can take every place.",
+    "FACES_WS_MAX_CONNECTIONS_PER_ADDRESS": "`0`: one address can take all connections.",
 }
 """What not to do where it matters; **refused** is what `backend/common/checks.py` finds."""
 
