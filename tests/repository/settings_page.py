@@ -25,8 +25,8 @@ With `ENVIRONMENT=production` the findings marked **refused** stop the service a
 
 UNSAFE: Final = {
     "ENVIRONMENT": "`development`: unsafe settings are not refused.",
-    "DJANGO_SECRET_KEY": "**refused**: the default, or fewer than 32 characters. With the "
-    "key anybody can sign links, tokens and sessions.",
+    "DJANGO_SECRET_KEY": "**refused**: the default, or fewer than 32 characters. The key "
+    "signs links, tokens and sessions, so a known one forges them.",
     "DJANGO_DEBUG": "**refused**: `true`. Error pages show settings and code.",
     "DJANGO_ALLOWED_HOSTS": "**refused**: `*`, or empty. Links could point elsewhere.",
     "SERVICE_URL": "`http://…` outside of your own network: images and keys are not encrypted.",
