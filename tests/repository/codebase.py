@@ -24,7 +24,7 @@ OURS: Final = (
     "wire",
     "wsserver",
 )
-_NOT_SOURCE: Final = {".git", ".venv", ".cache", "media", "run", "staticfiles", "__pycache__"}
+_NOT_SOURCE: Final = {".git", ".venv", ".cache", "media", "run", "staticfiles"}
 
 
 @cache
@@ -35,7 +35,9 @@ def files() -> tuple[Path, ...]:
         listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         paths = [ROOT / name for name in listed.stdout.split("\0") if name]
     except (OSError, subprocess.CalledProcessError):
-        paths = [path for path in ROOT.rglob("*") if not _NOT_SOURCE & set(path.parts)]
+        folders = [path for path in ROOT.iterdir() if path.name not in _NOT_SOURCE]
+        paths = [path for folder in folders for path in (folder, *folder.rglob("*"))]
+        paths = [path for path in paths if "__pycache__" not in path.parts]
     return tuple(path for path in paths if path.is_file() and not path.is_symlink())
 
 

@@ -20,6 +20,7 @@ _CONF = """
 worker_processes 1; daemon off; error_log stderr crit; pid {folder}/nginx.pid; {user}
 events {{ worker_connections 64; }}
 http {{
+    access_log off;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
