@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,20 @@ logconfig_dict = {
 }
 # Its default would be one socket in the home folder for all services of this user.
 control_socket_disable = True
+
+_MAX_UNREAD_BYTES = 256 << 20
+
+
+def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
+    """Read the rest of the body, which nginx is still sending.
+
+    An answer may come before the body is read, for example a 405. A socket that is closed with
+    unread bytes resets the connection, and nginx then answers 502 in place of the 405.
+    """
+    left = _MAX_UNREAD_BYTES
+    with suppress(OSError):
+        while left > 0 and (data := req.body.read(1 << 16)):
+            left -= len(data)
 
 
 def _write_error(sock: Any, status_int: int, reason: str, mesg: str) -> None:

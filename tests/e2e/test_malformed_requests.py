@@ -15,6 +15,12 @@ class OddRequestTests(StackCase):
         head = "\r\n".join((line, "Host: localhost", "Connection: close", *headers, "", ""))
         return raw_http.send(self.stack.nginx_port, [head.encode("latin-1")])
 
+    def test_an_answer_that_comes_before_the_body_is_read_arrives(self) -> None:
+        """One in ten was a 502: gunicorn closed its socket with unread bytes."""
+        body = b"x" * 3_000_000
+        statuses = {self.stack.request("POST", "/stats/", data=body).status_code for _ in range(80)}
+        self.assertEqual(statuses, {405})
+
     def test_every_refusal_has_the_shape_of_all_errors(self) -> None:
         many = [f"X-{number}: a" for number in range(200)]
         for name, status, line, headers in (
