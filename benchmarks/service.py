@@ -174,17 +174,11 @@ def memory(stack: Stack, count: int) -> Iterator[Figure]:
 
 
 def peak_mb(stack: Stack, id: str) -> float:
-    """The high-water mark of the job's process, read until it has gone."""
-    pid, peak = stack.wait_in_work(id), 0.0
-    while True:
-        try:
-            status = Path(f"/proc/{pid}/status").read_text()
-        except OSError:
-            return peak
-        if "VmHWM" not in status:
-            return peak
-        peak = max(peak, int(status.split("VmHWM:")[1].split()[0]) / 1024)
-        time.sleep(0.001)
+    """The high-water mark of the worker that has the job, read when the job has ended."""
+    pid = stack.wait_in_work(id)
+    stack.wait_until_ended([id])
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def resting_mb(stack: Stack) -> float:
