@@ -16,36 +16,42 @@ gaps = st.none() | st.floats(-4, 4)
 counts = st.integers(1, 10**6)
 
 
-def of(distance: float, gap: float | None, contacts: int = 1) -> float:
+def confidence_of(distance: float, gap: float | None, contacts: int = 1) -> float:
     return confidence.estimate(distance, gap, contacts=contacts)
 
 
 class ConfidenceTests(SimpleTestCase):
     @given(distances, gaps, counts)
     def test_it_is_between_0_and_1(self, distance: float, gap: float | None, count: int) -> None:
-        self.assertTrue(0 <= of(distance, gap, count) <= CEILING < 1)
+        self.assertTrue(0 <= confidence_of(distance, gap, count) <= CEILING < 1)
 
     @given(distances, distances, gaps, counts)
     def test_it_never_rises_with_the_distance(
         self, one: float, other: float, gap: float | None, count: int
     ) -> None:
         near, far = sorted((one, other))
-        self.assertGreaterEqual(of(near, gap, count), of(far, gap, count))
+        self.assertGreaterEqual(confidence_of(near, gap, count), confidence_of(far, gap, count))
 
     @given(distances, st.floats(-4, 4), st.floats(-4, 4), counts)
     def test_it_never_falls_with_the_gap(
         self, distance: float, one: float, other: float, count: int
     ) -> None:
         small, large = sorted((one, other))
-        self.assertLessEqual(of(distance, small, count), of(distance, large, count))
-        self.assertLessEqual(of(distance, large, count), of(distance, None, count))
+        self.assertLessEqual(
+            confidence_of(distance, small, count), confidence_of(distance, large, count)
+        )
+        self.assertLessEqual(
+            confidence_of(distance, large, count), confidence_of(distance, None, count)
+        )
 
     @given(distances, gaps, counts, counts)
     def test_it_never_rises_with_the_number_of_contacts(
         self, distance: float, gap: float | None, one: int, other: int
     ) -> None:
         few, many = sorted((one, other))
-        self.assertGreaterEqual(of(distance, gap, few), of(distance, gap, many))
+        self.assertGreaterEqual(
+            confidence_of(distance, gap, few), confidence_of(distance, gap, many)
+        )
 
     @given(st.lists(distances, min_size=2, max_size=5))
     def test_contacts_in_order_of_distance_are_in_order_of_confidence_and_share_at_most_one(
@@ -53,12 +59,12 @@ class ConfidenceTests(SimpleTestCase):
     ) -> None:
         near.sort()
         gaps = [near[1] - near[0], *(near[0] - each for each in near[1:])]
-        sure = [of(*pair, len(near)) for pair in zip(near, gaps, strict=True)]
+        sure = [confidence_of(*pair, len(near)) for pair in zip(near, gaps, strict=True)]
         self.assertEqual(sure, sorted(sure, reverse=True))
         self.assertLessEqual(sum(sure[:2]), 1)
 
     def test_two_equally_near_contacts_have_half_the_confidence_each(self) -> None:
-        self.assertAlmostEqual(of(0.2, 0.0, 2), CEILING / 2, places=6)
+        self.assertAlmostEqual(confidence_of(0.2, 0.0, 2), CEILING / 2, places=6)
 
     def test_the_table_of_the_documentation(self) -> None:
         known = {
@@ -69,7 +75,7 @@ class ConfidenceTests(SimpleTestCase):
             (0.4, 0.02, 2): 0.685,
         }
         for (distance, gap, contacts), wanted in known.items():
-            self.assertAlmostEqual(of(distance, gap, contacts), wanted, places=3)
+            self.assertAlmostEqual(confidence_of(distance, gap, contacts), wanted, places=3)
 
     @override_settings(FACES_MIN_CONFIDENCE=0.4)
     def test_the_minimum_confidence_is_a_setting(self) -> None:
@@ -78,7 +84,7 @@ class ConfidenceTests(SimpleTestCase):
 
     @override_settings(FACES_CONFIDENCE_SLOPE=10, FACES_CONFIDENCE_MIDPOINT=0.5)
     def test_the_curve_is_a_setting(self) -> None:
-        self.assertAlmostEqual(of(0.6, None), CEILING / (1 + math.e))
+        self.assertAlmostEqual(confidence_of(0.6, None), CEILING / (1 + math.e))
 
 
 class FitTests(SimpleTestCase):
