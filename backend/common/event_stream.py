@@ -35,6 +35,11 @@ def append(fields: Mapping[str, str], *, owner: object, subject: object) -> str:
     return str(redis_clients.default().eval(_APPEND, len(keys), *keys, *arguments))
 
 
+def is_kept(*, owner: object, subject: object) -> bool:
+    """Whether Redis still knows the event of `subject`. Raises `redis.RedisError`."""
+    return bool(redis_clients.default().exists(_key(owner, subject)))
+
+
 def erase(event_id: str, *, owner: object, subject: object) -> None:
     """Delete an event; `event_id` may be empty. Raises `redis.RedisError`."""
     client = redis_clients.default()

@@ -4,6 +4,7 @@ The row stores the id of its event. The sweep publishes the outcomes of ended ro
 """
 
 import logging
+import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
@@ -23,22 +24,35 @@ from wire.events import BoxShape, Outcome
 logger = logging.getLogger(__name__)
 
 _MARKER: Final = "faces:events-kept"
-"""A key that is there as long as Redis lost nothing."""
+"""A key that holds `_KEPT` as long as Redis lost nothing."""
+
+_KEPT: Final = "1"
+
+# Redis may be emptied again while the rows are marked: then the next sweep marks them again.
+_CONFIRM_MARKER: Final = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]) end
+"""
 
 
 def publish(submission: Submission, *, boxes: Sequence[BoxShape]) -> bool:
     """Append the event of an ended submission to the stream, if it is not there yet."""
     fields = wire.to_entry(build(submission, boxes=boxes), owner=str(submission.owner_id))
+    row = Submission.objects.filter(pk=submission.pk)
     try:
         event_id = event_stream.append(fields, owner=submission.owner_id, subject=submission.pk)
+        if not row.update(event_id=event_id):
+            # The row was erased just now, before its event could be seen there.
+            submission.event_id = event_id
+            _erase_late(submission)
+            return True
+        if not event_stream.is_kept(owner=submission.owner_id, subject=submission.pk):
+            # Redis was emptied in between. The sweep may have marked the lost ones before the
+            # update, so it would not see this row.
+            row.filter(event_id=event_id).update(event_id="")
+            return False
     except redis.RedisError as error:
         logger.warning("event has to wait submission=%s: %s", submission.pk, error)
         return False
-    if not Submission.objects.filter(pk=submission.pk).update(event_id=event_id):
-        # The row was erased just now, before its event could be seen there.
-        submission.event_id = event_id
-        _erase_late(submission)
-        return True
     logger.info("event submission=%s event=%s", submission.pk, event_id)
     return True
 
@@ -88,14 +102,16 @@ def mark_lost(*, since_s: int = 3600) -> int:
     Clients get no event twice by this: the websocket servers deduplicate.
     """
     client = redis_clients.default()
-    if client.exists(_MARKER):
+    if client.get(_MARKER) == _KEPT:
         return 0
+    token = uuid.uuid4().hex
+    client.set(_MARKER, token)
     since = timezone.now() - timedelta(seconds=since_s)
     recent = Submission.objects.filter(processed_at__gt=since).exclude(event_id="")
     newest = recent.order_by("-processed_at").values("pk")[: settings.FACES_EVENT_STREAM_MAXLEN]
     forgotten = Submission.objects.filter(pk__in=list(newest.values_list("pk", flat=True)))
     count = forgotten.update(event_id="")
-    client.set(_MARKER, "1")
+    client.eval(_CONFIRM_MARKER, 1, _MARKER, token, _KEPT)
     return count
 
 

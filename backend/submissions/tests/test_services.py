@@ -11,6 +11,7 @@ from unittest import mock
 import redis
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db.models import QuerySet
 from django.test import TransactionTestCase, override_settings
 from django.utils import timezone
 from rq.job import Job
@@ -19,7 +20,7 @@ from backend.analysis import services as analysis
 from backend.analysis.models import Analysis
 from backend.clients.limits import quota
 from backend.clients.models import ANONYMOUS_ID
-from backend.common import redis_clients
+from backend.common import event_stream, redis_clients
 from backend.common.http.errors import Unavailable
 from backend.common.jobs import process_identity, queues, runner, sweep
 from backend.common.jobs.models import Status
@@ -283,9 +284,7 @@ class SweepTests(SubmissionCase):
         with mock.patch.object(redis_clients, "default", side_effect=redis.ConnectionError):
             tasks.process(str(submission.pk))
             sweep.once()
-        Submission.objects.update(processed_at=timezone.now() - timedelta(seconds=10))
-        sweep.once()
-        sweep.once()
+        self._let_time_pass_and_sweep()
         self.assertEqual(len(events_of(submission)), 1)
 
     def test_what_an_emptied_redis_lost_is_told_again_once(self) -> None:
@@ -293,10 +292,49 @@ class SweepTests(SubmissionCase):
         tasks.process(str(submission.pk))
         sweep.once()
         redis_clients.default().flushdb()
+        self._let_time_pass_and_sweep()
+        self.assertEqual(len(events_of(submission)), 1)
+
+    def test_an_event_that_is_lost_before_its_row_has_it_is_published_again(self) -> None:
+        """Redis is emptied, and the sweep passes, between the append and the row's update."""
+        submission = accept()
+        append = event_stream.append
+
+        def lost_at_once(*args: Any, **kwargs: Any) -> str:
+            event_id = append(*args, **kwargs)
+            redis_clients.default().flushdb()
+            sweep.once()
+            return event_id
+
+        with mock.patch.object(event_stream, "append", lost_at_once):
+            tasks.process(str(submission.pk))
+        self.assertEqual(events_of(submission), [])
+        self._let_time_pass_and_sweep()
+        self.assertEqual(len(events_of(submission)), 1)
+
+    def test_what_is_lost_while_the_lost_are_marked_is_published_again(self) -> None:
+        """Redis is emptied once more after the sweep has read the rows that it marks."""
+        tasks.process(str(accept().pk))
+        redis_clients.default().flushdb()
+        late = accept()
+        update = QuerySet.update
+
+        def emptied_again(rows: Any, **fields: Any) -> int:
+            count = update(rows, **fields)
+            if fields == {"event_id": ""}:
+                tasks.process(str(late.pk))
+                redis_clients.default().flushdb()
+            return count
+
+        with mock.patch.object(QuerySet, "update", emptied_again):
+            sweep.once()
+        self._let_time_pass_and_sweep()
+        self.assertEqual(len(events_of(late)), 1)
+
+    def _let_time_pass_and_sweep(self) -> None:
         Submission.objects.update(processed_at=timezone.now() - timedelta(seconds=10))
         sweep.once()
         sweep.once()
-        self.assertEqual(len(events_of(submission)), 1)
 
 
 class EraseTests(SubmissionCase):
