@@ -14,13 +14,11 @@ from faceengine.errors import FaceEngineError, ImageError, ModelError, Problem
 from faceengine.imaging.decode import ImageInfo, Source, check_image, load_image
 from faceengine.imaging.drawing import draw_boxes
 from faceengine.runtime import MODEL, configure
-from faceengine.types import Box, Face, Point, Pose, Quality, Reason
+from faceengine.types import DETECTORS, Box, Detector, Face, Point, Pose, Quality, Reason
 
 if TYPE_CHECKING:
     from faceengine.engine import (
-        DETECTORS,
         MAX_DETECTION_PIXELS,
-        Detector,
         distance,
         encode_many,
         find_faces,

@@ -12,21 +12,18 @@ from PIL import Image
 from faceengine import encoding, landmarks, quality
 from faceengine.conversion import CHIP_SIDE_PX
 from faceengine.detection import detector as detection
-from faceengine.detection.detector import DETECTORS, Detector
 from faceengine.encoding import distance
 from faceengine.hog import Detection
 from faceengine.imaging.decode import MAX_PIXELS, Source
 from faceengine.imaging.scaled import Photo, View, photo
 from faceengine.landmarks import AlignedFace
-from faceengine.types import Box, Face, Quality
+from faceengine.types import Box, Detector, Face, Quality
 
 if TYPE_CHECKING:
     from faceengine.types import Encoding
 
 __all__ = [
-    "DETECTORS",
     "MAX_DETECTION_PIXELS",
-    "Detector",
     "distance",
     "encode_many",
     "find_faces",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
     Encoding: TypeAlias = NDArray[numpy.float32]
+
+
+Detector = Literal["hog", "cnn"]
+DETECTORS: tuple[Detector, ...] = ("hog", "cnn")
 
 
 class Box(NamedTuple):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from faceengine import hog
 from faceengine.hog import Detection
+from faceengine.types import DETECTORS, Detector
 
 if TYPE_CHECKING:
     from faceengine.imaging.scaled import Pixels
-
-Detector = Literal["hog", "cnn"]
-DETECTORS: tuple[Detector, ...] = ("hog", "cnn")
 
 # Both detectors search the image at twice its size, as `face_recognition.face_locations` does: HOG
 # then finds faces from 40 pixels on, the CNN from 20.
