@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from rest_framework.request import Request
 from backend.analysis import services as analysis
 from backend.analysis.serializers import FaceEncodingField, FaceSerializer
 from backend.analysis.services import AnalysisError, FoundFace
+from backend.common import bounded_json
 from backend.common.http.errors import TooLarge
 from backend.common.openapi import ENCODING
 from backend.face_encodings.models import EncodedImage
@@ -128,8 +128,9 @@ class EncodingField(_Single):
 
     def to_internal_value(self, data: Any) -> list[float]:
         try:
-            numbers = json.loads(data) if isinstance(data, str) else data
-        except (ValueError, RecursionError):
+            is_text = isinstance(data, str)
+            numbers = bounded_json.loads(data, max_values=_DIMENSIONS) if is_text else data
+        except ValueError:
             numbers = None
         if not isinstance(numbers, list) or len(numbers) != _DIMENSIONS:
             self.fail("invalid")

@@ -135,6 +135,15 @@ class ReadingTests(SimpleTestCase):
         with self.assertRaises(ArchiveError):
             taken_out(written.getvalue())
 
+    def test_entries_are_stored_or_deflated_and_others_are_skipped_alone(self) -> None:
+        written = io.BytesIO()
+        with zipfile.ZipFile(written, "w") as file:
+            for method in (*archive_reader._METHODS, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+                file.writestr(f"{method}.jpg", b"x" * 9, compress_type=method)
+        whole, other = b"x" * 9, archive_reader._UNKNOWN_METHOD
+        found = taken_out(written.getvalue())
+        self.assertEqual(list(found.values()), [whole, other, other, whole])
+
     def test_an_archive_of_too_many_files_is_refused(self) -> None:
         files = {f"{number}.jpg": b"" for number in range(6)}
         for content in (factories.zipped(files), factories.tarred(files)):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 from django.http import QueryDict
 from rest_framework.request import Request
 
+from backend.common import bounded_json
+from backend.common.http.errors import TooLarge
 from backend.recognition.contract import InvalidInput
 
 _FIELDS: Final = ("face_id", "score", "external_id")
@@ -78,8 +79,10 @@ def _face(data: QueryDict) -> dict[str, Any]:
 
 def _json(name: str, text: Any) -> Any:
     try:
-        return json.loads(text)
-    except (TypeError, ValueError, RecursionError):
+        return bounded_json.loads(text)
+    except bounded_json.TooMuch as error:
+        raise TooLarge(str(error)) from None
+    except (AttributeError, TypeError, ValueError):
         raise InvalidInput({name: ["This is no JSON."]}) from None
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from backend.common.http import parsers
+from backend.common import bounded_json
 from backend.recognition.tests.test_http import FACES, USER, HttpCase
 
 FEEDBACK: Final = f"{USER}/answers/00000000-0000-4000-8000-000000000000/feedback"
@@ -70,10 +70,13 @@ class HostileTests(HttpCase):
             self.assert_refused("patch", contact, body)
 
     def test_a_body_of_millions_of_values_is_413(self) -> None:
-        body = b"[" + b"{}," * (parsers.MOST_VALUES // 2) + b"{}]"
-        answer = self.client.post(FACES, data=body, content_type="application/json")
-        self.assertEqual(answer.status_code, 413)
-        self.assertEqual(list(answer.json()), ["detail"])
+        body = b"[" + b"{}," * (bounded_json.MAX_VALUES // 2) + b"{}]"
+        for answer in (
+            self.client.post(FACES, data=body, content_type="application/json"),
+            self.client.post(FACES, data={"faces": body.decode()}),
+        ):
+            self.assertEqual(answer.status_code, 413)
+            self.assertEqual(list(answer.json()), ["detail"])
 
     def test_a_large_body_without_files_is_accepted_and_a_larger_one_is_413(self) -> None:
         large = {"faces": [{"face_id": 1, "score": 1.0, "image": "A" * (4 << 20)}]}

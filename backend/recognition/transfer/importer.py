@@ -1,18 +1,21 @@
 """Stores an exported user.
 
-The file is read twice: first it is validated, then it is stored, in one transaction. Faces get new
-ids, because an id is never used twice; the answer maps the old ids to them.
+The file is read and validated, and kept in memory in a compact form; then all of it is stored in
+one transaction, which reads no file. Faces get new ids, because an id is never used twice; the
+answer maps the old ids to them.
 """
 
 from __future__ import annotations
 
+import pickle
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import IO, Any, Final
 
+from django.conf import settings
 from django.db import transaction
 
 from backend.clients.limits import quota
@@ -25,6 +28,12 @@ MAX_FACES: Final = 200_000
 """Of one file: it is stored in one transaction."""
 
 _BATCH: Final = 500
+
+_MAX_EXPANSION: Final = 2
+"""Bytes of lines to bytes of upload: an export, mostly encodings, shrinks to two thirds."""
+
+_Batch = tuple[str, bytes]
+"""The kind of some lines, and their values, pickled: a third of what their objects take."""
 
 
 class NotEmpty(Exception):
@@ -46,7 +55,9 @@ def read(file: IO[bytes], *, owner_id: int, user_id: int) -> Imported:
 
     Raises `Unreadable` or `NotEmpty`, or what refuses a client's calls.
     """
-    survey = _Survey.of_file(file)
+    survey = _Survey()
+    batches = list(_batches(survey.checked(file)))
+    indexed = survey.indexed()
     with transaction.atomic():
         quota.reserve(owner_id, 0)  # no bytes, but it refuses a client that is being erased
         User.objects.get_or_create(owner_id=owner_id, user_id=user_id)
@@ -56,7 +67,7 @@ def read(file: IO[bytes], *, owner_id: int, user_id: int) -> Imported:
         # Names without faces are no reason to refuse, and not to be mixed with others.
         user.contacts.all().delete()
         user.feedback.all().delete()
-        imported = _store(file, user, survey.indexed())
+        imported = _store(batches, user, indexed)
         user.exists = bool(imported.contacts)
         locking.bump_version(user)
     return imported
@@ -64,7 +75,7 @@ def read(file: IO[bytes], *, owner_id: int, user_id: int) -> Imported:
 
 @dataclass
 class _Survey:
-    """The result of the first reading: numbers that were used, and the faces' scores."""
+    """What the lines are checked against: numbers that were used, and the faces' scores."""
 
     contacts: set[int] = field(default_factory=set)
     ids: set[int] = field(default_factory=set)
@@ -74,18 +85,19 @@ class _Survey:
         default_factory=lambda: defaultdict(list)
     )
 
-    @classmethod
-    def of_file(cls, file: IO[bytes]) -> _Survey:
-        survey, most = cls(), MAX_FACES
-        for number, kind, values in lines(file):
+    def checked(self, file: IO[bytes]) -> Iterator[tuple[str, Line]]:
+        """Kind and values of each line. Raises `Unreadable`."""
+        most = MAX_FACES
+        max_bytes = _MAX_EXPANSION * settings.FACES_MAX_UPLOAD_BYTES
+        for number, kind, values in lines(file, max_bytes=max_bytes):
             try:
-                getattr(survey, f"see_{kind}")(values)
+                getattr(self, f"see_{kind}")(values)
             except ValueError as error:
                 raise Unreadable(number, str(error)) from error
-            if max(len(survey.contacts), len(survey.ids), len(survey.answers)) > most:
+            if max(len(self.contacts), len(self.ids), len(self.answers)) > most:
                 message = f"At most {most} faces, contacts and answers are imported."
                 raise Unreadable(number, message)
-        return survey
+            yield kind, values
 
     def see_contact(self, values: Line) -> None:
         _once(self.contacts, values["contact_id"], "contact_id")
@@ -114,10 +126,11 @@ class _Survey:
             raise ValueError(f"{name}: There is no line of such a contact before.")
 
 
-def _store(file: IO[bytes], user: User, indexed: set[int]) -> Imported:
-    """The second reading, of a file that is known to be valid."""
+def _store(batches: Iterable[_Batch], user: User, indexed: set[int]) -> Imported:
+    """Insert the rows of lines that are known to be valid."""
     imported, contacts = Imported(), dict[int | None, Contact]()
-    for kind, batch in _batches(file):
+    for kind, pickled in batches:
+        batch: list[Line] = pickle.loads(pickled)  # made by `_batches`, in this process
         if kind == "contact":
             made = Contact.objects.bulk_create(Contact(user=user, **values) for values in batch)
             contacts |= {each.contact_id: each for each in made}
@@ -138,11 +151,11 @@ def _store(file: IO[bytes], user: User, indexed: set[int]) -> Imported:
     return imported
 
 
-def _batches(file: IO[bytes]) -> Iterator[tuple[str, list[Line]]]:
-    for kind, group in groupby(lines(file), key=lambda each: each[1]):
-        values = (each for _, _, each in group)
+def _batches(lines: Iterator[tuple[str, Line]]) -> Iterator[_Batch]:
+    for kind, group in groupby(lines, key=lambda each: each[0]):
+        values = (each for _, each in group)
         while batch := list(islice(values, _BATCH)):
-            yield kind, batch
+            yield kind, pickle.dumps(batch)
 
 
 def _once(seen: set[Any], value: Any, name: str) -> None:

@@ -16,6 +16,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from backend.analysis.fields import checked
+from backend.common import bounded_json
 from backend.common.openapi import MomentField
 from backend.recognition.contract import (
     NAME_CHARACTERS,
@@ -32,6 +33,9 @@ VERSION: Final = 1
 
 _LINE_BYTES: Final = 1 << 16
 """The longest line: a URL of 8192 characters, each escaped, and an encoding fit into it."""
+
+_LINE_VALUES: Final = 64
+"""Of one line; a face has 12. A line of 60 kB can hold 10,000 keys, and cost 100 times as much."""
 
 Line = dict[str, Any]
 
@@ -107,10 +111,13 @@ KINDS: Final[Mapping[str, serializers.Serializer[Any]]] = {
 """Of lines, in the order in which they stand between the first and the last."""
 
 
-def lines(file: IO[bytes]) -> Iterator[tuple[int, str, Line]]:
-    """Number, kind and values of each line between the first and the end. Raises `Unreadable`."""
+def lines(file: IO[bytes], *, max_bytes: int) -> Iterator[tuple[int, str, Line]]:
+    """Number, kind and values of each line between the first and the end.
+
+    Raises `Unreadable`, also for a file of more than `max_bytes` when it is decompressed.
+    """
     counts, kinds = dict.fromkeys(KINDS, 0), list(KINDS)
-    for number, line in _objects(file):
+    for number, line in _objects(file, max_bytes):
         if number == 1:
             _check_head(line)
             continue
@@ -139,13 +146,16 @@ def _values(number: int, kind: str, content: Any) -> Line:
         raise Unreadable(number, f"{field}: {message}") from error
 
 
-def _objects(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
-    number = 0
+def _objects(file: IO[bytes], max_bytes: int) -> Iterator[tuple[int, Line]]:
+    number, left_bytes = 0, max_bytes
     try:
         for number, raw in enumerate(_split(file), 1):
+            left_bytes -= len(raw)
             if len(raw) > _LINE_BYTES:
                 raise Unreadable(number, f"It is longer than {_LINE_BYTES} bytes.")
-            line = json.loads(raw, parse_constant=_refuse)
+            if left_bytes < 0:
+                raise Unreadable(number, f"The lines have more than {max_bytes} bytes.")
+            line = bounded_json.loads(raw, max_values=_LINE_VALUES)
             if not isinstance(line, dict):
                 raise Unreadable(number, "A JSON object is expected.")
             yield number, line
@@ -153,7 +163,9 @@ def _objects(file: IO[bytes]) -> Iterator[tuple[int, Line]]:
         raise Unreadable(number + 1, "The compressed file is damaged.") from error
     except Unreadable:
         raise
-    except (ValueError, RecursionError) as error:
+    except bounded_json.TooMuch as error:
+        raise Unreadable(number, f"It has more than {_LINE_VALUES} values.") from error
+    except ValueError as error:
         raise Unreadable(number, "It is no JSON.") from error
 
 
@@ -171,7 +183,3 @@ def _check_head(line: Mapping[str, Any]) -> None:
         raise Unreadable(1, "This is no exported gallery.")
     if line.get("version") != VERSION:
         raise Unreadable(1, f"Only version {VERSION} of the format is known here.")
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(constant)

@@ -1,5 +1,7 @@
 """`manage.py import_album FILE`: import an archive from the server's disk."""
 
+from __future__ import annotations
+
 import time
 from argparse import ArgumentParser
 from datetime import date
@@ -8,7 +10,6 @@ from typing import Any, Final
 
 from django.core.files.base import File
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
 from tqdm import tqdm
 
 from backend.common.jobs.models import Status
@@ -36,13 +37,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, file: Path, no_wait: bool, **options: Any) -> None:
         try:
-            # One transaction, so that a rejected archive leaves no empty album.
-            with file.open("rb") as archive, transaction.atomic():
-                album = _album(options, default=file.name.partition(".")[0])
-                upload = archive_import.accept(album, File(archive, name=file.name), by=None)
+            with file.open("rb") as archive:
+                upload = _accepted(File(archive, name=file.name), options)
         except (OSError, storage.UploadRejected) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"Album {album.pk}, upload {upload.pk}.")
+        self.stdout.write(f"Album {upload.album_id}, upload {upload.pk}.")
         if not no_wait:
             self._wait(upload)
 
@@ -58,6 +57,17 @@ class Command(BaseCommand):
         self.stdout.write(f"{upload.photos_added} photos, {upload.skipped} files skipped.")
         if upload.status == Status.FAILED:
             raise CommandError(upload.reason)
+
+
+def _accepted(archive: File[Any], options: dict[str, Any]) -> ArchiveUpload:
+    """The upload of `archive`. No transaction is open while a large one is copied."""
+    album = _album(options, default=(archive.name or "").partition(".")[0])
+    try:
+        return archive_import.accept(album, archive, by=None)
+    except BaseException:  # a rejected archive leaves no empty album
+        if options["album"] is None:
+            service.erase_album(album)
+        raise
 
 
 def _album(options: dict[str, Any], *, default: str) -> Album:
