@@ -94,6 +94,10 @@ FACES_SWEEP_INTERVAL_S = env.real("FACES_SWEEP_INTERVAL_S")
 FACES_EVENT_STREAM_MAXLEN = env.number("FACES_EVENT_STREAM_MAXLEN", at_least=1)
 FACES_RETENTION_DAYS = env.number("FACES_RETENTION_DAYS")
 
+# --- Where the processes listen
+FACES_TRUSTED_PROXIES = env.text("FACES_TRUSTED_PROXIES")
+env.networks("FACES_TRUSTED_PROXIES")  # refused here also, because nginx in Docker starts after us
+
 # --- The web processes
 FACES_WEB_THREADS = env.number("FACES_WEB_THREADS", at_least=1)
 
@@ -157,6 +161,8 @@ SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_NAME = "faces_csrf"
 # What ends TLS may be in front of nginx: Django sees http where the browser says https.
+# nginx sets it on every request; only a trusted proxy can make it say https.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 CSRF_TRUSTED_ORIGINS = [SERVICE_URL]
 # In the browser until they are shown, and nowhere here: a new key is shown as a message.
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"

@@ -10,10 +10,14 @@ from urllib.parse import unquote, urlsplit
 
 from tools.console import UserError
 from tools.shell import ROOT
+from wire.settings import Reader
 
 # nginx and supervisor have no way to write these in a file name.
 _UNSPEAKABLE: Final = re.compile(r"[\"'\\${};#%\x00-\x1f]")
 _FORM_BYTES: Final = 64 * 1024
+
+NGINX_SETTINGS: Final = ("FACES_MAX_UPLOAD_BYTES", "FACES_TRUSTED_PROXIES")
+"""What nginx/settings.sh reads, here and in Docker."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class Stack:
     host_header: str
     """A host name that the backend answers to, for asking it whether it is there."""
     max_body_bytes: int
+    nginx_environ: Mapping[str, str]
+    """The settings that nginx/settings.sh reads."""
 
     @property
     def run(self) -> Path:
@@ -101,6 +107,7 @@ def read(environ: Mapping[str, str], defaults: Mapping[str, str]) -> Stack:
         service_url=_service_url(environ["SERVICE_URL"], defaults, nginx),
         host_header=host_header(environ["DJANGO_ALLOWED_HOSTS"]),
         max_body_bytes=_max_body_bytes(environ["FACES_MAX_UPLOAD_BYTES"]),
+        nginx_environ=_nginx_environ(environ),
     )
 
 
@@ -151,6 +158,11 @@ def host_header(allowed: str) -> str:
     """A name among DJANGO_ALLOWED_HOSTS that can be asked for: no wildcard."""
     names = [name.strip() for name in allowed.split(",")]
     return next((name for name in names if name and name[0] not in "*."), "localhost")
+
+
+def _nginx_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    Reader(environ, UserError).networks("FACES_TRUSTED_PROXIES")
+    return {name: environ[name] for name in NGINX_SETTINGS}
 
 
 def _max_body_bytes(text: str) -> int:

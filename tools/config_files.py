@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,8 @@ from tools.shell import ROOT
 
 STOP_TIMEOUT_S: Final = 60
 """How long a process may take to finish its requests or jobs."""
+
+_NGINX_SETTINGS: Final = ROOT / "nginx" / "settings.sh"
 
 _CA_BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -52,7 +55,7 @@ http {{
     include "{ROOT}/nginx/http.conf";
     access_log /dev/stdout faces if=$worth_logging;
 
-    client_max_body_size {stack.max_body_bytes};
+{_from_settings(stack)}
 {_outside()}
     server {{
         listen {stack.nginx};
@@ -63,6 +66,16 @@ http {{
     }}
 }}
 """
+
+
+def _from_settings(stack: Stack) -> str:
+    """The directives that depend on settings, by the script that Docker uses too."""
+    command = ["sh", str(_NGINX_SETTINGS)]
+    environ = {**os.environ, **stack.nginx_environ}
+    printed = subprocess.run(command, env=environ, capture_output=True, text=True)
+    if printed.returncode:
+        raise UserError(f"nginx/settings.sh: {printed.stderr.strip()}")
+    return printed.stdout
 
 
 def _outside() -> str:

@@ -4,10 +4,12 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv6Address
+from ipaddress import AddressValueError, IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
+
+Network: TypeAlias = IPv4Network | IPv6Network
 
 _TRUE: Final = ("1", "true", "yes", "on")
 _FALSE: Final = ("", "0", "false", "no", "off")
@@ -94,6 +96,14 @@ class Reader:
             except AddressValueError as error:
                 raise self.error(f"{name} must list addresses: {error}") from None
         return host + port
+
+    def networks(self, name: str) -> list[Network]:
+        """A list of addresses and networks, separated by commas; `none` or empty: no network."""
+        words = [] if self.text(name) == "none" else self.words(name)
+        try:
+            return [ip_network(word.strip("[]")) for word in words]
+        except ValueError as error:
+            raise self.error(f"{name} must list addresses or networks: {error}") from None
 
     def folder(self, name: str, *, default: Path) -> Path:
         """An absolute folder; empty means `default`. A leading `~` is the user's home."""

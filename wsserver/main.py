@@ -15,7 +15,6 @@ from redis.asyncio import ConnectionPool
 
 from wire import environment, feeds, logs
 from wire.settings import Reader, SettingError
-from wsserver.handshake.connection_limits import Network
 from wsserver.request.auth import TokenVerifier
 from wsserver.service import Settings, running
 
@@ -23,6 +22,13 @@ logger = logging.getLogger(__name__)
 
 SEND_BUFFER_BYTES: Final = 256 << 10
 """A client with more unread bytes is disconnected (close code 1013)."""
+
+NGINX_NETWORKS: Final = tuple(
+    ipaddress.ip_network(each)
+    for each in ("127.0.0.0/8", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+)
+"""Where nginx, the only client of FACES_WS_BIND, may be: on this machine, or in a private network
+of containers. It names the client in X-Forwarded-For, and overwrites what the client sent."""
 
 _OTHER_FILES: Final = 320
 """Open files besides the connections: Redis, the log, sockets in their handshake."""
@@ -61,7 +67,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         port=port,
         max_connections=read.number("FACES_WS_MAX_CONNECTIONS", at_least=1),
         max_connections_per_address=read.number("FACES_WS_MAX_CONNECTIONS_PER_ADDRESS"),
-        trusted_proxies=_networks(read, "FACES_WS_TRUSTED_PROXIES"),
+        trusted_proxies=(*NGINX_NETWORKS, *read.networks("FACES_TRUSTED_PROXIES")),
         send_buffer_bytes=SEND_BUFFER_BYTES,
         # Twice the stream: it also holds the newest of the events that were trimmed.
         dedup_window=2 * read.number("FACES_EVENT_STREAM_MAXLEN", at_least=1),
@@ -116,14 +122,6 @@ def _bind(read: Reader, name: str) -> tuple[str, int]:
     if not (colon and host and port.isascii() and port.isdecimal() and int(port) < 65536):
         raise SettingError(f"{name} must be HOST:PORT, like 127.0.0.1:8284, not {text!r}")
     return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def _networks(read: Reader, name: str) -> tuple[Network, ...]:
-    text = read.text(name)
-    try:
-        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
-    except ValueError as error:
-        raise SettingError(f"{name} must list addresses or networks: {error}") from error
 
 
 def _redis_url(read: Reader, name: str) -> str:

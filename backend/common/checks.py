@@ -11,7 +11,7 @@ _DEFAULT_KEY_PREFIX = "insecure-"
 
 @register()
 def production_is_safe(app_configs: Any, **kwargs: Any) -> list[Error]:
-    """faces.E001 to E004, in `ENVIRONMENT=production` only."""
+    """faces.E001 to E004 and E020, in `ENVIRONMENT=production` only."""
     if settings.ENVIRONMENT != "production":
         return []
     findings = [
@@ -38,6 +38,12 @@ def production_is_safe(app_configs: Any, **kwargs: Any) -> list[Error]:
             "FACES_REQUIRE_API_KEY is off: every client would see all images.",
             "Set FACES_REQUIRE_API_KEY=true and make keys with `manage.py create_api_key NAME`.",
             "faces.E004",
+        ),
+        (
+            not settings.FACES_TRUSTED_PROXIES,
+            "FACES_TRUSTED_PROXIES does not say whether a proxy is in front of Faces.",
+            "List the addresses of the proxies (127.0.0.1: on this machine), or set it to none.",
+            "faces.E020",
         ),
     ]
     return [Error(text, hint=hint, id=id) for wrong, text, hint, id in findings if wrong]

@@ -47,10 +47,11 @@ UNSAFE: Final = {
     "FACES_LOGIN_RATE": "Empty: passwords can be guessed without a limit.",
     "FACES_RETENTION_DAYS": "`0`: pictures of people are kept for ever.",
     "FACES_BIND": "`0.0.0.0` opens the service to the network: put TLS in front of it.",
+    "FACES_TRUSTED_PROXIES": "**refused**: empty. Networks with clients in them: they could "
+    "claim any address and escape every limit for an address.",
     "FACES_BACKEND_BIND": "Anything but loopback or a private network of containers: callers could "
     "bypass nginx and claim any address.",
     "FACES_WS_BIND": "As FACES_BACKEND_BIND.",
-    "FACES_WS_TRUSTED_PROXIES": "Networks with clients in them: they could claim any address.",
     "FACES_WS_MAX_CONNECTIONS_PER_ADDRESS": "`0`: one address can take all connections.",
 }
 """What not to do where it matters; **refused** is what `backend/common/checks.py` finds."""

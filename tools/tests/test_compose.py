@@ -8,6 +8,7 @@ from typing import Any, Final
 import yaml
 
 from tools import setup
+from tools.config import NGINX_SETTINGS
 from tools.shell import ROOT
 from wire import environment, obsolete_settings
 
@@ -72,6 +73,18 @@ class ComposeTests(unittest.TestCase):
             name for name, service in COMPOSE["services"].items() if service.get("profiles")
         }
         self.assertEqual(on_demand, ON_DEMAND)
+
+    def test_nginx_is_given_the_settings_that_it_reads(self) -> None:
+        given = dict(
+            each.partition("=")[::2] for each in COMPOSE["services"]["nginx"]["environment"]
+        )
+        read = set(re.findall(r"FACES_[A-Z_]+", (ROOT / "nginx" / "settings.sh").read_text()))
+        self.assertEqual(read, set(NGINX_SETTINGS))
+        self.assertLessEqual(read, set(given))
+        # nginx does not see default.env.
+        defaults = environment.defaults()
+        for name, value in given.items():
+            self.assertEqual(value, f"${{{name}:-{defaults[name]}}}" if value else "", name)
 
 
 class ImageTests(unittest.TestCase):

@@ -2,6 +2,8 @@
 
 import configparser
 import dataclasses
+import ipaddress
+import os
 import re
 import shutil
 import subprocess
@@ -93,17 +95,80 @@ class NginxTests(ConfigTestCase):
         path.write_text(text)
         # As in an image that has no authorities; the container's command puts one of both there.
         shutil.copy(ROOT / "nginx" / "untrusted-ca.pem", self.storage / "authorities.pem")
+        self.start_in_docker()
         self.assert_nginx_takes(path)
 
     def test_both_take_requests_as_large_as_the_largest_file_and_its_form(self) -> None:
         limit = f"client_max_body_size {self.stack.max_body_bytes};"
         self.assertGreater(self.stack.max_body_bytes, 104857600)
         self.assertIn(limit, config_files.nginx(self.stack, connections=64, as_root=False))
-        self.assertIn(limit, (ROOT / "nginx" / "docker.conf").read_text())
+        self.assertIn(limit, self.start_in_docker())
+
+    def test_one_setting_is_the_limit_in_both(self) -> None:
+        service = a_stack(self.storage, FACES_MAX_UPLOAD_BYTES="300000000")
+        limit = "client_max_body_size 300065536;"
+        self.assertIn(limit, config_files.nginx(service, connections=64, as_root=False))
+        self.assertIn(limit, self.start_in_docker(FACES_MAX_UPLOAD_BYTES="300000000"))
+        self.assertNotIn("client_max_body_size", (ROOT / "nginx" / "docker.conf").read_text())
+
+    def test_in_docker_a_proxy_on_the_host_comes_from_the_gateway(self) -> None:
+        gateway = "".join(_gateways())
+        own = {"FACES_TRUSTED_PROXIES": "10.1.2.3, 127.0.0.1"}
+        for published_at, is_trusted in {
+            "127.0.0.1": True,
+            "::1": True,
+            "0.0.0.0": False,
+            "::": False,
+            "192.168.1.5": False,
+        }.items():
+            with self.subTest(published_at):
+                printed = self.start_in_docker(**own, FACES_BIND=published_at)
+                self.assertIn("set_real_ip_from 10.1.2.3;", printed)
+                if gateway:
+                    self.assertEqual(f"set_real_ip_from {gateway};" in printed, is_trusted)
+        self.assertNotIn("set_real_ip_from", self.start_in_docker(FACES_TRUSTED_PROXIES="none"))
+
+    def test_in_docker_a_folder_that_it_cannot_use_is_named_at_the_start(self) -> None:
+        for folder, words in {
+            "FACES_MEDIA_FOLDER": "cannot read the images",
+            "FACES_NGINX_TEMPORARY": "cannot write to",
+        }.items():
+            started = self.docker_script(**{folder: str(self.storage / "missing")})
+            self.assertEqual((started.returncode, started.stdout), (1, ""))
+            self.assertRegex(started.stderr, rf"^Faces cannot go on: .*{words}")
+
+    def start_in_docker(self, **settings: str) -> str:
+        """What the start in Docker prints for nginx to include; nginx itself is not started."""
+        started = self.docker_script(**settings)
+        self.assertEqual(started.returncode, 0, started.stderr)
+        return (self.storage / "settings.conf").read_text()
+
+    def docker_script(self, **settings: str) -> subprocess.CompletedProcess[str]:
+        programs = self.storage / "programs"
+        programs.mkdir(parents=True, exist_ok=True)
+        (programs / "nginx").write_text("#!/bin/sh\n")
+        (programs / "nginx").chmod(0o755)
+        environ = {
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "FACES_NGINX_FOLDER": str(ROOT / "nginx"),
+            "FACES_NGINX_TEMPORARY": str(self.storage),
+            "FACES_MEDIA_FOLDER": str(self.storage),
+            "FACES_MAX_UPLOAD_BYTES": environment.defaults()["FACES_MAX_UPLOAD_BYTES"],
+            **settings,
+        }
+        command = ["sh", str(ROOT / "nginx" / "docker.sh")]
+        return subprocess.run(command, env=environ, capture_output=True, text=True)
 
     def test_started_by_root_it_stays_root_to_read_roots_folders(self) -> None:
         self.assertIn("user root;", config_files.nginx(self.stack, connections=64, as_root=True))
         self.assertNotIn("user ", config_files.nginx(self.stack, connections=64, as_root=False))
+
+
+def _gateways() -> list[str]:
+    """The gateway of this machine's default route, if it has one."""
+    lines = [line.split() for line in Path("/proc/net/route").read_text().splitlines()]
+    found = [bytes.fromhex(line[2])[::-1] for line in lines if line[1] == "00000000"]
+    return [str(ipaddress.IPv4Address(each)) for each in found[:1]]
 
 
 def _quoted(text: str, folder: Path) -> str:

@@ -59,9 +59,9 @@ class ConnectionLimiter:
                 del self._per_address_count[address]
 
     def _counted_address(self, peer: str, headers: Headers) -> str | None:
-        """The address to count; None for trusted proxies, which have no limit."""
+        """The address to count; None for a trusted proxy that names no client."""
         address = self._client_address(peer, headers)
-        if address is None or self._is_trusted(address):
+        if address is None or (self._is_trusted(address) and not _is_forwarded(headers)):
             return None
         if address.version == 6:
             return str(ipaddress.ip_network((address, _IPV6_PREFIX), strict=False))
@@ -81,6 +81,10 @@ class ConnectionLimiter:
 
     def _is_trusted(self, address: Address) -> bool:
         return any(address in network for network in self._proxies)
+
+
+def _is_forwarded(headers: Headers) -> bool:
+    return "X-Forwarded-For" in headers or "X-Real-IP" in headers
 
 
 def _forwarded_addresses(headers: Headers) -> Iterable[str]:

@@ -154,7 +154,16 @@ class Connections(ServerTestCase):
             async with listening(address, additional_headers=bob):
                 pass
             async with listening(address), listening(address):
-                "The proxies' own addresses have no such limit."
+                "A proxy that names no client has no such limit."
+
+    async def test_a_client_at_the_address_of_a_proxy_is_limited_too(self) -> None:
+        local = _from("127.0.0.1")
+        async with (
+            self.serving(max_connections_per_address=1) as address,
+            listening(address, additional_headers=local),
+        ):
+            with self.assertRaises(InvalidStatus):
+                await listening(address, additional_headers=local)
 
     async def test_x_forwarded_for_of_an_untrusted_peer_is_ignored(self) -> None:
         limits = {"max_connections_per_address": 1, "trusted_proxies": ()}

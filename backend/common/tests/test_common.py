@@ -29,6 +29,7 @@ class ProductionCheckTests(SimpleTestCase):
     )
     def test_what_is_unsafe_is_refused_in_production(self) -> None:
         self.assertLessEqual({"faces.E001", "faces.E002", "faces.E003", "faces.E004"}, self.ids())
+        self.assertIn("faces.E020", self.ids(), "whether there is a proxy is not said")
 
     @override_settings(SECRET_KEY="insecure-x", DEBUG=True, ALLOWED_HOSTS=["*"])
     def test_a_laptop_may_do_as_it_likes(self) -> None:
@@ -42,7 +43,9 @@ class ProductionCheckTests(SimpleTestCase):
         FACES_REQUIRE_API_KEY=True,
     )
     def test_a_safe_production_passes(self) -> None:
-        self.assertEqual(self.ids(), set())
+        for proxies in ("none", "127.0.0.1, 10.0.0.0/8"):
+            with self.settings(FACES_TRUSTED_PROXIES=proxies):
+                self.assertEqual(self.ids(), set())
 
 
 class ProcessTests(SimpleTestCase):
