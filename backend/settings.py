@@ -184,7 +184,11 @@ CACHES = {
         "LOCATION": FACES_CACHE_URL,
         "KEY_PREFIX": "faces",
         # A Redis that does not answer must not hold a request: what is cached is only a help.
-        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+        "OPTIONS": {
+            "socket_timeout": 0.5,
+            "socket_connect_timeout": 0.5,
+            "serializer": "backend.common.redis_clients.NumbersOnly",
+        },
     }
 }
 

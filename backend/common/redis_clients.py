@@ -69,3 +69,22 @@ def _answering_within(timeout_s: float) -> redis.Redis:
         # A connection that a restart of Redis closed is replaced once; a dead Redis is not awaited.
         retry=Retry(NoBackoff(), 1),
     )
+
+
+class NumbersOnly:
+    """Serializer of the cache: whole numbers as text, and nothing else in either direction.
+
+    Django's own falls back to pickle, with which write access to Redis means code in this process.
+    """
+
+    def dumps(self, value: int) -> int:
+        if type(value) is not int:
+            raise TypeError(f"the cache holds whole numbers, not {type(value).__name__}")
+        return value
+
+    def loads(self, data: bytes) -> int:
+        """Raises `redis.RedisError` for anything but a number, like a Redis that is away."""
+        try:
+            return int(data)
+        except ValueError:
+            raise redis.DataError("a value of the cache is no number") from None

@@ -21,6 +21,16 @@ worker._MAX_JOBS = 3
 worker_pool.run(2)
 """
 
+_BAD_JOBS = """
+import django
+django.setup()
+from backend.common.jobs import worker, worker_pool
+known = worker.known_tasks()
+names = {f"tests.support.bad_jobs.{name}" for name in ("crash", "hang", "sleep", "grow")}
+worker.known_tasks = lambda: known | names
+worker_pool.run(1)
+"""
+
 _numbers = itertools.count(1)
 
 
@@ -49,7 +59,7 @@ class BadJobCase(StackCase):
 
 class BadJobTests(BadJobCase):
     options: ClassVar[dict[str, Any]] = {
-        "workers": 1,
+        "worker_program": _BAD_JOBS,
         "settings": {"FACES_GALLERY_CACHE_BYTES": "0"},
     }
 
@@ -86,7 +96,7 @@ class BadJobTests(BadJobCase):
 
 class HangingJobTests(BadJobCase):
     options: ClassVar[dict[str, Any]] = {
-        "workers": 1,
+        "worker_program": _BAD_JOBS,
         # Long enough for the second attempt on a machine that does much else.
         "settings": {"FACES_JOB_TIMEOUT_S": "10"},
     }

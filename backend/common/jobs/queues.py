@@ -9,11 +9,16 @@ from django.conf import settings
 from rq import Queue
 from rq.job import Job
 from rq.results import Result
-from rq.serializers import JSONSerializer
+from rq.serializers import DefaultSerializer, JSONSerializer
 
 from backend.common import redis_clients
 
 logger = logging.getLogger(__name__)
+
+# rq's default is pickle, and some pages of django-rq name no serializer: a value in
+# Redis would be code in the web process.
+for _name in ("dumps", "loads"):
+    setattr(DefaultSerializer, _name, staticmethod(getattr(JSONSerializer, _name)))
 
 INTERACTIVE: Final = "interactive"
 """A request waits for the result: taken before everything else."""

@@ -107,10 +107,15 @@ class Registration:
             while (left_s := until - time.monotonic()) > 0:
                 message = channel.get_message(timeout=left_s)
                 if message is not None:
-                    self._obey(json.loads(message["data"]))
+                    self._obey(message["data"])
 
-    def _obey(self, command: dict[str, Any]) -> None:
-        if command.get("command") == "stop-job" and command.get("job_id") == self._job_id != "":
+    def _obey(self, message: bytes) -> None:
+        try:
+            command = json.loads(message)
+            is_stop = command["command"] == "stop-job" and command["job_id"] == self._job_id != ""
+        except (ValueError, LookupError, TypeError, RecursionError):  # anything may be published
+            return
+        if is_stop:
             # Only the end of the process stops a job in the middle of C code; its row is lost like
             # that of a worker that crashed, and tried again.
             os.kill(os.getpid(), signal.SIGKILL)

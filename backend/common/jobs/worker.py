@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import mmap
+import re
 import signal
 import time
 import traceback
@@ -30,6 +31,7 @@ from rq.serializers import JSONSerializer
 
 from backend.common import redis_clients
 from backend.common.jobs import fair_shares, queues, runner
+from backend.common.jobs.models import kinds
 from backend.common.jobs.registration import Registration
 
 logger = logging.getLogger(__name__)
@@ -76,6 +78,7 @@ class Worker:
         self._deadline = deadline
         self._redis = redis_clients.for_rq(timeout_s=_BLOCK_S + redis_clients.REDIS_TIMEOUT_S)
         self._queue_keys = [queues.queue(name).key for name in queues.IN_ORDER]
+        self._tasks = known_tasks()
         self._redis_away_until = 0.0
         self._memory_limit = _resident_bytes() + _max_growth()
         self._jobs_left = _MAX_JOBS
@@ -117,11 +120,15 @@ class Worker:
 
     def _run_from_queue(self) -> None:
         popped: Any = self._redis.blpop(self._queue_keys, timeout=_BLOCK_S)
-        job = self._begin(popped[1].decode()) if popped else None
+        job = self._begin(_job_id(popped[1])) if popped else None
         if job is None:
             return
+        if (named := self._named(job)) is None:
+            logger.error("an entry of the queue names no task of this service, it is dropped")
+            self._end(job)
+            return
         try:
-            self._run(str(job.func_name), *job.args)
+            self._run(*named)
         except Exception:  # the edge of the process; a row in its hands is lost and tried again
             logger.exception("a job failed job=%s", job.id)
             self._jobs_left = 0
@@ -140,7 +147,21 @@ class Worker:
         except NoSuchJobError:  # deleted while it waited
             self._end(job)
             return None
+        except Exception:  # fields that rq did not write; `_named` refuses it
+            logger.exception("an entry of the queue cannot be read")
         return job
+
+    def _named(self, job: Job) -> tuple[str, str] | None:
+        """The task and the row's id that an entry names; None unless the task is one of a model.
+
+        Redis is input: a name that were imported as it is, `os.system` say, would run there.
+        """
+        try:
+            task, arguments = job.func_name, job.args
+            is_ours = task in self._tasks and len(arguments) == 1 and isinstance(arguments[0], str)
+        except Exception:  # rq's own error and those of zlib, JSON and Python
+            return None
+        return (task, arguments[0]) if is_ours else None
 
     def _end(self, job: Job) -> None:
         # Redis may have gone meanwhile. The row says how the job went.
@@ -168,16 +189,14 @@ class Worker:
             logger.exception("no row could be run")
             self._jobs_left = 0
 
-    def _run(self, task: str, *arguments: Any) -> None:
+    def _run(self, task: str, id: str) -> None:
         """Run `task`, for the row whose owner's turn it is where owners take turns."""
         self._jobs_left -= 1
         close_old_connections()
         reset_queries()
         turn = fair_shares.next_for(task)
         with self._time_limit():
-            contextvars.Context().run(
-                import_string(task), *(arguments if turn is None else (str(turn),))
-            )
+            contextvars.Context().run(import_string(task), id if turn is None else str(turn))
 
     @contextmanager
     def _time_limit(self) -> Iterator[None]:
@@ -194,6 +213,16 @@ class Worker:
     def _time_is_over(self, *_: object) -> None:
         self._jobs_left = 0
         raise JobTimeout(f"took longer than {settings.FACES_JOB_TIMEOUT_S} s")
+
+
+def _job_id(entry: bytes) -> str:
+    """The id in an entry, without the characters that rq refuses."""
+    return re.sub(r"[^\w-]", "_", entry.decode("ascii", errors="replace"), flags=re.ASCII) or "_"
+
+
+def known_tasks() -> frozenset[str]:
+    """The dotted names that an entry of the queue may name: the tasks of the models."""
+    return frozenset(model.task for model in kinds())
 
 
 def _max_growth() -> int:
