@@ -10,6 +10,7 @@ SECRET_KEY = env.text("DJANGO_SECRET_KEY")
 DEBUG = env.flag("DJANGO_DEBUG")
 ALLOWED_HOSTS = env.words("DJANGO_ALLOWED_HOSTS")
 SERVICE_URL = env.url("SERVICE_URL", schemes=("http", "https"))
+FACES_HSTS_SECONDS = env.number("FACES_HSTS_SECONDS")
 LOG_LEVEL = env.text("FACES_LOG_LEVEL", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
 LOG_FORMAT = env.text("FACES_LOG_FORMAT", choices=logs.FORMATS)
 FACES_SENTRY_DSN = env.text("FACES_SENTRY_DSN")
@@ -128,6 +129,7 @@ MIDDLEWARE = [
     "backend.common.http.admission.ConcurrencyLimitMiddleware",
     "backend.common.observability.logs.RequestIdMiddleware",
     "backend.common.metrics.middleware.MetricsMiddleware",
+    "backend.common.http.security_headers.StrictTransportMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -1,6 +1,7 @@
 """The caller of a request: a client, by its key or without one."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from rest_framework.request import Request
@@ -15,6 +16,7 @@ class Caller:
     client_id: int
     scopes: frozenset[str]
     key_prefix: str = ""
+    key_expires_at: datetime | None = None
     by_link: bool = False
     """Authenticated by a signed link to the requested URL alone."""
 

@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 import redis
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from backend.clients.audit import audit
@@ -14,6 +16,9 @@ from backend.common import redis_clients
 from wire import feeds
 
 logger = logging.getLogger(__name__)
+
+_MARKER: Final = "faces:revocations-kept"
+"""A key that exists as long as Redis lost nothing."""
 
 
 def create_key(
@@ -43,6 +48,7 @@ def rotate_key(old: ApiKey, *, overlap: timedelta, actor: str) -> tuple[ApiKey, 
         if old.expiry_date is None or old.expiry_date > ends_at:
             ApiKey.objects.filter(pk=old.pk).update(expiry_date=ends_at)
         audit(actor, "rotate key", f"{old.prefix} to {made.prefix} of {old.client.name}")
+    publish_revocations()  # of `old`, if it ends at once
     return made, text
 
 
@@ -56,14 +62,29 @@ def revoke_key(key: ApiKey, *, actor: str) -> None:
 
 
 def publish_revocations() -> None:
-    """Publish every revocation that has not been published to the websocket servers yet."""
-    for key in ApiKey.objects.filter(revoked=True, revocation_published=False):
-        try:
+    """Publish to the websocket servers every key that ended, if that is not published yet.
+
+    A key ends when it is revoked or expires; its expiry may have been moved after a token was made.
+    """
+    try:
+        _mark_lost()
+        for key in _ended().filter(revocation_published=False):
             publish_revocation(key.prefix)
-        except redis.RedisError as error:
-            logger.warning("the revocation of key %s is published later: %s", key.prefix, error)
-            return
-        ApiKey.objects.filter(pk=key.pk).update(revocation_published=True)
+            ApiKey.objects.filter(pk=key.pk).update(revocation_published=True)
+    except redis.RedisError as error:
+        logger.warning("the ends of keys are published later: %s", error)
+
+
+def _mark_lost() -> None:
+    """If Redis was emptied, mark every end as unpublished: tokens of the last hour still live."""
+    client = redis_clients.default()
+    if not client.exists(_MARKER):
+        _ended().update(revocation_published=False)
+        client.set(_MARKER, "1")
+
+
+def _ended() -> QuerySet[ApiKey]:
+    return ApiKey.objects.filter(Q(revoked=True) | Q(expiry_date__lte=timezone.now()))
 
 
 def publish_revocation(prefix: str) -> None:

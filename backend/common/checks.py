@@ -11,7 +11,7 @@ _DEFAULT_KEY_PREFIX = "insecure-"
 
 @register()
 def production_is_safe(app_configs: Any, **kwargs: Any) -> list[Error]:
-    """faces.E001 to E004 and E020, in `ENVIRONMENT=production` only."""
+    """faces.E001 to E004, E020 and E021, in `ENVIRONMENT=production` only."""
     if settings.ENVIRONMENT != "production":
         return []
     findings = [
@@ -44,6 +44,12 @@ def production_is_safe(app_configs: Any, **kwargs: Any) -> list[Error]:
             "FACES_TRUSTED_PROXIES does not say whether a proxy is in front of Faces.",
             "List the addresses of the proxies (127.0.0.1: on this machine), or set it to none.",
             "faces.E020",
+        ),
+        (
+            not settings.SERVICE_URL.startswith("https://"),
+            "SERVICE_URL is http: images, keys and passwords would travel in the open.",
+            "Put TLS in front of Faces and set SERVICE_URL to its https address.",
+            "faces.E021",
         ),
     ]
     return [Error(text, hint=hint, id=id) for wrong, text, hint, id in findings if wrong]

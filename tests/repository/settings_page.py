@@ -29,7 +29,8 @@ UNSAFE: Final = {
     "signs links, tokens and sessions, so a known one forges them.",
     "DJANGO_DEBUG": "**refused**: `true`. Error pages show settings and code.",
     "DJANGO_ALLOWED_HOSTS": "**refused**: `*`, or empty. Links could point elsewhere.",
-    "SERVICE_URL": "`http://…` outside of your own network: images and keys are not encrypted.",
+    "SERVICE_URL": "**refused**: `http://…`. Images, keys and passwords are not encrypted.",
+    "FACES_HSTS_SECONDS": "`0`: a browser may be led to http first.",
     "FACES_LOG_LEVEL": "`DEBUG`: logs more about each request than you may want to keep.",
     "DATABASE_URL": "Without `?sslmode=verify-full` across a foreign network: faces and hashes of "
     "keys are not encrypted.",

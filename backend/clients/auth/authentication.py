@@ -87,7 +87,10 @@ def by_key(key: str) -> Caller:
     if found is None or not found.is_valid(key) or not found.is_usable(timezone.now()):
         raise AuthenticationFailed(BAD_KEY)
     return Caller(
-        client_id=found.client_id, scopes=frozenset(found.scopes), key_prefix=found.prefix
+        client_id=found.client_id,
+        scopes=frozenset(found.scopes),
+        key_prefix=found.prefix,
+        key_expires_at=found.expiry_date,
     )
 
 

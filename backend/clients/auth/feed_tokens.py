@@ -17,12 +17,15 @@ def url(caller: Caller) -> str:
 
 
 def token(caller: Caller) -> str:
-    """A JSON Web Token (RFC 7519) for the events of the caller's client."""
+    """A JSON Web Token (RFC 7519) for the events of the caller's client; ends with the key."""
     now = timezone.now()
+    ends_at = now + timedelta(seconds=feeds.TOKEN_LIFETIME_S)
+    if caller.key_expires_at is not None:
+        ends_at = min(ends_at, caller.key_expires_at)
     claims = {
         "aud": feeds.AUDIENCE,
         "iat": now,
-        "exp": now + timedelta(seconds=feeds.TOKEN_LIFETIME_S),
+        "exp": ends_at,
         feeds.OWNER_CLAIM: str(caller.client_id),
         feeds.KEY_CLAIM: caller.key_prefix,
     }

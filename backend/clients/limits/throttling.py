@@ -9,6 +9,7 @@ import hashlib
 import ipaddress
 import logging
 import time
+import unicodedata
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -158,8 +159,10 @@ class LoginRate(Rate):
 
     def keys(self, request: Request) -> Iterator[str]:
         yield f"address={address(request)}"
-        # Hashed, because it may be any text.
-        yield f"name={hashlib.sha256(self.username(request).encode()).hexdigest()}"
+        # As the login form looks it up (Django's UsernameField): another spelling is no other user.
+        name = unicodedata.normalize("NFKC", self.username(request).strip())
+        # Hashed, because it may be any text; with a lone surrogate too, which UTF-8 does not have.
+        yield f"name={hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()}"
 
     def username(self, request: Request) -> str:
         return str(request.POST.get("username", ""))

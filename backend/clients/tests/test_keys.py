@@ -1,10 +1,12 @@
 """API keys: made once, hashed, scoped, rotated, revoked."""
 
 import io
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from unittest import mock
 
+import jwt
 import redis
 from django.core.management import call_command
 from django.core.management.base import CommandError
@@ -87,6 +89,42 @@ class KeyTests(TestCase):
         self.assertEqual([status(self, x_api_key=key) for key in (self.text, new)], [200, 200])
         ApiKey.objects.filter(pk=self.key.pk).update(expiry_date=timezone.now())
         self.assertEqual([status(self, x_api_key=key) for key in (self.text, new)], [401, 200])
+
+    def test_a_feed_token_ends_with_its_key(self) -> None:
+        in_an_hour = timezone.now() + timedelta(seconds=feeds.TOKEN_LIFETIME_S)
+        for minutes, expected in ((5, 5), (59, 59), (61, 60), (None, 60)):
+            with self.subTest(minutes):
+                ends_at = None if minutes is None else timezone.now() + timedelta(minutes=minutes)
+                text = factories.key_of("alice", expires_at=ends_at)[1]
+                url = self.client.get("/client/", headers={"x-api-key": text}).json()["feed_url"]
+                claims = jwt.decode(url.partition("token=")[2], options={"verify_signature": False})
+                latest = in_an_hour.timestamp() - 60 * (60 - expected)
+                self.assertAlmostEqual(claims["exp"], latest, delta=30)
+
+    def test_the_end_of_a_key_that_expires_earlier_than_its_tokens_is_published(self) -> None:
+        ends: dict[str, Callable[[], object]] = {
+            "its expiry was moved": lambda: ApiKey.objects.filter(pk=self.key.pk).update(
+                expiry_date=timezone.now()
+            ),
+            "it was rotated without overlap": lambda: keys.rotate_key(
+                self.key, overlap=timedelta(0), actor="test"
+            ),
+        }
+        for name, end in ends.items():
+            with self.subTest(name):
+                self.setUp()
+                end()
+                keys.publish_revocations()
+                keys.publish_revocations()
+                published = [fields[feeds.REVOKED_FIELD] for _, fields in _stream()]
+                self.assertEqual(published.count(self.key.prefix), 1)
+
+    def test_a_revocation_that_redis_lost_is_published_again(self) -> None:
+        keys.revoke_key(self.key, actor="test")
+        redis_clients.default().flushdb()
+        keys.publish_revocations()
+        known = feeds.REVOKED_KEY.format(key_prefix=self.key.prefix)
+        self.assertTrue(redis_clients.default().exists(known))
 
     def test_what_is_done_to_keys_is_noted(self) -> None:
         keys.rotate_key(self.key, overlap=timedelta(0), actor="carol")

@@ -4,9 +4,11 @@ import uuid
 from unittest import mock
 
 import redis
+from django.contrib.auth.forms import AuthenticationForm
 from django.core.cache import cache
 from django.test import TestCase, override_settings
 
+from backend.clients.limits import throttling
 from backend.clients.models import Scope
 from backend.clients.tests import factories
 
@@ -71,6 +73,38 @@ class RefusedRequestTests(TestCase):
     @override_settings(FACES_REQUEST_RATE=(2, 3600))
     def test_a_request_that_is_served_is_counted_once(self) -> None:
         self.assertEqual(self.statuses("/client/", 3), [200, 200, 429])
+
+
+class LoginNameTests(TestCase):
+    """Every spelling that the login form takes for one name is counted as that name."""
+
+    SPELLINGS = (
+        "alice", " alice", "alice ", "\talice\n", "\u00a0alice\u2003", "\uff41lice", "\u2090lice",
+        "al\u2170ce", "\u24d0lice", "\U0001d41alice", "\uff41\uff4c\uff49\uff43\uff45",
+    )  # fmt: skip
+
+    def test_one_counter_for_all_spellings(self) -> None:
+        form = AuthenticationForm().fields["username"]
+        for path in ("/admin/login/", "/members/login/"):
+            cache.clear()
+            with override_settings(FACES_LOGIN_RATE=(2, 86_400)):
+                for number, name in enumerate(self.SPELLINGS):
+                    with self.subTest(path, name=name):
+                        self.assertEqual(form.clean(name), "alice")
+                        answer = self.client.post(
+                            path,
+                            {"username": name, "password": "wrong"},
+                            headers={"x-real-ip": f"10.1.0.{number}"},
+                        )
+                        self.assertEqual(answer.status_code, 200 if number < 2 else 429)
+
+    def test_any_text_is_a_name(self) -> None:
+        for name in ("\ud800", "", "\x00", "x" * 100_000):
+            with self.subTest(name[:3]):
+                rate = throttling.LoginRate()
+                with mock.patch.object(rate, "username", return_value=name):
+                    *_, key = rate.keys(mock.Mock(META={}))
+                self.assertRegex(key, "^name=[0-9a-f]{64}$")
 
 
 class AddressTests(TestCase):

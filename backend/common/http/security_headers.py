@@ -1,9 +1,29 @@
-"""Security headers of the HTML pages."""
+"""Security headers: of the HTML pages, and of every answer."""
 
+from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.views.generic import TemplateView
+
+
+class StrictTransportMiddleware:
+    """Strict-Transport-Security (RFC 6797) where `SERVICE_URL` is https.
+
+    Django's own depends on the scheme of the request, which is http behind what ends TLS. Browsers
+    ignore the header over http.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if settings.SERVICE_URL.startswith("https://") and settings.FACES_HSTS_SECONDS:
+            value = f"max-age={settings.FACES_HSTS_SECONDS}"
+            response.headers.setdefault("Strict-Transport-Security", value)
+        return response
 
 
 def policy(request: HttpRequest) -> str:

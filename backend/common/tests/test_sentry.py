@@ -39,8 +39,10 @@ with mock.patch("backend.clients.auth.authentication.by_key", fail_in_view):
 from multiprocessing import RawValue
 from backend.common.jobs import queues
 from backend.common.jobs.worker import Worker
-queues.enqueue("uploads", "backend.common.tests.test_sentry.fail", "{_SECRET}", job_id="job")
-Worker("one", RawValue("d")).run_next()
+task = "backend.common.tests.test_sentry.fail"
+queues.enqueue("uploads", task, "{_SECRET}", job_id="job")
+with mock.patch("backend.common.jobs.worker.known_tasks", lambda: {{task}}):
+    Worker("one", RawValue("d")).run_next()
 
 import sentry_sdk
 sentry_sdk.flush()
