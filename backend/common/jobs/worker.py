@@ -161,7 +161,7 @@ class Worker:
             is_ours = task in self._tasks and len(arguments) == 1 and isinstance(arguments[0], str)
         except Exception:  # rq's own error and those of zlib, JSON and Python
             return None
-        return (task, arguments[0]) if is_ours else None
+        return (str(task), arguments[0]) if is_ours else None
 
     def _end(self, job: Job) -> None:
         # Redis may have gone meanwhile. The row says how the job went.

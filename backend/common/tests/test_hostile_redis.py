@@ -72,7 +72,7 @@ class EntryTests(HostileRedisCase):
         yield "no date", {"data": zlib.compress(b"[]"), "created_at": "yesterday"}
 
     def test_only_tasks_of_models_run_and_the_next_entry_is_taken(self) -> None:
-        client = redis_clients.for_rq()
+        client: Any = redis_clients.for_rq()
         worker = Worker("test", Value("d", 0.0, lock=False))
         for number, (name, fields) in enumerate(self.entries()):
             with self.subTest(name), self.assertLogs("backend.common.jobs.worker", "ERROR"):
@@ -136,7 +136,8 @@ class QueuePagesTests(HostileRedisCase):
 
     def test_no_page_loads_a_pickle(self) -> None:
         self.client.force_login(User.objects.create_superuser("olga"))
-        client, queue = redis_clients.for_rq(), queues.queue(queues.UPLOADS)
+        client: Any = redis_clients.for_rq()
+        queue = queues.queue(queues.UPLOADS)
         fields = {"data": zlib.compress(self.pickled), "meta": self.pickled, "origin": queue.name}
         client.hset(QueueEntry.key_for("hostile"), mapping=fields)
         client.zadd(queue.failed_job_registry.key, {"hostile": 1 << 40})
