@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib import admin
@@ -50,12 +50,15 @@ class FacesAdminSite(admin.AdminSite):
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Django's login, with a rate limit and an audit entry."""
-        if request.method == "POST" and (wait_s := _too_often(request)):
-            text = "Too many attempts to log in. Try again later."
-            return HttpResponse(text, status=429, headers={"Retry-After": str(wait_s)})
-        answer: HttpResponse = super().login(request, extra_context)
-        if request.method == "POST" and request.user.is_authenticated:
-            audit(request, "log in", "admin")
+        from backend.clients.limits import logins
+
+        log_in = partial(super().login, request, extra_context)
+        if request.method != "POST":
+            answer = log_in()
+        else:
+            answer = logins.attempt(request, log_in, _too_often)
+            if answer.status_code == 302:
+                audit(request, "log in", "admin")
         answer["Content-Security-Policy"] = _POLICY
         return answer
 
@@ -131,12 +134,9 @@ def audit(request: HttpRequest, action: str, subject: str) -> None:
     audit.audit(actor(request), action, subject)
 
 
-def _too_often(request: HttpRequest) -> int:
-    """Seconds until the next login attempt; 0 if it is allowed now."""
-    from backend.clients.limits.throttling import LoginRate
-
-    rate = LoginRate()
-    return 0 if rate.hit(request) else math.ceil(rate.wait())  # type: ignore[arg-type]  # any
+def _too_often(wait_s: float) -> HttpResponse:
+    text = "Too many attempts to log in. Try again later."
+    return HttpResponse(text, status=429, headers={"Retry-After": str(math.ceil(wait_s))})
 
 
 def _with_policy(view: Callable[..., Any]) -> Callable[..., Any]:

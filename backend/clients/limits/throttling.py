@@ -159,10 +159,13 @@ class LoginRate(Rate):
 
     def keys(self, request: Request) -> Iterator[str]:
         yield f"address={address(request)}"
+        yield self.name_key(request)
+
+    def name_key(self, request: Request) -> str:
         # As the login form looks it up (Django's UsernameField): another spelling is no other user.
         name = unicodedata.normalize("NFKC", self.username(request).strip())
         # Hashed, because it may be any text; with a lone surrogate too, which UTF-8 does not have.
-        yield f"name={hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()}"
+        return f"name={hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()}"
 
     def username(self, request: Request) -> str:
         return str(request.POST.get("username", ""))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib.auth import views
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 
-from backend.clients.limits.throttling import LoginRate
+from backend.clients.limits import logins
 from backend.photos.web.base import finished, refused
 
 TOO_MANY = "Too many attempts to log in. Try again later."
@@ -28,10 +29,12 @@ class Login(views.LoginView):
         return response
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        rate = LoginRate()
-        if not rate.hit(request):  # type: ignore[arg-type]  # any request has what is counted
-            return refused(request, TOO_MANY, 429, wait_s=rate.wait())
-        return super().post(request, *args, **kwargs)
+        log_in = partial(super().post, request, *args, **kwargs)
+        return logins.attempt(request, log_in, partial(_too_many, request))
+
+
+def _too_many(request: HttpRequest, wait_s: float) -> HttpResponse:
+    return refused(request, TOO_MANY, 429, wait_s=wait_s)
 
 
 class Logout(views.LogoutView):
