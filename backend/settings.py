@@ -50,7 +50,7 @@ FACES_MAX_PENDING = env.number("FACES_MAX_PENDING", at_least=1)
 FACES_MAX_BACKLOG = env.number("FACES_MAX_BACKLOG", at_least=1)
 
 # --- Finding faces
-FACES_DETECTOR = env.text("FACES_DETECTOR", choices=("hog", "cnn"))
+FACES_DETECTOR = env.text("FACES_DETECTOR", choices=("auto", "hog", "cnn"))
 FACES_MAX_DETECTION_PIXELS = env.number("FACES_MAX_DETECTION_PIXELS", at_least=10_000)
 FACES_MODEL_CACHE = env.text("FACES_MODEL_CACHE")
 FACES_PROVIDERS = env.words("FACES_PROVIDERS", choices=("cpu", "cuda", "openvino"))

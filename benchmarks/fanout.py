@@ -30,7 +30,7 @@ from uuid import uuid4
 
 from benchmarks.report import percentile
 from tests.support.redis_server import RedisServer
-from wire.events import STREAM, BoxShape, Outcome, build_event, to_entry
+from wire.events import STREAM, EventFace, Outcome, build_event, to_entry
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _CONNECT_TIMEOUT_S: Final = 60.0
@@ -120,13 +120,13 @@ def _add_events(redis_server: RedisServer, count: int, interval_s: float) -> Seq
 
 def _entry() -> dict[Any, Any]:
     submission_id, now = str(uuid4()), datetime.now(UTC)
-    box: BoxShape = {"top": 171, "right": 409, "bottom": 439, "left": 141}
+    face: EventFace = {"box": {"top": 171, "right": 409, "bottom": 439, "left": 141}}
     event = build_event(
         submission_id=submission_id,
         outcome=Outcome.FACES,
         created_at=now,
         processed_at=now,
-        boxes=(box, box),
+        faces=(face, face),
         image_url=f"http://localhost:8282/static/processed_faces/72/46/{submission_id}.jpg",
     )
     return dict(to_entry(event, owner="1"))

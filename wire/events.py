@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, TypeAlias, TypedDict, final
+from typing import Final, NotRequired, TypeAlias, TypedDict, final
 
 STREAM: Final = "faces:events"
 """The Redis stream of events, oldest first, trimmed to the newest `FACES_EVENT_STREAM_MAXLEN`."""
@@ -62,6 +62,8 @@ class EventFace(TypedDict):
     """One face of an event."""
 
     box: BoxShape
+    rotation: NotRequired[int]
+    """Degrees clockwise by which the face is turned: 90, 180 or 270. Missing: it is upright."""
 
 
 @final
@@ -85,7 +87,7 @@ def build_event(
     outcome: Outcome,
     created_at: datetime,
     processed_at: datetime,
-    boxes: Sequence[BoxShape] = (),
+    faces: Sequence[EventFace] = (),
     image_url: str | None = None,
     reason: str | None = None,
 ) -> Event:
@@ -94,11 +96,11 @@ def build_event(
         "message": MESSAGES[outcome],
         "created_at": created_at.isoformat(),
         "processed_at": processed_at.isoformat(),
-        "faces_count": len(boxes),
+        "faces_count": len(faces),
         "image_url": image_url,
         "submission_id": submission_id,
         "outcome": outcome,
-        "faces": [{"box": box} for box in boxes],
+        "faces": list(faces),
         "reason": reason,
     }
 

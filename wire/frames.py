@@ -21,7 +21,15 @@ _BOX: Final[Schema] = {
     "properties": {side: {"type": "integer"} for side in ("top", "right", "bottom", "left")},
     "required": ["top", "right", "bottom", "left"],
 }
-_FACE: Final[Schema] = {"type": "object", "properties": {"box": _BOX}, "required": ["box"]}
+_ROTATION: Final[Schema] = {
+    "enum": [90, 180, 270],
+    "description": "Degrees clockwise by which the face is turned; missing where it is upright.",
+}
+_FACE: Final[Schema] = {
+    "type": "object",
+    "properties": {"box": _BOX, "rotation": _ROTATION},
+    "required": ["box"],
+}
 
 _PROPERTIES: Final[dict[str, Schema]] = {
     "message": {

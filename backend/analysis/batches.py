@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import BinaryIO, Final, cast
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.utils import timezone
 
 import faceengine
 from backend.analysis import compute as computing
+from backend.analysis import detectors
 from backend.analysis.models import Analysis
 from backend.common.jobs import queues
 from backend.common.metrics import registry
@@ -38,7 +40,8 @@ def compute(ids: Sequence[str]) -> list[Analysis]:
         if not taken:
             return []
         try:
-            _together(taken)
+            for detector, same in groupby(sorted(taken, key=_detector), key=_detector):
+                _together([*same], detectors.chosen(detector))
             return []
         except Exception as error:  # which of them it was shows when each is done by itself
             logger.warning("%d images are done singly: %s", len(taken), error)
@@ -46,11 +49,15 @@ def compute(ids: Sequence[str]) -> list[Analysis]:
             return [each for each in taken if each.requeue(due_at=timezone.now())]
 
 
-def _together(analyses: Sequence[Analysis]) -> None:
+def _detector(analysis: Analysis) -> str:
+    return analysis.detector
+
+
+def _together(analyses: Sequence[Analysis], detector: faceengine.Detector) -> None:
     reading = _Reading(analyses)
     found = faceengine.encode_many(
         reading.images(),
-        computing.detector(),
+        detector,
         max_detection_pixels=settings.FACES_MAX_DETECTION_PIXELS,
     )
     encoding_s = (time.monotonic() - reading.last) / len(analyses)

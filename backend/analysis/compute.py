@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any, BinaryIO, Final, Literal, cast
+from typing import Any, BinaryIO, Final, cast
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 import faceengine
-from backend.analysis import retention
+from backend.analysis import detectors, retention
 from backend.analysis.metrics import ENGINE, FACES
 from backend.analysis.models import Analysis, Face
 from backend.common.jobs import process_identity, wakeups
@@ -46,10 +46,10 @@ class AnalysisError(JobError):
         return cls(str(error), permanent=True, too_large=too_large)
 
 
-def analyse(image: BinaryIO, *, owner: str, sha256: str) -> Analysis:
+def analyse(image: BinaryIO, *, owner: str, sha256: str, detector: str) -> Analysis:
     """The finished analysis of `image`: known, computed now, or awaited."""
     for attempt in range(_looks()):
-        analysis = _claim(owner, sha256)
+        analysis = _claim(key(owner, sha256, detector))
         if analysis is None:
             time.sleep(_WAIT_S[min(attempt, len(_WAIT_S) - 1)])
         elif analysis.status == Status.DONE:
@@ -65,17 +65,12 @@ def compute_requested(analysis: Analysis) -> None:
         _find_and_record(analysis, cast(BinaryIO, image))
 
 
-def detector() -> Literal["hog", "cnn"]:
-    """The detector that the settings ask for."""
-    return "cnn" if settings.FACES_DETECTOR == "cnn" else "hog"
-
-
-def key(owner: str, sha256: str) -> dict[str, Any]:
-    """The values that identify an analysis."""
+def key(owner: str, sha256: str, detector: str) -> dict[str, Any]:
+    """The values that identify an analysis; of an empty `detector`, by the default one."""
     return {
         "owner": owner,
         "sha256": sha256,
-        "detector": settings.FACES_DETECTOR,
+        "detector": detectors.chosen(detector),
         "detection_pixels": settings.FACES_MAX_DETECTION_PIXELS,
         "model": faceengine.MODEL,
     }
@@ -86,12 +81,10 @@ def _looks() -> int:
     return len(_WAIT_S) + int(settings.FACES_JOB_TIMEOUT_S / _WAIT_S[-1])
 
 
-def _claim(owner: str, sha256: str) -> Analysis | None:
+def _claim(key: dict[str, Any]) -> Analysis | None:
     """The analysis of these bytes: DONE, or ours to compute; None while another computes it."""
     try:
-        analysis, created = Analysis.objects.get_or_create(
-            **key(owner, sha256), defaults=own_claim()
-        )
+        analysis, created = Analysis.objects.get_or_create(**key, defaults=own_claim())
     except IntegrityError:  # made and given up by others between the two queries
         return None
     if created or analysis.status == Status.DONE:
@@ -146,7 +139,7 @@ def _give_up(analysis: Analysis, error: AnalysisError | None) -> None:
 
 def _find_and_record(analysis: Analysis, image: BinaryIO) -> None:
     started = time.monotonic()
-    faces = _find(image)
+    faces = _find(image, analysis.detector)
     conclude(analysis, faces, engine_s=time.monotonic() - started)
 
 
@@ -159,12 +152,12 @@ def conclude(analysis: Analysis, faces: Sequence[faceengine.Face], *, engine_s: 
     ended(analysis)
 
 
-def _find(image: BinaryIO) -> list[faceengine.Face]:
+def _find(image: BinaryIO, detector: str) -> list[faceengine.Face]:
     """No transaction is open here: finding faces takes long, and writers would wait for it."""
     try:
         return faceengine.find_faces(
             image,
-            detector(),
+            detectors.chosen(detector),
             max_detection_pixels=settings.FACES_MAX_DETECTION_PIXELS,
             max_pixels=settings.FACES_MAX_IMAGE_PIXELS,
         )
@@ -196,6 +189,7 @@ def _row(analysis: Analysis, index: int, face: faceengine.Face) -> Face:
         yaw=face.quality.pose.yaw,
         roll=face.quality.pose.roll,
         too_poor=face.quality.reason or "",
+        rotation=0,
     )
 
 

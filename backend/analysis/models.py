@@ -37,6 +37,8 @@ class Analysis(Job):
     model = models.CharField(max_length=64)
     source = models.FileField(upload_to=source_path, max_length=200, blank=True)
     faces_count = models.PositiveIntegerField(default=0)
+    # What the search could have found; unknown of older rows.
+    smallest_face_px = models.PositiveIntegerField(null=True, blank=True)
     engine_s = models.FloatField(default=0.0)
 
     class Meta:
@@ -86,6 +88,8 @@ class Face(models.Model):
     yaw = models.FloatField()
     roll = models.FloatField()
     too_poor = models.CharField(max_length=16, blank=True)
+    # Degrees clockwise by which the face is turned: 0, 90, 180 or 270.
+    rotation = models.PositiveSmallIntegerField(default=0, db_default=0)
 
     objects = FaceManager()
 

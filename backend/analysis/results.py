@@ -26,11 +26,15 @@ class QualityShape(TypedDict):
 
 @dataclass(frozen=True)
 class FoundFace:
-    """One face: its box in the upright image's pixels, its 128 numbers, its quality."""
+    """One face: its box in the upright image's pixels, its 128 numbers, its quality.
+
+    `rotation` is by how many degrees clockwise it is turned: 0, 90, 180 or 270.
+    """
 
     box: BoxShape
     encoding: list[float]
     quality: QualityShape
+    rotation: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,13 @@ def _face(row: Face) -> FoundFace:
             roll=row.roll,
             too_poor=row.too_poor or None,
         ),
+        rotation=row.rotation,
     )
 
 
-def maker() -> str:
-    """`Finished.made_by` of a new analysis."""
-    return made_by(Analysis(**compute.key("", "")))
+def maker(detector: str) -> str:
+    """`Finished.made_by` of a new analysis by `detector`."""
+    return made_by(Analysis(**compute.key("", "", detector)))
 
 
 def current_model() -> str:

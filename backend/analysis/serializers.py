@@ -1,11 +1,15 @@
-"""Faces in answers."""
+"""Faces in answers, and the detector that a request names."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
 
-from backend.common.openapi import ENCODING, BoxSerializer
+from backend.analysis import detectors
+from backend.common.openapi import ENCODING, BoxSerializer, in_query
 
 FACE_EXAMPLE: Final = {
     "box": {"top": 171, "right": 409, "bottom": 439, "left": 141},
@@ -40,7 +44,86 @@ class QualitySerializer(serializers.Serializer[Any]):
     too_poor = serializers.CharField(allow_null=True)
 
 
-class FaceSerializer(serializers.Serializer[Any]):
+_NAME: Final = "detector"
+_TWO: Final = "The query and the body name two detectors."
+
+DETECTOR: Final = in_query(
+    _NAME,
+    {"type": "string", "enum": [*detectors.NAMES]},
+    "The face detector of this request, in place of the service's; also as a field of the body.",
+)
+
+
+class DetectorField(serializers.ChoiceField):
+    """A detector that this installation can run; empty for the service's."""
+
+    default_error_messages = {
+        "invalid_choice": "“{input}” is no detector of this service. It has: {names}."
+    }
+
+    def __init__(self, **kwargs: Any) -> None:
+        options = {"required": False, "allow_blank": True, "default": ""}
+        super().__init__(choices=[*detectors.NAMES], **{**options, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        names = detectors.available()
+        if data != "" and data not in names:
+            self.fail("invalid_choice", input=str(data)[:40], names=", ".join(names))
+        return str(data)
+
+
+def requested_detector(request: Request) -> str:
+    """The detector that the query or the body of a request names, else empty.
+
+    Raises `ValidationError`, with the names of all, for another name.
+    """
+    body = request.data if request.method == "POST" else {}
+    sent = [each for each in (request.query_params, body) if isinstance(each, Mapping)]
+    found = {_checked(values.get(_NAME)) for values in sent} - {""}
+    if len(found) > 1:
+        raise ValidationError({_NAME: [_TWO]})
+    return found.pop() if found else ""
+
+
+def _checked(name: Any) -> str:
+    try:
+        return str(DetectorField().run_validation("" if name is None else name))
+    except ValidationError as error:
+        raise ValidationError({_NAME: error.detail}) from error
+
+
+class UsedDetectorField(serializers.ChoiceField):
+    """The detector that found the faces."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=[*detectors.NAMES], **kwargs)
+
+
+class TurnedSerializer(serializers.Serializer[Any]):
+    """A face that may be turned: `rotation` is missing where it is upright."""
+
+    rotation = serializers.ChoiceField(
+        [90, 180, 270],
+        required=False,
+        help_text="Degrees clockwise by which the face is turned.",
+    )
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        shape = dict(super().to_representation(instance))
+        if not shape.get("rotation"):
+            shape.pop("rotation", None)
+        return shape
+
+
+class SmallestFaceField(serializers.IntegerField):
+    """The shorter side of the smallest face that the search could have found."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        text = "The smallest face, in pixels of the image, that the search could have found."
+        super().__init__(**{"min_value": 1, "allow_null": True, "help_text": text, **kwargs})
+
+
+class FaceSerializer(TurnedSerializer):
     """A face: its box, its 128 numbers and its quality. Of a `FoundFace`."""
 
     box = BoxSerializer()

@@ -18,10 +18,11 @@ from django.db import transaction
 from django.utils import timezone
 
 import faceengine
-from backend.analysis import batches, retention
+from backend.analysis import batches, detectors, retention
 from backend.analysis import compute as computing
 from backend.analysis.compute import AnalysisError as AnalysisError  # part of this interface
 from backend.analysis.compute import key
+from backend.analysis.detectors import detector_of_encodings as detector_of_encodings
 from backend.analysis.metrics import ENGINE
 from backend.analysis.models import Analysis, Face, source_path
 from backend.analysis.results import Finished as Finished
@@ -42,7 +43,7 @@ from backend.analysis.retention import withdraw as withdraw
 from backend.common.jobs import runner, wakeups
 from backend.common.jobs.models import Status
 from backend.common.metrics import registry
-from wire.events import BoxShape
+from wire.events import BoxShape, EventFace
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -91,7 +92,8 @@ def load_engine() -> None:
     )
     # A CUDA context does not survive a fork: each worker makes its own.
     if "cuda" not in settings.FACES_PROVIDERS:
-        faceengine.load(computing.detector())
+        for detector in {detectors.default(), detectors.detector_of_encodings()}:
+            faceengine.load(detector)
     # Decoders are loaded with the first image; without this one, by each worker for itself.
     check_image(io.BytesIO(_ONE_PIXEL))
 
@@ -120,33 +122,36 @@ def one_time_owner() -> str:
     return f"once:{uuid.uuid4().hex}"
 
 
-def analyse(image: BinaryIO, *, owner: str, sha256: str) -> Result:
+def analyse(image: BinaryIO, *, owner: str, sha256: str, detector: str = "") -> Result:
     """The faces of `image`, whose bytes hash to `sha256`: known, computed now, or awaited."""
-    return _result(computing.analyse(image, owner=owner, sha256=sha256))
+    return _result(computing.analyse(image, owner=owner, sha256=sha256, detector=detector))
 
 
-def request(image: File[Any], *, owner: str, sha256: str) -> int:
+def request(image: File[Any], *, owner: str, sha256: str, detector: str = "") -> int:
     """Ask for the faces of `image`: the id of its analysis, to `wait` for.
 
-    A second request of the owner returns the same analysis; a failed one is tried again.
+    A second request of the owner with the same detector returns the same analysis; a failed one is
+    tried again.
     """
-    analysis, is_new = _placed(image, owner, sha256)
+    analysis, is_new = _placed(image, key(owner, sha256, detector))
     if is_new:
         transaction.on_commit(analysis.enqueue)
     return analysis.pk
 
 
-def request_many(images: Sequence[tuple[File[Any], str]], *, owner: str) -> list[int]:
+def request_many(
+    images: Sequence[tuple[File[Any], str]], *, owner: str, detector: str = ""
+) -> list[int]:
     """`request` for several images, each with the SHA-256 of its bytes, in as few jobs."""
-    placed = [_placed(image, owner, sha256) for image, sha256 in images]
+    placed = [_placed(image, key(owner, sha256, detector)) for image, sha256 in images]
     new = [analysis for analysis, is_new in placed if is_new]
     transaction.on_commit(lambda: batches.enqueue(new))
     return [analysis.pk for analysis, _ in placed]
 
 
-def _placed(image: File[Any], owner: str, sha256: str) -> tuple[Analysis, bool]:
+def _placed(image: File[Any], key: dict[str, Any]) -> tuple[Analysis, bool]:
     """The analysis of these bytes, and whether this process has to enqueue it."""
-    analysis, _ = Analysis.objects.get_or_create(**key(owner, sha256))
+    analysis, _ = Analysis.objects.get_or_create(**key)
     if analysis.status == Status.DONE or analysis.source.name:
         return analysis, False
     image.seek(0)
@@ -218,8 +223,17 @@ def upright(image: BinaryIO) -> Image:
 
 def boxes(analysis_id: int) -> list[BoxShape]:
     """The boxes of a finished analysis, in order."""
-    found = Face.objects.filter(analysis_id=analysis_id).values("top", "right", "bottom", "left")
-    return [BoxShape(**box) for box in found]
+    return [face["box"] for face in event_faces(analysis_id)]
+
+
+def event_faces(analysis_id: int) -> list[EventFace]:
+    """The faces of a finished analysis as an event has them, in order."""
+    return [_event_face(row) for row in Face.objects.filter(analysis_id=analysis_id)]
+
+
+def _event_face(row: Face) -> EventFace:
+    box = BoxShape(top=row.top, right=row.right, bottom=row.bottom, left=row.left)
+    return {"box": box, "rotation": row.rotation} if row.rotation else {"box": box}
 
 
 def _result(analysis: Analysis) -> Result:

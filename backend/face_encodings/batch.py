@@ -22,7 +22,7 @@ MAX_IMAGES: Final = 32
 _MANY: Final = "At most {most} images at a time."
 
 
-def answers(files: Sequence[File[Any]], *, owner_id: int) -> list[Body]:
+def answers(files: Sequence[File[Any]], *, owner_id: int, detector: str = "") -> list[Body]:
     """What `POST /generate_face_encoding` would answer to each, with its `status` beside it."""
     if len(files) > MAX_IMAGES:
         raise Unusable(_MANY.format(most=MAX_IMAGES))
@@ -32,7 +32,7 @@ def answers(files: Sequence[File[Any]], *, owner_id: int) -> list[Body]:
     for index, file in enumerate(files):
         sha256 = sha256_of(file)
         try:
-            if known := services.up_to_date(owner_id, sha256):
+            if known := services.up_to_date(owner_id, sha256, detector):
                 images[index] = known
             else:
                 serializers.check(file)
@@ -40,7 +40,7 @@ def answers(files: Sequence[File[Any]], *, owner_id: int) -> list[Body]:
         except (Unusable, TooLarge) as error:
             refused[index] = _refusal(error)
     if new:
-        accepted = services.accept(list(new.values()), owner_id=owner_id)
+        accepted = services.accept(list(new.values()), owner_id=owner_id, detector=detector)
         images.update(zip(new, accepted, strict=True))
     return _completed(images, refused, len(files))
 
@@ -58,12 +58,12 @@ def _completed(images: dict[int, EncodedImage], refused: dict[int, Body], count:
 def _answer(image: EncodedImage, *, timeout_s: float) -> Body:
     try:
         if not services.complete(image, timeout_s=timeout_s):
-            return {"status": 202, **serializers.as_pending(image.sha256)}
+            return {"status": 202, **serializers.as_pending(image)}
         faces = services.faces(image)
     except AnalysisError as error:
         return {"status": 422, "message": str(error)}
     if not faces:
-        return {"status": 422, "message": serializers.NO_FACES, "file_hash": image.sha256}
+        return {"status": 422, "message": serializers.NO_FACES, **serializers.searched(image)}
     return {"status": 200, **serializers.as_answer(image, faces)}
 
 

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from backend.clients import caller
 from backend.face_encodings.models import EncodedImage
 
-_SHAPE: Final = "1"
+_SHAPE: Final = "2"
 """Part of every tag: change it when the body of an answer gets another shape."""
 
 

@@ -13,12 +13,17 @@ SUMS_BYTES: Final = 128 * 8
 class EncodedImage(models.Model):
     """The bytes that one client sent, by their hash. The bytes themselves are not kept.
 
+    A request that names another detector than that of the service's encodings has a row of its own,
+    so results of two detectors are never mixed. Statistics count the service's rows alone.
+
     Open ──its analysis is done──▶ completed, and counted if there is a face in it.
     """
 
     # PROTECT: a client is deleted after its data, never the other way round.
     owner = models.ForeignKey("clients.Client", on_delete=models.PROTECT, related_name="+")
     sha256 = models.CharField(max_length=64)
+    # Empty: the service's.
+    detector = models.CharField(max_length=16, blank=True, default="", db_default="")
     # Only an open one can lose its analysis; its bytes have to be sent again then.
     analysis = models.ForeignKey(
         "analysis.Analysis", on_delete=models.SET_NULL, null=True, blank=True
@@ -31,7 +36,9 @@ class EncodedImage(models.Model):
     class Meta:
         constraints = [
             # Simultaneous posts of the same bytes are one row, and so counted once.
-            models.UniqueConstraint(fields=["owner", "sha256"], name="encoded_image_once"),
+            models.UniqueConstraint(
+                fields=["owner", "sha256", "detector"], name="encoded_image_by_detector"
+            ),
             # A deletion subtracts the encoding that was counted, so it has to be found.
             models.CheckConstraint(
                 condition=Q(completed_at=None) | Q(analysis__isnull=False),

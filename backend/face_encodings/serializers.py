@@ -15,7 +15,13 @@ from rest_framework.fields import empty
 from rest_framework.request import Request
 
 from backend.analysis import services as analysis
-from backend.analysis.serializers import FaceEncodingField, FaceSerializer
+from backend.analysis.serializers import (
+    DetectorField,
+    FaceEncodingField,
+    FaceSerializer,
+    SmallestFaceField,
+    UsedDetectorField,
+)
 from backend.analysis.services import AnalysisError, FoundFace
 from backend.common import bounded_json
 from backend.common.http.errors import TooLarge
@@ -41,6 +47,8 @@ _DIMENSIONS: Final = 128
 
 _A_HASH: Final = "The SHA-256 of an image that was sent before."
 _A_TEXT: Final = "128 numbers, as the text of a JSON list."
+
+_A_DETECTOR: Final = "Finds the faces; empty: the service's."
 
 _LARGEST: Final = 1000.0
 """Encodings have about the length 1; of numbers without a bound the distance is none."""
@@ -157,6 +165,8 @@ class SidesSerializer(serializers.Serializer[Any]):
     hash_2 = HashField(required=False, help_text=_A_HASH)
     encoding_2 = EncodingField(required=False)
 
+    detector = DetectorField(help_text="Of the hashes: whose encodings are meant.")
+
     constraints = _one_a_side("hash", "encoding")
 
 
@@ -169,6 +179,8 @@ class SidesFormSerializer(serializers.Serializer[Any]):
     image_2 = ImageField(required=False, allow_empty_file=True)
     hash_2 = HashField(required=False, help_text=_A_HASH)
     encoding_2 = EncodingTextField(required=False, help_text=_A_TEXT)
+
+    detector = DetectorField(help_text=_A_DETECTOR)
 
     constraints = _one_a_side(*KINDS)
 
@@ -186,10 +198,12 @@ class SidesFormSerializer(serializers.Serializer[Any]):
 
 class ImageToEncodeSerializer(serializers.Serializer[Any]):
     upload_file = serializers.FileField(help_text="The image.")
+    detector = DetectorField(help_text=_A_DETECTOR)
 
 
 class ImagesToEncodeSerializer(serializers.Serializer[Any]):
     upload_file = serializers.ListField(child=serializers.FileField(), min_length=1)
+    detector = DetectorField(help_text=_A_DETECTOR)
 
 
 class EncodedSerializer(serializers.Serializer[Any]):
@@ -198,6 +212,8 @@ class EncodedSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
     file_hash = Sha256Field()
     face_encoding = FaceEncodingField(help_text="The first face's.")
+    detector = UsedDetectorField()
+    smallest_face_px = SmallestFaceField()
     faces = FaceSerializer(many=True)
 
 
@@ -214,6 +230,8 @@ class UnusableSerializer(serializers.Serializer[Any]):
 
     message = serializers.CharField()
     file_hash = Sha256Field(required=False)
+    detector = UsedDetectorField(required=False)
+    smallest_face_px = SmallestFaceField(required=False)
     reason = serializers.CharField(required=False)
     side = serializers.ChoiceField(SIDES, required=False)
 
@@ -224,6 +242,8 @@ class BatchAnswerSerializer(serializers.Serializer[Any]):
     status = serializers.ChoiceField([200, 202, 413, 422])
     message = serializers.CharField()
     file_hash = Sha256Field(required=False)
+    detector = UsedDetectorField(required=False)
+    smallest_face_px = SmallestFaceField(required=False)
     face_encoding = FaceEncodingField(required=False)
     faces = FaceSerializer(many=True, required=False)
     face_encoding_url = serializers.URLField(required=False)
@@ -260,17 +280,28 @@ def as_answer(image: EncodedImage, faces: list[FoundFace]) -> Body:
     return EncodedSerializer(
         {
             "message": several if len(faces) > 1 else "OK",
-            "file_hash": image.sha256,
+            **searched(image),
             "face_encoding": faces[0].encoding,
             "faces": faces,
         }
     ).data
 
 
-def as_pending(sha256: str) -> Body:
-    return {"message": NOT_YET, "file_hash": sha256, "face_encoding_url": url(sha256)}
+def searched(image: EncodedImage) -> Body:
+    """The hash of a completed image, and how its faces were searched."""
+    body: Body = {"file_hash": image.sha256}
+    if image.analysis is not None:
+        smallest = image.analysis.smallest_face_px
+        body |= {"detector": image.analysis.detector, "smallest_face_px": smallest}
+    return body
 
 
-def url(sha256: str) -> str:
+def as_pending(image: EncodedImage) -> Body:
+    sha256 = image.sha256
+    return {"message": NOT_YET, "file_hash": sha256, "face_encoding_url": url(image)}
+
+
+def url(image: EncodedImage) -> str:
     """Where the encoding of an image is."""
-    return f"{settings.SERVICE_URL}/face_encoding/{sha256}"
+    query = f"?detector={image.detector}" if image.detector else ""
+    return f"{settings.SERVICE_URL}/face_encoding/{image.sha256}{query}"

@@ -13,6 +13,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.files.base import File
 from django.db import IntegrityError, transaction
+from django.db.models import Case, When
 from django.utils import timezone
 
 from backend.analysis import services as analysis
@@ -33,31 +34,48 @@ _TRIES: Final = 5
 _SWEPT: Final = 1000
 
 
-def find(owner_id: int, sha256: str) -> EncodedImage | None:
-    """The client's image with this hash, whatever has become of it."""
-    return EncodedImage.objects.filter(owner_id=owner_id, sha256=sha256).first()
+def find(owner_id: int, sha256: str, detector: str = "") -> EncodedImage | None:
+    """The client's image with this hash, whatever has become of it.
+
+    Where no detector is named: the service's, else that by the detector that was named last.
+    """
+    images = EncodedImage.objects.filter(owner_id=owner_id, sha256=sha256).select_related(
+        "analysis"
+    )
+    if detector:
+        return images.filter(detector=_other(detector)).first()
+    return images.order_by(Case(When(detector="", then=0), default=1), "-created_at").first()
 
 
-def up_to_date(owner_id: int, sha256: str) -> EncodedImage | None:
+def up_to_date(owner_id: int, sha256: str, detector: str = "") -> EncodedImage | None:
     """The client's image, if its encodings are there, made as the settings ask for now."""
-    image = find(owner_id, sha256)
-    return image if image is not None and image.made_by == analysis.maker() else None
+    images = EncodedImage.objects.filter(owner_id=owner_id, sha256=sha256)
+    image = images.filter(detector=_other(detector)).first()
+    is_current = image is not None and image.made_by == analysis.maker(_concrete(detector))
+    return image if is_current else None
 
 
-def accept(uploads: Sequence[tuple[File[Any], str]], *, owner_id: int) -> list[EncodedImage]:
+def accept(
+    uploads: Sequence[tuple[File[Any], str]], *, owner_id: int, detector: str = ""
+) -> list[EncodedImage]:
     """Ask for the encodings of checked uploads, each with its hash, in as few jobs as possible.
 
     Raises `TooManyWaiting` or `Unavailable` when they cannot be accepted now. An analysis that is
     deleted with its last image just before this one refers to it is requested again.
     """
     for _ in range(_TRIES):
-        asked = analysis.request_many(uploads, owner=analysis.client_owner(owner_id))
+        asked = analysis.request_many(
+            uploads, owner=analysis.client_owner(owner_id), detector=_concrete(detector)
+        )
         hashes = [sha256 for _, sha256 in uploads]
         try:
             with transaction.atomic():
                 quota.reserve(owner_id, 0)  # of no bytes, but refuses a client that is being erased
                 _refuse_if_too_many_wait(owner_id)
-                return [_refer(owner_id, *pair) for pair in zip(hashes, asked, strict=True)]
+                return [
+                    _refer(owner_id, sha256, _other(detector), id)
+                    for sha256, id in zip(hashes, asked, strict=True)
+                ]
         except IntegrityError:
             continue
     raise Unavailable
@@ -93,6 +111,11 @@ def wait(analysis_id: int, *, timeout_s: float) -> Result | None:
     """
     with admission.blocking_wait_slot() as may_wait:
         return analysis.wait(analysis_id, timeout_s=timeout_s if may_wait else 0.0)
+
+
+def all_of(owner_id: int, sha256: str) -> list[EncodedImage]:
+    """The client's rows with this hash, by every detector."""
+    return list(EncodedImage.objects.filter(owner_id=owner_id, sha256=sha256))
 
 
 def faces(image: EncodedImage) -> list[FoundFace]:
@@ -137,12 +160,24 @@ def complete_open() -> None:
     erase([image for image in images if image.analysis_id in failed])
 
 
-def _refer(owner_id: int, sha256: str, analysis_id: int) -> EncodedImage:
+def _other(detector: str) -> str:
+    """The detector of the row: empty for the service's, also where a request names it."""
+    return "" if detector == analysis.detector_of_encodings() else detector
+
+
+def _concrete(detector: str) -> str:
+    return detector or analysis.detector_of_encodings()
+
+
+def _refer(owner_id: int, sha256: str, detector: str, analysis_id: int) -> EncodedImage:
     """The client's row of these bytes, which waits for this analysis if it has no other."""
     image, _ = EncodedImage.objects.select_for_update().get_or_create(
-        owner_id=owner_id, sha256=sha256, defaults={"analysis_id": analysis_id}
+        owner_id=owner_id,
+        sha256=sha256,
+        detector=detector,
+        defaults={"analysis_id": analysis_id},
     )
-    if image.analysis_id != analysis_id:  # it was made by another detector or model
+    if image.analysis_id != analysis_id:  # the service has another detector or model now
         _subtract(owner_id, [image])
         image.analysis_id, image.completed_at, image.faces_count = analysis_id, None, 0
         image.made_by = ""
@@ -163,15 +198,18 @@ def _complete(image: EncodedImage, found: Finished | Result) -> None:
         pk=image.pk, completed_at=None, analysis_id=_analysis_of(image)
     )
     with transaction.atomic():
-        if open_image.update(
+        completed = open_image.update(
             completed_at=timezone.now(), faces_count=found.faces_count, made_by=found.made_by
-        ):
+        )
+        if completed and not image.detector:
             statistics.count(image.owner_id, list(first.values()))
 
 
 def _subtract(owner_id: int, images: Sequence[EncodedImage]) -> None:
-    counted = [image for image in images if image.completed_at and image.faces_count]
-    # Two images of a client never share an analysis: same bytes, same row.
+    counted = [
+        image for image in images if image.completed_at and image.faces_count and not image.detector
+    ]
+    # Two counted images of a client never share an analysis: same bytes, same row.
     first = analysis.first_encodings(_analysis_of(image) for image in counted)
     statistics.subtract(owner_id, list(first.values()))
 

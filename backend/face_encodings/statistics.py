@@ -128,8 +128,9 @@ def _counted(owner_id: int) -> Total:
 
 def _next_images(owner_id: int, after: int) -> list[tuple[int, int]]:
     """The next images of a client with a face: their ids, and those of their analyses."""
-    images = EncodedImage.objects.filter(owner_id=owner_id, pk__gt=after, faces_count__gt=0)
-    rows = images.exclude(completed_at=None).order_by("pk").values_list("pk", "analysis_id")
+    images = EncodedImage.objects.filter(owner_id=owner_id, detector="", faces_count__gt=0)
+    later = images.filter(pk__gt=after).exclude(completed_at=None).order_by("pk")
+    rows = later.values_list("pk", "analysis_id")
     return [(pk, id) for pk, id in rows[:_BATCH] if id is not None]
 
 

@@ -81,24 +81,28 @@ def false_accept_rate(threshold: float) -> FalseAcceptRate:
     return FalseAcceptRate(at_most=None, measured_at_threshold=None, source=SOURCE)
 
 
-def of_uploads(uploads: dict[int, File[Any]], *, owner_id: int) -> dict[int, Encoding]:
+def of_uploads(
+    uploads: dict[int, File[Any]], *, owner_id: int, detector: str = ""
+) -> dict[int, Encoding]:
     """The first encoding of each side's image. Nothing of an image that was only compared is kept.
 
     Raises `NoFace`, `AnalysisError`, or `Unavailable` when it takes too long.
     """
     hashes = {side: sha256_of(upload) for side, upload in uploads.items()}
-    known = {side: services.up_to_date(owner_id, sha256) for side, sha256 in hashes.items()}
+    known = {
+        side: services.up_to_date(owner_id, sha256, detector) for side, sha256 in hashes.items()
+    }
     encodings = {side: _of_image(image, side) for side, image in known.items() if image}
     new = {side: (upload, hashes[side]) for side, upload in uploads.items() if not known[side]}
-    return {**encodings, **_computed(new)}
+    return {**encodings, **_computed(new, detector or analysis.detector_of_encodings())}
 
 
-def of_hash(sha256: str, side: int, *, owner_id: int) -> Encoding | None:
+def of_hash(sha256: str, side: int, *, owner_id: int, detector: str = "") -> Encoding | None:
     """The first encoding of an image that the client has sent before; None if it has not.
 
     Raises `NoFace`, `AnalysisError`, or `Unavailable` when it is not there yet.
     """
-    image = services.find(owner_id, sha256)
+    image = services.find(owner_id, sha256, detector) or services.find(owner_id, sha256)
     if image is None:
         return None
     if not services.complete(image, timeout_s=settings.FACES_SYNC_RESPONSE_TIMEOUT_S):
@@ -110,10 +114,11 @@ def _of_image(image: EncodedImage, side: int) -> Encoding:
     return _first(image.analysis_id or 0, side, faces_count=image.faces_count)
 
 
-def _computed(new: dict[int, tuple[File[Any], str]]) -> dict[int, Encoding]:
+def _computed(new: dict[int, tuple[File[Any], str]], detector: str) -> dict[int, Encoding]:
     deadline = time.monotonic() + settings.FACES_SYNC_RESPONSE_TIMEOUT_S
     owner = analysis.one_time_owner()
-    asked = dict(zip(new, analysis.request_many(list(new.values()), owner=owner), strict=True))
+    ids = analysis.request_many(list(new.values()), owner=owner, detector=detector)
+    asked = dict(zip(new, ids, strict=True))
     try:
         return {side: _awaited(id, side, deadline) for side, id in asked.items()}
     finally:

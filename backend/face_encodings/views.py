@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from backend.analysis.serializers import FACE_EXAMPLE
+from backend.analysis.serializers import DETECTOR, FACE_EXAMPLE, requested_detector
 from backend.analysis.services import AnalysisError, FoundFace
 from backend.clients import caller
 from backend.clients.audit import audit
@@ -48,6 +48,8 @@ _NUMBERS: Final = FACE_EXAMPLE["encoding"]
 _ENCODED: Final = {
     "message": "OK",
     "file_hash": _HASH,
+    "detector": "hog",
+    "smallest_face_px": 40,
     "face_encoding": _NUMBERS,
     "faces": [FACE_EXAMPLE],
 }
@@ -74,7 +76,7 @@ _VERDICT: Final = {
 }
 _STATISTICS: Final = {"number_of_images_processed": 1, "average_face_encodings": [_NUMBERS]}
 _UNREADABLE: Final = bad_request(
-    "The body cannot be read.",
+    "The body cannot be read, or names no detector of this service.",
     {"detail": "Multipart form parse error - Invalid boundary in multipart: None"},
 )
 
@@ -102,7 +104,7 @@ class GenerateView(APIView):
     @extend_schema(
         operation_id="encode",
         request=serializers.ImageToEncodeSerializer,
-        parameters=_LATER,
+        parameters=[DETECTOR, *_LATER],
         responses={
             200: response(
                 serializers.EncodedSerializer, "Its faces, the first one's encoding.", _ENCODED
@@ -119,16 +121,16 @@ class GenerateView(APIView):
         Waits for the result, up to `FACES_SYNC_RESPONSE_TIMEOUT_S`. The image itself is not kept.
         """
         file, owner_id = serializers.upload(request), caller.from_request(request).client_id
-        sha256 = sha256_of(file)
-        image = services.up_to_date(owner_id, sha256)
+        sha256, detector = sha256_of(file), requested_detector(request)
+        image = services.up_to_date(owner_id, sha256, detector)
         if image is None:
             serializers.check(file)
-            (image,) = services.accept([(file, sha256)], owner_id=owner_id)
+            (image,) = services.accept([(file, sha256)], owner_id=owner_id, detector=detector)
         if not _completed(image, timeout_s=settings.FACES_SYNC_RESPONSE_TIMEOUT_S):
             return _pending(image)
         faces = services.faces(image)
         if not faces:
-            raise Unusable(serializers.NO_FACES, file_hash=image.sha256)
+            raise Unusable(serializers.NO_FACES, **serializers.searched(image))
         return Response(serializers.as_answer(image, faces), headers=_NOT_KEPT)
 
 
@@ -140,6 +142,7 @@ class EncodingView(APIView):
     @extend_schema(
         operation_id="encoding",
         parameters=[
+            DETECTOR,
             in_header("If-None-Match", "304 if the answer has this `ETag`."),
             in_header("If-Match", "412 unless the answer has this `ETag`."),
             *_LATER,
@@ -150,6 +153,7 @@ class EncodingView(APIView):
             200: response(serializers.EncodedSerializer, "Its faces.", _ENCODED),
             202: response(serializers.PendingSerializer, "Not yet.", _PENDING),
             304: response(None, "The caller has it already."),
+            400: bad_request("No detector of this service.", {"detector": ["…"]}),
             412: response(named("Detail"), "It is another one.", {"detail": caching.OTHER}),
             422: _unusable(not_found=serializers.NOT_FOUND),
         },
@@ -172,9 +176,9 @@ class EncodingView(APIView):
         },
     )
     def delete(self, request: Request, sha256: str) -> Response:
-        """Erase an image and its encodings."""
+        """Erase an image and its encodings, by whichever detectors they are."""
         image = _own(request, sha256)
-        services.erase([image])
+        services.erase(services.all_of(image.owner_id, image.sha256))
         audit(caller.from_request(request).name, "erase encoding", f"encoded image {image.pk}")
         return Response(status=204)
 
@@ -189,6 +193,7 @@ class BatchView(APIView):
     @extend_schema(
         operation_id="encode_batch",
         request=serializers.ImagesToEncodeSerializer,
+        parameters=[DETECTOR],
         responses={
             200: response(serializers.BatchSerializer, "A result for each.", _BATCH),
             400: _UNREADABLE,
@@ -202,7 +207,11 @@ class BatchView(APIView):
         A result for each, in the order sent; an image that cannot be used does not affect others.
         """
         files = serializers.uploads(request)
-        results = batch.answers(files, owner_id=caller.from_request(request).client_id)
+        results = batch.answers(
+            files,
+            owner_id=caller.from_request(request).client_id,
+            detector=requested_detector(request),
+        )
         return Response({"results": results}, headers=_NOT_KEPT)
 
 
@@ -231,6 +240,7 @@ class VerifyView(APIView):
 
     @extend_schema(
         operation_id="verify",
+        parameters=[DETECTOR],
         request={
             "multipart/form-data": serializers.SidesFormSerializer,
             "application/json": body(
@@ -260,7 +270,7 @@ class VerifyView(APIView):
         if not client.may(Scope.READ) and any(kind == "hash" for kind, _ in sides.values()):
             raise PermissionDenied("This key lacks the scope 'read', which a hash needs.")
         try:
-            one, two = _encodings(sides, owner_id=client.client_id)
+            one, two = _encodings(sides, client.client_id, requested_detector(request))
         except verification.NoFace as error:
             raise Unusable(serializers.NO_FACES, side=error.side) from error
         except AnalysisError as error:
@@ -270,7 +280,7 @@ class VerifyView(APIView):
 
 
 def _encodings(
-    sides: dict[int, tuple[str, Any]], *, owner_id: int
+    sides: dict[int, tuple[str, Any]], owner_id: int, detector: str
 ) -> tuple[verification.Encoding, verification.Encoding]:
     """The encodings of both sides, whatever was sent for each."""
     uploads = {number: value for number, (kind, value) in sides.items() if kind == "image"}
@@ -279,19 +289,20 @@ def _encodings(
     found: dict[int, verification.Encoding] = {}
     for number, (kind, value) in sides.items():
         if kind == "hash":
-            known = verification.of_hash(value, number, owner_id=owner_id)
+            known = verification.of_hash(value, number, owner_id=owner_id, detector=detector)
             if known is None:
                 raise Unusable(serializers.NOT_FOUND, side=number)
             found[number] = known
         elif kind == "encoding":
             found[number] = value
-    found |= verification.of_uploads(uploads, owner_id=owner_id)
+    found |= verification.of_uploads(uploads, owner_id=owner_id, detector=detector)
     return found[1], found[2]
 
 
 def _own(request: Request, sha256: str) -> EncodedImage:
     """The caller's image; another client's is answered like an unknown hash."""
-    image = services.find(caller.from_request(request).client_id, serializers.hash_of(sha256))
+    owner_id, detector = caller.from_request(request).client_id, requested_detector(request)
+    image = services.find(owner_id, serializers.hash_of(sha256), detector)
     if image is None:
         raise Unusable(serializers.NOT_FOUND)
     return image
@@ -305,7 +316,7 @@ def _completed(image: EncodedImage, *, timeout_s: float) -> bool:
 
 
 def _pending(image: EncodedImage) -> Response:
-    pending = serializers.as_pending(image.sha256)
+    pending = serializers.as_pending(image)
     headers = {**_NOT_KEPT, "Location": pending["face_encoding_url"], "Retry-After": "1"}
     return Response(pending, status=202, headers=headers)
 

@@ -19,7 +19,7 @@ from backend.common import event_stream, redis_clients
 from backend.common.jobs.models import Status
 from backend.submissions.models import Submission
 from wire import events as wire
-from wire.events import BoxShape, Outcome
+from wire.events import EventFace, Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +34,9 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]
 """
 
 
-def publish(submission: Submission, *, boxes: Sequence[BoxShape]) -> bool:
+def publish(submission: Submission, *, faces: Sequence[EventFace]) -> bool:
     """Append the event of an ended submission to the stream, if it is not there yet."""
-    fields = wire.to_entry(build(submission, boxes=boxes), owner=str(submission.owner_id))
+    fields = wire.to_entry(build(submission, faces=faces), owner=str(submission.owner_id))
     row = Submission.objects.filter(pk=submission.pk)
     try:
         event_id = event_stream.append(fields, owner=submission.owner_id, subject=submission.pk)
@@ -57,14 +57,14 @@ def publish(submission: Submission, *, boxes: Sequence[BoxShape]) -> bool:
     return True
 
 
-def build(submission: Submission, *, boxes: Sequence[BoxShape]) -> wire.Event:
+def build(submission: Submission, *, faces: Sequence[EventFace]) -> wire.Event:
     assert submission.processed_at is not None
     return wire.build_event(
         submission_id=str(submission.pk),
         outcome=outcome(submission),
         created_at=submission.created_at,
         processed_at=submission.processed_at,
-        boxes=boxes,
+        faces=faces,
         image_url=image_url(submission),
         reason=submission.reason or None,
     )

@@ -36,6 +36,8 @@ class Submission(Job):
     sha256 = models.CharField(max_length=64)
     size_bytes = models.PositiveBigIntegerField()
 
+    # That the upload named; empty: the service's.
+    detector = models.CharField(max_length=16, blank=True, default="", db_default="")
     analysis = models.ForeignKey(
         "analysis.Analysis", on_delete=models.SET_NULL, null=True, blank=True
     )

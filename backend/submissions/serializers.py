@@ -6,7 +6,13 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from backend.analysis import services as analysis
-from backend.analysis.serializers import FaceSerializer
+from backend.analysis.serializers import (
+    DetectorField,
+    FaceSerializer,
+    SmallestFaceField,
+    TurnedSerializer,
+    UsedDetectorField,
+)
 from backend.common.http.upload_fields import EXTENSIONS, ImageUploadField
 from backend.common.jobs.models import Status
 from backend.common.openapi import BoxSerializer, MomentField
@@ -34,6 +40,7 @@ class UploadSerializer(serializers.Serializer[Any]):
     """The body of an upload."""
 
     image = ImageUploadField(check=_check, help_text=f"One of: {', '.join(EXTENSIONS)}.")
+    detector = DetectorField(help_text="Finds the faces; empty: the service's.")
 
 
 class AcceptedSerializer(serializers.Serializer[Any]):
@@ -43,7 +50,7 @@ class AcceptedSerializer(serializers.Serializer[Any]):
     status_url = serializers.URLField()
 
 
-class BoxedFaceSerializer(serializers.Serializer[Any]):
+class BoxedFaceSerializer(TurnedSerializer):
     box = BoxSerializer()
 
 
@@ -55,6 +62,16 @@ class SubmissionSerializer(serializers.ModelSerializer[Submission]):
     processed_at = MomentField(read_only=True, allow_null=True)
     faces_count = serializers.SerializerMethodField(help_text="null until it is done.")
     faces = serializers.SerializerMethodField()
+    detector = UsedDetectorField(
+        source="analysis.detector",
+        read_only=True,
+        allow_null=True,
+        default=None,
+        help_text="null until it is done.",
+    )
+    smallest_face_px = SmallestFaceField(
+        source="analysis.smallest_face_px", read_only=True, default=None
+    )
     image_url = serializers.SerializerMethodField(
         help_text="The image with a box round each face; null where there is none."
     )
@@ -65,6 +82,7 @@ class SubmissionSerializer(serializers.ModelSerializer[Submission]):
         model = Submission
         fields = [
             *("id", "status", "created_at", "processed_at", "faces_count", "faces"),
+            *("detector", "smallest_face_px"),
             *("image_url", "original_url", "reason", "attempts"),
         ]
 
@@ -73,7 +91,7 @@ class SubmissionSerializer(serializers.ModelSerializer[Submission]):
 
     @extend_schema_field(BoxedFaceSerializer(many=True))
     def get_faces(self, submission: Submission) -> list[dict[str, Any]]:
-        return [{"box": box} for box in services.boxes(submission)]
+        return [{**face} for face in services.event_faces(submission)]
 
     @extend_schema_field(serializers.URLField(allow_null=True))
     def get_image_url(self, submission: Submission) -> str | None:

@@ -22,14 +22,16 @@ from backend.common.metrics import registry
 from backend.submissions import events
 from backend.submissions.metrics import UPLOAD_BYTES, UPLOADS
 from backend.submissions.models import Submission
-from wire.events import BoxShape
+from wire.events import EventFace
 
 logger = logging.getLogger(__name__)
 
 BACKLOG_WAIT_S = 30
 
 
-def accept(upload: File[Any], *, owner_id: int, request_id: str = "") -> Submission:
+def accept(
+    upload: File[Any], *, owner_id: int, request_id: str = "", detector: str = ""
+) -> Submission:
     """Store a checked upload and ask for its faces. After this returned, it cannot be lost.
 
     A request that nginx passes on a second time, because the first backend died before it answered,
@@ -46,6 +48,7 @@ def accept(upload: File[Any], *, owner_id: int, request_id: str = "") -> Submiss
         owner_id=owner_id,
         sha256=sha256_of(upload),
         size_bytes=upload.size or 0,
+        detector=detector,
     )
     upload.seek(0)
     name = PurePath(upload.name or "").name
@@ -102,7 +105,7 @@ def process(id: str) -> None:
 
 def publish(submission: Submission) -> bool:
     """Tell the listeners how a submission ended; False if that has to be done later."""
-    return events.publish(submission, boxes=boxes(submission))
+    return events.publish(submission, faces=event_faces(submission))
 
 
 def retry(submission: Submission) -> bool:
@@ -167,7 +170,9 @@ def _find_and_draw(submission: Submission) -> None:
     with submission.image.open("rb") as file:
         image = cast(BinaryIO, file)
         owner = analysis.client_owner(submission.owner_id)
-        found = analysis.analyse(image, owner=owner, sha256=submission.sha256)
+        found = analysis.analyse(
+            image, owner=owner, sha256=submission.sha256, detector=submission.detector
+        )
         result = ""
         if found.boxes:
             image.seek(0)
@@ -211,11 +216,11 @@ def _refuse_if_too_many_wait(owner_id: int) -> None:
         raise quota.TooManyWaiting(wait=quota.PENDING_WAIT_S)
 
 
-def boxes(submission: Submission) -> list[BoxShape]:
+def event_faces(submission: Submission) -> list[EventFace]:
     """The boxes of the faces that were found, in order; none before it is done."""
     if submission.status != Status.DONE or submission.analysis_id is None:
         return []
-    return analysis.boxes(submission.analysis_id)
+    return analysis.event_faces(submission.analysis_id)
 
 
 def faces(submission: Submission) -> list[analysis.FoundFace]:

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from backend.analysis.serializers import FACE_EXAMPLE
+from backend.analysis.serializers import DETECTOR, FACE_EXAMPLE, requested_detector
 from backend.clients import caller
 from backend.clients.audit import audit
 from backend.clients.auth import feed_tokens
@@ -59,6 +59,8 @@ _DONE: Final = {
     "processed_at": "2026-01-02T03:04:06.012345+00:00",
     "faces_count": 1,
     "faces": [{"box": FACE_EXAMPLE["box"]}],
+    "detector": "hog",
+    "smallest_face_px": 40,
     "image_url": f"{_HOST}/static/processed_faces/72/46/{_ID}.jpg",
     "original_url": f"{_HOST}/image/{_ID}/original",
     "reason": None,
@@ -66,7 +68,7 @@ _DONE: Final = {
 }
 _QUEUED: Final = {
     **_DONE,
-    **dict.fromkeys(("processed_at", "faces_count", "image_url")),
+    **dict.fromkeys(("processed_at", "faces_count", "detector", "smallest_face_px", "image_url")),
     "status": "queued",
     "faces": [],
     "attempts": 0,
@@ -93,7 +95,7 @@ class ImageView(APIView):
     @extend_schema(
         operation_id="image_upload",
         request=UploadSerializer,
-        parameters=[sent("Location", "As `status_url`.", 202)],
+        parameters=[DETECTOR, sent("Location", "As `status_url`.", 202)],
         responses={
             202: response(AcceptedSerializer, "It cannot be lost any more.", _ACCEPTED),
             400: bad_request(
@@ -116,6 +118,7 @@ class ImageView(APIView):
             upload.validated_data["image"],
             owner_id=caller.from_request(request).client_id,
             request_id=logs.context()["request"],
+            detector=requested_detector(request),
         )
         status_url = f"{settings.SERVICE_URL}/image/{submission.pk}/"
         accepted = AcceptedSerializer(

@@ -79,6 +79,7 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
         {"urls"},
     ),
     "analysis": (
+        {"detectors"},
         {"fields", "pgvector_extension", "nearest", "metrics", "serializers"},
         {"models"},
         {"retention", "admin"},

@@ -33,7 +33,12 @@ EVENTS = st.builds(
     outcome=st.sampled_from(Outcome),
     created_at=MOMENTS,
     processed_at=MOMENTS,
-    boxes=st.lists(BOXES, max_size=5),
+    faces=st.lists(
+        st.fixed_dictionaries(
+            {"box": BOXES}, optional={"rotation": st.sampled_from((90, 180, 270))}
+        ),
+        max_size=5,
+    ),
     image_url=st.none() | TEXTS,
     reason=st.none() | TEXTS,
 )

@@ -27,7 +27,7 @@ def frame(of: Outcome = Outcome.FACES, **changes: Any) -> dict[str, Any]:
         outcome=of,
         created_at=now,
         processed_at=now,
-        boxes=[{"top": 1, "right": 2, "bottom": 3, "left": 0}] if of == "faces" else [],
+        faces=[{"box": {"top": 1, "right": 2, "bottom": 3, "left": 0}}] if of == "faces" else [],
         image_url="http://localhost/static/x.jpg" if of == "faces" else None,
         reason="It is broken." if of == "failed" else None,
     )

@@ -133,13 +133,13 @@ def event_of(
     submission_id: str, outcome: Outcome, padding: int = 0, ended_at: datetime = ENDED_AT
 ) -> Any:
     """An event with two faces, or none. A repeat has the same time."""
-    box: Any = {"top": 1, "right": 20, "bottom": 30, "left": 4}
+    face: Any = {"box": {"top": 1, "right": 20, "bottom": 30, "left": 4}}
     return build_event(
         submission_id=submission_id,
         outcome=outcome,
         created_at=ended_at,
         processed_at=ended_at,
-        boxes=[box, box] if outcome is Outcome.FACES else [],
+        faces=[face, face] if outcome is Outcome.FACES else [],
         image_url=f"http://localhost:8282/static/{'x' * padding}{submission_id}.jpg",
         reason="unreadable" if outcome is Outcome.FAILED else None,
     )

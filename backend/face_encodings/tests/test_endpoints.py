@@ -222,10 +222,10 @@ class LateTests(EncodingCase):
         refer = services._refer
         gone: list[object] = []
 
-        def lose_it_once(owner_id: int, sha256: str, id: int) -> EncodedImage:
+        def lose_it_once(owner_id: int, sha256: str, detector: str, id: int) -> EncodedImage:
             if not gone:
                 gone.append(Analysis.objects.filter(pk=id).delete())
-            return refer(owner_id, sha256, id)
+            return refer(owner_id, sha256, detector, id)
 
         with mock.patch.object(services, "_refer", lose_it_once):
             self.assertEqual(self.post().status_code, 202)

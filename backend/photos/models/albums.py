@@ -119,6 +119,8 @@ class PhotoFace(models.Model):
     encoding = EncodingField()
     # An `analysis.services.QualityShape`; clustering reads `too_poor`.
     quality = models.JSONField(null=True)
+    # As `analysis.models.Face.rotation`.
+    rotation = models.PositiveSmallIntegerField(default=0, db_default=0)
 
     objects = PhotoFaceManager()
 
@@ -165,6 +167,8 @@ class ArchiveUpload(Job):
     file = models.FileField(upload_to=archive_path, max_length=200, blank=True)
     name = models.CharField(max_length=200, blank=True)
     size_bytes = models.PositiveBigIntegerField(default=0)
+    # Of its photos, as `Source.detector`.
+    detector = models.CharField(max_length=16, blank=True, default="", db_default="")
 
     # Entries: in all (0 if unknown, as of a tar), and so far read, added and skipped.
     # `report` lists the skipped ones: `[{"name": …, "reason": …}, …]`.

@@ -67,6 +67,8 @@ class Source(Job):
     width = models.PositiveIntegerField(default=0)
     height = models.PositiveIntegerField(default=0)
 
+    # That the upload named; empty: the service's.
+    detector = models.CharField(max_length=16, blank=True, default="", db_default="")
     extraction = models.CharField(max_length=16, choices=Extraction, default=Extraction.PROCESSING)
     extracted_at = models.DateTimeField(null=True, blank=True)
     rejection = models.CharField(max_length=200, blank=True)

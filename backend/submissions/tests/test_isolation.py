@@ -115,7 +115,7 @@ class MatrixTests(IsolationCase):
         found = Http().get(f"/image/{submission.pk}/faces").json()
         self.assertEqual(found["status"], "done")
         (face,) = found["faces"]
-        self.assertEqual(face["box"], services.boxes(submission)[0])
+        self.assertEqual(face["box"], services.event_faces(submission)[0]["box"])
         self.assertEqual(len(face["encoding"]), 128)
         self.assertIsNone(face["quality"]["too_poor"])
 
@@ -141,7 +141,7 @@ class SameBytesTests(IsolationCase):
         theirs, mine = submitted("alice"), submitted("bob")
         services.erase(theirs)
         mine.refresh_from_db()
-        self.assertEqual(len(services.boxes(mine)), 1)
+        self.assertEqual(len(services.event_faces(mine)), 1)
 
 
 class LinkTests(IsolationCase):
