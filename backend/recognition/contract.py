@@ -16,8 +16,16 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.settings import api_settings
 
+from backend.analysis.services import QualityShape
+from wire.events import BoxShape
+
 INTEGERS: Final = range(-(1 << 63), 1 << 63)
 """What both databases can hold."""
+
+MOST: Final = 3
+"""Candidates of one answer, as the contract has it."""
+
+MOST_ON_REQUEST: Final = 50
 
 URL_CHARACTERS: Final = 8192
 NAME_CHARACTERS: Final = 200
@@ -47,6 +55,37 @@ class FaceShape(NamedFaceShape, total=False):
     """Why it is in `error` or `not_found`; of an added one, a remark on its image."""
     recognition_confidence: float
     distance: float
+    name: str
+    """Of its contact; in answers of recognitions."""
+    faces_count: int
+    """Faces in the image that was recognised, of which this answer is about one."""
+    submission: str | None
+    face: int | None
+    """Of a face to enrol: the submitted image, and the face's place among the image's faces."""
+
+
+class CandidateShape(FaceShape):
+    """A contact that a face may show, by the nearest of the contact's faces."""
+
+    certainty: str
+    """`recognition_confidence` in a word: sure, likely or possible."""
+    is_enrolled: bool
+    """This face of this image was enrolled as the contact's: the name was given, not guessed."""
+
+
+class RecognisedFaceShape(TypedDict):
+    """One face of an image, and the contacts that it may show, the best first."""
+
+    face: int
+    box: BoxShape
+    quality: QualityShape
+    candidates: list[CandidateShape]
+
+
+class RecognisedFacesShape(TypedDict):
+    """The answer for every face of an image, in the order of the submission's faces."""
+
+    faces: list[RecognisedFaceShape]
 
 
 class ChangesShape(TypedDict):
@@ -101,6 +140,23 @@ class IntegerField(_Exact, serializers.IntegerField):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=INTEGERS[0], max_value=INTEGERS[-1], **kwargs)
+
+
+class WholeNumberField(_Exact, serializers.IntegerField):
+    types = (int,)
+
+
+class PlaceField(WholeNumberField):
+    """The place of a face among those of its image, from 0."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=0, max_value=(1 << 31) - 1, **kwargs)
+
+
+class SubmissionField(_Exact, serializers.UUIDField):
+    """A submission's id."""
+
+    types = (str,)
 
 
 class NumberField(_Exact, serializers.FloatField):
@@ -158,16 +214,48 @@ class NamedFaceSerializer(serializers.Serializer[Any]):
     score = NumberField(required=False, allow_null=True)
 
 
-class NewFaceSerializer(NamedFaceSerializer):
-    """A face to add: with its score, and its image by URL or as bytes."""
+class SubmittedFaceFields(serializers.Serializer[Any]):
+    """A face of an image that the client has submitted, by its place among the image's faces."""
 
-    score = NumberField()
+    submission = SubmissionField(required=False, allow_null=True)
+    face = PlaceField(required=False, allow_null=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.get("submission") is None and attrs.get("face") is not None:
+            raise ValidationError({"submission": ["Of which submission is this face?"]})
+        return attrs
+
+
+class NewFaceSerializer(SubmittedFaceFields, NamedFaceSerializer):
+    """A face to add: with its score, and its image by URL, as bytes or as a submission.
+
+    Of a face of a submission the server chooses `face_id` and `score` where they are missing.
+    """
+
+    face_id = IntegerField(required=False, allow_null=True)
+    score = NumberField(required=False, allow_null=True)
     image = ImageField(required=False, allow_null=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if not attrs.get("face_url") and attrs.get("image") is None:
+        attrs = super().validate(attrs)
+        images = [attrs.get("image"), attrs.get("submission")]
+        given = [each for each in images if each is not None]
+        if len(given) > 1:
+            raise ValidationError({"submission": ["Give a submission, or an image."]})
+        if attrs.get("submission") is None:
+            self._require(attrs, "face_id", "score")
+        elif attrs.get("face") is None:
+            raise ValidationError({"face": ["Which of the submission's faces, from 0?"]})
+        if not given and not attrs.get("face_url"):
             raise ValidationError({"face_url": ["Give a URL here, or the bytes as image."]})
         return attrs
+
+    def _require(self, attrs: dict[str, Any], *names: str) -> None:
+        for name in names:
+            if attrs.get(name) is None:
+                field = self.fields[name]
+                code = "null" if name in attrs else "required"
+                raise ValidationError({name: [field.error_messages[code]]})
 
 
 # Over HTTP these two are parameters of the path.
@@ -202,6 +290,16 @@ class NewFacesInput(FacesInput):
     face = NewFaceSerializer
 
 
+class NewContactInput(UserInput):
+    """A contact whose number the server chooses, with at least one face."""
+
+    name = TextField(max_length=NAME_CHARACTERS, allow_blank=True, default="")
+
+    def get_fields(self) -> Any:
+        faces = NewFaceSerializer(many=True, max_length=MAX_FACES, min_length=1)  # type: ignore[call-arg]  # the list's
+        return {**super().get_fields(), "faces": faces}
+
+
 class MoveInput(FacesInput):
     to_contact_id = IntegerField()
 
@@ -224,8 +322,11 @@ class RenameInput(ContactInput):
     name = TextField(max_length=NAME_CHARACTERS, allow_blank=True)
 
 
-class ProbeInput(UserInput):
-    """An image to recognise: by URL or as bytes."""
+class ProbeInput(SubmittedFaceFields, UserInput):
+    """An image to recognise: by URL, as bytes, or as a submission; and what to answer."""
 
     face_url = TextField(max_length=URL_CHARACTERS, required=False)
     image = ImageField(required=False)
+    faces = serializers.ChoiceField(["largest", "all"], required=False)
+    min_confidence = NumberField(min_value=0, max_value=1, required=False)
+    limit = WholeNumberField(min_value=1, max_value=MOST_ON_REQUEST, required=False)

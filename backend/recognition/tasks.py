@@ -14,6 +14,7 @@ def execute(id: str) -> None:
 
 
 def sweep() -> None:
-    """Complete ended operations, and delete old ones."""
+    """Complete ended operations, and delete what is kept no longer."""
     retention.tidy_up()
     retention.delete_old()
+    retention.delete_crops_not_kept()

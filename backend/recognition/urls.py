@@ -1,6 +1,6 @@
 from django.urls import re_path
 
-from backend.recognition.rest import feedback, galleries, operations, search, transfer
+from backend.recognition.rest import feedback, galleries, operations, recognition, search, transfer
 
 USERS = r"^recognition/users"
 USER = rf"{USERS}/(?P<user_id>-?[0-9]+)"
@@ -17,12 +17,13 @@ urlpatterns = [
     re_path(rf"{USER}/?$", galleries.UserView.as_view(), name="user"),
     re_path(rf"{USER}/faces/?$", galleries.UserFacesView.as_view(), name="user_faces"),
     # The contract's spelling, and the British one of the rest of the service.
-    re_path(rf"{USER}/recogni[sz]e/?$", galleries.RecogniseView.as_view(), name="recognise"),
+    re_path(rf"{USER}/recogni[sz]e/?$", recognition.RecogniseView.as_view(), name="recognise"),
     re_path(rf"{CONTACTS}/?$", galleries.ContactsView.as_view(), name="contacts"),
     re_path(rf"{CONTACT}/?$", galleries.ContactView.as_view(), name="contact"),
     re_path(rf"{CONTACT}/merge/?$", galleries.MergeView.as_view(), name="merge_contacts"),
     re_path(rf"{FACES}/?$", galleries.FacesView.as_view(), name="contact_faces"),
     re_path(rf"{FACES}/move/?$", galleries.MoveView.as_view(), name="move_faces"),
+    re_path(rf"{FACE}/crop\.jpg$", galleries.CropView.as_view(), name="gallery_face_crop"),
     re_path(rf"{FACE}/?$", galleries.FaceView.as_view(), name="gallery_face"),
     re_path(rf"{OPERATION}/?$", operations.OperationView.as_view(), name="recognition_operation"),
     re_path(rf"{ANSWER}/feedback/?$", feedback.FeedbackView.as_view(), name="feedback"),

@@ -19,6 +19,7 @@ from backend.common.http.upload_fields import sha256_of
 from backend.common.jobs import queues, runner
 from backend.common.jobs.models import Status
 from backend.common.metrics import registry
+from backend.common.submitted_images import SubmittedImage
 from backend.submissions import events
 from backend.submissions.metrics import UPLOAD_BYTES, UPLOADS
 from backend.submissions.models import Submission
@@ -214,6 +215,21 @@ def _refuse_if_too_many_wait(owner_id: int) -> None:
     waiting = Submission.objects.filter(owner_id=owner_id, status__in=in_work).order_by()
     if waiting.values("pk")[settings.FACES_MAX_PENDING - 1 :].exists():
         raise quota.TooManyWaiting(wait=quota.PENDING_WAIT_S)
+
+
+def submitted_image(owner_id: int, id: uuid.UUID) -> SubmittedImage | None:
+    """The stored image of a client's submission, and its analysis once that is done."""
+    submission = Submission.objects.filter(owner_id=owner_id, pk=id).first()
+    if submission is None:
+        return None
+    failed = submission.status == Status.FAILED
+    return SubmittedImage(
+        file=submission.image,
+        name=str(submission.image.name),
+        sha256=submission.sha256,
+        analysis_id=submission.analysis_id if submission.status == Status.DONE else None,
+        failure=submission.reason if failed else "",
+    )
 
 
 def event_faces(submission: Submission) -> list[EventFace]:

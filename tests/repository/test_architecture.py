@@ -61,7 +61,10 @@ _BESIDES: Final = {"photos": {"PIL", "boto3", "botocore"}, "recognition": {"cach
 # of the app's folder) or to a lower layer, never to a sibling.
 _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
     "common": (
-        {"redis_clients", "storage", "observability", "openapi", "checks", "bounded_json"},
+        {
+            *("redis_clients", "storage", "observability", "openapi", "checks", "bounded_json"),
+            "submitted_images",
+        },
         {"image_downloads", "metrics", "event_stream"},
         {"jobs", "apps"},
         {"http"},

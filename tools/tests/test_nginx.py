@@ -53,7 +53,6 @@ class Echo(BaseHTTPRequestHandler):
 class NginxTests(unittest.TestCase):
     """One nginx, with the launcher's configuration but shorter patience."""
 
-    settings: ClassVar[dict[str, str]] = {}
     backend: ThreadingHTTPServer
     port: int
     url: str
@@ -72,7 +71,6 @@ class NginxTests(unittest.TestCase):
             FACES_BACKEND_BIND=f"127.0.0.1:{cls.backend.server_port}",
             FACES_WS_BIND=f"127.0.0.1:{free_port()}",
             FACES_MAX_UPLOAD_BYTES=str(_LIMIT_BYTES),
-            **cls.settings,
         )
         rules = folder / "nginx"
         rules.mkdir()

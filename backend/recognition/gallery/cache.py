@@ -16,8 +16,9 @@ from cachetools import TTLCache
 from django.conf import settings
 from numpy.typing import ArrayLike
 
+from backend.recognition.contract import MOST
 from backend.recognition.gallery import confidence, index
-from backend.recognition.gallery.index import MOST, Candidate, Gallery, Key
+from backend.recognition.gallery.index import Candidate, Gallery, Key
 from backend.recognition.models import User
 
 _LOADING_LOCKS: Final = 64
@@ -27,15 +28,21 @@ _IDLE_S: Final = 120
 
 
 def identify(
-    user: User, encoding: ArrayLike, *, model: str, at_most: int = MOST
+    user: User,
+    encoding: ArrayLike,
+    *,
+    model: str,
+    at_most: int = MOST,
+    min_confidence: float | None = None,
 ) -> list[Candidate]:
     """The contacts of `user` that a probe may show, most confident first; none if it is unknown.
 
+    `min_confidence` takes the place of the setting's.
     `model` made the probe's encoding. Raises `OnAnotherModel` if another made the gallery's. Do not
     call it in a transaction that has changed the gallery: a rollback would leave it in the cache.
     """
     found = cache.get((user.pk, model)).nearest(encoding, at_most=at_most)
-    return [each for each in found if not confidence.is_unknown(each.confidence)]
+    return [each for each in found if not confidence.is_unknown(each.confidence, min_confidence)]
 
 
 class GalleryCache:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy
 from django.conf import settings
@@ -21,6 +21,11 @@ from numpy.typing import NDArray
 
 CEILING: Final = 0.9938
 """The model's accuracy on LFW: the highest figure that was published of it on any data."""
+
+Certainty = Literal["sure", "likely", "possible"]
+
+SURE: Final = 0.95
+LIKELY: Final = 2 / 3
 
 _LARGEST_POWER: Final = 700.0
 """`exp` of more is infinite."""
@@ -58,9 +63,17 @@ def estimate(
     return CEILING / (1 + stranger + other)
 
 
-def is_unknown(confidence: float) -> bool:
-    """Whether a contact with this confidence is not named."""
-    return confidence < settings.FACES_MIN_CONFIDENCE
+def is_unknown(confidence: float, min_confidence: float | None = None) -> bool:
+    """Whether a contact with this confidence is not named; by default the setting decides."""
+    least = settings.FACES_MIN_CONFIDENCE if min_confidence is None else min_confidence
+    return confidence < least
+
+
+def in_a_word(confidence: float) -> Certainty:
+    """The confidence for people: wrong in fewer than 1 of 20, in fewer than 1 of 3, more often."""
+    if confidence >= SURE:
+        return "sure"
+    return "likely" if confidence >= LIKELY else "possible"
 
 
 def fitted(same: Sequence[float], different: Sequence[float]) -> Curve:

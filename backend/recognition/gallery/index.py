@@ -14,11 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from backend.analysis import fields
 from backend.analysis.nearest import Matrix
 from backend.common.jobs.models import JobError
+from backend.recognition.contract import MOST
 from backend.recognition.gallery import confidence
 from backend.recognition.models import Face, OtherEncoding, Reembedding
-
-MOST: Final = 3
-"""Candidates of one answer, as the contract has it."""
 
 Integers = NDArray[numpy.int64]
 Key = tuple[int, str]

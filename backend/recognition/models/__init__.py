@@ -1,5 +1,5 @@
 from backend.recognition.models.feedback import Feedback
-from backend.recognition.models.galleries import Contact, Face, User
+from backend.recognition.models.galleries import Contact, Face, FaceCrop, User
 from backend.recognition.models.operations import (
     DELETIONS,
     OPEN,
@@ -16,6 +16,7 @@ __all__ = [
     "READING",
     "Contact",
     "Face",
+    "FaceCrop",
     "Feedback",
     "Kind",
     "Operation",

@@ -108,3 +108,18 @@ class Face(models.Model):
 
     def __str__(self) -> str:
         return f"face {self.pk}"
+
+
+class FaceCrop(models.Model):
+    """The picture of a face that was enrolled from a submission, for people to look at.
+
+    In the database, so that it is deleted in the transaction that deletes its face.
+    """
+
+    face = models.OneToOneField(
+        Face, on_delete=models.CASCADE, primary_key=True, related_name="crop"
+    )
+    jpeg = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"crop of face {self.face_id}"

@@ -143,6 +143,12 @@ class OperationImage(models.Model):
     analysis = models.ForeignKey(
         "analysis.Analysis", on_delete=models.SET_NULL, null=True, blank=True
     )
+    # The face that is meant, by its place among the image's; None: the largest, or all.
+    face_index = models.PositiveIntegerField(null=True, blank=True)
+    # The submitted image in the media storage, from which a crop is cut.
+    source_name = models.CharField(max_length=200, blank=True)
+    # A JPEG; on its way to the `FaceCrop`.
+    crop = models.BinaryField(null=True, blank=True)
     # Why it cannot be analysed.
     reason = models.CharField(max_length=500, blank=True)
 

@@ -15,12 +15,15 @@ from django.utils import timezone
 from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError
 from backend.clients.limits import quota
+from backend.common import submitted_images
 from backend.common.http.errors import Unavailable
 from backend.recognition.gallery.probe import as_file
-from backend.recognition.models import OPEN, Operation, OperationImage, User
-from backend.recognition.operations.commands import Bytes, Command
+from backend.recognition.models import OPEN, Kind, Operation, OperationImage, User
+from backend.recognition.operations.commands import Bytes, Command, Submitted
 
 logger = logging.getLogger(__name__)
+
+NO_SUBMISSION: Final = "There is no submission with this id."
 
 _TRIES: Final = 5
 
@@ -32,12 +35,13 @@ def accept(command: Command, *, owner_id: int, wait_s: float) -> Operation:
     their analyses before the row: a crash in between leaves analyses without references, which the
     sweep of analyses deletes.
     """
-    sent = {position: _checked(image) for position, image in command.sent.items()}
+    checked = {position: _checked(image) for position, image in command.sent.items()}
     for _ in range(_TRIES):
+        sent = checked | _submitted(command, owner_id)
         analyses = _requested(sent, owner_id)
         try:
             with transaction.atomic():
-                operation = _inserted(command, owner_id, wait_s)
+                operation = _inserted(command, owner_id, wait_s, _has_work(command, sent))
                 _insert_images(operation, command.urls, sent, analyses)
         except IntegrityError:  # an analysis was deleted with its last reference just now
             continue
@@ -46,12 +50,11 @@ def accept(command: Command, *, owner_id: int, wait_s: float) -> Operation:
     raise Unavailable
 
 
-def _inserted(command: Command, owner_id: int, wait_s: float) -> Operation:
+def _inserted(command: Command, owner_id: int, wait_s: float, has_work: bool) -> Operation:
     quota.reserve(owner_id, 0)  # no bytes, but it refuses a client that is being erased
     _refuse_if_too_many_wait(owner_id)
     user = _next_in_line(owner_id, command.user_id)
     now = timezone.now()
-    has_images = bool(command.urls or command.sent)
     return Operation.objects.create(
         owner_id=owner_id,
         user=user,
@@ -60,7 +63,7 @@ def _inserted(command: Command, owner_id: int, wait_s: float) -> Operation:
         contact_id=command.contact_id,
         arguments={**command.arguments, "urls": {str(at): url for at, url in command.urls.items()}},
         created_at=now,
-        prepared_at=None if has_images else now,
+        prepared_at=None if has_work else now,
         caller_waits_until=_caller_waits_until(now, wait_s),
     )
 
@@ -85,11 +88,15 @@ def _refuse_if_too_many_wait(owner_id: int) -> None:
 
 
 class _Sent(NamedTuple):
-    """An image that was sent; with a reason if it cannot be analysed."""
+    """An image that was sent now or before; with a reason if it cannot be analysed."""
 
-    file: File[Any]
+    file: File[Any] | None
     sha256: str
     reason: str = ""
+    analysis_id: int | None = None
+    """Of a submission whose faces are known."""
+    face_index: int | None = None
+    source_name: str = ""
 
 
 def _checked(image: Bytes) -> _Sent:
@@ -105,11 +112,36 @@ def _checked(image: Bytes) -> _Sent:
     return _Sent(file, sha256)
 
 
+def _submitted(command: Command, owner_id: int) -> dict[int, _Sent]:
+    return {at: _found(each, owner_id) for at, each in command.submitted.items()}
+
+
+def _found(wanted: Submitted, owner_id: int) -> _Sent:
+    """The submitted image. One that is not processed yet is analysed as if it were sent now."""
+    image = submitted_images.find(owner_id, wanted.id)
+    if image is None or image.failure:
+        return _Sent(None, "", image.failure if image else NO_SUBMISSION)
+    file = None if image.analysis_id is not None else image.file
+    return _Sent(file, image.sha256, "", image.analysis_id, wanted.face, image.name)
+
+
+def _has_work(command: Command, sent: Mapping[int, _Sent]) -> bool:
+    """Whether a worker has to prepare images: a recognition may have all it needs."""
+    if command.kind == Kind.RECOGNISE and not command.urls:
+        return not all(each.analysis_id is not None or each.reason for each in sent.values())
+    return bool(command.urls or sent)
+
+
 def _requested(sent: Mapping[int, _Sent], owner_id: int) -> dict[int, int]:
     """The ids of the valid images' analyses, by their positions."""
-    files = {at: (each.file, each.sha256) for at, each in sent.items() if not each.reason}
+    known = {at: each.analysis_id for at, each in sent.items() if each.analysis_id is not None}
+    files = {
+        at: (each.file, each.sha256)
+        for at, each in sent.items()
+        if each.file is not None and not each.reason
+    }
     ids = analysis.request_many([*files.values()], owner=analysis.client_owner(owner_id))
-    return dict(zip(files, ids, strict=True))
+    return known | dict(zip(files, ids, strict=True))
 
 
 def _insert_images(
@@ -119,8 +151,9 @@ def _insert_images(
     analyses: Mapping[int, int],
 ) -> None:
     rows = [OperationImage(operation=operation, position=at) for at in urls]
-    for at, (_, sha256, reason) in sent.items():
-        row = OperationImage(operation=operation, position=at, sha256=sha256, reason=reason)
-        row.analysis_id = analyses.get(at)
+    for at, each in sent.items():
+        row = OperationImage(operation=operation, position=at, analysis_id=analyses.get(at))
+        row.sha256, row.reason = each.sha256, each.reason
+        row.face_index, row.source_name = each.face_index, each.source_name
         rows.append(row)
     OperationImage.objects.bulk_create(rows)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from django.core.files.base import File
 
@@ -12,13 +13,27 @@ from backend.recognition import contract
 from backend.recognition.contract import FaceShape, validated
 from backend.recognition.models import Kind
 
+DEFAULT_SCORE: Final = 1.0
+"""Of a face of a submission that was sent without one."""
+
 Faces = Sequence[Mapping[str, Any]]
 Bytes: TypeAlias = "bytes | File[Any]"
 
 
 @dataclass(frozen=True)
+class Submitted:
+    """A face of an image that the client has submitted; without `face` the largest, or all."""
+
+    id: uuid.UUID
+    face: int | None = None
+
+
+@dataclass(frozen=True)
 class Command:
-    """A validated command. `urls` and `sent` are its images, by their place among its faces."""
+    """A validated command. Its images are in one of the mappings, by their place among its faces.
+
+    A new contact has no `contact_id` yet.
+    """
 
     kind: Kind
     user_id: int
@@ -26,22 +41,41 @@ class Command:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     urls: Mapping[int, str] = field(default_factory=dict)
     sent: Mapping[int, Bytes] = field(default_factory=dict)
+    submitted: Mapping[int, Submitted] = field(default_factory=dict)
 
 
 def add(user_id: int, contact_id: int, faces: Faces) -> Command:
     given = validated(
         contract.NewFacesInput, user_id=user_id, contact_id=contact_id, faces=_as_list(faces)
     )
-    images = [face.get("image") for face in given["faces"]]
-    sent = {position: image for position, image in enumerate(images) if image is not None}
-    found = _structures(given)
+    return _adding(given, user_id, contact_id)
+
+
+def enrol(user_id: int, faces: Faces, name: str = "") -> Command:
+    """Faces of a new contact, which is made with the first face that can be added."""
+    given = validated(
+        contract.NewContactInput, user_id=user_id, faces=_as_list(faces), name=name or ""
+    )
+    return _adding(given, user_id, None, name=given["name"])
+
+
+def _adding(given: Mapping[str, Any], user_id: int, contact_id: int | None, **more: Any) -> Command:
+    faces = list(enumerate(given["faces"]))
+    structures = [_new_structure(face, user_id, contact_id) for _, face in faces]
+    sent = {at: each["image"] for at, each in faces if each.get("image") is not None}
+    submitted = {
+        at: Submitted(each["submission"], each["face"])
+        for at, each in faces
+        if each.get("submission") is not None
+    }
     return Command(
         Kind.ADD,
         user_id,
         contact_id,
-        arguments={"faces": found},
+        arguments={"faces": structures, **more},
+        urls={at: each["face_url"] for at, each in faces if at not in sent | submitted},
         sent=sent,
-        urls={at: each["face_url"] for at, each in enumerate(found) if at not in sent},
+        submitted=submitted,
     )
 
 
@@ -62,13 +96,27 @@ def delete_user(user_id: int) -> Command:
     return Command(Kind.DELETE_USER, user_id)
 
 
-def recognise(user_id: int, image: Any) -> Command:
-    """`image` is a URL, or bytes."""
-    if isinstance(image, str):
-        given = validated(contract.ProbeInput, user_id=user_id, face_url=image)
-        return Command(Kind.RECOGNISE, user_id, urls={0: given["face_url"]})
-    given = validated(contract.ProbeInput, user_id=user_id, image=image)
-    return Command(Kind.RECOGNISE, user_id, sent={0: given["image"]})
+def recognise(user_id: int, image: Any = None, **options: Any) -> Command:
+    """`image` is a URL, or bytes, or None where the options name a `submission`.
+
+    Any option makes a gallery that does not exist an error; the contract's answer is an empty list.
+    """
+    name = "face_url" if isinstance(image, str) else "image"
+    images = {} if image is None else {name: image}
+    given = validated(contract.ProbeInput, user_id=user_id, **images, **options)
+    arguments: dict[str, Any] = {}
+    if options:
+        wanted = {key: given.get(key) for key in ("faces", "min_confidence", "limit")}
+        arguments = {"wanted": wanted}
+    return Command(Kind.RECOGNISE, user_id, None, arguments, **_probe(given))
+
+
+def _probe(given: Mapping[str, Any]) -> dict[str, Any]:
+    if given.get("submission") is not None:
+        return {"submitted": {0: Submitted(given["submission"], given.get("face"))}}
+    if given.get("image") is not None:
+        return {"sent": {0: given["image"]}}
+    return {"urls": {0: given["face_url"]}}
 
 
 def merge(user_id: int, contact_id: int, from_contact_id: int) -> Command:
@@ -102,6 +150,16 @@ def _as_list(faces: Any) -> Any:
 def _structures(given: Mapping[str, Any]) -> list[FaceShape]:
     """The faces of a command, with the keys that an answer repeats."""
     return [_structure(face, given["user_id"], given["contact_id"]) for face in given["faces"]]
+
+
+def _new_structure(face: Mapping[str, Any], user_id: int, contact_id: int | None) -> dict[str, Any]:
+    """As `_structure`, with what the server is to choose as None."""
+    found: dict[str, Any] = {**_structure({"face_id": None, **face}, user_id, contact_id or 0)}
+    found["contact_id"] = contact_id
+    if face.get("submission") is not None:
+        found |= {"score": DEFAULT_SCORE, "submission": str(face["submission"])} | found
+        found["face"] = face["face"]
+    return found
 
 
 def _structure(face: Mapping[str, Any], user_id: int, contact_id: int) -> FaceShape:

@@ -16,14 +16,15 @@ from django.db.models import QuerySet
 from backend.analysis import services as analysis
 from backend.common.jobs import runner, wakeups
 from backend.common.jobs.models import JobError
-from backend.recognition.gallery import cache, locking
-from backend.recognition.models import READING, Operation, OperationImage
-from backend.recognition.operations import events, handlers, preparation
+from backend.recognition.gallery import locking
+from backend.recognition.models import READING, Operation, OperationImage, User
+from backend.recognition.operations import events, handlers, preparation, probing
 from backend.recognition.operations.preparation import ImageFinding
 from backend.recognition.operations.results import Result
 
 logger = logging.getLogger(__name__)
 
+NO_GALLERY: Final = "There is no user with this number."
 TAKEN_OVER: Final = "Another worker took this call over."
 
 
@@ -105,13 +106,9 @@ def _end(operation: Operation, result: Result) -> None:
 
 
 def _recognised(operation: Operation, image: ImageFinding) -> Result:
+    wanted = operation.arguments.get("wanted")
+    if wanted is not None and not User.objects.filter(pk=operation.user_id, exists=True).exists():
+        raise JobError(NO_GALLERY, permanent=True)
     if image.reason:
         raise JobError(image.reason, permanent=True)
-    if image.face is None:
-        return {"faces": None}
-    found = cache.identify(operation.user, image.face.encoding, model=image.model)
-    faces = [
-        {"id": each.face, "recognition_confidence": each.confidence, "distance": each.distance}
-        for each in found
-    ]
-    return {"faces": faces}
+    return probing.recognised(operation.user, image, wanted or {})

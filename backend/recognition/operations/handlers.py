@@ -7,43 +7,14 @@ from typing import Any, Final
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from backend.analysis.fields import checked
-from backend.recognition.contract import INDEXED_FACES
 from backend.recognition.gallery import feedback
 from backend.recognition.models import Contact, Face, Kind, Operation, User
-from backend.recognition.operations import results
-from backend.recognition.operations.preparation import ImageFinding
+from backend.recognition.operations import enrolment, results
+from backend.recognition.operations.enrolment import Images, choose_indexed, contact_of
 from backend.recognition.operations.results import Entry, Result
 
-Images = Mapping[int, ImageFinding]
-"""What the images of the operation show, by their positions."""
-
-KNOWN: Final = "The contact has a face with this face_id already."
 UNKNOWN: Final = "The contact has no face with this face_id."
 TAKEN: Final = "The other contact has another face with this face_id."
-
-
-def add(user: User, operation: Operation, images: Images) -> Result:
-    contact = _contact(user, operation)
-    requested = operation.arguments["faces"]
-    ids = [each["face_id"] for each in requested]
-    known = {face.face_id: face for face in contact.faces.filter(face_id__in=ids)}
-    new: dict[int, Face] = {}
-    result = results.empty()
-    repeated: list[int] = []
-    for position, each in enumerate(requested):
-        face_id, image = each["face_id"], images[position]
-        if face_id in known or face_id in new:
-            repeated.append(face_id)
-        elif image.reason:
-            result["error"].append(results.requested(each, image.reason))
-        else:
-            new[face_id] = _face(contact, each, image)
-    Face.objects.bulk_create(new.values())
-    choose_indexed([contact.pk])
-    result["added"] = [results.stored(face, contact, face.note) for face in new.values()]
-    result["not_found"] = [results.stored((known | new)[id], contact, KNOWN) for id in repeated]
-    return result
 
 
 def delete(user: User, operation: Operation, images: Images) -> Result:
@@ -88,7 +59,7 @@ def merge(user: User, operation: Operation, images: Images) -> Result:
     result = results.empty()
     if source is None:
         return result
-    target = _contact(user, operation)
+    target = contact_of(user, operation)
     result = _transfer(source.faces.all(), source, target)
     if not result["not_found"]:
         target.name = target.name or source.name
@@ -108,7 +79,7 @@ def move(user: User, operation: Operation, images: Images) -> Result:
     known = set(faces.values_list("face_id", flat=True))
     result = results.empty()
     if source is not None and known:
-        target = _contact(user, operation)
+        target = contact_of(user, operation)
         result = _transfer(faces, source, target)
         choose_indexed([source.pk, target.pk])
     result["not_found"] += _unknown(requested, known)
@@ -126,7 +97,7 @@ def rename(user: User, operation: Operation, images: Images) -> Result:
 Handler = Callable[[User, Operation, Images], Result]
 
 HANDLERS: Final[Mapping[str, Handler]] = {
-    Kind.ADD: add,
+    Kind.ADD: enrolment.add,
     Kind.DELETE: delete,
     Kind.DELETE_CONTACT: delete_contact,
     Kind.DELETE_USER: delete_user,
@@ -134,16 +105,6 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     Kind.MOVE: move,
     Kind.RENAME: rename,
 }
-
-
-def choose_indexed(contact_pks: Iterable[int]) -> None:
-    """Index the faces with the best scores of each contact; of equal scores the oldest."""
-    for pk in contact_pks:
-        faces = Face.objects.filter(contact=pk)
-        best = faces.filter(is_face=True).order_by("-score", "id").values_list("pk", flat=True)
-        chosen = list(best[:INDEXED_FACES])
-        faces.filter(is_indexed=True).exclude(pk__in=chosen).update(is_indexed=False)
-        faces.filter(is_indexed=False, pk__in=chosen).update(is_indexed=True)
 
 
 def _unknown(requested: Sequence[Mapping[str, Any]], known: Iterable[int]) -> list[Entry]:
@@ -160,32 +121,6 @@ def _unknown(requested: Sequence[Mapping[str, Any]], known: Iterable[int]) -> li
 
 def _known(user: User, contact_id: int | None) -> Contact | None:
     return None if contact_id is None else user.contacts.filter(contact_id=contact_id).first()
-
-
-def _contact(user: User, operation: Operation) -> Contact:
-    """The operation's contact, which is made if it is new, and with it the user."""
-    assert operation.contact_id is not None
-    if not user.exists:
-        user.exists = True
-        user.save(update_fields=["exists"])
-    return user.contacts.get_or_create(contact_id=operation.contact_id)[0]
-
-
-def _face(contact: Contact, requested: Mapping[str, Any], image: ImageFinding) -> Face:
-    face = Face(
-        contact=contact,
-        user_id=contact.user_id,
-        face_id=requested["face_id"],
-        face_url=requested["face_url"],
-        external_id=requested["external_id"],
-        score=requested["score"],
-        is_face=image.face is not None,
-        sha256=image.sha256,
-        note=image.note,
-    )
-    if image.face is not None:
-        face.encoding, face.model = checked(image.face.encoding), image.model
-    return face
 
 
 def _delete(faces: QuerySet[Face]) -> list[Entry]:

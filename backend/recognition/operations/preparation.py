@@ -10,10 +10,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import BinaryIO, Final, cast
 
 from django.conf import settings
 from django.core.files.base import File
+from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 
 from backend.analysis import services as analysis
@@ -21,10 +22,15 @@ from backend.analysis.services import AnalysisError, Finished, FoundFace
 from backend.common import image_downloads
 from backend.common.image_downloads import Download, FetchError
 from backend.recognition.gallery.probe import DELETED, largest
-from backend.recognition.models import Operation, OperationImage
+from backend.recognition.models import Kind, Operation, OperationImage
 
 TOO_SLOW: Final = "The image took too long to analyse."
 SEVERAL: Final = "{count} faces were found in the image; the largest was taken."
+
+NO_SUCH_FACE: Final = "The image has {count} faces, counted from 0."
+
+CROP_PX: Final = 160
+"""Sides of a crop: sharp on a phone's screen as a tile of 80 points."""
 
 _AT_A_TIME: Final = 32
 """Images in memory or in temporary files at the same time."""
@@ -39,6 +45,8 @@ class ImageFinding:
 
     sha256: str = ""
     face: FoundFace | None = None
+    faces: Sequence[FoundFace] = ()
+    crop: bytes | None = None
     model: str = ""
     note: str = ""
     reason: str = ""
@@ -59,6 +67,8 @@ def prepare(operation: Operation) -> None:
         batch = to_fetch[start : start + _AT_A_TIME]
         _fetch(batch, urls, operation.owner_id, in_all_s=end - time.monotonic())
     _analyse([image for image in images if image.analysis_id is not None])
+    if settings.FACES_KEEP_CROPS and operation.kind == Kind.ADD:
+        _cut([image for image in images if image.source_name and not image.reason])
 
 
 def findings(operation: Operation) -> dict[int, ImageFinding]:
@@ -75,8 +85,33 @@ def _finding(image: OperationImage, finished: Finished | None) -> ImageFinding:
     if image.reason or image.analysis_id is None or finished is None:
         return ImageFinding(image.sha256, reason=image.reason or DELETED)
     faces = analysis.faces(image.analysis_id) if finished.faces_count else []
+    if image.face_index is not None:
+        return _one(image, faces, finished.model)
     note = SEVERAL.format(count=len(faces)) if len(faces) > 1 else ""
-    return ImageFinding(image.sha256, largest(faces), finished.model, note)
+    return ImageFinding(image.sha256, largest(faces), faces, None, finished.model, note)
+
+
+def _one(image: OperationImage, faces: Sequence[FoundFace], model: str) -> ImageFinding:
+    """The face that the caller chose."""
+    index = image.face_index or 0
+    if index >= len(faces):
+        return ImageFinding(image.sha256, reason=NO_SUCH_FACE.format(count=len(faces)))
+    crop = None if image.crop is None else bytes(image.crop)
+    return ImageFinding(image.sha256, faces[index], faces, crop, model)
+
+
+def _cut(images: Sequence[OperationImage]) -> None:
+    """Cut the chosen faces out of their images. A face whose image is gone has no crop."""
+    for image in images:
+        boxes = analysis.boxes(image.analysis_id) if image.analysis_id is not None else []
+        if image.face_index is None or image.face_index >= len(boxes):
+            continue
+        try:
+            with default_storage.open(image.source_name) as file:
+                jpeg = analysis.crop(cast(BinaryIO, file), boxes[image.face_index], CROP_PX)
+        except (FileNotFoundError, AnalysisError):
+            continue
+        _update(image, crop=jpeg)
 
 
 def _fetch(

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from backend.recognition.contract import LISTS, ChangesShape, FaceShape
+from backend.recognition.contract import (
+    LISTS,
+    CandidateShape,
+    ChangesShape,
+    FaceShape,
+    RecognisedFacesShape,
+)
+from backend.recognition.gallery import confidence
 from backend.recognition.models import Contact, Face
 
 Entry = dict[str, Any]
@@ -53,7 +60,8 @@ def redactable(result: Result) -> list[Entry]:
 def redact(entry: Entry) -> bool:
     """Remove what identifies the face; whether there was anything."""
     identifies = bool(entry.get("face_url")) or entry.get("external_id") is not None
-    if identifies:
+    if entry.pop("submission", None) is not None or identifies:
+        identifies = True
         entry.update(face_url="", external_id=None, reason=None)
     return identifies
 
@@ -85,18 +93,48 @@ def changes(result: Mapping[str, Any], *, user_id: int) -> ChangesShape:
     return cast(ChangesShape, answer)
 
 
-def candidates(found: Iterable[Mapping[str, Any]]) -> list[FaceShape]:
-    """The answer to a recognition: the candidates that still exist."""
-    entries = {entry["id"]: entry for entry in found}
-    rows = Face.objects.select_related("contact", "user").in_bulk(entries)
+def candidates(result: Result) -> list[FaceShape]:
+    """The answer to a recognition of one face: the candidates that still exist."""
+    found = result["faces"]
+    rows, count = _rows(found), result.get("faces_count")
+    counted = {} if count is None else {"faces_count": count}
+    return [FaceShape(**each, **counted) for each in _candidates(found, rows)]  # type: ignore[typeddict-item]
+
+
+def recognised_faces(result: Result) -> RecognisedFacesShape:
+    """The answer to a recognition of all faces, with the candidates that still exist."""
+    rows = _rows([entry for face in result["all"] for entry in face["candidates"]])
+    faces = [{**face, "candidates": _sure(face["candidates"], rows)} for face in result["all"]]
+    return cast(RecognisedFacesShape, {"faces": faces})
+
+
+def _sure(found: Iterable[Entry], rows: Mapping[int, Face]) -> list[CandidateShape]:
+    enrolled = {entry["id"]: entry["is_enrolled"] for entry in found}
+    return [
+        CandidateShape(
+            **each,
+            certainty=confidence.in_a_word(each["recognition_confidence"]),
+            is_enrolled=enrolled[each["id"]],
+        )
+        for each in _candidates(found, rows)
+    ]
+
+
+def _rows(found: Iterable[Entry]) -> dict[int, Face]:
+    ids = {entry["id"] for entry in found}
+    return Face.objects.select_related("contact", "user").in_bulk(ids)
+
+
+def _candidates(found: Iterable[Entry], rows: Mapping[int, Face]) -> list[FaceShape]:
     return [
         FaceShape(
-            **structure(rows[id]),
+            **structure(rows[entry["id"]]),
+            name=rows[entry["id"]].contact.name,
             recognition_confidence=entry["recognition_confidence"],
             distance=entry["distance"],
         )
-        for id, entry in entries.items()
-        if id in rows
+        for entry in found
+        if entry["id"] in rows
     ]
 
 

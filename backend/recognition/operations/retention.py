@@ -6,13 +6,14 @@ import logging
 from datetime import timedelta
 from typing import Final
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from backend.common.jobs import queues
 from backend.common.jobs.models import Status
-from backend.recognition.models import DELETIONS, OPEN, Face, Operation, User
+from backend.recognition.models import DELETIONS, OPEN, Face, FaceCrop, Operation, User
 from backend.recognition.operations import events, executor
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,13 @@ def delete_old() -> None:
             user = User.objects.select_for_update().filter(pk=pk, exists=False).first()
             if user is not None and not user.operations.exists():
                 user.delete()
+
+
+def delete_crops_not_kept() -> None:
+    """Sweep step: delete the crops that were cut before they were switched off."""
+    if not settings.FACES_KEEP_CROPS:
+        some = list(FaceCrop.objects.values_list("pk", flat=True)[:_AT_A_TIME])
+        FaceCrop.objects.filter(pk__in=some).delete()
 
 
 def old() -> QuerySet[Operation]:

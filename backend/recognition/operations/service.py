@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import Any, Final
+from typing import Final
 
 from django.db.models import Count
 
 from backend.common.jobs import wakeups
 from backend.common.jobs.models import Status
-from backend.recognition.contract import ChangesShape, FaceShape
+from backend.recognition.contract import ChangesShape, FaceShape, RecognisedFacesShape
 from backend.recognition.models import OPEN, READING, Contact, Operation, User
 from backend.recognition.operations import executor, results
 from backend.recognition.operations.acceptance import accept
@@ -27,6 +27,10 @@ ERASED: Final = "The call was erased in the meantime."
 
 class CallFailed(Exception):
     """A call without a result; the message is for the caller."""
+
+
+class NoGallery(CallFailed):
+    """A recognition in a gallery that does not exist."""
 
 
 def begin(command: Command, *, owner_id: int, timeout_s: float | None) -> Operation:
@@ -81,11 +85,22 @@ def changes(operation: Operation) -> ChangesShape:
 
 
 def recognised(operation: Operation) -> list[FaceShape] | None:
-    """The answer to an ended recognition. Raises `CallFailed` if there is none."""
+    """The answer to an ended recognition of one face. Raises `CallFailed` if there is none."""
+    result = _recognition(operation)
+    return None if result.get("faces") is None else results.candidates(result)
+
+
+def recognition(operation: Operation) -> list[FaceShape] | RecognisedFacesShape | None:
+    """The answer to an ended recognition of one face or of all. Raises `CallFailed`."""
+    result = _recognition(operation)
+    return results.recognised_faces(result) if "all" in result else recognised(operation)
+
+
+def _recognition(operation: Operation) -> results.Result:
     if operation.status == Status.FAILED:
-        raise CallFailed(operation.reason)
-    found: list[dict[str, Any]] | None = (operation.result or {}).get("faces")
-    return None if found is None else results.candidates(found)
+        missing = operation.reason == executor.NO_GALLERY
+        raise (NoGallery if missing else CallFailed)(operation.reason)
+    return operation.result or {}
 
 
 def find_operation(owner_id: int, id: uuid.UUID) -> Operation | None:

@@ -13,7 +13,10 @@ from backend.common import bounded_json
 from backend.common.http.errors import TooLarge
 from backend.recognition.contract import InvalidInput
 
-_FIELDS: Final = ("face_id", "score", "external_id")
+_FIELDS: Final = ("face_id", "score", "external_id", "face")
+
+_OPTIONS: Final = ("faces", "min_confidence", "limit", "submission", "face")
+_NUMBERS: Final = ("min_confidence", "limit", "face")
 
 
 def field(request: Request, name: str) -> Any:
@@ -39,14 +42,29 @@ def images_count(request: Request) -> int:
         return 1
 
 
-def image(request: Request) -> Any:
-    """The image to recognise: the bytes of `image`, or `face_url`."""
+def options(request: Request) -> dict[str, Any]:
+    """The options of a recognition: of the body, and those that only the query has."""
+    data = request.data if isinstance(request.data, Mapping) else {}
+    given: dict[str, Any] = {}
+    for source in (request.query_params, data):
+        texts = isinstance(source, QueryDict)
+        for name in _OPTIONS:
+            if name in source:
+                text = texts and name in _NUMBERS
+                given[name] = _json(name, str(source[name])[:40]) if text else source[name]
+    return given
+
+
+def image(request: Request, *, is_submitted: bool = False) -> Any:
+    """The image to recognise: the bytes of `image`, or `face_url`; None for a submission."""
     data = request.data if isinstance(request.data, Mapping) else {}
     is_form = isinstance(data, QueryDict)
     sent = data.getlist("image") if isinstance(data, QueryDict) else [data.get("image")]
     sent = [each for each in sent if each is not None]
-    if len(sent) > 1 or sent and data.get("face_url"):
-        raise InvalidInput({"image": ["Send one image, or one face_url."]})
+    if len(sent) + bool(data.get("face_url")) + is_submitted > 1:
+        raise InvalidInput({"image": ["Send one image, or one face_url, or one submission."]})
+    if is_submitted:
+        return None
     if sent:
         return sent[0] if is_form else _decoded(sent[0])
     if not data.get("face_url"):
@@ -72,7 +90,10 @@ def _face(data: QueryDict) -> dict[str, Any]:
     face = {name: _json(name, str(data[name])[:40]) for name in _FIELDS if data.get(name)}
     return face | {
         name: value
-        for name, value in (("face_url", data.get("face_url")), ("image", "image"))
+        for name, value in (
+            *((name, data.get(name)) for name in ("face_url", "submission")),
+            ("image", "image"),
+        )
         if name in data
     }
 

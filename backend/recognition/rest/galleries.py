@@ -8,6 +8,8 @@ from typing import Any, Final
 from django.conf import settings
 from django.db.models import Count
 from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,7 +18,7 @@ from backend.clients.limits import throttling
 from backend.common.http.parsers import JSONParser, MultiPartParser
 from backend.common.openapi import bad_request, body, errors, in_query, response, sent
 from backend.recognition import contract
-from backend.recognition.models import Contact, User
+from backend.recognition.models import Contact, FaceCrop, User
 from backend.recognition.operations import commands, service
 from backend.recognition.rest import bodies
 from backend.recognition.rest import serializers as shapes
@@ -25,6 +27,7 @@ from backend.recognition.rest.base import (
     FACE_ID,
     FILE,
     NO_STORE,
+    OPERATION_ID,
     PENDING,
     TEXT,
     USER_ID,
@@ -41,9 +44,10 @@ _FACES: Final = response(
     {"type": "array", "items": shapes.FACE}, "The faces, in the order in which they came.", [FACE]
 )
 # One face, or `faces`: a JSON array, whose `image` names the image's part.
-_FACES_FORM: Final = form(
-    **dict.fromkeys(("faces", "face_id", "score", "external_id", "face_url"), TEXT), image=FILE
+_FACE_FIELDS: Final = (
+    *("faces", "face_id", "score", "external_id", "face_url", "submission", "face"),
 )
+_FACES_FORM: Final = form(**dict.fromkeys(_FACE_FIELDS, TEXT), image=FILE)
 _PAGE: Final = [
     in_query(
         "after", {"type": "integer", "minimum": 0}, "Only faces after the one with this `id`."
@@ -153,6 +157,9 @@ class UserFacesView(_ReadView):
 
 @extend_schema(tags=_TAGS, parameters=[USER_ID])
 class ContactsView(_ReadView):
+    parser_classes = [JSONParser, MultiPartParser]
+    throttle_classes = [throttling.RequestRate, _ImagesRate, throttling.UploadBytesRate]
+
     @_read("contacts", response(shapes.ContactSerializer(many=True), "As they are now.", [CONTACT]))
     def get(self, request: Request, user_id: str) -> Response:
         """A user's contacts."""
@@ -160,6 +167,24 @@ class ContactsView(_ReadView):
             self.user(user_id).contacts.annotate(faces_count=Count("faces")).order_by("contact_id")
         )
         return self.answer(shapes.ContactSerializer(contacts, many=True).data)
+
+    @command(
+        "enrol_contact",
+        request={
+            "application/json": body(
+                contract.NewContactInput,
+                {"name": "Ann", "faces": [{"submission": OPERATION_ID, "face": 0}]},
+            ),
+            "multipart/form-data": form(**dict.fromkeys(("name", *_FACE_FIELDS), TEXT), image=FILE),
+        },
+    )
+    def post(self, request: Request, user_id: str) -> HttpResponse:
+        """Enrol a new contact, whose number the server chooses.
+
+        With at least one face; if none can be added, no contact is made.
+        """
+        name = bodies.field(request, "name") or ""
+        return execute(request, commands.enrol(number(user_id), bodies.faces(request), name))
 
 
 @extend_schema(tags=_TAGS, parameters=[USER_ID, CONTACT_ID])
@@ -232,6 +257,28 @@ class FaceView(_ReadView):
         return execute(request, commands.delete(*ids, faces))
 
 
+@extend_schema(tags=_TAGS, parameters=[USER_ID, CONTACT_ID, FACE_ID])
+class CropView(_ReadView):
+    api_path = f"{USERS}{{user_id}}/contacts/{{contact_id}}/faces/{{face_id}}/crop.jpg"
+
+    @extend_schema(
+        operation_id="gallery_face_crop",
+        parameters=[PENDING],
+        responses={
+            (200, "image/jpeg"): response(OpenApiTypes.BINARY, "160 × 160 pixels."),
+            **errors(404),
+        },
+    )
+    def get(self, request: Request, user_id: str, contact_id: str, face_id: str) -> HttpResponse:
+        """The picture of a face that was enrolled from a submission.
+
+        Kept with `FACES_KEEP_CROPS`, and deleted with its face.
+        """
+        contact = self.contact(user_id, contact_id)
+        crop = get_object_or_404(FaceCrop, face__contact=contact, face__face_id=number(face_id))
+        return HttpResponse(bytes(crop.jpeg), content_type="image/jpeg", headers=NO_STORE)
+
+
 @extend_schema(tags=_TAGS, parameters=[USER_ID, CONTACT_ID])
 class MoveView(GalleryView):
     @command(
@@ -251,36 +298,6 @@ class MergeView(GalleryView):
         """Make all faces of another contact this one's."""
         source = bodies.field(request, "from_contact_id")
         return execute(request, commands.merge(*_numbers(user_id, contact_id), source))
-
-
-@extend_schema(tags=_TAGS, parameters=[USER_ID])
-class RecogniseView(GalleryView):
-    api_path = f"{USERS}{{user_id}}/recognize/"
-    parser_classes = [JSONParser, MultiPartParser]
-    throttle_classes = [throttling.RequestRate, throttling.UploadRate, throttling.UploadBytesRate]
-
-    @command(
-        "recognise",
-        request={
-            "application/json": body(
-                contract.ProbeInput, {"face_url": "https://pictures.example/who.jpg"}
-            ),
-            "multipart/form-data": form(face_url=TEXT, image=FILE),
-        },
-        done=response(
-            shapes.RECOGNISED,
-            "The best contacts.",
-            known=[{**FACE, "recognition_confidence": 0.98, "distance": 0.3}],
-            unknown=[],
-            no_face=None,
-        ),
-    )
-    def post(self, request: Request, user_id: str) -> HttpResponse:
-        """Whose face is this, of the user's contacts?
-
-        Also at `…/recognise/`.
-        """
-        return execute(request, commands.recognise(number(user_id), bodies.image(request)))
 
 
 def _numbers(user_id: str, contact_id: str) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.http import Http404, HttpResponse, JsonResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -21,7 +22,7 @@ from backend.common.openapi import bad_request, errors, in_path, response, sent
 from backend.recognition.models import DELETIONS, Kind, Operation
 from backend.recognition.operations import events, service
 from backend.recognition.operations.commands import Command
-from backend.recognition.operations.service import CallFailed
+from backend.recognition.operations.service import CallFailed, NoGallery
 from backend.recognition.rest.base import (
     NO_STORE,
     OPERATION_ID,
@@ -69,7 +70,7 @@ Method = TypeVar("Method", bound=Callable[..., HttpResponse])
 
 
 def command(
-    operation_id: str, *, request: Any = None, done: Any = CHANGED
+    operation_id: str, *, request: Any = None, done: Any = CHANGED, parameters: Any = ()
 ) -> Callable[[Method], Method]:
     """The document's part on a command."""
     return extend_schema(
@@ -79,6 +80,7 @@ def command(
             sent("Operation-Id", "The call's id, for `/recognition/operations/`.", 200),
             sent("Location", "The call.", 202),
             sent("Retry-After", "Seconds to wait.", 202),
+            *parameters,
         ],
         responses={
             200: done,
@@ -114,6 +116,8 @@ def execute(request: Request, command: Command) -> HttpResponse:
         return Response(CallSerializer(operation).data, status=202, headers=headers)
     try:
         return _result(operation)
+    except NoGallery as error:
+        raise NotFound(str(error)) from error
     except CallFailed as error:
         raise Unprocessable(str(error)) from error
 
@@ -137,7 +141,10 @@ def _result(operation: Operation) -> HttpResponse:
     headers = {**NO_STORE, "Operation-Id": str(operation.pk)}
     if operation.kind == Kind.RECOGNISE:
         # Not REST framework's answer, which makes of None no body at all.
-        return JsonResponse(service.recognised(operation), safe=False, headers=headers)
+        count = (operation.result or {}).get("faces_count")
+        counted = {} if count is None else {"Faces-Count": str(count)}
+        answer = service.recognition(operation)
+        return JsonResponse(answer, safe=False, headers={**headers, **counted})
     changes = service.changes(operation)
     if operation.kind != Kind.RENAME:
         return Response(changes, headers=headers)

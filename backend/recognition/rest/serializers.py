@@ -14,11 +14,13 @@ from backend.common.jobs.models import Status
 from backend.common.openapi import ENCODING, MomentField, component
 from backend.recognition.contract import (
     INTEGERS,
+    MOST_ON_REQUEST,
     ChangesShape,
     FaceShape,
     FlagField,
     ImageField,
     IntegerField,
+    RecognisedFacesShape,
 )
 from backend.recognition.gallery import search
 from backend.recognition.gallery.feedback import QualityShape
@@ -35,8 +37,6 @@ class UserNumberShape(TypedDict):
 
 class MatchShape(FaceShape):
     """A face of any of the client's users, with its contact's name."""
-
-    name: str
 
 
 class MatchesShape(TypedDict):
@@ -149,7 +149,7 @@ class CallSerializer(serializers.Serializer[Operation]):
         if not operation.has_ended or failed and not (operation.result or {}).get("error"):
             return None
         if operation.kind in READING:
-            return None if failed else service.recognised(operation)
+            return None if failed else service.recognition(operation)
         return service.changes(operation)
 
 
@@ -169,6 +169,11 @@ REEMBEDDING: Final = component("Reembedding", ProgressShape)
 MATCHES: Final = component("Matches", MatchesShape)
 IMPORTED: Final = component("Imported", ImportedShape)
 RECOGNISED: Final = {
-    "anyOf": [{"type": "array", "items": FACE, "maxItems": 3}, {"type": "null"}],
-    "description": "Up to three contacts, the best first; null: there is no face in the image.",
+    "anyOf": [
+        {"type": "array", "items": FACE, "maxItems": MOST_ON_REQUEST},
+        {"type": "null"},
+        component("RecognisedFaces", RecognisedFacesShape),
+    ],
+    "description": "Up to three contacts, the best first; null: there is no face in the image. "
+    "With `faces=all` an object with every face.",
 }

@@ -9,7 +9,7 @@ from django.test import override_settings
 from backend.clients.models import ANONYMOUS_ID, Client
 from backend.recognition import api
 from backend.recognition.models import Face, Operation, OperationImage, User
-from backend.recognition.operations import commands, handlers, service
+from backend.recognition.operations import commands, enrolment, service
 from backend.recognition.tests.base import (
     BIDEN,
     FACELESS,
@@ -67,7 +67,7 @@ class TerminologyTests(RecognitionCase):
         self.assertEqual(counts(api.delete_user(1, client_id=other)), (0, 0, 0, 0))
         self.assertEqual(len(api.get_faces(1)), 1)
 
-    @mock.patch.object(handlers, "INDEXED_FACES", 2)
+    @mock.patch.object(enrolment, "INDEXED_FACES", 2)
     def test_only_the_faces_with_the_highest_scores_are_matched(self) -> None:
         low, *others = people = [person() for _ in range(3)]
         scored = zip((0.1, 0.9, 0.5), people, strict=True)

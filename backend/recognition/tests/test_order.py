@@ -156,7 +156,7 @@ STEPS = (
     f"{_HERE}.operations.preparation._analyse",
     f"{_HERE}.models.Operation.mark_prepared",
     f"{_HERE}.gallery.locking.lock",
-    f"{_HERE}.operations.handlers.choose_indexed",
+    f"{_HERE}.operations.enrolment.choose_indexed",
     f"{_HERE}.gallery.locking.bump_version",
     f"{_HERE}.operations.executor._end",
     f"{_HERE}.operations.executor._apply",
