@@ -363,10 +363,17 @@ class SameBytesTests(StackCase):
         ids = [self.stack.upload(image), self.stack.upload(image)]
         for id in ids:
             self.stack.wait_in_work(id)
-        holder = self.stack.query("SELECT claimed_by FROM analysis_analysis WHERE claimed_by != ''")
-        os.kill(int(holder[0]["claimed_by"].rsplit("/", 2)[1]), 9)
+        # The worker claims the submission first, and the analysis of its bytes then.
+        wait_until(self.kill_a_computing_worker, "an analysis is in work")
         resources = self.assert_each_ended_once(ids)
         self.assertEqual({each["status"] for each in resources.values()}, {"done"})
+
+    def kill_a_computing_worker(self) -> bool:
+        """Kill a worker that computes an analysis; False if there is none."""
+        rows = self.stack.query("SELECT claimed_by FROM analysis_analysis WHERE claimed_by != ''")
+        for row in rows[:1]:
+            os.kill(int(row["claimed_by"].rsplit("/", 2)[1]), 9)
+        return bool(rows)
 
     def computed(self, analysis: int) -> int:
         """How often the workers say that they looked for the faces of this analysis."""
