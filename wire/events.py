@@ -6,10 +6,13 @@ An event is one entry of the Redis stream `STREAM`. The id that Redis gives the 
 
 import json
 import re
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, NotRequired, TypeAlias, TypedDict, final
+
+from wire import signed_links
 
 STREAM: Final = "faces:events"
 """The Redis stream of events, oldest first, trimmed to the newest `FACES_EVENT_STREAM_MAXLEN`."""
@@ -144,18 +147,20 @@ def build_operation_event(
     }
 
 
-def to_entry(event: Event | OperationEvent, *, owner: str) -> dict[str, str]:
+def to_entry(event: Event | OperationEvent, *, owner: str, seal: str = "") -> dict[str, str]:
     """The fields of the stream entry that carries `event`; `owner` is the client it is for.
 
+    A `seal` (`wire.signed_links`) has the `image_url` signed when the event is sent.
     Owner, outcome and id stand beside the document, so that a reader can filter without parsing it.
     """
     id = event["submission_id"] if "submission_id" in event else event["operation_id"]
-    return {
+    fields = {
         "owner": owner,
         "submission_id": id,
         "outcome": event["outcome"],
         "event": json.dumps(event),
     }
+    return fields | ({"seal": seal} if seal else {})
 
 
 class Entry(TypedDict):
@@ -169,19 +174,23 @@ class Entry(TypedDict):
     frame: str
 
 
-def from_entry(event_id: str, fields: Mapping[str, str]) -> Entry:
+def from_entry(event_id: str, fields: Mapping[str, str], *, link_key: bytes = b"") -> Entry:
     """Read a stream entry back, with the text frame for the clients.
 
+    With `link_key` a sealed `image_url` becomes a signed link, valid from now on.
     Raises `ValueError` for an entry that is not an event.
     """
     try:
         event = json.loads(fields["event"])
         outcome, submission_id = Outcome(fields["outcome"]), fields["submission_id"]
         owner = fields["owner"]
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"stream entry {event_id} is not an event: {error!r}") from error
     if not isinstance(event, dict) or not isinstance(event.get("processed_at"), str):
         raise ValueError(f"stream entry {event_id} is not an event: {type(event).__name__}")
+    if link_key and "seal" in fields and isinstance(url := event.get("image_url"), str):
+        link = {"owner": owner, "url": url, "now": time.time()}
+        event["image_url"] = signed_links.opened(link_key, fields["seal"], **link)
     frame = json.dumps({**event, "event_id": event_id})
     return {
         "event_id": event_id,

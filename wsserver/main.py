@@ -13,7 +13,7 @@ from typing import Final
 
 from redis.asyncio import ConnectionPool
 
-from wire import environment, feeds, logs
+from wire import environment, feeds, logs, signed_links
 from wire.settings import Reader, SettingError
 from wsserver.request.auth import TokenVerifier
 from wsserver.service import Settings, running
@@ -75,6 +75,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             signing_key=feeds.signing_key(read.text("DJANGO_SECRET_KEY")),
             token_required=read.flag("FACES_REQUIRE_API_KEY"),
         ),
+        link_key=signed_links.signing_key(read.text("DJANGO_SECRET_KEY")),
     )
 
 

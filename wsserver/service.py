@@ -50,6 +50,8 @@ class Settings:
     send_buffer_bytes: int
     dedup_window: int
     verifier: TokenVerifier
+    link_key: bytes
+    """Signs the links to images in events (`wire.signed_links`)."""
     handshake_timeout_s: float = 10
     ping_interval_s: float = 20
     ping_timeout_s: float = 20
@@ -83,6 +85,7 @@ class Service:
             started_ms=time.time_ns() // 1_000_000,
             on_event=self._broadcaster.publish,
             on_revoked=self._broadcaster.revoke,
+            link_key=settings.link_key,
         )
         self._replay = Replay(
             stream=replay_stream,
@@ -91,6 +94,7 @@ class Service:
             closer=self._closer,
             max_unread_bytes=settings.send_buffer_bytes // 2,
             read_timeout_s=settings.ping_timeout_s,
+            link_key=settings.link_key,
         )
 
     def listen(self, sock: socket.socket) -> Server:

@@ -36,7 +36,9 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]
 
 def publish(submission: Submission, *, faces: Sequence[EventFace]) -> bool:
     """Append the event of an ended submission to the stream, if it is not there yet."""
-    fields = wire.to_entry(build(submission, faces=faces), owner=str(submission.owner_id))
+    event = build(submission, faces=faces)
+    owner = str(submission.owner_id)
+    fields = wire.to_entry(event, owner=owner, seal=_seal(submission, event["image_url"]))
     row = Submission.objects.filter(pk=submission.pk)
     try:
         event_id = event_stream.append(fields, owner=submission.owner_id, subject=submission.pk)
@@ -65,7 +67,8 @@ def build(submission: Submission, *, faces: Sequence[EventFace]) -> wire.Event:
         created_at=submission.created_at,
         processed_at=submission.processed_at,
         faces=faces,
-        image_url=image_url(submission),
+        # Unsigned: the websocket servers sign it when they send it (`_seal`).
+        image_url=f"{settings.SERVICE_URL}{submission.result.url}" if submission.result else None,
         reason=submission.reason or None,
     )
 
@@ -92,8 +95,18 @@ def original_url(submission: Submission) -> str:
 
 
 def _address(submission: Submission, path: str) -> str:
-    shared = submission.owner_id == ANONYMOUS_ID and not settings.FACES_REQUIRE_API_KEY
-    return f"{settings.SERVICE_URL}{path}" if shared else signed_urls.signed(path)
+    return f"{settings.SERVICE_URL}{path}" if _is_shared(submission) else signed_urls.signed(path)
+
+
+def _seal(submission: Submission, url: str | None) -> str:
+    """The seal of the event's `image_url`; empty where none is to be signed."""
+    if url is None or _is_shared(submission):
+        return ""
+    return signed_urls.seal(submission.result.url, owner=str(submission.owner_id), url=url)
+
+
+def _is_shared(submission: Submission) -> bool:
+    return submission.owner_id == ANONYMOUS_ID and not settings.FACES_REQUIRE_API_KEY
 
 
 def mark_lost(*, since_s: int = 3600) -> int:

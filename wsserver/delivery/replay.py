@@ -76,6 +76,7 @@ class Replay:
     closer: Closer
     max_unread_bytes: int
     read_timeout_s: float
+    link_key: bytes = b""
 
     async def serve(self, subscriber: Subscriber, since: Since | None) -> None:
         """Serve one subscriber until it is live, finished or refused."""
@@ -175,9 +176,15 @@ class Replay:
         # The owner stands beside the document: events of other owners are not parsed.
         if raw.fields.get("owner") != subscriber.claims.owner:
             return
-        entry = _parsed(raw)
+        entry = self._parsed(raw)
         if entry is not None and subscriber.wants(entry):
             self.broadcaster.send(entry, [subscriber])
+
+    def _parsed(self, raw: RawEntry) -> Entry | None:
+        try:
+            return from_entry(format_event_id(raw.event_id), raw.fields, link_key=self.link_key)
+        except ValueError:
+            return None  # The reader has logged it.
 
     async def _wait_for_slow(self, subscriber: Subscriber) -> None:
         """Wait while too much is unread. A pong comes after everything that was sent before."""
@@ -190,10 +197,3 @@ class Replay:
         except TimeoutError as error:
             # Converted, because a TimeoutError is an OSError, as if Redis were away.
             raise SlowConsumerError from error
-
-
-def _parsed(raw: RawEntry) -> Entry | None:
-    try:
-        return from_entry(format_event_id(raw.event_id), raw.fields)
-    except ValueError:
-        return None  # The reader has logged it.

@@ -84,7 +84,7 @@ class ConnectionLimiter:
 
 
 def _is_forwarded(headers: Headers) -> bool:
-    return "X-Forwarded-For" in headers or "X-Real-IP" in headers
+    return _parse(next(iter(_forwarded_addresses(headers)), "")) is not None
 
 
 def _forwarded_addresses(headers: Headers) -> Iterable[str]:

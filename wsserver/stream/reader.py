@@ -34,6 +34,7 @@ class StreamReader:
         started_ms: int,
         on_event: Callable[[Entry, bool], None],
         on_revoked: Callable[[str], None],
+        link_key: bytes = b"",
     ) -> None:
         self.position = BEGINNING
         """Every entry up to this id has been handed on."""
@@ -43,6 +44,7 @@ class StreamReader:
         self._window = window
         self._on_event = on_event
         self._on_revoked = on_revoked
+        self._link_key = link_key
         # Events older than the process are recorded in the window, but not handed on: no client
         # was connected. If Redis starts after the process, events in between are handed on.
         self._first_ms = started_ms
@@ -98,7 +100,8 @@ class StreamReader:
             self._on_revoked(raw.fields[feeds.REVOKED_FIELD])
             return
         try:
-            entry = from_entry(format_event_id(raw.event_id), raw.fields)
+            id = format_event_id(raw.event_id)
+            entry = from_entry(id, raw.fields, link_key=self._link_key)
         except ValueError as error:
             logger.warning("skipped: %s", error)
             return

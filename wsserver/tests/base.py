@@ -12,12 +12,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.redis_server import RedisServer
+from wire import signed_links
 from wire.events import EVENT_OF_SUBMISSION, STREAM, Outcome, build_event, to_entry
 from wire.feeds import ANONYMOUS_OWNER, signing_key
 from wsserver.request.auth import TokenVerifier
@@ -38,6 +40,7 @@ SETTINGS: Final = Settings(
     send_buffer_bytes=262144,
     dedup_window=20000,
     verifier=TokenVerifier(signing_key("a secret of the tests, long enough"), token_required=False),
+    link_key=signed_links.signing_key("a secret of the tests, long enough"),
     close_grace_s=0.5,
     look_again_s=0.5,
 )
@@ -85,9 +88,12 @@ class ServerTestCase(unittest.IsolatedAsyncioTestCase):
     ) -> str:
         """Append an event as the workers do; returns the submission's id."""
         submission_id = submission_id or str(uuid4())
-        entry: dict[Any, Any] = dict(
-            to_entry(event_of(submission_id, outcome, padding, ended_at), owner=owner)
-        )
+        event = event_of(submission_id, outcome, padding, ended_at)
+        url, seal = event["image_url"], ""
+        if owner != ANONYMOUS_OWNER:
+            path = urlsplit(url).path
+            seal = signed_links.seal(SETTINGS.link_key, owner=owner, url=url, path=path)
+        entry: dict[Any, Any] = dict(to_entry(event, owner=owner, seal=seal))
         event_id = self.redis.xadd(STREAM, entry, id=at)
         self.redis.set(
             EVENT_OF_SUBMISSION.format(owner=owner, submission_id=submission_id), str(event_id)

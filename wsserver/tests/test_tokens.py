@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Any
 from unittest import mock
+from urllib.parse import parse_qs
 from uuid import uuid4
 
 import jwt
@@ -54,6 +55,28 @@ class PrivateFeeds(ServerTestCase):
             self.assertEqual((await received(public))["submission_id"], shared)
             own = self.publish(owner=ALICE)
             self.assertEqual((await received(alice))["submission_id"], own)
+
+    async def test_links_of_private_events_are_signed_when_they_are_sent(
+        self,
+    ) -> None:
+        async with (
+            self.serving() as address,
+            listening(address, f"?token={token()}") as alice,
+            listening(address) as public,
+        ):
+            mine = self.publish(owner=ALICE)
+            self.publish()
+            async with (
+                listening(address, f"?token={token()}&since=0") as later,
+                listening(address, f"?token={token()}&submission={mine}") as waiting,
+            ):
+                frames = [await received(each) for each in (alice, later, waiting)]
+                self.assertNotIn("signature", (await received(public))["image_url"])
+        for frame in frames:
+            url, _, query = frame["image_url"].partition("?")
+            self.assertEqual(list(parse_qs(query)), ["expires", "signature"])
+            self.assertTrue(url.endswith(f"/static/{mine}.jpg"))
+        self.assertNotIn("signature", str(self.redis.xrange(STREAM)))
 
     async def test_events_of_other_owners_are_not_replayed(self) -> None:
         async with self.serving() as address:

@@ -1,32 +1,24 @@
 """Signed URLs: each gives its bearer one image, until it expires."""
 
-import base64
-import hashlib
-import hmac
 import time
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Final
 
 from django.conf import settings
 from django.utils.crypto import constant_time_compare
 
-LIFETIME_S: Final = 86_400
-_ROUNDED_TO_S: Final = 3600
-# No module's name: another value would invalidate all links.
-_SALT: Final = "backend.clients.links"
+from wire import signed_links
+from wire.signed_links import LIFETIME_S
 
 
 def signed(path: str, *, lifetime_s: int = LIFETIME_S, base: str = "") -> str:
-    """`path` with its expiry and signature, absolute at `SERVICE_URL`, or at `base`.
-
-    The expiry is rounded up to the hour, so that an image keeps its URL for an hour and can be
-    cached.
-    """
-    ends = time.time() + lifetime_s
-    expires = int(-(-ends // _ROUNDED_TO_S) * _ROUNDED_TO_S)
-    query = f"expires={expires}&signature={_signature(path, str(expires))}"
+    """`path` with its expiry and signature, absolute at `SERVICE_URL`, or at `base`."""
+    query = signed_links.query(_key(), path, now=time.time(), lifetime_s=lifetime_s)
     return f"{base or settings.SERVICE_URL}{path}?{query}"
+
+
+def seal(path: str, *, owner: str, url: str) -> str:
+    """The proof that `url` is an address of `owner`'s, to be signed for `path` when it is sent."""
+    return signed_links.seal(_key(), owner=owner, url=url, path=path)
 
 
 def is_signed(query: Mapping[str, str]) -> bool:
@@ -37,18 +29,10 @@ def is_signed(query: Mapping[str, str]) -> bool:
 def verify(path: str, query: Mapping[str, str]) -> bool:
     """Whether the signature is ours, for this path, and has not expired."""
     expires, signature = query.get("expires", ""), query.get("signature", "")
-    if not constant_time_compare(signature, _signature(path, expires)):
+    if not constant_time_compare(signature, signed_links.signature(_key(), path, expires)):
         return False
     return expires.isascii() and expires.isdecimal() and int(expires) >= time.time()
 
 
-def _signature(path: str, expires: str) -> str:
-    """As `django.core.signing.Signer`, which derives the key each time: a page has 200 links."""
-    message = f"{path}\n{expires}".encode()
-    digest = hmac.digest(_key(settings.SECRET_KEY), message, hashlib.sha256)
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
-
-
-@lru_cache(maxsize=1)
-def _key(secret: str) -> bytes:
-    return hashlib.sha256(f"{_SALT}signer{secret}".encode()).digest()
+def _key() -> bytes:
+    return signed_links.signing_key(settings.SECRET_KEY)

@@ -1,14 +1,17 @@
 """A submission's way: accepted, worked on, told about, erased."""
 
 import errno
+import json
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from urllib.parse import urlsplit
 
 import redis
+from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db.models import QuerySet
@@ -19,7 +22,7 @@ from rq.job import Job
 from backend.analysis import services as analysis
 from backend.analysis.models import Analysis
 from backend.clients.limits import quota
-from backend.clients.models import ANONYMOUS_ID
+from backend.clients.models import ANONYMOUS_ID, Client
 from backend.common import event_stream, redis_clients
 from backend.common.http.errors import Unavailable
 from backend.common.jobs import process_identity, queues, runner, sweep
@@ -28,6 +31,7 @@ from backend.submissions import events, services, tasks
 from backend.submissions.models import Submission
 from tests.support import image_factories, photographs
 from wire import events as wire
+from wire import signed_links
 
 OBAMA = photographs.read("obama.jpg")
 FACELESS = image_factories.encoded(image_factories.faceless())
@@ -367,6 +371,21 @@ class EraseTests(SubmissionCase):
         self.assertEqual(redis_clients.default().xlen(wire.STREAM), 0)
         self.assertFalse(Analysis.objects.exists())
         self.assertFalse(Submission.objects.exists())
+
+    def test_the_stream_holds_no_link_and_the_frame_has_one(self) -> None:
+        owner = Client.objects.create(name="alice")
+        submission = services.accept(ContentFile(OBAMA, name="a.jpg"), owner_id=owner.pk)
+        tasks.process(str(submission.pk))
+        submission.refresh_from_db()
+        stream: Any = redis_clients.default().xrange(wire.STREAM)
+        ((id, fields),) = stream
+        self.assertNotIn("signature", str(fields))
+        key = signed_links.signing_key(settings.SECRET_KEY)
+        frame = json.loads(wire.from_entry(id, fields, link_key=key)["frame"])
+        self.assertEqual(frame["image_url"], events.image_url(submission))
+        self.assertEqual(self.client.get(urlsplit(frame["image_url"]).path).status_code, 404)
+        path = frame["image_url"].removeprefix(settings.SERVICE_URL)
+        self.assertEqual(self.client.get(path).status_code, 200)
 
     def test_an_event_that_is_told_while_its_image_is_erased_goes_too(self) -> None:
         submission = accept()
