@@ -189,8 +189,9 @@ def from_entry(event_id: str, fields: Mapping[str, str], *, link_key: bytes = b"
     if not isinstance(event, dict) or not isinstance(event.get("processed_at"), str):
         raise ValueError(f"stream entry {event_id} is not an event: {type(event).__name__}")
     if link_key and "seal" in fields and isinstance(url := event.get("image_url"), str):
-        link = {"owner": owner, "url": url, "now": time.time()}
-        event["image_url"] = signed_links.opened(link_key, fields["seal"], **link)
+        event["image_url"] = signed_links.opened(
+            link_key, fields["seal"], owner=owner, url=url, now=time.time()
+        )
     frame = json.dumps({**event, "event_id": event_id})
     return {
         "event_id": event_id,

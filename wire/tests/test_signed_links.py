@@ -74,7 +74,8 @@ class SealTests(unittest.TestCase):
         self.assertNotIn("signature", sent(entry(), b""))
 
     def test_events_of_any_kind_are_read_with_or_without_a_seal(self) -> None:
-        for url, seal in product((None, 7, [], {}), ("", "x y")):
+        urls: tuple[object, ...] = (None, 7, [], {})
+        for url, seal in product(urls, ("", "x y")):
             with self.subTest(url=url, seal=seal):
                 fields = entry()
                 event = {**json.loads(fields["event"]), "image_url": url}
