@@ -21,7 +21,7 @@ _reader: Final = Reader(os.environ, ImproperlyConfigured)
 text, words, flag = _reader.text, _reader.words, _reader.flag
 number, real, rate = _reader.number, _reader.real, _reader.rate
 url, hosts, folder = _reader.url, _reader.hosts, _reader.folder
-networks = _reader.networks
+networks, origins = _reader.networks, _reader.origins
 
 
 def postgresql(name: str) -> str:

@@ -42,6 +42,7 @@ FACES_DOWNLOAD_TIMEOUT_S = env.real("FACES_DOWNLOAD_TIMEOUT_S")
 
 # --- Clients
 FACES_REQUIRE_API_KEY = env.flag("FACES_REQUIRE_API_KEY")
+FACES_ALLOWED_ORIGINS = env.origins("FACES_ALLOWED_ORIGINS")
 FACES_REQUEST_RATE = env.rate("FACES_REQUEST_RATE")
 FACES_UPLOAD_RATE = env.rate("FACES_UPLOAD_RATE")
 FACES_UPLOAD_BYTES_RATE = env.rate("FACES_UPLOAD_BYTES_RATE")
@@ -163,6 +164,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SERVICE_URL.startswith("https://")
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_NAME = "faces_csrf"
+CSRF_FAILURE_VIEW = "backend.common.http.errors.csrf_failure"
 # What ends TLS may be in front of nginx: Django sees http where the browser says https.
 # nginx sets it on every request; only a trusted proxy can make it say https.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -24,3 +24,14 @@ echo "geo \$realip_remote_addr \$by_trusted_proxy {"
 echo "    default 0;"
 for proxy in $proxies; do echo "    $proxy 1;"; done
 echo "}"
+
+# CORS: the origin to name in the answer, empty for any other.
+echo "map \$http_origin \$cors_origin {"
+echo '    default "";'
+# Without a slash at the end and the scheme's own port, as browsers send it.
+items "${FACES_ALLOWED_ORIGINS:-}" | sed -e 's/\/$//' -e 's/^\(http:.*\):80$/\1/' -e 's/^\(https:.*\):443$/\1/' |
+    while read -r origin; do
+        if [ "$origin" = "*" ]; then echo '    "~." "*";'; else echo "    \"$origin\" \$http_origin;"; fi
+    done
+echo "}"
+[ -z "${FACES_ALLOWED_ORIGINS:-}" ] || echo 'map "" $cors_vary { default Origin; }'

@@ -16,7 +16,7 @@ from wire.settings import Reader
 _UNSPEAKABLE: Final = re.compile(r"[\"'\\${};#%\x00-\x1f]")
 _FORM_BYTES: Final = 64 * 1024
 
-NGINX_SETTINGS: Final = ("FACES_MAX_UPLOAD_BYTES", "FACES_TRUSTED_PROXIES")
+NGINX_SETTINGS: Final = ("FACES_ALLOWED_ORIGINS", "FACES_MAX_UPLOAD_BYTES", "FACES_TRUSTED_PROXIES")
 """What nginx/settings.sh reads, here and in Docker."""
 
 
@@ -161,7 +161,9 @@ def host_header(allowed: str) -> str:
 
 
 def _nginx_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    Reader(environ, UserError).networks("FACES_TRUSTED_PROXIES")
+    read = Reader(environ, UserError)
+    read.networks("FACES_TRUSTED_PROXIES")
+    read.origins("FACES_ALLOWED_ORIGINS")
     return {name: environ[name] for name in NGINX_SETTINGS}
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
+from wire.origins import ANY, parse_origin
+
 Network: TypeAlias = IPv4Network | IPv6Network
 
 _TRUE: Final = ("1", "true", "yes", "on")
@@ -96,6 +98,13 @@ class Reader:
             except AddressValueError as error:
                 raise self.error(f"{name} must list addresses: {error}") from None
         return host + port
+
+    def origins(self, name: str) -> list[str]:
+        """A list of origins of web pages, `https://host` or with a port; `*` is any."""
+        try:
+            return [word if word == ANY else parse_origin(word) for word in self.words(name)]
+        except ValueError as error:
+            raise self.error(f"{name}: {error}") from None
 
     def networks(self, name: str) -> list[Network]:
         """A list of addresses and networks, separated by commas; `none` or empty: no network."""

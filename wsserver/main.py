@@ -14,6 +14,7 @@ from typing import Final
 from redis.asyncio import ConnectionPool
 
 from wire import environment, feeds, logs, signed_links
+from wire.origins import OriginPolicy, parse_origin
 from wire.settings import Reader, SettingError
 from wsserver.request.auth import TokenVerifier
 from wsserver.service import Settings, running
@@ -76,6 +77,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             token_required=read.flag("FACES_REQUIRE_API_KEY"),
         ),
         link_key=signed_links.signing_key(read.text("DJANGO_SECRET_KEY")),
+        allowed_hosts=read.words("DJANGO_ALLOWED_HOSTS"),
+        origins=_origins(read),
+        explains=read.text("ENVIRONMENT") == "development",
     )
 
 
@@ -115,6 +119,12 @@ def _raise_file_limit(connections: int) -> None:
             allowed,
             connections,
         )
+
+
+def _origins(read: Reader) -> OriginPolicy:
+    """The pages that FACES_ALLOWED_ORIGINS lists, and the service's own by SERVICE_URL."""
+    own = "/".join(read.url("SERVICE_URL", schemes=("http", "https")).split("/")[:3])
+    return OriginPolicy(frozenset([*read.origins("FACES_ALLOWED_ORIGINS"), parse_origin(own)]))
 
 
 def _bind(read: Reader, name: str) -> tuple[str, int]:

@@ -13,10 +13,12 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.frames import CloseCode
 
 from wire import metrics
+from wire.origins import ANY, OriginPolicy
 from wsserver.delivery.broadcaster import Broadcaster, Subscriber
 from wsserver.delivery.closing import REFUSED, Closer
 from wsserver.delivery.connection import ClientConnection, MessageRateLimit
 from wsserver.delivery.replay import Replay
+from wsserver.handshake.access import AccessRules
 from wsserver.handshake.connection_limits import ConnectionLimiter, Network
 from wsserver.handshake.handler import HandshakeHandler, as_json_error
 from wsserver.metrics import Counters, MetricsReporter
@@ -52,6 +54,10 @@ class Settings:
     verifier: TokenVerifier
     link_key: bytes
     """Signs the links to images in events (`wire.signed_links`)."""
+    allowed_hosts: Sequence[str] = (ANY,)
+    origins: OriginPolicy = OriginPolicy()
+    explains: bool = False
+    """Whether a refusal names the setting behind it in the response; it does in the log."""
     handshake_timeout_s: float = 10
     ping_interval_s: float = 20
     ping_timeout_s: float = 20
@@ -100,7 +106,11 @@ class Service:
     def listen(self, sock: socket.socket) -> Server:
         """Serve on `sock`; await the result."""
         settings = self._settings
-        handler = HandshakeHandler(self._limiter, self.reader.current.is_set)
+        handler = HandshakeHandler(
+            self._limiter,
+            AccessRules(settings.allowed_hosts, settings.origins, explains=settings.explains),
+            is_ready=self.reader.current.is_set,
+        )
         return serve(
             self._handle,
             sock=sock,

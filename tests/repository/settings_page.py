@@ -42,6 +42,7 @@ UNSAFE: Final = {
     "FACES_MAX_IMAGE_PIXELS": "Much more than the default: one image may take all memory.",
     "FACES_DOWNLOAD_ALLOWED_HOSTS": "Hosts with more than images: clients choose the path.",
     "FACES_REQUIRE_API_KEY": "`false` where strangers reach the service: all share one space.",
+    "FACES_ALLOWED_ORIGINS": "`*` without keys: any page that a user visits can use the service.",
     "FACES_REQUEST_RATE": "Empty where strangers reach the service.",
     "FACES_UPLOAD_RATE": "Empty where strangers reach the service.",
     "FACES_UPLOAD_BYTES_RATE": "Empty where strangers reach the service: one can fill the disk.",

@@ -53,6 +53,7 @@ class Echo(BaseHTTPRequestHandler):
 class NginxTests(unittest.TestCase):
     """One nginx, with the launcher's configuration but shorter patience."""
 
+    settings: ClassVar[dict[str, str]] = {}
     backend: ThreadingHTTPServer
     port: int
     url: str
@@ -71,6 +72,7 @@ class NginxTests(unittest.TestCase):
             FACES_BACKEND_BIND=f"127.0.0.1:{cls.backend.server_port}",
             FACES_WS_BIND=f"127.0.0.1:{free_port()}",
             FACES_MAX_UPLOAD_BYTES=str(_LIMIT_BYTES),
+            **cls.settings,
         )
         rules = folder / "nginx"
         rules.mkdir()

@@ -10,6 +10,7 @@ from websockets.http11 import Request, Response
 
 from wsserver.delivery.connection import ClientConnection
 from wsserver.handshake import responses
+from wsserver.handshake.access import AccessRules
 from wsserver.handshake.connection_limits import ConnectionLimiter
 from wsserver.request.query import OptionError, parse_options
 
@@ -22,8 +23,11 @@ _HEALTHCHECK: Final = "/healthcheck"
 class HandshakeHandler:
     """Answers a request, or lets it open a websocket."""
 
-    def __init__(self, limiter: ConnectionLimiter, is_ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, limiter: ConnectionLimiter, rules: AccessRules, *, is_ready: Callable[[], bool]
+    ) -> None:
         self._limiter = limiter
+        self._rules = rules
         self._is_ready = is_ready
 
     def handle(self, connection: ServerConnection, request: Request) -> Response | None:
@@ -35,10 +39,15 @@ class HandshakeHandler:
             return responses.error(HTTPStatus.NOT_FOUND, "Not found.")
         if not _asks_for_websocket(request):
             return _upgrade_required()
+        if refusal := self._rules.refusal_of_host(request):
+            return refusal
         try:
-            cast(ClientConnection, connection).options = parse_options(query)
+            options = parse_options(query)
         except OptionError as error:
             return responses.invalid(error.errors)
+        cast(ClientConnection, connection).options = options
+        if options.token is None and (refusal := self._rules.refusal_of_page(request)):
+            return refusal
         return self._acquire(connection, request)
 
     def _acquire(self, connection: ServerConnection, request: Request) -> Response | None:

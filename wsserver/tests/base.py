@@ -179,7 +179,7 @@ async def client_that_never_reads(address: str, query: str = "") -> socket.socke
     client.setblocking(False)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(client, (host, int(port)))
-    await loop.sock_sendall(client, _request(f"/faces{query}", UPGRADE))
+    await loop.sock_sendall(client, request(f"/faces{query}", UPGRADE))
     answer = await loop.sock_recv(client, 12)
     assert answer == b"HTTP/1.1 101", answer
     return client
@@ -199,7 +199,7 @@ async def http(
     """One plain request: status, headers (names in lower case) and body of the answer."""
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(_request(path, headers or {}, method))
+    writer.write(request(path, headers or {}, method))
     async with asyncio.timeout(PATIENCE_S):
         head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
     writer.close()
@@ -208,9 +208,9 @@ async def http(
     return int(status.split()[1]), {name.lower(): value for name, value in pairs}, body
 
 
-def _request(path: str, headers: Mapping[str, str], method: str = "GET") -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
+def request(path: str, headers: Mapping[str, str], method: str = "GET") -> bytes:
+    every = {"Host": "localhost", **headers}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in every.items())]
     return "\r\n".join([*lines, "", ""]).encode()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -13,7 +13,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from backend.clients import caller
-from backend.clients.auth import signed_urls
+from backend.clients.auth import cross_site, signed_urls
 from backend.clients.caller import ANONYMOUS, Caller
 from backend.clients.limits import throttling
 from backend.clients.models import ApiKey, Scope
@@ -30,10 +30,15 @@ NO_KEY = "An API key is needed: send it as `Authorization: Bearer KEY` or as `X-
 class ApiKeyAuthentication(BaseAuthentication):
     """By API key; anonymous without one in open mode. A bad key is always refused."""
 
+    is_embeddable: ClassVar[bool] = False
+    """Whether a page of another site may show the response as an image, without reading it."""
+
     def authenticate(self, request: Request) -> tuple[None, Caller]:
         try:
             found = _found(request)
-        except (AuthenticationFailed, NotAuthenticated):
+            if found.is_anonymous:
+                self._refuse_foreign(request)
+        except (AuthenticationFailed, NotAuthenticated, PermissionDenied):
             throttling.count_refused(request)
             raise
         logs.client.set(str(found.client_id))
@@ -42,9 +47,16 @@ class ApiKeyAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
 
+    def _refuse_foreign(self, request: Request) -> None:
+        shown = self.is_embeddable and cross_site.is_embedded_image(request)
+        if cross_site.is_foreign(request) and not shown:
+            raise PermissionDenied(cross_site.FOREIGN)
+
 
 class LinkAuthentication(ApiKeyAuthentication):
     """By a valid signed link, whatever key is sent; a bad or expired link is always refused."""
+
+    is_embeddable = True
 
     def authenticate(self, request: Request) -> tuple[None, Caller]:
         if not signed_urls.is_signed(request.GET):

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any, Final
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
@@ -77,7 +77,26 @@ def read_only(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
-    return JsonResponse({"detail": "Bad request."}, status=400)
+    detail = "Bad request."
+    if isinstance(exception, DisallowedHost):
+        why = f"{request.META.get('HTTP_HOST', '')[:200]!r} is not in DJANGO_ALLOWED_HOSTS."
+        detail = _explained(detail, why)
+    return JsonResponse({"detail": detail}, status=400)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form without its token, or from a page of another site."""
+    why = f"{reason} SERVICE_URL is {settings.SERVICE_URL or 'empty'}"
+    if settings.SESSION_COOKIE_SECURE and not request.is_secure():
+        why += ", so cookies are sent over https alone, and this request came over http"
+    text = _explained("This form has expired or was sent from another site.", f"{why}.")
+    return HttpResponse(text, status=403, content_type="text/plain; charset=utf-8")
+
+
+def _explained(detail: str, why: str) -> str:
+    """With the setting behind a refusal: always in the log, in development for the client too."""
+    logger.warning("refused a request: %s", why)
+    return f"{detail} {why}" if settings.ENVIRONMENT == "development" else detail
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:

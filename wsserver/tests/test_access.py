@@ -1,0 +1,57 @@
+"""Which hosts are answered, and which web pages may connect without a token."""
+
+import asyncio
+from collections.abc import Mapping
+
+from wire.origins import OriginPolicy
+from wsserver.tests.base import PATIENCE_S, UPGRADE, ServerTestCase, http, request
+
+
+class Access(ServerTestCase):
+    async def refused(self, address: str, headers: Mapping[str, str], status: int) -> str:
+        found, _, body = await http(address, "/faces", {**UPGRADE, **headers})
+        self.assertEqual(found, status)
+        return body
+
+    async def assert_opens(
+        self, address: str, headers: Mapping[str, str], path: str = "/faces"
+    ) -> None:
+        host, _, port = address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(request(path, {**UPGRADE, **headers}))
+        async with asyncio.timeout(PATIENCE_S):
+            self.assertIn(b" 101 ", await reader.readline(), headers)
+        writer.close()
+
+    async def test_a_page_of_another_site_is_refused_without_a_token(self) -> None:
+        async with self.serving(explains=True) as address:
+            for origin in ("https://evil.example", "null", "http://localhost:1", "localhost"):
+                body = await self.refused(address, {"Origin": origin}, 403)
+                self.assertIn("FACES_ALLOWED_ORIGINS", body)
+
+    async def test_programs_and_own_pages_and_listed_origins_connect(self) -> None:
+        origins = OriginPolicy(frozenset(["https://app.example"]))
+        async with self.serving(origins=origins) as address:
+            own = {"Host": "faces.example:8282", "Origin": "http://faces.example:8282"}
+            for headers in ({}, own, {"Origin": "https://app.example"}):
+                await self.assert_opens(address, headers)
+
+    async def test_a_token_counts_from_any_page(self) -> None:
+        async with self.serving() as address:
+            headers = {"Origin": "https://evil.example"}
+            await self.assert_opens(address, headers, "/faces?token=x")
+
+    async def test_a_foreign_host_is_refused_with_the_setting(self) -> None:
+        hosts = ["localhost", "127.0.0.1"]
+        async with self.serving(allowed_hosts=hosts, explains=True) as address:
+            for host in ("evil.example", "localhost.evil.example:80"):
+                body = await self.refused(address, {"Host": host}, 400)
+                self.assertIn("DJANGO_ALLOWED_HOSTS", body)
+            await self.assert_opens(address, {"Host": "localhost:1"})
+
+    async def test_outside_of_development_the_setting_is_in_the_log_alone(self) -> None:
+        async with self.serving(allowed_hosts=["localhost"]) as address:
+            with self.assertLogs("wsserver.handshake.access", "WARNING") as logged:
+                body = await self.refused(address, {"Host": "evil.example"}, 400)
+            self.assertEqual(body, '{"detail": "Bad request."}')
+            self.assertIn("DJANGO_ALLOWED_HOSTS", logged.output[0])
