@@ -23,6 +23,8 @@ class SubmittedImage:
     """In the media storage."""
     sha256: str
     analysis_id: int | None
+    detector: str = ""
+    """That the upload named; empty: the service's."""
     failure: str = ""
     """Why its faces cannot be found."""
 

@@ -4,7 +4,8 @@ Each returns when its call has taken effect, without a time limit; workers must 
 one user take effect in the order in which they were accepted, here or over HTTP. `client_id` is the
 client that owns the galleries: by default the one of callers without a key.
 
-A face has its `face_url`, or its bytes as `image`. An invalid structure raises `ValueError`; a
+A face has its `face_url`, or its bytes as `image`. `detector` names the face detector; empty, it is
+the service's. An invalid structure raises `ValueError`; a
 recognition whose image cannot be downloaded or read raises `CallFailed`; `TooManyWaiting` and
 `Unavailable` are raised where HTTP answers 429 and 503.
 """
@@ -25,14 +26,20 @@ Faces = Sequence[Mapping[str, Any]]
 
 
 def add_faces(
-    user_id: int, contact_id: int, faces: Faces, *, client_id: int = ANONYMOUS_ID
+    user_id: int,
+    contact_id: int,
+    faces: Faces,
+    *,
+    client_id: int = ANONYMOUS_ID,
+    detector: str = "",
 ) -> ChangesShape:
     """Add faces that identify the contact. User and contact are made if they are new.
 
     A face that the contact has already is in `not_found`; one whose image cannot be downloaded or
     read is in `error`, with the `reason`. An image without a face is added with `is_face` false.
     """
-    return _changed(commands.add(user_id, contact_id, faces), client_id)
+    command = commands.add(user_id, contact_id, faces)
+    return _changed(commands.by_detector(command, detector), client_id)
 
 
 def delete_faces(
@@ -68,12 +75,17 @@ def get_faces(
 
 
 def recognize_face(
-    user_id: int, face_url: str | bytes, *, client_id: int = ANONYMOUS_ID
+    user_id: int,
+    face_url: str | bytes,
+    *,
+    client_id: int = ANONYMOUS_ID,
+    detector: str = "",
 ) -> list[FaceShape] | None:
     """None if there is no face in the image; else up to three faces of different contacts, the most
     likely first, each with its `recognition_confidence`.
     """
-    operation = _ended(commands.recognise(user_id, face_url), client_id)
+    command = commands.by_detector(commands.recognise(user_id, face_url), detector)
+    operation = _ended(command, client_id)
     return service.recognised(operation)
 
 

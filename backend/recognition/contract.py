@@ -16,6 +16,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.settings import api_settings
 
+from backend.analysis.serializers import DetectorField
 from backend.analysis.services import QualityShape
 from wire.events import BoxShape
 
@@ -96,6 +97,8 @@ class ChangesShape(TypedDict):
     not_found: list[FaceShape]
     error: list[FaceShape]
 
+
+A_DETECTOR: Final = "Finds the faces in the images; empty: the service's."
 
 LISTS: Final = ("added", "deleted", "not_found", "error")
 
@@ -268,6 +271,10 @@ class ContactInput(UserInput):
     contact_id = IntegerField()
 
 
+class DetectorInput(serializers.Serializer[Any]):
+    detector = DetectorField(help_text=A_DETECTOR)
+
+
 class FacesInput(ContactInput):
     """Faces of one contact."""
 
@@ -286,11 +293,11 @@ class FacesInput(ContactInput):
         return attrs
 
 
-class NewFacesInput(FacesInput):
+class NewFacesInput(DetectorInput, FacesInput):
     face = NewFaceSerializer
 
 
-class NewContactInput(UserInput):
+class NewContactInput(DetectorInput, UserInput):
     """A contact whose number the server chooses, with at least one face."""
 
     name = TextField(max_length=NAME_CHARACTERS, allow_blank=True, default="")
@@ -322,7 +329,7 @@ class RenameInput(ContactInput):
     name = TextField(max_length=NAME_CHARACTERS, allow_blank=True)
 
 
-class ProbeInput(SubmittedFaceFields, UserInput):
+class ProbeInput(DetectorInput, SubmittedFaceFields, UserInput):
     """An image to recognise: by URL, as bytes, or as a submission; and what to answer."""
 
     face_url = TextField(max_length=URL_CHARACTERS, required=False)

@@ -228,6 +228,7 @@ def submitted_image(owner_id: int, id: uuid.UUID) -> SubmittedImage | None:
         name=str(submission.image.name),
         sha256=submission.sha256,
         analysis_id=submission.analysis_id if submission.status == Status.DONE else None,
+        detector=submission.detector,
         failure=submission.reason if failed else "",
     )
 

@@ -29,7 +29,7 @@ class Probe:
     model: str
 
 
-def from_image(sent: bytes | File[Any]) -> Probe | None:
+def from_image(sent: bytes | File[Any], *, detector: str = "") -> Probe | None:
     """The probe of the largest face, None if there is none. Nothing of the image is stored.
 
     Raises `AnalysisError` for a file that is no image, `TooLarge`, or `Unavailable` after too long.
@@ -39,7 +39,8 @@ def from_image(sent: bytes | File[Any]) -> Probe | None:
         raise TooLarge(f"At most {settings.FACES_MAX_UPLOAD_BYTES} bytes are accepted.")
     file.seek(0)
     analysis.check_image(file)  # type: ignore[arg-type]  # it reads and seeks, as files do
-    (id,) = analysis.request_many([(file, sha256)], owner=analysis.one_time_owner())
+    owner = analysis.one_time_owner()
+    id = analysis.request(file, owner=owner, sha256=sha256, detector=detector)
     try:
         return _awaited(id)
     finally:

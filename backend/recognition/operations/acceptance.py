@@ -35,7 +35,7 @@ def accept(command: Command, *, owner_id: int, wait_s: float) -> Operation:
     their analyses before the row: a crash in between leaves analyses without references, which the
     sweep of analyses deletes.
     """
-    checked = {position: _checked(image) for position, image in command.sent.items()}
+    checked = {at: _checked(image, command.detector) for at, image in command.sent.items()}
     for _ in range(_TRIES):
         sent = checked | _submitted(command, owner_id)
         analyses = _requested(sent, owner_id)
@@ -61,7 +61,11 @@ def _inserted(command: Command, owner_id: int, wait_s: float, has_work: bool) ->
         sequence=user.accepted_seq,
         kind=command.kind,
         contact_id=command.contact_id,
-        arguments={**command.arguments, "urls": {str(at): url for at, url in command.urls.items()}},
+        arguments={
+            **command.arguments,
+            "urls": {str(at): url for at, url in command.urls.items()},
+            "detector": command.detector,
+        },
         created_at=now,
         prepared_at=None if has_work else now,
         caller_waits_until=_caller_waits_until(now, wait_s),
@@ -97,9 +101,11 @@ class _Sent(NamedTuple):
     """Of a submission whose faces are known."""
     face_index: int | None = None
     source_name: str = ""
+    detector: str = ""
+    """Empty: the service's."""
 
 
-def _checked(image: Bytes) -> _Sent:
+def _checked(image: Bytes, detector: str) -> _Sent:
     """The image, decoded once, because a file that is no image would fail in a worker only."""
     file, sha256 = as_file(image)
     if (file.size or 0) > settings.FACES_MAX_UPLOAD_BYTES:
@@ -109,7 +115,7 @@ def _checked(image: Bytes) -> _Sent:
         analysis.check_image(file)  # type: ignore[arg-type]  # it reads and seeks, as files do
     except AnalysisError as error:
         return _Sent(file, "", str(error))
-    return _Sent(file, sha256)
+    return _Sent(file, sha256, detector=detector)
 
 
 def _submitted(command: Command, owner_id: int) -> dict[int, _Sent]:
@@ -122,7 +128,7 @@ def _found(wanted: Submitted, owner_id: int) -> _Sent:
     if image is None or image.failure:
         return _Sent(None, "", image.failure if image else NO_SUBMISSION)
     file = None if image.analysis_id is not None else image.file
-    return _Sent(file, image.sha256, "", image.analysis_id, wanted.face, image.name)
+    return _Sent(file, image.sha256, "", image.analysis_id, wanted.face, image.name, image.detector)
 
 
 def _has_work(command: Command, sent: Mapping[int, _Sent]) -> bool:
@@ -135,13 +141,16 @@ def _has_work(command: Command, sent: Mapping[int, _Sent]) -> bool:
 def _requested(sent: Mapping[int, _Sent], owner_id: int) -> dict[int, int]:
     """The ids of the valid images' analyses, by their positions."""
     known = {at: each.analysis_id for at, each in sent.items() if each.analysis_id is not None}
-    files = {
-        at: (each.file, each.sha256)
-        for at, each in sent.items()
-        if each.file is not None and not each.reason
-    }
-    ids = analysis.request_many([*files.values()], owner=analysis.client_owner(owner_id))
-    return known | dict(zip(files, ids, strict=True))
+    owner = analysis.client_owner(owner_id)
+    for detector in {each.detector for each in sent.values()}:
+        files = {
+            at: (each.file, each.sha256)
+            for at, each in sent.items()
+            if each.file is not None and not each.reason and each.detector == detector
+        }
+        ids = analysis.request_many([*files.values()], owner=owner, detector=detector)
+        known |= dict(zip(files, ids, strict=True))
+    return known
 
 
 def _insert_images(

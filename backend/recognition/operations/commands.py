@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from django.core.files.base import File
@@ -15,6 +15,9 @@ from backend.recognition.models import Kind
 
 DEFAULT_SCORE: Final = 1.0
 """Of a face of a submission that was sent without one."""
+
+SEARCHING: Final = (Kind.ADD, Kind.RECOGNISE)
+"""Commands whose images are searched for faces."""
 
 Faces = Sequence[Mapping[str, Any]]
 Bytes: TypeAlias = "bytes | File[Any]"
@@ -42,6 +45,8 @@ class Command:
     urls: Mapping[int, str] = field(default_factory=dict)
     sent: Mapping[int, Bytes] = field(default_factory=dict)
     submitted: Mapping[int, Submitted] = field(default_factory=dict)
+    detector: str = ""
+    """That is to find the faces; empty: the service's."""
 
 
 def add(user_id: int, contact_id: int, faces: Faces) -> Command:
@@ -77,6 +82,12 @@ def _adding(given: Mapping[str, Any], user_id: int, contact_id: int | None, **mo
         sent=sent,
         submitted=submitted,
     )
+
+
+def by_detector(command: Command, detector: str) -> Command:
+    """The command, with its faces found by this detector; empty: the service's."""
+    given = validated(contract.DetectorInput, detector=detector)
+    return replace(command, detector=given["detector"])
 
 
 def delete(user_id: int, contact_id: int, faces: Faces) -> Command:

@@ -65,7 +65,7 @@ def prepare(operation: Operation) -> None:
     end = time.monotonic() + settings.FACES_JOB_TIMEOUT_S / 2
     for start in range(0, len(to_fetch), _AT_A_TIME):
         batch = to_fetch[start : start + _AT_A_TIME]
-        _fetch(batch, urls, operation.owner_id, in_all_s=end - time.monotonic())
+        _fetch(operation, batch, urls, in_all_s=end - time.monotonic())
     _analyse([image for image in images if image.analysis_id is not None])
     if settings.FACES_KEEP_CROPS and operation.kind == Kind.ADD:
         _cut([image for image in images if image.source_name and not image.reason])
@@ -115,7 +115,11 @@ def _cut(images: Sequence[OperationImage]) -> None:
 
 
 def _fetch(
-    images: Sequence[OperationImage], urls: Mapping[int, str], owner_id: int, *, in_all_s: float
+    operation: Operation,
+    images: Sequence[OperationImage],
+    urls: Mapping[int, str],
+    *,
+    in_all_s: float,
 ) -> None:
     """Download in parallel, and request the analyses of all that are images."""
     wanted = [urls[image.position] for image in images]
@@ -132,19 +136,21 @@ def _fetch(
                 valid.append((image, outcome))
             except AnalysisError as error:
                 _update(image, reason=str(error))
-        _request(valid, owner=analysis.client_owner(owner_id))
+        _request(operation, valid)
 
 
-def _request(images: Sequence[tuple[OperationImage, Download]], *, owner: str) -> None:
+def _request(operation: Operation, images: Sequence[tuple[OperationImage, Download]]) -> None:
     """Request all analyses together. One that is deleted just then is requested again."""
+    owner = analysis.client_owner(operation.owner_id)
+    detector = operation.arguments.get("detector", "")
     files = [(File(each.file), each.sha256) for _, each in images]
-    ids = analysis.request_many(files, owner=owner)
+    ids = analysis.request_many(files, owner=owner, detector=detector)
     for (image, _), (file, sha256), id in zip(images, files, ids, strict=True):
         try:
             with transaction.atomic():
                 _update(image, analysis_id=id, sha256=sha256)
         except IntegrityError:
-            id = analysis.request(file, owner=owner, sha256=sha256)
+            id = analysis.request(file, owner=owner, sha256=sha256, detector=detector)
             _update(image, analysis_id=id, sha256=sha256)
 
 

@@ -14,6 +14,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from backend.analysis.serializers import DETECTOR
 from backend.clients.limits import throttling
 from backend.common.http.parsers import JSONParser, MultiPartParser
 from backend.common.openapi import bad_request, body, errors, in_query, response, sent
@@ -47,7 +48,6 @@ _FACES: Final = response(
 _FACE_FIELDS: Final = (
     *("faces", "face_id", "score", "external_id", "face_url", "submission", "face"),
 )
-_FACES_FORM: Final = form(**dict.fromkeys(_FACE_FIELDS, TEXT), image=FILE)
 _PAGE: Final = [
     in_query(
         "after", {"type": "integer", "minimum": 0}, "Only faces after the one with this `id`."
@@ -77,11 +77,11 @@ def _faces_page(operation_id: str) -> Callable[[Method], Method]:
     )
 
 
-def _faces_body(serializer: Any) -> Any:
+def _faces_body(serializer: Any, **more: Any) -> Any:
     example = {"faces": [{"face_id": 70, "face_url": FACE["face_url"], "score": 0.9}]}
     return {
         "application/json": body(serializer, example),
-        "multipart/form-data": _FACES_FORM,
+        "multipart/form-data": form(**dict.fromkeys(_FACE_FIELDS, TEXT), image=FILE, **more),
     }
 
 
@@ -175,8 +175,11 @@ class ContactsView(_ReadView):
                 contract.NewContactInput,
                 {"name": "Ann", "faces": [{"submission": OPERATION_ID, "face": 0}]},
             ),
-            "multipart/form-data": form(**dict.fromkeys(("name", *_FACE_FIELDS), TEXT), image=FILE),
+            "multipart/form-data": form(
+                **dict.fromkeys(("name", "detector", *_FACE_FIELDS), TEXT), image=FILE
+            ),
         },
+        parameters=[DETECTOR],
     )
     def post(self, request: Request, user_id: str) -> HttpResponse:
         """Enrol a new contact, whose number the server chooses.
@@ -221,7 +224,11 @@ class FacesView(_ReadView):
         contact = self.contact(user_id, contact_id)
         return self.faces(contact.user, contact.contact_id)
 
-    @command("add_faces", request=_faces_body(contract.NewFacesInput))
+    @command(
+        "add_faces",
+        request=_faces_body(contract.NewFacesInput, detector=TEXT),
+        parameters=[DETECTOR],
+    )
     def post(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
         """Enrol faces of a contact.
 

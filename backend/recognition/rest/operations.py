@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from backend.analysis.serializers import requested_detector
 from backend.clients import caller
 from backend.clients.audit import audit
 from backend.common.http import admission
@@ -21,7 +23,7 @@ from backend.common.http.errors import Unavailable
 from backend.common.openapi import bad_request, errors, in_path, response, sent
 from backend.recognition.models import DELETIONS, Kind, Operation
 from backend.recognition.operations import events, service
-from backend.recognition.operations.commands import Command
+from backend.recognition.operations.commands import SEARCHING, Command
 from backend.recognition.operations.service import CallFailed, NoGallery
 from backend.recognition.rest.base import (
     NO_STORE,
@@ -77,10 +79,10 @@ def command(
         operation_id=operation_id,
         request=request,
         parameters=[
+            *parameters,
             sent("Operation-Id", "The call's id, for `/recognition/operations/`.", 200),
             sent("Location", "The call.", 202),
             sent("Retry-After", "Seconds to wait.", 202),
-            *parameters,
         ],
         responses={
             200: done,
@@ -101,7 +103,9 @@ def command(
 
 def execute(request: Request, command: Command) -> HttpResponse:
     """Accept the command, and answer its result if it ends in time."""
-    client = caller.from_request(request)
+    client, detector = caller.from_request(request), requested_detector(request)
+    if command.kind in SEARCHING:
+        command = replace(command, detector=detector)
     with admission.blocking_wait_slot() as may_wait:
         timeout_s = settings.FACES_SYNC_RESPONSE_TIMEOUT_S if may_wait else 0.0
         operation = service.begin(command, owner_id=client.client_id, timeout_s=timeout_s)

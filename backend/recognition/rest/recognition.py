@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from backend.analysis.serializers import FACE_EXAMPLE
+from backend.analysis.serializers import DETECTOR, FACE_EXAMPLE
 from backend.clients.limits import throttling
 from backend.common.http.parsers import JSONParser, MultiPartParser
 from backend.common.openapi import body, in_query, response, sent
@@ -70,10 +70,12 @@ class RecogniseView(GalleryView):
                 contract.ProbeInput, {"face_url": "https://pictures.example/who.jpg"}
             ),
             "multipart/form-data": form(
-                **dict.fromkeys(("face_url", *_OPTIONS, "submission", "face"), TEXT), image=FILE
+                **dict.fromkeys(("face_url", "detector", *_OPTIONS, "submission", "face"), TEXT),
+                image=FILE,
             ),
         },
         parameters=[
+            DETECTOR,
             *(in_query(name, schema, about) for name, (schema, about) in _OPTIONS.items()),
             sent("Faces-Count", "Faces in the image, of which the answer is about one.", 200),
         ],

@@ -9,6 +9,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from backend.analysis.serializers import DETECTOR, requested_detector
 from backend.analysis.services import AnalysisError
 from backend.clients.limits import throttling
 from backend.common.http.parsers import JSONParser, MultiPartParser
@@ -41,9 +42,10 @@ class SearchView(GalleryView):
 
     @extend_schema(
         operation_id="search",
+        parameters=[DETECTOR],
         request={
             "application/json": body(shapes.SearchBody, {"image": "/9j/4AAQ…", "limit": 3}),
-            "multipart/form-data": form("image", image=FILE, limit=TEXT),
+            "multipart/form-data": form("image", image=FILE, limit=TEXT, detector=TEXT),
         },
         responses={
             200: response(
@@ -78,7 +80,7 @@ def _probe(request: Request, encoding: list[float] | None) -> probes.Probe | Non
     if not isinstance(image, bytes | File):
         raise InvalidInput({"image": ["Send one file."]})
     try:
-        return probes.from_image(image)
+        return probes.from_image(image, detector=requested_detector(request))
     except AnalysisError as error:
         raise Unprocessable(str(error)) from error
 

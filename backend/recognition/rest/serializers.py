@@ -10,9 +10,11 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from backend.analysis.fields import checked
+from backend.analysis.serializers import DetectorField
 from backend.common.jobs.models import Status
 from backend.common.openapi import ENCODING, MomentField, component
 from backend.recognition.contract import (
+    A_DETECTOR,
     INTEGERS,
     MOST_ON_REQUEST,
     ChangesShape,
@@ -107,6 +109,7 @@ class SearchBody(SearchInput):
     """`bodies` reads the image."""
 
     image = ImageField(required=False, allow_null=True)
+    detector = DetectorField(help_text=A_DETECTOR)
 
 
 class GalleryUserSerializer(serializers.Serializer[Any]):

@@ -41,7 +41,7 @@ class TracesTests(RecognitionCase):
         """A user with data in every table and file that can hold any."""
         face: Any = {"face_id": 1, "face_url": self.url, "external_id": 712345678, "score": 1.0}
         gone = {**face, "face_id": 9, "face_url": self.web.url("/secret-nothing")}
-        who = {"client_id": self.owner}
+        who: Any = {"client_id": self.owner}
         api.add_faces(7, 1, [face, gone], **who)
         api.add_faces(7, 1, [face, gone], **who)
         api.add_faces(7, 2, [{**face, "face_id": 2}, {**face, "face_id": 3}], **who)
