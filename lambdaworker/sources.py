@@ -132,7 +132,7 @@ def _faces(source: Source, batch: Batch) -> Sequence[faceengine.Face]:
         if batch.left_s() <= batch.slowest_s:
             raise FetchError(NO_TIME, permanent=False)
         began = time.monotonic()
-        found = _found(photo.file, batch.options)
+        found = _found(photo.file, source, batch.options)
         batch.slowest_s = max(batch.slowest_s, time.monotonic() - began)
         return found
 
@@ -142,10 +142,12 @@ def _download(source: Source, batch: Batch) -> Download:
     return batch.client.fetch(source.photo_url, timeout_s=time_s)
 
 
-def _found(file: IO[bytes], options: Options) -> Sequence[faceengine.Face]:
+def _found(file: IO[bytes], source: Source, options: Options) -> Sequence[faceengine.Face]:
+    # A detector that this function does not have is no reason to have no result.
+    is_known = source.detector in faceengine.DETECTORS
     found = faceengine.find_faces(
         file,  # type: ignore[arg-type]
-        options.detector,  # type: ignore[arg-type]
+        source.detector if is_known else options.detector,  # type: ignore[arg-type]
         max_pixels=options.max_pixels,
         max_detection_pixels=options.max_detection_pixels,
     )

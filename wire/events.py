@@ -61,6 +61,10 @@ class BoxShape(TypedDict):
     left: int
 
 
+ROTATIONS: Final = (90, 180, 270)
+"""Of turned faces, in degrees clockwise."""
+
+
 class EventFace(TypedDict):
     """One face of an event."""
 

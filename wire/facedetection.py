@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Final, NotRequired, TypedDict
 from urllib.parse import urlsplit
 
-from wire.events import BoxShape
+from wire.events import ROTATIONS, BoxShape
 
 DIMENSIONS: Final = 128
 """Numbers of an encoding."""
@@ -73,6 +73,8 @@ class SourceShape(TypedDict):
     type: str
     photo_url: str
     token: str
+    detector: NotRequired[str]
+    """That the upload named; missing: the function's own."""
 
 
 class Payload(TypedDict):
@@ -93,6 +95,8 @@ class ExtractedFace(TypedDict):
     yaw: float
     roll: float
     too_poor: str | None
+    rotation: NotRequired[int]
+    """As `events.EventFace` has it."""
 
 
 class ExtractionFailure(TypedDict):
@@ -120,6 +124,7 @@ class Source:
     type: SourceType
     photo_url: str
     token: str
+    detector: str = ""
 
     def __repr__(self) -> str:
         return f"{self.type}={self.pk}"
@@ -182,6 +187,7 @@ def _source(value: object, place: str) -> Source:
         type=SourceType(document["type"]),
         photo_url=_url(document.get("photo_url"), f"{place}.photo_url"),
         token=_text(document.get("token"), f"{place}.token"),
+        detector=_text(document["detector"], f"{place}.detector") if "detector" in document else "",
     )
 
 
@@ -209,7 +215,7 @@ def _faces(value: object, count: int) -> list[ExtractedFace]:
 def _face(face: Mapping[str, Any]) -> ExtractedFace:
     box = _mapping(face.get("box"), "faces")
     too_poor = face.get("too_poor")
-    return {
+    read: ExtractedFace = {
         "box": BoxShape(
             top=_pixels(box.get("top")),
             right=_pixels(box.get("right")),
@@ -223,6 +229,16 @@ def _face(face: Mapping[str, Any]) -> ExtractedFace:
         "roll": _number(face.get("roll"), "faces", at_most=360),
         "too_poor": None if too_poor is None else _text(too_poor, "faces")[:20],
     }
+    if "rotation" in face:
+        read["rotation"] = _rotation(face["rotation"])
+    return read
+
+
+def _rotation(value: object) -> int:
+    rotation = _whole(value, "faces", at_most=270)
+    if rotation not in ROTATIONS:
+        raise ShapeError("faces", f"A rotation is one of {ROTATIONS}.")
+    return rotation
 
 
 def _failure(value: object) -> ExtractionFailure:

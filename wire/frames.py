@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from wire.events import MESSAGES, OF_SUBMISSIONS, Outcome
+from wire.events import MESSAGES, OF_SUBMISSIONS, ROTATIONS, Outcome
 
 Schema = dict[str, Any]
 
@@ -22,7 +22,7 @@ _BOX: Final[Schema] = {
     "required": ["top", "right", "bottom", "left"],
 }
 _ROTATION: Final[Schema] = {
-    "enum": [90, 180, 270],
+    "enum": [*ROTATIONS],
     "description": "Degrees clockwise by which the face is turned; missing where it is upright.",
 }
 _FACE: Final[Schema] = {

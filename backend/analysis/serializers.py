@@ -10,6 +10,7 @@ from rest_framework.request import Request
 
 from backend.analysis import detectors
 from backend.common.openapi import ENCODING, BoxSerializer, in_query
+from wire.events import ROTATIONS
 
 FACE_EXAMPLE: Final = {
     "box": {"top": 171, "right": 409, "bottom": 439, "left": 141},
@@ -103,7 +104,7 @@ class TurnedSerializer(serializers.Serializer[Any]):
     """A face that may be turned: `rotation` is missing where it is upright."""
 
     rotation = serializers.ChoiceField(
-        [90, 180, 270],
+        ROTATIONS,
         required=False,
         help_text="Degrees clockwise by which the face is turned.",
     )

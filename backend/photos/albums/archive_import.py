@@ -39,7 +39,9 @@ _IN_MEMORY_BYTES: Final = 16 << 20
 _TAKEN_OVER: Final = "Another worker has claimed this upload."
 
 
-def accept(album: Album, upload: File[Any], *, by: AbstractBaseUser | None) -> ArchiveUpload:
+def accept(
+    album: Album, upload: File[Any], *, by: AbstractBaseUser | None, detector: str = ""
+) -> ArchiveUpload:
     """Store an archive, hide its album, and enqueue the unpacking. Raises `UploadRejected`.
 
     The worker finds out whether it is an archive, and records a failure in `reason`.
@@ -48,7 +50,7 @@ def accept(album: Album, upload: File[Any], *, by: AbstractBaseUser | None) -> A
     if size_bytes > settings.FACES_MAX_ARCHIVE_BYTES:
         raise UploadRejected(f"It has more than {settings.FACES_MAX_ARCHIVE_BYTES} bytes.")
     name = storage.displayable(upload.name or "")
-    taken = ArchiveUpload(album=album, name=name, size_bytes=size_bytes)
+    taken = ArchiveUpload(album=album, name=name, size_bytes=size_bytes, detector=detector)
     taken.uploaded_by_id = by.pk if by else None
     upload.seek(0)
     taken.file.save(name, upload, save=False)
@@ -136,7 +138,7 @@ def _photo(upload: ArchiveUpload, entry: Entry) -> Photo:
         entry.unpack(cast(BinaryIO, unpacked), max_bytes=settings.FACES_MAX_UPLOAD_BYTES)
         file: File[Any] = File(unpacked, name=name)
         file.size = unpacked.tell()
-        return service.stored(upload.album, file, name=name)
+        return service.stored(upload.album, file, name=name, detector=upload.detector)
 
 
 def _skip(upload: ArchiveUpload, entry: Entry, reason: str) -> None:

@@ -54,25 +54,28 @@ def create_album(title: str, *, date: date, hidden: bool = False) -> Album:
     return Album.objects.create(title=title, date=date, hidden=hidden)
 
 
-def add_photos(album: Album, uploads: Iterable[File[Any]]) -> Report:
-    """Add those of the files that are images and not in the album yet."""
+def add_photos(album: Album, uploads: Iterable[File[Any]], *, detector: str = "") -> Report:
+    """Add those of the files that are images and not in the album yet.
+
+    `detector` is to find their faces; empty: the service's.
+    """
     report = Report()
     for upload in uploads:
         name = storage.displayable(upload.name or "")
         try:
-            report.added.append(add_photo(album, upload, name=name))
+            report.added.append(add_photo(album, upload, name=name, detector=detector))
         except UploadRejected as reason:
             report.skipped.append(Skipped(name, str(reason)))
     return report
 
 
-def add_photo(album: Album, upload: File[Any], *, name: str) -> Photo:
+def add_photo(album: Album, upload: File[Any], *, name: str, detector: str = "") -> Photo:
     """Add one file; members see it and the album when its pictures are made.
 
     Raises `UploadRejected`. The file is stored before the row is inserted, so a crash in between
     leaves a file without a row, which `manage.py dataminimisation` deletes.
     """
-    photo = stored(album, upload, name=name)
+    photo = stored(album, upload, name=name, detector=detector)
     try:
         insert(photo)
     except BaseException:
@@ -81,7 +84,7 @@ def add_photo(album: Album, upload: File[Any], *, name: str) -> Photo:
     return photo
 
 
-def stored(album: Album, upload: File[Any], *, name: str) -> Photo:
+def stored(album: Album, upload: File[Any], *, name: str, detector: str = "") -> Photo:
     """A photo whose file is stored and whose row is not inserted. Raises `UploadRejected`."""
     storage.check_name(name)
     sha256 = sha256_of(upload)
@@ -89,7 +92,7 @@ def stored(album: Album, upload: File[Any], *, name: str) -> Photo:
     if Photo.objects.filter(album=album, sha256=sha256).exists():
         raise UploadRejected(DUPLICATE)
     storage.check_image(upload)
-    photo = Photo(album=album, sha256=sha256)
+    photo = Photo(album=album, sha256=sha256, detector=detector)
     storage.store_original(photo, upload, name=name)
     return photo
 

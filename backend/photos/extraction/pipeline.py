@@ -75,7 +75,7 @@ def _find_faces(source: S) -> None:
     """
     owner = f"{source._meta.model_name}:{source.pk}"
     with _image(source) as (image, sha256):
-        found = analysis.analyse(image, owner=owner, sha256=sha256)
+        found = analysis.analyse(image, owner=owner, sha256=sha256, detector=source.detector)
     faces = [FaceResult.of(face) for face in analysis.faces(found.analysis_id)]
     original = source.original.name
     with transaction.atomic():

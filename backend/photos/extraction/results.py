@@ -32,10 +32,13 @@ class FaceResult:
     encoding: ArrayLike
     box: BoxShape | None = None
     quality: QualityShape | None = None
+    rotation: int = 0
 
     @classmethod
     def of(cls, face: FoundFace) -> FaceResult:
-        return cls(encoding=face.encoding, box=face.box, quality=face.quality)
+        return cls(
+            encoding=face.encoding, box=face.box, quality=face.quality, rotation=face.rotation
+        )
 
 
 def record(source: Photo | Reference, faces: Sequence[FaceResult], *, extractor: str) -> bool:
@@ -102,4 +105,11 @@ def _end(source: Photo | Reference, **results: Any) -> bool:
 def _row(photo: Photo, index: int, face: FaceResult) -> PhotoFace:
     box: dict[str, Any] = {**face.box} if face.box else {}
     quality = {**face.quality} if face.quality else None
-    return PhotoFace(photo=photo, index=index, encoding=face.encoding, quality=quality, **box)
+    return PhotoFace(
+        photo=photo,
+        index=index,
+        encoding=face.encoding,
+        quality=quality,
+        rotation=face.rotation,
+        **box,
+    )

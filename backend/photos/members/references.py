@@ -33,12 +33,15 @@ def references_of(member: Member) -> QuerySet[Reference]:
     return Reference.objects.filter(member=member, marked_for_deletion_at=None)
 
 
-def add(member: Member, upload: File[Any], *, name: str) -> Reference:
-    """Add a reference; the first one opts in. Raises `UploadRejected`."""
+def add(member: Member, upload: File[Any], *, name: str, detector: str = "") -> Reference:
+    """Add a reference; the first one opts in. Raises `UploadRejected`.
+
+    `detector` is to find its face; empty: the service's.
+    """
     storage.check_name(name)
     _refuse_too_many(member)  # before decoding; checked again under the lock
     storage.check_image(upload)
-    reference = Reference(member=member, sha256=sha256_of(upload))
+    reference = Reference(member=member, sha256=sha256_of(upload), detector=detector)
     storage.store_original(reference, upload, name=name)
     try:
         _insert(reference, member)

@@ -11,6 +11,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from backend.analysis.serializers import DETECTOR, requested_detector
 from backend.clients.limits.upload_preflight import FORM_BYTES
 from backend.common.http.parsers import JSONParser, MultiPartParser
 from backend.photos import pagination, status
@@ -110,6 +111,7 @@ class AlbumPhotosView(UploadView):
     @endpoint(
         "album_add",
         PK,
+        DETECTOR,
         shape=shapes.UploadReportSerializer,
         example=docs.REPORT,
         codes=[200, 201],
@@ -126,7 +128,7 @@ class AlbumPhotosView(UploadView):
         files = request.FILES.getlist("file")
         if not files:
             raise ValidationError({"file": ["No file was submitted."]})
-        report = service.add_photos(album, files)
+        report = service.add_photos(album, files, detector=requested_detector(request))
         shape = shapes.UploadReportSerializer(report)
         return Response(shape.data, status=201 if report.added else 200)
 
@@ -143,6 +145,7 @@ class AlbumArchivesView(UploadView):
     @endpoint(
         "archive_upload",
         PK,
+        DETECTOR,
         shape=shapes.ArchiveSerializer,
         example=docs.ARCHIVE,
         codes=[202],
@@ -153,9 +156,9 @@ class AlbumArchivesView(UploadView):
     def post(self, request: Request, pk: str) -> Response:
         """Add the photos of a zip, tar or tar.gz, by staff."""
         album = get_or_404(Album.objects.all(), pk)
-        file = one_file(request, "file")
+        file, detector = one_file(request, "file"), requested_detector(request)
         try:
-            upload = archive_import.accept(album, file, by=self.user)
+            upload = archive_import.accept(album, file, by=self.user, detector=detector)
         except storage.UploadRejected as error:
             raise ValidationError({"file": [str(error)]}) from error
         return Response(shapes.ArchiveSerializer(upload).data, status=202)

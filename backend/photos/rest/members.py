@@ -7,6 +7,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from backend.analysis.serializers import DETECTOR, requested_detector
 from backend.common.http.parsers import MultiPartParser
 from backend.photos import pagination, status
 from backend.photos.access.authentication import MemberView, UploadView
@@ -86,6 +87,7 @@ class ReferencesView(UploadView):
 
     @endpoint(
         "reference_upload",
+        DETECTOR,
         shape=shapes.ReferenceSerializer,
         example=docs.REFERENCE,
         codes=[201],
@@ -95,9 +97,9 @@ class ReferencesView(UploadView):
     )
     def post(self, request: Request) -> Response:
         """Upload one more reference."""
-        file = one_file(request, "file")
+        file, detector = one_file(request, "file"), requested_detector(request)
         try:
-            reference = references.add(self.member, file, name=file.name or "")
+            reference = references.add(self.member, file, name=file.name or "", detector=detector)
         except storage.UploadRejected as error:
             raise ValidationError({"file": [str(error)]}) from error
         return Response(shapes.ReferenceSerializer(reference).data, status=201)

@@ -11,6 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from backend.analysis.serializers import DetectorField, TurnedSerializer
 from backend.common.jobs.models import Status
 from backend.common.openapi import BoxSerializer, MomentField
 from backend.photos.files import media_links
@@ -49,12 +50,17 @@ class TextField(serializers.CharField):
         return super().to_internal_value(data).encode(errors="replace").decode()
 
 
+_A_DETECTOR: Final = "Finds the faces; empty: the service's."
+
+
 class FileSerializer(serializers.Serializer[Any]):
     file = serializers.FileField()
+    detector = DetectorField(help_text=_A_DETECTOR)
 
 
 class FilesSerializer(serializers.Serializer[Any]):
     file = serializers.ListField(child=serializers.FileField(), min_length=1)
+    detector = DetectorField(help_text=_A_DETECTOR)
 
 
 # --- lists
@@ -204,12 +210,9 @@ class PhotoSerializer(serializers.ModelSerializer[Photo]):
         }
 
 
-class PhotoFaceSerializer(serializers.ModelSerializer[PhotoFace]):
+class PhotoFaceSerializer(TurnedSerializer):
+    pk = serializers.IntegerField()
     box = serializers.SerializerMethodField()
-
-    class Meta:
-        model = PhotoFace
-        fields = ["pk", "box"]
 
     @extend_schema_field(BoxSerializer(allow_null=True))
     def get_box(self, face: PhotoFace) -> dict[str, Any] | None:

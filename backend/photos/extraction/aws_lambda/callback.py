@@ -72,6 +72,7 @@ def _recorded(
         FaceResult(
             encoding=encoding,
             box=face["box"],
+            rotation=face.get("rotation", 0),
             quality={
                 "score": face["score"],
                 "size_px": face["size_px"],

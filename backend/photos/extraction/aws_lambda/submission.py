@@ -225,4 +225,12 @@ def _shape(source: Source, token: str) -> SourceShape:
     kind = SourceType(str(source._meta.model_name))
     path = f"/api/facedetection/sources/{kind}/{source.pk}/"
     url = signed_urls.signed(path, lifetime_s=_URL_LIFETIME_S, base=settings.FACEDETECTION_API_URL)
-    return {"pk": source.pk, "type": str(kind), "photo_url": url, "token": token}
+    shape: SourceShape = {
+        "pk": source.pk,
+        "type": str(kind),
+        "photo_url": url,
+        "token": token,
+    }
+    if source.detector:
+        shape["detector"] = source.detector
+    return shape
