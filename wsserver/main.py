@@ -68,6 +68,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         port=port,
         max_connections=read.number("FACES_WS_MAX_CONNECTIONS", at_least=1),
         max_connections_per_address=read.number("FACES_WS_MAX_CONNECTIONS_PER_ADDRESS"),
+        max_connections_per_client=read.number("FACES_WS_MAX_CONNECTIONS_PER_CLIENT"),
         trusted_proxies=(*NGINX_NETWORKS, *read.networks("FACES_TRUSTED_PROXIES")),
         send_buffer_bytes=SEND_BUFFER_BYTES,
         # Twice the stream: it also holds the newest of the events that were trimmed.

@@ -48,6 +48,7 @@ class Settings:
     port: int
     max_connections: int
     max_connections_per_address: int
+    max_connections_per_client: int
     trusted_proxies: Sequence[Network]
     send_buffer_bytes: int
     dedup_window: int
@@ -83,6 +84,7 @@ class Service:
         self._limiter = ConnectionLimiter(
             total=settings.max_connections,
             per_address=settings.max_connections_per_address,
+            per_client=settings.max_connections_per_client,
             proxies=settings.trusted_proxies,
         )
         self.reader = StreamReader(
@@ -109,6 +111,7 @@ class Service:
         handler = HandshakeHandler(
             self._limiter,
             AccessRules(settings.allowed_hosts, settings.origins, explains=settings.explains),
+            settings.verifier,
             is_ready=self.reader.current.is_set,
         )
         return serve(

@@ -40,7 +40,9 @@ class _ImagesRate(throttling.UploadRate):
     """A batch costs as much as its images one by one."""
 
     def cost(self, request: Request) -> int:
-        return len(serializers.uploads(request)) if request.method == "POST" else 1
+        count = len(serializers.uploads(request)) if request.method == "POST" else 1
+        # The view refuses more, before it looks at any.
+        return count if count <= batch.MAX_IMAGES else 1
 
 
 _HASH: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"

@@ -55,6 +55,7 @@ UNSAFE: Final = {
     "bypass nginx and claim any address.",
     "FACES_WS_BIND": "As FACES_BACKEND_BIND.",
     "FACES_WS_MAX_CONNECTIONS_PER_ADDRESS": "`0`: one address can take all connections.",
+    "FACES_WS_MAX_CONNECTIONS_PER_CLIENT": "`0`: one client can take all connections.",
 }
 """What not to do where it matters; **refused** is what `backend/common/checks.py` finds."""
 

@@ -1,4 +1,4 @@
-"""Limits on the number of connections: in total, and from one client address."""
+"""Limits on the number of connections: in total, of one client, and from one address."""
 
 import ipaddress
 from collections import Counter
@@ -15,6 +15,10 @@ _IPV6_PREFIX: Final = 64
 """One customer commonly has a whole IPv6 /64: its addresses count as one."""
 
 
+_OF_ADDRESS: Final = "Too many clients are connected from your address."
+_OF_CLIENT: Final = "Too many connections of your client."
+
+
 @dataclass(frozen=True)
 class Rejection:
     """Why a client may not connect now, and when it may try again."""
@@ -24,39 +28,57 @@ class Rejection:
 
 
 class ConnectionLimiter:
-    """Counts connections. `per_address` 0: no such limit."""
+    """Counts connections: those with a token for their client, others for their address.
 
-    def __init__(self, *, total: int, per_address: int, proxies: Sequence[Network]) -> None:
+    `per_address` or `per_client` 0: no such limit.
+    """
+
+    def __init__(
+        self, *, total: int, per_address: int, per_client: int, proxies: Sequence[Network]
+    ) -> None:
         self._total = total
         self._per_address = per_address
+        self._per_client = per_client
         self._proxies = proxies
         self._connections: dict[object, str | None] = {}
-        self._per_address_count: Counter[str] = Counter()
+        self._count: Counter[str] = Counter()
 
     @property
     def active(self) -> int:
         """The number of connections."""
         return len(self._connections)
 
-    def acquire(self, connection: object, peer: str, headers: Headers) -> Rejection | None:
-        """Count `connection`, or return why it exceeds a limit."""
+    def acquire(
+        self, connection: object, peer: str, headers: Headers, *, client: str | None = None
+    ) -> Rejection | None:
+        """Count `connection`, or return why it exceeds a limit.
+
+        `client` is the owner in a valid token. Other clients may share its address.
+        """
         if len(self._connections) >= self._total:
             return Rejection("Too many clients are connected.", retry_after_s=10)
-        address = self._counted_address(peer, headers)
-        if address is not None and 0 < self._per_address <= self._per_address_count[address]:
-            return Rejection("Too many clients are connected from your address.", retry_after_s=30)
-        self._connections[connection] = address
-        if address is not None:
-            self._per_address_count[address] += 1
+        if client is not None:
+            who, limit, reason = f"client {client}", self._per_client, _OF_CLIENT
+        else:
+            who, limit, reason = (
+                self._counted_address(peer, headers),
+                self._per_address,
+                _OF_ADDRESS,
+            )
+        if who is not None and 0 < limit <= self._count[who]:
+            return Rejection(reason, retry_after_s=30)
+        self._connections[connection] = who
+        if who is not None:
+            self._count[who] += 1
         return None
 
     def release(self, connection: object) -> None:
         """Count `connection` no more, if it was counted."""
-        address = self._connections.pop(connection, None)
-        if address is not None:
-            self._per_address_count[address] -= 1
-            if not self._per_address_count[address]:
-                del self._per_address_count[address]
+        who = self._connections.pop(connection, None)
+        if who is not None:
+            self._count[who] -= 1
+            if not self._count[who]:
+                del self._count[who]
 
     def _counted_address(self, peer: str, headers: Headers) -> str | None:
         """The address to count; None for a trusted proxy that names no client."""

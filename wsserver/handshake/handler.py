@@ -12,6 +12,7 @@ from wsserver.delivery.connection import ClientConnection
 from wsserver.handshake import responses
 from wsserver.handshake.access import AccessRules
 from wsserver.handshake.connection_limits import ConnectionLimiter
+from wsserver.request.auth import TokenRejected, TokenVerifier
 from wsserver.request.query import OptionError, parse_options
 
 logger = logging.getLogger(__name__)
@@ -24,9 +25,15 @@ class HandshakeHandler:
     """Answers a request, or lets it open a websocket."""
 
     def __init__(
-        self, limiter: ConnectionLimiter, rules: AccessRules, *, is_ready: Callable[[], bool]
+        self,
+        limiter: ConnectionLimiter,
+        rules: AccessRules,
+        verifier: TokenVerifier,
+        *,
+        is_ready: Callable[[], bool],
     ) -> None:
         self._limiter = limiter
+        self._verifier = verifier
         self._rules = rules
         self._is_ready = is_ready
 
@@ -53,7 +60,8 @@ class HandshakeHandler:
     def _acquire(self, connection: ServerConnection, request: Request) -> Response | None:
         # No address: the socket is closed already, or is not an internet socket.
         peer = str((connection.remote_address or [""])[0])
-        rejection = self._limiter.acquire(connection, peer, request.headers)
+        client = self._client(cast(ClientConnection, connection).options.token)
+        rejection = self._limiter.acquire(connection, peer, request.headers, client=client)
         if rejection is None:
             return None
         logger.warning("refused a client: %s", rejection.reason)
@@ -62,6 +70,13 @@ class HandshakeHandler:
             rejection.reason,
             {"Retry-After": str(rejection.retry_after_s)},
         )
+
+    def _client(self, token: str | None) -> str | None:
+        """The client of a valid token; another is refused after the handshake."""
+        try:
+            return None if token is None else self._verifier.verify(token).owner
+        except TokenRejected:
+            return None
 
     def _health(self, query: str) -> Response:
         """Liveness, which does not depend on Redis: a restart would not bring it back. With

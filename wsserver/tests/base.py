@@ -36,6 +36,7 @@ SETTINGS: Final = Settings(
     port=0,
     max_connections=1000,
     max_connections_per_address=0,
+    max_connections_per_client=0,
     trusted_proxies=(ip_network("127.0.0.0/8"),),
     send_buffer_bytes=262144,
     dedup_window=20000,

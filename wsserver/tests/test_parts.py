@@ -67,7 +67,7 @@ class ParseOptions(unittest.TestCase):
 class ConnectionLimiterTests(unittest.TestCase):
     def setUp(self) -> None:
         self.limiter = ConnectionLimiter(
-            total=100, per_address=1, proxies=[ip_network("10.0.0.0/8")]
+            total=100, per_address=1, per_client=2, proxies=[ip_network("10.0.0.0/8")]
         )
 
     def refused(self, peer: str, **headers: str) -> bool:
@@ -97,6 +97,16 @@ class ConnectionLimiterTests(unittest.TestCase):
     def test_an_invalid_header_counts_as_the_proxy(self) -> None:
         for _ in range(3):
             self.assertFalse(self.refused("10.0.0.1", X_Forwarded_For="unknown"))
+
+    def test_a_client_is_counted_wherever_it_is_and_not_for_its_address(self) -> None:
+        def refused(peer: str, client: str | None = None) -> bool:
+            return self.limiter.acquire(object(), peer, Headers(), client=client) is not None
+
+        # At a proxy that names no client too.
+        taken = [refused(peer, "7") for peer in ("192.0.2.1", "10.0.0.1", "192.0.2.1", "10.0.0.2")]
+        self.assertEqual(taken, [False, False, True, True])
+        self.assertFalse(refused("192.0.2.1", "8"))
+        self.assertEqual([refused("192.0.2.1"), refused("192.0.2.1")], [False, True])
 
     def test_a_released_connection_makes_room(self) -> None:
         connection = object()

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 from uuid import uuid4
 
 import jwt
+from websockets.exceptions import InvalidStatus
 
 from wire import feeds
 from wire.events import STREAM, Outcome, from_entry
@@ -55,6 +56,27 @@ class PrivateFeeds(ServerTestCase):
             self.assertEqual((await received(public))["submission_id"], shared)
             own = self.publish(owner=ALICE)
             self.assertEqual((await received(alice))["submission_id"], own)
+
+    async def test_the_connections_of_a_client_are_limited(self) -> None:
+        mine, bobs = f"?token={token()}", f"?token={token(sub=BOB)}"
+        limits = {"max_connections_per_client": 2, "max_connections_per_address": 1}
+        async with self.serving(**limits) as address:
+            async with listening(address, mine), listening(address, mine):
+                with self.assertRaises(InvalidStatus) as refused:
+                    await listening(address, mine)
+                self.assertEqual(refused.exception.response.status_code, 503)
+                self.assertIn("Retry-After", refused.exception.response.headers)
+                async with listening(address, bobs), listening(address, bobs):
+                    "Other clients at the same address have their own."
+
+    async def test_an_invalid_token_counts_for_no_client(self) -> None:
+        forged = token(b"another key, as long as the real one is")
+        async with (
+            self.serving(max_connections_per_client=1) as address,
+            listening(address, f"?token={token()}"),
+            listening(address, f"?token={forged}") as client,
+        ):
+            await self.assert_closed(client, REFUSED, "the token is not valid")
 
     async def test_links_of_private_events_are_signed_when_they_are_sent(
         self,

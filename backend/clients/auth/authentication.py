@@ -79,7 +79,7 @@ class HasScope(BasePermission):
         self.message = f"This key lacks the scope '{needed}'."
         if needed is not None and caller.from_request(request).may(needed):
             return True
-        throttling.count_refused(request)
+        throttling.count_refused(request, caller.from_request(request))
         return False
 
 

@@ -1,4 +1,4 @@
-"""Rate limits: requests, uploads and bytes, for each client and each address.
+"""Rate limits: requests, uploads and bytes, for each client, and for each address without a key.
 
 Counted in Redis; without Redis every request is allowed.
 """
@@ -40,6 +40,7 @@ class Rate(BaseThrottle):
     """Its value: the most in a window, and the window in seconds; None: no limit."""
 
     def cost(self, request: Request) -> int:
+        """What a request raises the counters by; bounded by what its view accepts at most."""
         return 1
 
     def cost_of(self, size_bytes: int) -> int:
@@ -47,10 +48,11 @@ class Rate(BaseThrottle):
         return 1
 
     def keys(self, request: Request) -> Iterator[str]:
-        """Whose counters the request raises, as parts of cache keys."""
-        yield f"address={address(request)}"
-        if not caller.from_request(request).is_anonymous:
-            yield f"client={caller.from_request(request).client_id}"
+        """Whose counters the request raises, as parts of cache keys.
+
+        A client's own alone, from wherever it comes: many may share an address.
+        """
+        yield _key_of(caller.from_request(request), request)
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         return self.hit(request)
@@ -59,13 +61,18 @@ class Rate(BaseThrottle):
         """Count the request; whether it is within the limit."""
         if (limit := self._limit()) is None:
             return True
+        cost, keys = self.cost(request), list(self.keys(request))
         try:
             # Every counter is raised, also when one is over: asking again must not be free.
-            counts = [self._raise_count(key, self.cost(request)) for key in self.keys(request)]
+            is_within = max([self._raise_count(key, cost) for key in keys]) <= limit
+            if not is_within and cost > 1:
+                # A refused request costs one: what is left is for those that fit into it.
+                for key in keys:
+                    self._raise_count(key, 1 - cost)
         except RedisError as error:
             logger.warning("%s are not counted, Redis is out of reach: %s", self.name, error)
             return True
-        return max(counts) <= limit
+        return is_within
 
     def is_exceeded(self, request: Request, *, size_bytes: int) -> bool:
         """Whether a body of that size would exceed the limit; nothing is counted."""
@@ -123,17 +130,27 @@ class UploadBytesRate(Rate):
 
 
 class _RefusedRate(RequestRate):
-    """A request that authentication refused counts for its address like any other."""
+    """A request that is refused before its view counts it counts like any other."""
+
+    def __init__(self, who: caller.Caller) -> None:
+        self._who = who
 
     def keys(self, request: Request) -> Iterator[str]:
-        yield f"address={address(request)}"
+        yield _key_of(self._who, request)
 
 
-def count_refused(request: Request) -> None:
-    """Count a request that is refused before its view counts it; `Throttled` past the limit."""
-    rate = _RefusedRate()
+def count_refused(request: Request, who: caller.Caller = caller.ANONYMOUS) -> None:
+    """Count a request that is refused before its view counts it; `Throttled` past the limit.
+
+    `who` caused it, if authentication has found that.
+    """
+    rate = _RefusedRate(who)
     if not rate.hit(request):
         raise Throttled(wait=rate.wait())
+
+
+def _key_of(who: caller.Caller, request: Request) -> str:
+    return f"address={address(request)}" if who.is_anonymous else f"client={who.client_id}"
 
 
 def address(request: Request) -> str:

@@ -1,11 +1,13 @@
 """How often one caller may ask."""
 
+import json
 import uuid
 from unittest import mock
 
 import redis
 from django.contrib.auth.forms import AuthenticationForm
 from django.core.cache import cache
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import TestCase, override_settings
 
 from backend.clients.limits import throttling
@@ -40,6 +42,74 @@ class UploadRateTests(TestCase):
     def test_without_redis_every_request_is_allowed(self) -> None:
         with mock.patch.object(cache, "add", side_effect=redis.ConnectionError):
             self.assertEqual(self.statuses(3), [400] * 3)
+
+
+class ChargeTests(TestCase):
+    """A client is charged for what it causes, and others at its address are not."""
+
+    def setUp(self) -> None:
+        cache.clear()
+        self.alice, self.bob = (factories.headers(name) for name in ("alice", "bob"))
+
+    def status(self, headers: dict[str, str], path: str = "/client/", address: str = "") -> int:
+        sent = {**headers, **({"x-real-ip": address} if address else {})}
+        return self.client.get(path, headers=sent).status_code
+
+    @override_settings(FACES_REQUEST_RATE=(2, 3600))
+    def test_a_client_uses_up_its_own_rate_alone(self) -> None:
+        statuses = [self.status(self.alice) for _ in range(3)]
+        self.assertEqual(statuses, [200, 200, 429])
+        self.assertEqual(self.status(self.bob), 200)
+        self.assertEqual(self.status({}), 200)
+        self.assertEqual(self.status(self.alice, address="10.9.9.9"), 429)
+
+    @override_settings(FACES_REQUEST_RATE=(2, 3600))
+    def test_callers_without_a_key_use_up_that_of_their_address_alone(self) -> None:
+        self.assertEqual([self.status({}) for _ in range(3)], [200, 200, 429])
+        wrong = {"authorization": "Bearer wrong.key"}
+        self.assertEqual(self.status(wrong), 429)
+        self.assertEqual(self.status(self.alice), 200)
+
+    @override_settings(FACES_REQUEST_RATE=(2, 3600))
+    def test_a_refusal_for_its_scope_is_charged_to_the_client(self) -> None:
+        uploader = factories.headers("carol", scopes=[Scope.UPLOAD])
+        self.assertEqual([self.status(uploader) for _ in range(3)], [403, 403, 429])
+        self.assertEqual(self.status({}), 200)
+
+    def enrol(self, count: int, headers: dict[str, str]) -> int:
+        return self.client.post(
+            "/recognition/users/1/contacts/1/faces/",
+            json.dumps({"faces": [{}] * count}),
+            content_type="application/json",
+            headers=headers,
+        ).status_code
+
+    @override_settings(FACES_UPLOAD_RATE=(6000, 3600))
+    def test_a_call_that_is_refused_for_its_size_costs_one(self) -> None:
+        for headers in ({}, self.alice):
+            with self.subTest(headers):
+                for count in (6001, 101, 6001):
+                    self.assertEqual(self.enrol(count, headers), 400)
+                self.assertEqual(self.client.post("/image/", headers=headers).status_code, 400)
+                self.assertEqual(_largest("uploads"), 4)
+                cache.clear()
+
+    @override_settings(FACES_UPLOAD_RATE=(50, 3600))
+    def test_a_call_that_does_not_fit_into_the_rate_costs_one(self) -> None:
+        self.assertEqual([self.enrol(100, {}) for _ in range(3)], [429] * 3)
+        self.assertEqual(self.enrol(40, {}), 400)
+        self.assertEqual(_largest("uploads"), 43)
+
+    @override_settings(FACES_UPLOAD_RATE=(50, 3600))
+    def test_a_batch_of_too_many_images_costs_one(self) -> None:
+        files = [SimpleUploadedFile(f"{n}.jpg", b"x") for n in range(33)]
+        answer = self.client.post("/face_encodings/batch", {"upload_file": files})
+        self.assertEqual((answer.status_code, _largest("uploads")), (422, 1))
+
+
+def _largest(name: str) -> int:
+    client = cache._cache.get_client()  # type: ignore[attr-defined]
+    return max(int(client.get(key)) for key in client.keys(f"*{name}*"))
 
 
 class RefusedRequestTests(TestCase):

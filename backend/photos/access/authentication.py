@@ -91,12 +91,13 @@ class IsMember(BasePermission):
 
 
 class _OfMember(BaseThrottle):
-    """Counts per member and per address."""
+    """Counts per member, from wherever they come; per address who is none."""
 
     def keys(self, request: Request) -> Iterator[str]:
-        yield f"address={throttling.address(request)}"
         if request.user is not None and request.user.pk:
             yield f"member={request.user.pk}"
+        else:
+            yield f"address={throttling.address(request)}"
 
 
 class Requests(_OfMember, throttling.RequestRate):

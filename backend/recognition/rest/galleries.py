@@ -89,7 +89,9 @@ class _ImagesRate(throttling.UploadRate):
     """A batch costs as much as its images one by one."""
 
     def cost(self, request: Request) -> int:
-        return bodies.images_count(request) if request.method == "POST" else 1
+        count = bodies.images_count(request) if request.method == "POST" else 1
+        # The view refuses more, before it looks at any.
+        return count if count <= contract.MAX_FACES else 1
 
 
 class _ReadView(GalleryView):
