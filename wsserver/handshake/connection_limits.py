@@ -58,13 +58,11 @@ class ConnectionLimiter:
         if len(self._connections) >= self._total:
             return Rejection("Too many clients are connected.", retry_after_s=10)
         if client is not None:
-            who, limit, reason = f"client {client}", self._per_client, _OF_CLIENT
+            who: str | None = f"client {client}"
+            limit, reason = self._per_client, _OF_CLIENT
         else:
-            who, limit, reason = (
-                self._counted_address(peer, headers),
-                self._per_address,
-                _OF_ADDRESS,
-            )
+            who = self._counted_address(peer, headers)
+            limit, reason = self._per_address, _OF_ADDRESS
         if who is not None and 0 < limit <= self._count[who]:
             return Rejection(reason, retry_after_s=30)
         self._connections[connection] = who

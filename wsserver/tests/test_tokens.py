@@ -60,14 +60,17 @@ class PrivateFeeds(ServerTestCase):
     async def test_the_connections_of_a_client_are_limited(self) -> None:
         mine, bobs = f"?token={token()}", f"?token={token(sub=BOB)}"
         limits = {"max_connections_per_client": 2, "max_connections_per_address": 1}
-        async with self.serving(**limits) as address:
-            async with listening(address, mine), listening(address, mine):
-                with self.assertRaises(InvalidStatus) as refused:
-                    await listening(address, mine)
-                self.assertEqual(refused.exception.response.status_code, 503)
-                self.assertIn("Retry-After", refused.exception.response.headers)
-                async with listening(address, bobs), listening(address, bobs):
-                    "Other clients at the same address have their own."
+        async with (
+            self.serving(**limits) as address,
+            listening(address, mine),
+            listening(address, mine),
+        ):
+            with self.assertRaises(InvalidStatus) as refused:
+                await listening(address, mine)
+            self.assertEqual(refused.exception.response.status_code, 503)
+            self.assertIn("Retry-After", refused.exception.response.headers)
+            async with listening(address, bobs), listening(address, bobs):
+                "Other clients at the same address have their own."
 
     async def test_an_invalid_token_counts_for_no_client(self) -> None:
         forged = token(b"another key, as long as the real one is")
