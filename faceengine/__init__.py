@@ -23,7 +23,9 @@ if TYPE_CHECKING:
         encode_many,
         find_faces,
         load,
+        open_photo,
     )
+    from faceengine.imaging.scaled import Photo
 
 __all__ = [
     "DETECTORS",
@@ -36,6 +38,7 @@ __all__ = [
     "ImageError",
     "ImageInfo",
     "ModelError",
+    "Photo",
     "Point",
     "Pose",
     "Problem",
@@ -50,6 +53,7 @@ __all__ = [
     "find_faces",
     "load",
     "load_image",
+    "open_photo",
 ]
 
 

@@ -24,18 +24,36 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_DETECTION_PIXELS",
+    "Photo",
     "distance",
     "encode_many",
     "find_faces",
     "load",
+    "open_photo",
 ]
 
 MAX_DETECTION_PIXELS = 1920 * 1080
 """The default of the most pixels that are searched for faces; a larger image is reduced first."""
 
 
+def open_photo(
+    source: Source,
+    *,
+    max_detection_pixels: int = MAX_DETECTION_PIXELS,
+    max_pixels: int = MAX_PIXELS,
+) -> Photo:
+    """Decode `source` once, to find its faces and then to use its pixels (`Photo.upright`).
+
+    No more of a big JPEG is decoded than `find_faces` needs. A file must stay open as long as the
+    photo is used. Raises as `load_image` does.
+    """
+    return photo(
+        source, max_pixels=max_pixels, max_detection_pixels=max_detection_pixels, encode=True
+    )
+
+
 def find_faces(
-    image: Image.Image | Source,
+    image: Image.Image | Source | Photo,
     detector: Detector = "hog",
     encode: bool = True,
     *,
@@ -46,6 +64,7 @@ def find_faces(
 
     `image` is an upright Pillow image (`load_image` makes one), or a source that `load_image`
     takes: then no more of a big JPEG is decoded than is needed, and `max_pixels` is the pixel cap.
+    Or it is a photo that `open_photo` has decoded with the same bound.
     `detector` is "hog", dlib's frontal face detector, or "cnn", dlib's network for faces at any
     angle. Both search the image at twice its size, and boxes are those of `face_recognition` on
     images of up to `max_detection_pixels`. A larger image is searched at a smaller scale; boxes are
@@ -100,16 +119,19 @@ class _Found:
 
 
 def _find(
-    image: Image.Image | Source,
+    image: Image.Image | Source | Photo,
     detector: Detector,
     encode: bool,
     *,
     max_detection_pixels: int,
     max_pixels: int,
 ) -> list[_Found]:
-    picture = photo(
-        image, max_pixels=max_pixels, max_detection_pixels=max_detection_pixels, encode=encode
-    )
+    if isinstance(image, Photo):
+        picture = image
+    else:
+        picture = photo(
+            image, max_pixels=max_pixels, max_detection_pixels=max_detection_pixels, encode=encode
+        )
     view = picture.whole(max_detection_pixels)
     detected = detection.detect(view.pixels, detector)
     outers = [_outer(view, each) for each in detected]

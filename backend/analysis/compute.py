@@ -9,17 +9,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, cast
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 
 import faceengine
 from backend.analysis import detectors, retention
 from backend.analysis.metrics import ENGINE, FACES
 from backend.analysis.models import Analysis, Face
-from backend.common.jobs import process_identity, wakeups
+from backend.common.jobs import process_identity, statements, wakeups
 from backend.common.jobs.models import JobError, Status, own_claim
 from backend.common.metrics import registry
 
@@ -46,14 +47,23 @@ class AnalysisError(JobError):
         return cls(str(error), permanent=True, too_large=too_large)
 
 
-def analyse(image: BinaryIO, *, owner: str, sha256: str, detector: str) -> Analysis:
+@dataclass(frozen=True)
+class Computed:
+    """A finished analysis and its faces; its decoded photo, if it was computed just now."""
+
+    analysis: Analysis
+    faces: Sequence[Face]
+    photo: faceengine.Photo | None = None
+
+
+def analyse(image: BinaryIO, *, owner: str, sha256: str, detector: str) -> Computed:
     """The finished analysis of `image`: known, computed now, or awaited."""
     for attempt in range(_looks()):
         analysis = _claim(key(owner, sha256, detector))
         if analysis is None:
             time.sleep(_WAIT_S[min(attempt, len(_WAIT_S) - 1)])
         elif analysis.status == Status.DONE:
-            return analysis
+            return Computed(analysis, list(analysis.faces.all()))
         else:
             return _compute(analysis, image)
     raise AnalysisError("Another worker did not finish the same image.", permanent=False)
@@ -83,11 +93,11 @@ def _looks() -> int:
 
 def _claim(key: dict[str, Any]) -> Analysis | None:
     """The analysis of these bytes: DONE, or ours to compute; None while another computes it."""
-    try:
-        analysis, created = Analysis.objects.get_or_create(**key, defaults=own_claim())
-    except IntegrityError:  # made and given up by others between the two queries
-        return None
-    if created or analysis.status == Status.DONE:
+    if new := statements.insert(Analysis(**key, **own_claim())):
+        return new
+    analysis = Analysis.objects.filter(**key).first()
+    # None: it was given up between the two.
+    if analysis is None or analysis.status == Status.DONE:
         return analysis
     held = analysis.status == Status.PROCESSING and not analysis.is_lost(timezone.now())
     return None if held else _take_over(analysis)
@@ -109,10 +119,10 @@ def _reload(analysis: Analysis) -> bool:
     return analysis.claimed_by == process_identity.identity()
 
 
-def _compute(analysis: Analysis, image: BinaryIO) -> Analysis:
+def _compute(analysis: Analysis, image: BinaryIO) -> Computed:
     """Compute a claimed row from the bytes in hand."""
     try:
-        _find_and_record(analysis, image)
+        return _find_and_record(analysis, image)
     except AnalysisError as error:
         _give_up(analysis, error)
         raise
@@ -120,7 +130,6 @@ def _compute(analysis: Analysis, image: BinaryIO) -> Analysis:
         # At once, also when the job is killed: waiting requests need not wait for the lease.
         _give_up(analysis, None)
         raise
-    return analysis
 
 
 def _give_up(analysis: Analysis, error: AnalysisError | None) -> None:
@@ -137,43 +146,49 @@ def _give_up(analysis: Analysis, error: AnalysisError | None) -> None:
         analysis.requeue(due_at=timezone.now())
 
 
-def _find_and_record(analysis: Analysis, image: BinaryIO) -> None:
+def _find_and_record(analysis: Analysis, image: BinaryIO) -> Computed:
     started = time.monotonic()
-    faces = _find(image, analysis.detector)
-    conclude(analysis, faces, engine_s=time.monotonic() - started)
+    photo, faces = _find(image, analysis.detector)
+    rows = conclude(analysis, faces, engine_s=time.monotonic() - started)
+    return Computed(analysis, rows, photo)
 
 
-def conclude(analysis: Analysis, faces: Sequence[faceengine.Face], *, engine_s: float) -> None:
+def conclude(
+    analysis: Analysis, faces: Sequence[faceengine.Face], *, engine_s: float
+) -> list[Face]:
     """Record what the engine found in `engine_s` seconds, and wake the requests that wait."""
     analysis.engine_s = engine_s
     registry.observe(ENGINE, engine_s, stage="detect_encode")
     registry.count(FACES, len(faces))
-    _record(analysis, faces)
+    rows = _record(analysis, faces)
     ended(analysis)
+    return rows
 
 
-def _find(image: BinaryIO, detector: str) -> list[faceengine.Face]:
+def _find(image: BinaryIO, detector: str) -> tuple[faceengine.Photo, list[faceengine.Face]]:
     """No transaction is open here: finding faces takes long, and writers would wait for it."""
+    bound = settings.FACES_MAX_DETECTION_PIXELS
     try:
-        return faceengine.find_faces(
-            image,
-            detectors.chosen(detector),
-            max_detection_pixels=settings.FACES_MAX_DETECTION_PIXELS,
-            max_pixels=settings.FACES_MAX_IMAGE_PIXELS,
+        photo = faceengine.open_photo(
+            image, max_detection_pixels=bound, max_pixels=settings.FACES_MAX_IMAGE_PIXELS
         )
+        found = detectors.chosen(detector)
+        return photo, faceengine.find_faces(photo, found, max_detection_pixels=bound)
     except faceengine.ImageError as error:
         raise AnalysisError.refusing(error) from error
     except (faceengine.FaceEngineError, MemoryError) as error:
         raise AnalysisError(str(error) or "Out of memory.", permanent=False) from error
 
 
-def _record(analysis: Analysis, faces: Sequence[faceengine.Face]) -> None:
+def _record(analysis: Analysis, faces: Sequence[faceengine.Face]) -> list[Face]:
     """Write all faces and the state in one transaction, if the claim is still ours."""
     with transaction.atomic():
         if not analysis.succeed(faces_count=len(faces), engine_s=analysis.engine_s):
             raise AnalysisError("Another worker took this image over.", permanent=False)
-        Face.objects.bulk_create(_row(analysis, index, face) for index, face in enumerate(faces))
+        rows = [_row(analysis, index, face) for index, face in enumerate(faces)]
+        Face.objects.bulk_create(rows)
     logger.info("computed analysis=%d faces=%d", analysis.pk, len(faces))
+    return rows
 
 
 def _row(analysis: Analysis, index: int, face: faceengine.Face) -> Face:
@@ -194,9 +209,12 @@ def _row(analysis: Analysis, index: int, face: faceengine.Face) -> Face:
 
 
 def ended(analysis: Analysis) -> None:
-    """Wake the waiting requests and delete the bytes. `analysis` is the row as it ended."""
-    wakeups.notify("analysis", analysis.pk)
+    """Wake the waiting requests and delete the bytes. `analysis` is the row as it ended.
+
+    A request stores its bytes before it waits, so where there are none no request waits.
+    """
     if name := analysis.source.name:
+        wakeups.notify("analysis", analysis.pk)
         # In this order: a file that cannot be deleted now is an orphan, which retention deletes; a
         # row that named it would keep it.
         Analysis.objects.filter(pk=analysis.pk, source=name).update(source="")

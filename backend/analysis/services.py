@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -73,17 +73,23 @@ _ONE_PIXEL: Final = bytes.fromhex(
 
 @dataclass(frozen=True)
 class Result:
-    """A finished analysis: its row's id, and the boxes in `face_recognition`'s order."""
+    """A finished analysis: its row's id, and the faces in `face_recognition`'s order."""
 
     analysis_id: int
-    boxes: Sequence[BoxShape]
+    faces: Sequence[EventFace]
     made_by: str = field(default="", compare=False)
     """As `Finished.made_by`."""
     model: str = field(default="", compare=False)
+    photo: faceengine.Photo | None = field(default=None, compare=False, repr=False)
+    """The decoded image, if it was computed just now: to be used while its file is open."""
+
+    @property
+    def boxes(self) -> list[BoxShape]:
+        return [face["box"] for face in self.faces]
 
     @property
     def faces_count(self) -> int:
-        return len(self.boxes)
+        return len(self.faces)
 
 
 def load_engine() -> None:
@@ -127,7 +133,8 @@ def one_time_owner() -> str:
 
 def analyse(image: BinaryIO, *, owner: str, sha256: str, detector: str = "") -> Result:
     """The faces of `image`, whose bytes hash to `sha256`: known, computed now, or awaited."""
-    return _result(computing.analyse(image, owner=owner, sha256=sha256, detector=detector))
+    done = computing.analyse(image, owner=owner, sha256=sha256, detector=detector)
+    return _result(done.analysis, done.faces, done.photo)
 
 
 def request(image: File[Any], *, owner: str, sha256: str, detector: str = "") -> int:
@@ -180,7 +187,7 @@ def wait(analysis_id: int, *, timeout_s: float) -> Result | None:
         if analysis is None or analysis.status == Status.FAILED:
             raise AnalysisError(analysis.reason if analysis else runner.GIVEN_UP, permanent=True)
         if analysis.status == Status.DONE:
-            return _result(analysis)
+            return _result(analysis, analysis.faces.all())
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             return None
@@ -208,9 +215,14 @@ def sweep() -> None:
 
 
 @registry.timed(ENGINE, stage="draw")
-def draw(image: BinaryIO, boxes: Sequence[BoxShape]) -> bytes:
-    """A JPEG of the upright `image` with a box round each face; nothing of its metadata stays."""
-    drawn = faceengine.draw_boxes(upright(image), [faceengine.Box(**box) for box in boxes])
+def draw(image: BinaryIO | faceengine.Photo, boxes: Sequence[BoxShape]) -> bytes:
+    """A JPEG of the upright `image` with a box round each face; nothing of its metadata stays.
+
+    A decoded photo gets the boxes itself: it is of no use afterwards.
+    """
+    drawn = faceengine.draw_boxes(
+        upright(image), [faceengine.Box(**box) for box in boxes], in_place=True
+    )
     jpeg = io.BytesIO()
     drawn.save(jpeg, "JPEG", quality=_JPEG_QUALITY)
     return jpeg.getvalue()
@@ -230,9 +242,11 @@ def crop(image: BinaryIO, box: BoxShape, side_px: int) -> bytes:
     return jpeg.getvalue()
 
 
-def upright(image: BinaryIO) -> Image:
+def upright(image: BinaryIO | faceengine.Photo) -> Image:
     """Pillow's picture of `image`: RGB, upright, without metadata. Raises `AnalysisError`."""
     try:
+        if isinstance(image, faceengine.Photo):
+            return image.upright()
         return faceengine.load_image(image, max_pixels=settings.FACES_MAX_IMAGE_PIXELS)
     except faceengine.ImageError as error:
         raise AnalysisError.refusing(error) from error
@@ -253,10 +267,8 @@ def _event_face(row: Face) -> EventFace:
     return {"box": box, "rotation": row.rotation} if row.rotation else {"box": box}
 
 
-def _result(analysis: Analysis) -> Result:
-    return Result(
-        analysis_id=analysis.pk,
-        boxes=boxes(analysis.pk),
-        made_by=made_by(analysis),
-        model=analysis.model,
-    )
+def _result(
+    analysis: Analysis, faces: Iterable[Face], photo: faceengine.Photo | None = None
+) -> Result:
+    shown = [_event_face(row) for row in faces]
+    return Result(analysis.pk, shown, made_by(analysis), analysis.model, photo)

@@ -16,6 +16,7 @@ from django.utils import timezone
 from backend.clients.auth import signed_urls
 from backend.clients.models import ANONYMOUS_ID
 from backend.common import event_stream, redis_clients
+from backend.common.jobs import statements
 from backend.common.jobs.models import Status
 from backend.submissions.models import Submission
 from wire import events as wire
@@ -42,7 +43,7 @@ def publish(submission: Submission, *, faces: Sequence[EventFace]) -> bool:
     row = Submission.objects.filter(pk=submission.pk)
     try:
         event_id = event_stream.append(fields, owner=submission.owner_id, subject=submission.pk)
-        if not row.update(event_id=event_id):
+        if statements.update(Submission, {"id": submission.pk}, {"event_id": event_id}) is None:
             # The row was erased just now, before its event could be seen there.
             submission.event_id = event_id
             _erase_late(submission)

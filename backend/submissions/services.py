@@ -19,6 +19,7 @@ from backend.common.http.upload_fields import sha256_of
 from backend.common.jobs import queues, runner
 from backend.common.jobs.models import Status
 from backend.common.metrics import registry
+from backend.common.observability import logs
 from backend.common.submitted_images import SubmittedImage
 from backend.submissions import events
 from backend.submissions.metrics import UPLOAD_BYTES, UPLOADS
@@ -100,8 +101,8 @@ def _taken_before(submission: Submission) -> Submission:
 
 
 def process(id: str) -> None:
-    """Process a submission, if this process can claim it. Safe to call any number of times."""
-    runner.run(Submission, id, _find_and_draw)
+    """Process a submission, the one whose owner's turn it is. Safe to call any number of times."""
+    runner.run(Submission, id, _process)
 
 
 def publish(submission: Submission) -> bool:
@@ -167,6 +168,11 @@ def erase_of(owner_id: int, *, at_most: int) -> int:
     return len(submissions)
 
 
+def _process(submission: Submission) -> None:
+    with logs.about_submission(str(submission.pk)):
+        _find_and_draw(submission)
+
+
 def _find_and_draw(submission: Submission) -> None:
     with submission.image.open("rb") as file:
         image = cast(BinaryIO, file)
@@ -175,14 +181,12 @@ def _find_and_draw(submission: Submission) -> None:
             image, owner=owner, sha256=submission.sha256, detector=submission.detector
         )
         result = ""
-        if found.boxes:
-            image.seek(0)
-            jpeg = analysis.draw(image, found.boxes)
-            result = _save_result(submission, jpeg)
-    count = len(found.boxes)
+        if found.faces:
+            result = _save_result(submission, analysis.draw(found.photo or image, found.boxes))
+    count = found.faces_count
     if submission.succeed(analysis_id=found.analysis_id, faces_count=count, result=result):
         logger.info("done submission=%s faces=%d", submission.pk, count)
-        publish(submission)
+        events.publish(submission, faces=found.faces)
     elif not Submission.objects.filter(pk=submission.pk).exists():
         _delete_what_was_made(submission, found, result)
 

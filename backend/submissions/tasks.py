@@ -6,7 +6,6 @@ from typing import Final
 
 from django.utils import timezone
 
-from backend.common.observability import logs
 from backend.submissions import events, services
 from backend.submissions.models import Submission
 
@@ -20,8 +19,7 @@ _ON_ITS_WAY: Final = timedelta(seconds=3)
 
 def process(id: str) -> None:
     """Find the faces of one submission and publish the outcome."""
-    with logs.about_submission(id):
-        services.process(id)
+    services.process(id)
 
 
 def sweep() -> None:

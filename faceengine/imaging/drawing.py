@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from PIL import Image, ImageDraw
 
+from faceengine.imaging.rgb import to_rgb
 from faceengine.types import Box, Face
 
 _OUTLINE = (16, 24, 32)
@@ -16,13 +17,18 @@ _MIN_LINE_PX = 2
 _OUTLINE_SHARE = 1 / 3
 
 
-def draw_boxes(image: Image.Image, faces: Iterable[Face | Box]) -> Image.Image:
+def draw_boxes(
+    image: Image.Image, faces: Iterable[Face | Box], *, in_place: bool = False
+) -> Image.Image:
     """A copy of `image` in mode RGB with a box drawn round each of `faces`, or of their boxes.
+
+    With `in_place` it is `image` itself if its mode is RGB: a copy takes as much memory again.
 
     The box is a bright line between two dark ones, so that it shows on skin, snow and night alike.
     Its inner edge lies on `face.box`: nothing of the face is covered.
     """
-    drawn = image.convert("RGB") if image.mode != "RGB" else image.copy()
+    is_rgb = image.mode == "RGB"
+    drawn = image.copy() if is_rgb and not in_place else to_rgb(image)
     pen = ImageDraw.Draw(drawn)
     width = max(_MIN_LINE_PX, round(max(drawn.size) * _LINE_SHARE))
     edge = max(1, round(width * _OUTLINE_SHARE))

@@ -89,6 +89,11 @@ class Photo:
         crop = self._image.crop((left, top, right, bottom))
         return View(numpy.asarray(crop), left, top, scale_x, scale_y)
 
+    def upright(self) -> Image.Image:
+        """The whole image at full scale, decoded again only if less of it is in memory."""
+        self.sharpen()
+        return self._image
+
     def sharpen(self) -> bool:
         """Decode the source whole if it is not; whether there are more pixels now."""
         if self._reload is None or self._image.size == self.size:

@@ -13,6 +13,11 @@ BOX = Box(top=100, right=300, bottom=280, left=120)
 
 
 class DrawBoxesTest(unittest.TestCase):
+    def test_a_picture_of_ones_own_is_drawn_on_without_a_copy(self) -> None:
+        image = Image.new("RGB", (300, 200))
+        self.assertIs(faceengine.draw_boxes(image, [BOX], in_place=True), image)
+        self.assertIsNotNone(image.getbbox())
+
     def test_it_draws_on_a_copy(self) -> None:
         image = image_factories.faceless(400, 400)
         before = image.tobytes()

@@ -123,9 +123,16 @@ class DecodingTest(unittest.TestCase):
         data = image_factories.encoded(image, quality=92)
         lazy = photo(data, max_detection_pixels=900_000, encode=False)
         self.assertEqual(lazy.scale, 0.5)
-        self.assertTrue(lazy.sharpen())
+        self.assertEqual(lazy.upright().size, (2400, 1600))
         self.assertEqual(lazy.scale, 1)
         self.assertFalse(lazy.sharpen())
+
+    def test_a_photo_that_is_opened_once_has_the_same_faces_and_all_its_pixels(self) -> None:
+        data = image_factories.oriented(image_factories.canvas(640, 480, "obama.jpg"), 6)
+        photo = faceengine.open_photo(data)
+        found, expected = faceengine.find_faces(photo), faceengine.find_faces(data)
+        self.assertEqual([face.box for face in found], [face.box for face in expected])
+        self.assertEqual(photo.upright().tobytes(), faceengine.load_image(data).tobytes())
 
     @unittest.skipIf(hog.backend() == "dlib", "dlib's own HOG takes 320 MB more than the kernel")
     def test_a_twelve_megapixel_photo_takes_bounded_memory(self) -> None:

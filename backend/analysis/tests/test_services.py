@@ -107,7 +107,7 @@ class AnalysisTests(TransactionTestCase):
             )
 
         with mock.patch("time.sleep", finish):
-            self.assertEqual(analyse(), services.Result(analysis_id=other.pk, boxes=[]))
+            self.assertEqual(analyse(), services.Result(analysis_id=other.pk, faces=[]))
 
     def test_it_gives_up_waiting_and_asks_to_be_tried_again(self) -> None:
         claimed()

@@ -1,34 +1,53 @@
 """Fair shares: owners of due jobs take turns, so that a long backlog of one delays no other.
 
-An entry of the queue stands for any row of its kind: a worker that takes one runs the oldest due
+An entry of the queue stands for any row of its kind: a worker that takes one claims the oldest due
 row of the owner whose turn it is. Each process counts its own turns; on average that is as fair. A
-turn costs one search in an index of (owner, due_at), at any number of waiting rows.
+turn costs two searches in an index of (owner, due_at), at any number of waiting rows.
 """
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from backend.common.jobs.models import Job, kinds
+from django.db import connection
+from django.utils import timezone
+
+from backend.common.jobs import statements
+from backend.common.jobs.models import Job, own_claim
+
+J = TypeVar("J", bound=Job)
 
 _last: Final[dict[type[Job], Any]] = {}
 """The owner whose turn was last, of each kind of job."""
 
+# The first row of the next owner, or else the first of all. The state is written out, because the
+# index holds queued rows only.
+_CLAIM: Final = """
+UPDATE {table} SET {claim}, attempts = attempts + 1
+WHERE status = 'queued' AND {id} = COALESCE(
+    (SELECT {id} FROM {table} WHERE status = 'queued' AND due_at <= %s AND {owner} > %s
+     ORDER BY {owner}, due_at LIMIT 1 {lock}),
+    (SELECT {id} FROM {table} WHERE status = 'queued' AND due_at <= %s
+     ORDER BY {owner}, due_at LIMIT 1 {lock})
+) RETURNING {columns}
+"""
 
-def next_for(task: str) -> Any:
-    """The id of the row that is next for a job of `task`; None where owners take no turns."""
-    model = next((model for model in kinds() if model.task == task), None)
-    return None if model is None else next_of(model)
+
+def claim(model: type[J]) -> J | None:
+    """Claim the row of `model` that is next; None if none is due."""
+    job = statements.returned(model, *statement(model))
+    if job is not None:
+        _last[model] = getattr(job, model.fair_by)
+    return job
 
 
-def next_of(model: type[Job]) -> Any:
-    """The id of the row of `model` that is next; None if none is due or owners take no turns."""
-    owner = model.fair_by
-    if not owner:
-        return None
-    rows = model.claimable().order_by(owner, "due_at").values_list(owner, "pk")
-    last = _last.get(model)
-    row = rows.filter(**{f"{owner}__gt": last}).first() if last is not None else None
-    row = row or rows.first()
-    if row is None:
-        return None
-    _last[model], id = row
-    return id
+def statement(model: type[Job]) -> tuple[str, list[Any]]:
+    """The claim of the next row, and its parameters."""
+    claim = own_claim()
+    text = _CLAIM.format(
+        **statements.names(model),
+        claim=", ".join(f"{statements.column(model, name)} = %s" for name in claim),
+        owner=statements.column(model, model.fair_by),
+        # PostgreSQL's workers choose side by side; SQLite's statements wait for each other.
+        lock="FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else "",
+    )
+    (now,) = statements.prepared(model, {"due_at": timezone.now()})
+    return text, [*statements.prepared(model, claim), now, _last.get(model), now]

@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from backend.common.jobs import metrics, process_identity, queues
+from backend.common.jobs import metrics, process_identity, queues, statements
 from backend.common.metrics import registry
 
 
@@ -127,12 +127,14 @@ class Job(models.Model):
         registry.count(metrics.OUTCOMES, kind=self.kind, outcome=outcome)
 
     def _leave(self, **changes: Any) -> bool:
-        ours = type(self)._default_manager.filter(
-            pk=self.pk, status=Status.PROCESSING, claimed_by=self.claimed_by
-        )
-        if not ours.update(**changes, claimed_by="", claimed_until=None):
+        ours = {"id": self.pk, "status": Status.PROCESSING, "claimed_by": self.claimed_by}
+        free = {"claimed_by": "", "claimed_until": None}
+        left = statements.update(type(self), ours, {**changes, **free})
+        if left is None:
             return False
-        self.refresh_from_db()
+        # Others may have changed what is not ours: all columns, as they are now.
+        for field in self._meta.concrete_fields:
+            setattr(self, field.attname, getattr(left, field.attname))
         return True
 
 

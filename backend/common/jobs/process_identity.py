@@ -6,6 +6,7 @@ machine sees at once that the process is gone, one elsewhere waits until the lea
 
 import os
 import socket
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,11 @@ def identity() -> str:
 
     A process number alone is not enough: it is reused, and each container has numbers of its own.
     """
-    pid = os.getpid()
+    return _identity(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _identity(pid: int) -> str:
     return f"{_machine()}/{pid}/{_started(pid)}"
 
 

@@ -22,7 +22,6 @@ FILE_GONE: Final = "The uploaded file is gone."
 
 _BATCH: Final = 1000
 _FIRST_FEW: Final = 16
-_CLAIMS: Final = 5
 
 _ENQUEUE_GRACE: Final = timedelta(seconds=3)
 """The web process enqueues right after its commit; the sweep skips younger rows, so that it does
@@ -32,9 +31,12 @@ J = TypeVar("J", bound=Job)
 
 
 def run(model: type[J], id: str, do: Callable[[J], object]) -> None:
-    """Claim the row and `do` it; every error becomes a state. Safe to call at any time."""
+    """Claim the row and `do` it; every error becomes a state. Safe to call at any time.
+
+    Where owners take turns, `id` stands for any row: the one is claimed whose turn it is.
+    """
     with registry.batch():
-        job = model.claim(id) or _claim_another(model)
+        job = fair_shares.claim(model) if model.fair_by else model.claim(id)
         if job is None:
             logger.info("nothing to do %s=%s", model._meta.model_name, id)
             return
@@ -42,17 +44,6 @@ def run(model: type[J], id: str, do: Callable[[J], object]) -> None:
         waited = timezone.now() - max(job.created_at, job.due_at)
         metrics.observe(metrics.WAITS, waited, kind=job.kind)
         _attempt(job, do)
-
-
-def _claim_another(model: type[J]) -> J | None:
-    """The row was claimed already; where owners take turns, an entry stands for any row."""
-    for _ in range(_CLAIMS):
-        id = fair_shares.next_of(model)
-        if id is None:
-            return None
-        if job := model.claim(id):
-            return job
-    return None
 
 
 def _attempt(job: J, do: Callable[[J], object]) -> None:

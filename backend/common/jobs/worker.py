@@ -30,7 +30,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from backend.common import redis_clients
-from backend.common.jobs import fair_shares, queues, runner
+from backend.common.jobs import queues, runner
 from backend.common.jobs.models import kinds
 from backend.common.jobs.registration import Registration
 
@@ -190,13 +190,11 @@ class Worker:
             self._jobs_left = 0
 
     def _run(self, task: str, id: str) -> None:
-        """Run `task`, for the row whose owner's turn it is where owners take turns."""
         self._jobs_left -= 1
         close_old_connections()
         reset_queries()
-        turn = fair_shares.next_for(task)
         with self._time_limit():
-            contextvars.Context().run(import_string(task), id if turn is None else str(turn))
+            contextvars.Context().run(import_string(task), id)
 
     @contextmanager
     def _time_limit(self) -> Iterator[None]:

@@ -14,11 +14,14 @@ import redis
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import connection
 from django.db.models import QuerySet
 from django.test import TransactionTestCase, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rq.job import Job
 
+import faceengine
 from backend.analysis import services as analysis
 from backend.analysis.models import Analysis
 from backend.clients.limits import quota
@@ -29,6 +32,7 @@ from backend.common.jobs import process_identity, queues, runner, sweep
 from backend.common.jobs.models import Status
 from backend.submissions import events, services, tasks
 from backend.submissions.models import Submission
+from faceengine.imaging import decode
 from tests.support import image_factories, photographs
 from wire import events as wire
 from wire import signed_links
@@ -167,6 +171,33 @@ class ProcessTests(SubmissionCase):
             tasks.process(str(submission.pk))
         self.assertEqual((analyse.call_count, len(events_of(submission))), (1, 1))
 
+    def test_an_image_is_decoded_once_and_costs_few_statements(self) -> None:
+        submission = accept()
+        with (
+            mock.patch(
+                "faceengine.imaging.scaled.load_reduced", wraps=decode.load_reduced
+            ) as search,
+            mock.patch.object(faceengine, "load_image", wraps=faceengine.load_image) as whole,
+            CaptureQueriesContext(connection) as captured,
+        ):
+            tasks.process(str(submission.pk))
+        self.assertEqual(self.after(submission).faces_count, 1)
+        self.assertEqual(search.call_count + whole.call_count, 1)
+        # Two rows claimed, faces in the transaction that ends the analysis, the row, its event.
+        marks = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
+        statements = [each for each in captured if not each["sql"].startswith(marks)]
+        self.assertEqual(len(statements), 6)
+
+    def test_a_known_image_is_drawn_all_the_same(self) -> None:
+        first, second = accept(), accept()
+        for _ in range(2):
+            tasks.process(str(first.pk))
+        self.assertEqual(self.after(second).faces_count, 1)
+        drawn = [
+            default_storage.open(self.after(each).result.name or "") for each in (first, second)
+        ]
+        self.assertEqual(drawn[0].read(), drawn[1].read())
+
     def test_what_is_no_image_fails_at_once_with_a_reason(self) -> None:
         submission = accept(b"not an image")
         tasks.process(str(submission.pk))
@@ -205,7 +236,7 @@ class ProcessTests(SubmissionCase):
 
         def lose(*args: Any, **kwargs: Any) -> analysis.Result:
             Submission.objects.update(claimed_by="elsewhere/1/1")
-            return analysis.Result(analysis_id=0, boxes=[])
+            return analysis.Result(analysis_id=0, faces=[])
 
         with mock.patch.object(analysis, "analyse", lose):
             tasks.process(str(submission.pk))
