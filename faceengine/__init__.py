@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from faceengine.errors import FaceEngineError, ImageError, ModelError, Problem
 from faceengine.imaging.decode import ImageInfo, Source, check_image, load_image
 from faceengine.imaging.drawing import draw_boxes
+from faceengine.imaging.isolation import Busy
 from faceengine.runtime import MODEL, configure
 from faceengine.types import DETECTORS, Box, Detector, Face, Point, Pose, Quality, Reason
 
@@ -32,6 +33,7 @@ __all__ = [
     "MAX_DETECTION_PIXELS",
     "MODEL",
     "Box",
+    "Busy",
     "Detector",
     "Face",
     "FaceEngineError",

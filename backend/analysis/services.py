@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
-import threading
 import time
 import uuid
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -40,6 +39,8 @@ from backend.analysis.retention import release as release
 from backend.analysis.retention import stray_sources as stray_sources
 from backend.analysis.retention import unreferenced as unreferenced
 from backend.analysis.retention import withdraw as withdraw
+from backend.common.http import admission
+from backend.common.http.errors import Unavailable
 from backend.common.jobs import runner, wakeups
 from backend.common.jobs.models import Status
 from backend.common.metrics import registry
@@ -54,13 +55,6 @@ _JPEG_QUALITY: Final = 90
 
 _CROP: Final = 1.6
 """Sides of a crop by those of its box: a box ends at the eyebrows and the chin."""
-
-_LARGE_PIXELS: Final = 16_000_000
-"""Decoded: 64 MB. Most photos are smaller."""
-
-_one_large: Final = threading.Lock()
-"""Held while a large image is checked: every thread of a web process may be sent one at once, and
-a PNG of 2 MB can take 480 MB."""
 
 _LOOK_AGAIN_S: Final = 2.0
 """A wake-up ends the wait at once; a Redis that hangs sends none, so the row is read this often."""
@@ -108,17 +102,27 @@ def load_engine() -> None:
 
 
 def check_image(image: BinaryIO) -> None:
-    """Decode `image` as cheaply as its format allows; `AnalysisError` if it cannot be used."""
+    """Decode `image` as cheaply as its format allows; `AnalysisError` if it cannot be used.
+
+    Raises `Unavailable` where too many images that take long are being decoded.
+    """
     try:
         faceengine.check_image(
-            image, max_pixels=settings.FACES_MAX_IMAGE_PIXELS, decoding=_room_for
+            image, max_pixels=settings.FACES_MAX_IMAGE_PIXELS, waiting=_waiting_for_decoder
         )
     except faceengine.ImageError as error:
         raise AnalysisError.refusing(error) from error
+    except faceengine.Busy as error:
+        raise Unavailable(str(error)) from error
 
 
-def _room_for(pixels: int) -> AbstractContextManager[object]:
-    return _one_large if pixels > _LARGE_PIXELS else nullcontext()
+@contextmanager
+def _waiting_for_decoder() -> Iterator[None]:
+    """Another request runs meanwhile; some threads stay free of such waits."""
+    with admission.blocking_wait_slot() as may_wait:
+        if not may_wait:
+            raise Unavailable
+        yield
 
 
 def client_owner(client_id: int) -> str:

@@ -5,22 +5,30 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from faceengine.errors import ImageError, Problem
-from faceengine.imaging import completeness, formats, rgb
+from faceengine.imaging import completeness, formats, inspection, isolation, rgb
+from faceengine.imaging.budget import Budget
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 """The source of an image: its bytes, the path of its file, or a seekable binary file."""
 
 MAX_PIXELS = 128_000_000
 """The default pixel cap: above a 108-megapixel phone, and 512 MB as Pillow keeps RGB."""
+
+_HERE_BYTES = 64 << 20
+_HERE_S = 0.4
+"""An image that takes more is checked by another process: most photos are smaller."""
+
+_room = Budget(128 << 20)
+"""Of all checks in this process."""
 
 # What Pillow's decoders raise on hostile bytes, collected by fuzzing them (tests/test_hostile.py).
 _DECODER_ERRORS = (
@@ -68,8 +76,26 @@ def load_reduced(
     """As `load_image`, but a JPEG larger than `enough_pixels` may come out at 1/2, 1/4 or 1/8.
 
     Returns the image and the size (width, height) that it has at full scale, upright. The image
-    has at least `enough_pixels` pixels, or is at full scale.
+    has at least `enough_pixels` pixels, or is at full scale. A file that is not plain is decoded
+    by a process of its own.
     """
+    with _stream(source) as stream, _refusing():
+        cost = inspection.inspect(stream)
+        if cost.is_plain:
+            _refuse_plain_beyond(cost, stream, max_pixels)
+            return load_here(stream, enough_pixels, max_pixels=max_pixels)
+        limits = {"enough_pixels": enough_pixels, "max_pixels": max_pixels}
+        answer = isolation.run(stream, "load", isolation.LOAD, **limits)
+    if "image" not in answer:
+        raise ImageError(Problem.TOO_LARGE, isolation.TOO_COSTLY)
+    width, height = answer["full_size"]
+    return answer["image"], (width, height)
+
+
+def load_here(
+    source: Source, enough_pixels: int, *, max_pixels: int
+) -> tuple[Image.Image, tuple[int, int]]:
+    """`load_reduced` in this process."""
     with opened(source, max_pixels) as image:
         size, turn = image.size, rgb.orientation(image)
         _draft(image, enough_pixels)
@@ -90,7 +116,7 @@ def check_image(
     source: Source,
     *,
     max_pixels: int = MAX_PIXELS,
-    decoding: Callable[[int], AbstractContextManager[object]] = nullcontext,
+    waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> ImageInfo:
     """Make sure that `load_image` will take `source`, at the least cost. Thread-safe.
 
@@ -98,20 +124,63 @@ def check_image(
     JPEG's is decoded at an eighth of its scale, which leaves out most of the arithmetic (1080p:
     about 10 ms). Raises as `load_image` does, and leaves a file object at its start.
 
-    `decoding` is called with the number of pixels before they take memory, 4 bytes each; the
-    context manager that it returns is left when they are freed. The caller can wait for room in it.
+    A file that is not plain, or large, is decoded by a process of its own, in at most 2 s and
+    280 MB: a smaller file that takes more is refused, of a larger one the header alone is checked.
+    `waiting` is entered meanwhile; all decodes of this process share a budget of memory.
+    Raises `isolation.Busy` if too many wait.
     """
-    with ExitStack() as room:
-        with opened(source, max_pixels) as image:
-            name, size = formats.name(image), image.size
-            room.enter_context(decoding(size[0] * size[1]))
-            turn = rgb.orientation(image)  # of a PNG, Pillow decodes it all to see
-            _draft(image, 1)
-            image.load()
-            turn = _turn_left(image, turn)
-        del image
+    with _stream(source) as stream, _refusing():
+        cost = inspection.inspect(stream)
+        if cost.is_plain:
+            _refuse_plain_beyond(cost, stream, max_pixels)
+        if cost.is_plain and cost.memory_bytes <= _HERE_BYTES and cost.seconds <= _HERE_S:
+            with _room.reserved(cost.memory_bytes):
+                return check_here(stream, max_pixels=max_pixels)
+        with waiting():
+            answer = isolation.run(stream, "check", isolation.CHECK, max_pixels=max_pixels)
+    if not answer.get("whole") and not _is_left_to_load(answer):
+        raise ImageError(Problem.TOO_LARGE, isolation.TOO_COSTLY)
+    return ImageInfo(answer["format"], answer["width"], answer["height"])
+
+
+def check_here(
+    source: Source,
+    *,
+    max_pixels: int,
+    opened_as: Callable[[str, tuple[int, int]], None] = lambda *_: None,
+) -> ImageInfo:
+    """`check_image` in this process. `opened_as` is called before pixels take memory."""
+    with opened(source, max_pixels) as image:
+        name, size = formats.name(image), image.size
+        opened_as(name, size)
+        turn = rgb.orientation(image)  # of a PNG, Pillow decodes it all to see
+        _draft(image, 1)
+        image.load()
+        turn = _turn_left(image, turn)
     width, height = size if turn not in rgb.SIDEWAYS else size[::-1]
     return ImageInfo(name, width, height)
+
+
+def refuse_beyond(cost: inspection.Cost) -> None:
+    """Raise `ImageError` for an image that no process is allowed to decode."""
+    most = isolation.LOAD.memory_bytes
+    if cost.memory_bytes > most:
+        message = f"The image needs {cost.memory_bytes >> 20:,} MB to decode; "
+        raise ImageError(Problem.TOO_LARGE, f"{message}{most >> 20:,} are allowed.")
+
+
+def _refuse_plain_beyond(cost: inspection.Cost, stream: BinaryIO, max_pixels: int) -> None:
+    if cost.memory_bytes > isolation.LOAD.memory_bytes:
+        _check_size(formats.identify(stream).size, max_pixels)  # its reason is clearer
+        refuse_beyond(cost)
+
+
+def _is_left_to_load(answer: dict[str, Any]) -> bool:
+    """Whether a decoder ended early because an honest image of this size takes more."""
+    if not answer["opened"]:
+        return False
+    honest = inspection.estimate(answer["format"], answer["width"] * answer["height"], 0)
+    return inspection.is_beyond(honest, isolation.CHECK)
 
 
 def _turn_left(image: Image.Image, turn: int) -> int:

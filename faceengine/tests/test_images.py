@@ -102,21 +102,21 @@ class LoadImageTest(unittest.TestCase):
         faceengine.check_image(file)
         self.assertEqual(file.tell(), 0)
 
-    def test_it_tells_of_the_pixels_before_they_are_decoded_and_when_they_are_gone(self) -> None:
-        seen: list[object] = []
+    def test_it_waits_for_another_process_within_a_block_of_the_caller(self) -> None:
+        seen: list[str] = []
 
         @contextmanager
-        def decoding(pixels: int) -> Iterator[None]:
-            seen.append(pixels)
+        def waiting() -> Iterator[None]:
+            seen.append("waits")
             yield
-            seen.append("gone")
+            seen.append("goes on")
 
-        for name in ("JPEG", "PNG", "HEIC"):
+        for name, expected in (("JPEG", []), ("PNG", []), ("HEIC", ["waits", "goes on"])):
             with self.subTest(name):
                 seen.clear()
                 data = image_factories.encoded(Image.new("RGB", (30, 20)), name)
-                faceengine.check_image(data, decoding=decoding)
-                self.assertEqual(seen, [600, "gone"])
+                faceengine.check_image(data, waiting=waiting)
+                self.assertEqual(seen, expected)
 
     def test_it_leaves_the_metadata_out(self) -> None:
         loaded = faceengine.load_image(image_factories.oriented(self.picture, 6))
