@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
@@ -133,14 +133,22 @@ def check_image(
         cost = inspection.inspect(stream)
         if cost.is_plain:
             _refuse_plain_beyond(cost, stream, max_pixels)
+        if cost.is_plain and inspection.is_beyond(cost, isolation.CHECK):
+            return _header(stream, max_pixels)
         if cost.is_plain and cost.memory_bytes <= _HERE_BYTES and cost.seconds <= _HERE_S:
             with _room.reserved(cost.memory_bytes):
                 return check_here(stream, max_pixels=max_pixels)
         with waiting():
             answer = isolation.run(stream, "check", isolation.CHECK, max_pixels=max_pixels)
-    if not answer.get("whole") and not _is_left_to_load(answer):
+    if not answer.get("whole"):
         raise ImageError(Problem.TOO_LARGE, isolation.TOO_COSTLY)
     return ImageInfo(answer["format"], answer["width"], answer["height"])
+
+
+def _header(stream: BinaryIO, max_pixels: int) -> ImageInfo:
+    image = formats.identify(stream)
+    _check_size(image.size, max_pixels)
+    return ImageInfo(formats.name(image), *image.size)
 
 
 def check_here(
@@ -164,23 +172,16 @@ def check_here(
 def refuse_beyond(cost: inspection.Cost) -> None:
     """Raise `ImageError` for an image that no process is allowed to decode."""
     most = isolation.LOAD.memory_bytes
-    if cost.memory_bytes > most:
-        message = f"The image needs {cost.memory_bytes >> 20:,} MB to decode; "
+    needed = max(cost.memory_bytes, cost.load_bytes)
+    if needed > most:
+        message = f"The image needs {needed >> 20:,} MB to decode; "
         raise ImageError(Problem.TOO_LARGE, f"{message}{most >> 20:,} are allowed.")
 
 
 def _refuse_plain_beyond(cost: inspection.Cost, stream: BinaryIO, max_pixels: int) -> None:
-    if cost.memory_bytes > isolation.LOAD.memory_bytes:
+    if max(cost.memory_bytes, cost.load_bytes) > isolation.LOAD.memory_bytes:
         _check_size(formats.identify(stream).size, max_pixels)  # its reason is clearer
         refuse_beyond(cost)
-
-
-def _is_left_to_load(answer: dict[str, Any]) -> bool:
-    """Whether a decoder ended early because an honest image of this size takes more."""
-    if not answer["opened"]:
-        return False
-    honest = inspection.estimate(answer["format"], answer["width"] * answer["height"], 0)
-    return inspection.is_beyond(honest, isolation.CHECK)
 
 
 def _turn_left(image: Image.Image, turn: int) -> int:
@@ -250,6 +251,8 @@ def _refusing() -> Iterator[None]:
 
 def _refusal(error: Exception) -> ImageError:
     text = str(error).lower()
+    if isinstance(error, MemoryError):
+        return ImageError(Problem.TOO_LARGE, isolation.TOO_COSTLY)
     if isinstance(error, EOFError) or any(word in text for word in ("truncated", "end of file")):
         return ImageError(Problem.TRUNCATED, "The image is cut short: its end is missing.")
     return ImageError(Problem.CORRUPT, "The image is damaged and can not be decoded.")

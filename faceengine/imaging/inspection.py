@@ -8,6 +8,7 @@ need not know each trick, only what is plain.
 Sources of the structures: JPEG (ITU T.81, annex B), PNG 1.2, GIF89a, the WebP container, BMP.
 """
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ class Cost:
     is_plain: bool
     memory_bytes: int = 0
     seconds: float = 0.0
+    load_bytes: int = 0
+    """Memory to load it whole, where that is more than to check it."""
 
 
 _ANYTHING = Cost(is_plain=False)
@@ -88,11 +91,11 @@ _HONEST = {
     "JPEG": (0.25, 8),
     "PNG": (4, 40),
     "GIF": (5, 20),
-    "BMP": (8, 5),
+    "BMP": (5, 5),
     "TIFF": (5, 30),
     "WEBP": (16, 60),
-    "AVIF": (16, 60),
-    "HEIC": (12, 60),
+    "AVIF": (12, 60),
+    "HEIC": (11, 60),
 }
 
 
@@ -165,28 +168,31 @@ def _of_frame(frame: bytes, scan: bytes, stream: BinaryIO) -> Cost:
     cost = _plain("JPEG", width, height, stream)
     if frame[0] in (0xC0, 0xC1) and scan[0] == components:
         return cost  # one scan of everything: the decoder never looks for another
-    most = max(across * down for across, down in samples)
-    share = sum(across * down for across, down in samples) / max(1, most)
-    blocks = width * height / 64 * share
-    scans = _scans(stream)
-    seconds = _SCAN_SECONDS * scans * blocks
+    scans = scan[0] + _scans(stream)
+    seconds = _SCAN_SECONDS * scans * width * height / 64
     if seconds > MAX_SCAN_SECONDS:
-        message = (
-            f"The image has {scans} scans of {width} × {height} pixels, more than are decoded."
-        )
+        message = f"The image has {scans} scans of {width} × {height} pixels: too many."
         raise ImageError(Problem.TOO_LARGE, message)
     # All coefficients are kept, 2 bytes each.
-    return Cost(True, cost.memory_bytes + int(128 * blocks), cost.seconds + seconds)
+    share = sum(across * down for across, down in samples) / max(a * d for a, d in samples)
+    kept = int(2 * width * height * share)
+    memory, whole = cost.memory_bytes + kept, 4 * width * height + kept
+    return Cost(True, memory, cost.seconds + seconds, load_bytes=whole)
 
 
 def _scans(stream: BinaryIO) -> int:
-    """Start-of-scan markers; a few too many where metadata contains a JPEG."""
-    position, count, last = stream.tell(), 1, b""
+    """Components of all further scans; a few too many where metadata contains a JPEG."""
+    position, count, last = stream.tell(), 0, b""
     while block := stream.read(1 << 20):
-        count += (last + block).count(b"\xff\xda")
-        last = block[-1:]
+        block = last + block
+        count += sum(each[1][0] for each in _SCAN.finditer(block))
+        last = block[-4:]
     stream.seek(position)
     return count
+
+
+_SCAN = re.compile(rb"\xff\xda\x00[\x06-\x0c]([\x01-\x04])")
+"""The start of a scan's header (B.2.3): marker, length, number of components."""
 
 
 # --- the others

@@ -26,6 +26,7 @@ def serve(descriptor: int) -> None:
     with socket.socket(fileno=descriptor) as control:
         while True:
             message, descriptors, _, _ = socket.recv_fds(control, 1, 2)
+            _reap(os.WNOHANG if message else 0)
             if not message:
                 return
             if os.fork() == 0:
@@ -38,7 +39,6 @@ def _prepare() -> None:
     # Signals to the whole group are for the process that asks: its requests go on until it ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
     warnings.simplefilter("ignore")  # of Pillow, about damaged metadata
     Image.init()
     import pillow_heif
@@ -46,6 +46,13 @@ def _prepare() -> None:
     # One thread each, as everywhere; and the stacks of others would count as memory.
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     pillow_heif.options.DECODE_THREADS = 1
+
+
+def _reap(options: int) -> None:
+    """Wait for decoders that have ended, so that their usage is counted as the helper's."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, options)[0]:
+            pass
 
 
 def _decoder(descriptors: list[int]) -> None:
@@ -79,9 +86,10 @@ def _check(connection: socket.socket, path: str, *, max_pixels: int) -> None:
     def opened(format: str, size: tuple[int, int]) -> None:
         cost = inspection.estimate(format, size[0] * size[1], Path(path).stat().st_size)
         decode.refuse_beyond(cost)
-        _send(connection, opened=True, format=format, width=size[0], height=size[1])
-        if inspection.is_beyond(cost, isolation.CHECK):
-            os._exit(0)  # the answer is that it was opened
+        is_large = inspection.is_beyond(cost, isolation.CHECK)
+        _send(connection, format=format, width=size[0], height=size[1], whole=is_large)
+        if is_large:
+            os._exit(0)  # a worker finds out whether it is whole
 
     _answer(connection, lambda: decode.check_here(path, max_pixels=max_pixels, opened_as=opened))
 

@@ -58,8 +58,8 @@ LOAD = Limits(seconds=4, memory_bytes=900 << 20)
 def run(source: BinaryIO, call: str, limits: Limits, **arguments: int) -> dict[str, Any]:
     """The answer of `isolated.CALLS[call]` about `source`.
 
-    `"image"` of it is a Pillow image, `"opened"` whether the header was read where the decoder
-    ended early. Raises `ImageError`, or `Busy`.
+    `"image"` of it is a Pillow image. It is empty or not complete if the decoder was ended by a
+    limit. Raises `ImageError`, or `Busy`.
     """
     if not _free.acquire(timeout=_WAIT_S):
         raise Busy("Too many images are being decoded. Please try again.")
@@ -163,7 +163,7 @@ def _descriptor(source: BinaryIO) -> Iterator[int]:
 
 
 def _answer(connection: socket.socket) -> dict[str, Any]:
-    received: dict[str, Any] = {"opened": False}
+    received: dict[str, Any] = {}
     line, pixels = b"", []
     with suppress(OSError):  # also a timeout: then the decoder has overslept its alarm
         while True:

@@ -1,9 +1,12 @@
 """Conversion of Pillow's pixel layouts to upright 8-bit RGB. Imports Pillow alone."""
 
+from collections.abc import Callable
+
 from PIL import ExifTags, Image
 
 from faceengine.errors import ImageError, Problem
 
+_STRIP_PIXELS = 1 << 20
 _WHITE = (255, 255, 255, 255)
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 
@@ -42,10 +45,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode in _DEEP_MODES:
-        return _shallow(image).convert("RGB")
+        return _in_strips(image, _shallow(image))
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer).convert("RGB")
+        return _in_strips(image, _on_white)
     try:
         return image.convert("RGB")
     except ValueError as error:
@@ -53,22 +55,42 @@ def to_rgb(image: Image.Image) -> Image.Image:
         raise ImageError(Problem.UNSUPPORTED, message) from error
 
 
-def _shallow(image: Image.Image) -> Image.Image:
-    """One channel of 16 bits, 32 bits or floats as 8 bits.
+def _in_strips(image: Image.Image, to_rgb: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """`to_rgb` of the image, some rows at a time: its copies of a large one would take GBs."""
+    whole = Image.new("RGB", image.size)
+    rows = max(1, _STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(image.height, top + rows)))
+        whole.paste(to_rgb(strip), (0, top))
+    return whole
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer).convert("RGB")
+
+
+def _shallow(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """A conversion of parts of `image`: one channel of 16 bits, 32 bits or floats, as 8 bits.
 
     Pillow's own conversion clips at 255, which makes every 16-bit scan white. Integers up to 65535
     are divided by 257 (65535 becomes 255); floats up to 1 are fractions; what lies beyond is scaled
     by its own largest value.
     """
-    values = image.convert("F")
-    lowest, highest = _numbers(values.getextrema())
+    lowest, highest = _numbers(image.getextrema())
     if not (lowest > float("-inf") and highest < float("inf")):
         raise ImageError(Problem.CORRUPT, "The image has pixels that are not numbers.")
     if image.mode == "F":
         full = 1.0 if highest <= 1 else 255.0 if highest <= 255 else highest
     else:
         full = 65535.0 if highest <= 65535 else highest
-    return values.point(lambda value: value * (255.0 / full) + 0.5).convert("L")
+    scale = 255.0 / full
+
+    def converted(part: Image.Image) -> Image.Image:
+        values = part.convert("F").point(lambda value: value * scale + 0.5)
+        return values.convert("L").convert("RGB")
+
+    return converted
 
 
 def _numbers(extrema: object) -> tuple[float, float]:

@@ -1,0 +1,61 @@
+"""`python -m tests.support.cost_probe check|work FILE`: one file in a process of its own.
+
+Prints JSON: `outcome`; `cpu_s` of it and all its children; `peak_bytes`, the most that one of them
+took above this process before the file.
+"""
+
+import json
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import faceengine
+from faceengine.imaging import isolation
+
+
+def main(call: str, path: str) -> None:
+    with Path(path).open("rb") as file:
+        if call == "work":
+            faceengine.load()
+        idle_bytes, idle_s = _peak_bytes(), _cpu_s()
+        outcome = _outcome(_CALLS[call], file)
+    used_s, peak_bytes = _cpu_s() - idle_s, _peak_bytes() - idle_bytes
+    helper = isolation._helper
+    if helper is not None:  # it counts its decoders when it ends, and itself
+        helper.end()
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used_s += children.ru_utime + children.ru_stime
+        peak_bytes = max(peak_bytes, children.ru_maxrss * 1024 - idle_bytes)
+    print(json.dumps({"outcome": outcome, "cpu_s": used_s, "peak_bytes": peak_bytes}))
+
+
+def _work(file: Any) -> object:
+    """What a worker does with an upload."""
+    found = faceengine.find_faces(file)
+    return len(faceengine.draw_boxes(faceengine.load_image(file), found).size)
+
+
+_CALLS = {"check": faceengine.check_image, "work": _work}
+
+
+def _outcome(call: Any, file: Any) -> str:
+    try:
+        return f"taken: {call(file)}"
+    except faceengine.ImageError as error:
+        return f"{error.reason}: {error}"
+
+
+def _peak_bytes() -> int:
+    """The most memory of this process, without what its parent had when it forked."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
