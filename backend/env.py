@@ -9,7 +9,7 @@ from typing import Final
 from django.core.exceptions import ImproperlyConfigured
 
 from backend import databases
-from wire import environment
+from wire import environment, service_address
 from wire.settings import Reader
 
 try:
@@ -22,6 +22,12 @@ text, words, flag = _reader.text, _reader.words, _reader.flag
 number, real, rate = _reader.number, _reader.real, _reader.rate
 url, hosts, folder = _reader.url, _reader.hosts, _reader.folder
 networks, origins = _reader.networks, _reader.origins
+
+
+def service(name: str) -> service_address.ServiceAddress:
+    """Where clients reach the service; `name` is one of the settings that say it."""
+    assert name in ("SERVICE_URL", "FACES_BASE_PATH")
+    return service_address.read(_reader)
 
 
 def postgresql(name: str) -> str:

@@ -9,7 +9,10 @@ ENVIRONMENT = env.text("ENVIRONMENT", choices=("development", "production"))
 SECRET_KEY = env.text("DJANGO_SECRET_KEY")
 DEBUG = env.flag("DJANGO_DEBUG")
 ALLOWED_HOSTS = env.words("DJANGO_ALLOWED_HOSTS")
-SERVICE_URL = env.url("SERVICE_URL", schemes=("http", "https"))
+if ALLOWED_HOSTS:
+    ALLOWED_HOSTS.append(env.service("SERVICE_URL").host)
+SERVICE_URL = env.service("SERVICE_URL").url
+FACES_BASE_PATH = env.service("FACES_BASE_PATH").base_path
 FACES_HSTS_SECONDS = env.number("FACES_HSTS_SECONDS")
 LOG_LEVEL = env.text("FACES_LOG_LEVEL", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
 LOG_FORMAT = env.text("FACES_LOG_FORMAT", choices=logs.FORMATS)
@@ -98,6 +101,7 @@ FACES_EVENT_STREAM_MAXLEN = env.number("FACES_EVENT_STREAM_MAXLEN", at_least=1)
 FACES_RETENTION_DAYS = env.number("FACES_RETENTION_DAYS")
 
 # --- Where the processes listen
+FACES_PORT = env.number("FACES_PORT", at_least=1)
 FACES_TRUSTED_PROXIES = env.text("FACES_TRUSTED_PROXIES")
 env.networks("FACES_TRUSTED_PROXIES")  # refused here also, because nginx in Docker starts after us
 
@@ -130,6 +134,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "backend.common.http.admission.ConcurrencyLimitMiddleware",
     "backend.common.observability.logs.RequestIdMiddleware",
+    "backend.common.http.service_url.ServiceUrlMiddleware",
     "backend.common.metrics.middleware.MetricsMiddleware",
     "backend.common.http.security_headers.StrictTransportMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -159,6 +164,7 @@ TEMPLATES = [
 # Of the admin and of the members' pages. Several services on one host would share cookies of the
 # usual names.
 SESSION_COOKIE_NAME = "faces_session"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{FACES_BASE_PATH}/"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SERVICE_URL.startswith("https://")
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
@@ -168,10 +174,15 @@ CSRF_FAILURE_VIEW = "backend.common.http.errors.csrf_failure"
 # What ends TLS may be in front of nginx: Django sees http where the browser says https.
 # nginx sets it on every request; only a trusted proxy can make it say https.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-CSRF_TRUSTED_ORIGINS = [SERVICE_URL]
+CSRF_TRUSTED_ORIGINS = [env.service("SERVICE_URL").origin]
 # In the browser until they are shown, and nowhere here: a new key is shown as a message.
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 X_FRAME_OPTIONS = "DENY"
+
+# nginx strips the path that a proxy puts before ours; `reverse` adds it again.
+FORCE_SCRIPT_NAME = FACES_BASE_PATH or None
+# Whether SERVICE_URL is empty: then links have the scheme and host of the request.
+LINKS_FOLLOW_REQUEST = not env.text("SERVICE_URL")
 
 ROOT_URLCONF = "backend.urls"
 WSGI_APPLICATION = "backend.wsgi.application"
@@ -211,7 +222,7 @@ MEDIA_URL = "/static/"
 STATIC_ROOT = STORAGE_DIR / "staticfiles"
 STATICFILES_DIRS = [ROOT / "static"]
 # Not below /static/, where the contract has the results.
-STATIC_URL = "/assets/"
+STATIC_URL = f"{FACES_BASE_PATH}/assets/"
 # Most photos are smaller and need no temporary file; nginx has the whole body before we see it.
 FILE_UPLOAD_MAX_MEMORY_SIZE = 8 << 20
 # Beside the media, so that an archive is stored by renaming it, and not in a /tmp that is memory.
@@ -286,7 +297,7 @@ SPECTACULAR_SETTINGS = {
         "its request in `X-Request-ID`. Events come over a websocket: `/api/asyncapi.json`."
     ),
     "OAS_VERSION": "3.1.1",
-    "SERVERS": [{"url": SERVICE_URL}],
+    "SERVERS": [{"url": FACES_BASE_PATH or "/" if LINKS_FOLLOW_REQUEST else SERVICE_URL}],
     "DEFAULT_GENERATOR_CLASS": "backend.site.api_docs.openapi.Generator",
     "POSTPROCESSING_HOOKS": [],
     "SORT_OPERATION_PARAMETERS": False,

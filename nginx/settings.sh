@@ -12,7 +12,7 @@ items() {
 
 proxies=$(items "${FACES_TRUSTED_PROXIES:-}")
 
-echo "client_max_body_size $((FACES_MAX_UPLOAD_BYTES + _FORM_BYTES));"
+echo "client_max_body_size $((${FACES_MAX_UPLOAD_BYTES:-104857600} + _FORM_BYTES));"
 
 # The client's address: the nearest one in X-Forwarded-For that is no trusted proxy.
 for proxy in $proxies; do echo "set_real_ip_from $proxy;"; done
@@ -35,3 +35,29 @@ items "${FACES_ALLOWED_ORIGINS:-}" | sed -e 's/\/$//' -e 's/^\(http:.*\):80$/\1/
     done
 echo "}"
 [ -z "${FACES_ALLOWED_ORIGINS:-}" ] || echo 'map "" $cors_vary { default Origin; }'
+
+# The path below which a proxy puts the service, by the same rule as wire/service_address.py: both for the
+# locations, which are matched decoded, and for the servers behind, which get it as it was sent.
+base_path=${FACES_BASE_PATH:-$(printf '%s' "${SERVICE_URL:-}" | sed -n 's|^[a-z]*://[^/]*/|/|p')}
+base_path=$(printf '%s' "$base_path" | sed -e 's|/*$||' -e 's|^/*|/|' -e 's|^/$||')
+if [ -n "$base_path" ]; then
+    pattern=$(printf '%s' "$base_path" | sed 's/[.]/\\./g')
+    echo "map \$http_upgrade \$asks_for_websocket { default 0; ~*websocket 1; }"
+    # Volatile: nginx evaluates it again in subrequests and redirects of its own.
+    echo "map \"\$asks_for_websocket:\$uri\" \$path_below_base {"
+    echo '    volatile;'
+    echo '    default "";'
+    echo "    \"~^0:$pattern(?<decoded_rest>/.*)\$\" \$decoded_rest;"
+    # /faces/ alone is the websocket of a service below /faces, if the proxy in front strips that.
+    echo "    \"~^1:$pattern(?<decoded_socket>/.+)\$\" \$decoded_socket;"
+    echo "    \"0:$base_path\" /;"
+    echo "}"
+    # A rewritten request may enter internal locations, so those are refused before: all begin with _ or a dot.
+    echo "map \$uri \$is_internal_below_base { volatile; default \"\"; \"~^$pattern/[_.]\" 1; }"
+    echo "map \"\$asks_for_websocket:\$request_uri\" \$service_uri {"
+    echo '    default $request_uri;'
+    echo "    \"~^0:$pattern(?<sent_rest>/.*)\$\" \$sent_rest;"
+    echo "    \"~^1:$pattern(?<sent_socket>/[^?].*)\$\" \$sent_socket;"
+    echo "    \"~^0:$pattern(?<sent_query>\\?.*)?\$\" /\$sent_query;"
+    echo "}"
+fi

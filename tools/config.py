@@ -10,13 +10,20 @@ from urllib.parse import unquote, urlsplit
 
 from tools.console import UserError
 from tools.shell import ROOT
+from wire import service_address
 from wire.settings import Reader
 
 # nginx and supervisor have no way to write these in a file name.
 _UNSPEAKABLE: Final = re.compile(r"[\"'\\${};#%\x00-\x1f]")
 _FORM_BYTES: Final = 64 * 1024
 
-NGINX_SETTINGS: Final = ("FACES_ALLOWED_ORIGINS", "FACES_MAX_UPLOAD_BYTES", "FACES_TRUSTED_PROXIES")
+NGINX_SETTINGS: Final = (
+    "FACES_ALLOWED_ORIGINS",
+    "FACES_BASE_PATH",
+    "SERVICE_URL",
+    "FACES_MAX_UPLOAD_BYTES",
+    "FACES_TRUSTED_PROXIES",
+)
 """What nginx/settings.sh reads, here and in Docker."""
 
 
@@ -104,7 +111,7 @@ def read(environ: Mapping[str, str], defaults: Mapping[str, str]) -> Stack:
         ws=Address.parse(environ["FACES_WS_BIND"], setting="FACES_WS_BIND"),
         redis=_own_redis(environ, defaults["CACHE_BACKEND_URL"]),
         redis_url=environ["CACHE_BACKEND_URL"],
-        service_url=_service_url(environ["SERVICE_URL"], defaults, nginx),
+        service_url=service_address.read(Reader(environ, UserError)).url,
         host_header=host_header(environ["DJANGO_ALLOWED_HOSTS"]),
         max_body_bytes=_max_body_bytes(environ["FACES_MAX_UPLOAD_BYTES"]),
         nginx_environ=_nginx_environ(environ),
@@ -146,12 +153,6 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _service_url(url: str, defaults: Mapping[str, str], nginx: Address) -> str:
-    """SERVICE_URL, or one with the port of nginx where only FACES_PORT was changed."""
-    moved = nginx.port != int(defaults["FACES_PORT"])
-    return f"http://localhost:{nginx.port}" if moved and url == defaults["SERVICE_URL"] else url
 
 
 def host_header(allowed: str) -> str:

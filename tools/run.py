@@ -60,7 +60,7 @@ class Supervisor:
         self.process: Final = subprocess.Popen(
             [sys.executable, "-m", "tools.supervisord", file, parent],
             cwd=ROOT,
-            env={**os.environ, "SERVICE_URL": service.service_url, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -13,8 +13,8 @@ from typing import Final
 
 from redis.asyncio import ConnectionPool
 
-from wire import environment, feeds, logs, signed_links
-from wire.origins import OriginPolicy, parse_origin
+from wire import environment, feeds, logs, service_address, signed_links
+from wire.origins import OriginPolicy
 from wire.settings import Reader, SettingError
 from wsserver.request.auth import TokenVerifier
 from wsserver.service import Settings, running
@@ -62,6 +62,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     """The settings; raises `SettingError` for the first that is invalid."""
     read = Reader(environ)
     host, port = _bind(read, "FACES_WS_BIND")
+    address = service_address.read(read)
     return Settings(
         redis_url=_redis_url(read, "CACHE_BACKEND_URL"),
         host=host,
@@ -78,8 +79,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             token_required=read.flag("FACES_REQUIRE_API_KEY"),
         ),
         link_key=signed_links.signing_key(read.text("DJANGO_SECRET_KEY")),
-        allowed_hosts=read.words("DJANGO_ALLOWED_HOSTS"),
-        origins=_origins(read),
+        allowed_hosts=[*read.words("DJANGO_ALLOWED_HOSTS"), address.host],
+        origins=OriginPolicy(frozenset([*read.origins("FACES_ALLOWED_ORIGINS"), address.origin])),
+        address=address,
         explains=read.text("ENVIRONMENT") == "development",
     )
 
@@ -120,12 +122,6 @@ def _raise_file_limit(connections: int) -> None:
             allowed,
             connections,
         )
-
-
-def _origins(read: Reader) -> OriginPolicy:
-    """The pages that FACES_ALLOWED_ORIGINS lists, and the service's own by SERVICE_URL."""
-    own = "/".join(read.url("SERVICE_URL", schemes=("http", "https")).split("/")[:3])
-    return OriginPolicy(frozenset([*read.origins("FACES_ALLOWED_ORIGINS"), parse_origin(own)]))
 
 
 def _bind(read: Reader, name: str) -> tuple[str, int]:

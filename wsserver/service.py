@@ -14,6 +14,7 @@ from websockets.frames import CloseCode
 
 from wire import metrics
 from wire.origins import ANY, OriginPolicy
+from wire.service_address import ServiceAddress
 from wsserver.delivery.broadcaster import Broadcaster, Subscriber
 from wsserver.delivery.closing import REFUSED, Closer
 from wsserver.delivery.connection import ClientConnection, MessageRateLimit
@@ -57,6 +58,8 @@ class Settings:
     """Signs the links to images in events (`wire.signed_links`)."""
     allowed_hosts: Sequence[str] = (ANY,)
     origins: OriginPolicy = OriginPolicy()
+    address: ServiceAddress | None = None
+    """Where clients reach the service; None: links in events are sent as they are stored."""
     explains: bool = False
     """Whether a refusal names the setting behind it in the response; it does in the log."""
     handshake_timeout_s: float = 10
@@ -80,7 +83,12 @@ class Service:
         self._settings = settings
         self._closer = Closer(settings.close_grace_s)
         self._sockets: set[ClientConnection] = set()
-        self._broadcaster = Broadcaster(self._closer, send_buffer_bytes=settings.send_buffer_bytes)
+        stored_base = settings.address.url if settings.address else ""
+        self._broadcaster = Broadcaster(
+            self._closer,
+            send_buffer_bytes=settings.send_buffer_bytes,
+            stored_base=stored_base,
+        )
         self._limiter = ConnectionLimiter(
             total=settings.max_connections,
             per_address=settings.max_connections_per_address,
@@ -112,6 +120,7 @@ class Service:
             self._limiter,
             AccessRules(settings.allowed_hosts, settings.origins, explains=settings.explains),
             settings.verifier,
+            address=settings.address,
             is_ready=self.reader.current.is_set,
         )
         return serve(
@@ -173,7 +182,13 @@ class Service:
             self._closer.close(connection, REFUSED, str(rejection))
             return await connection.wait_closed()
         wants = build_filter(options, owner=claims.owner)
-        subscriber = Subscriber(connection, wants, claims, only=options.submission_id)
+        subscriber = Subscriber(
+            connection,
+            wants,
+            claims,
+            only=options.submission_id,
+            link_base=cast(ClientConnection, connection).link_base,
+        )
         self._broadcaster.add(subscriber)
         # No await since the handshake: every event from here on is live or replayed.
         replay = self._start(subscriber, options.since)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any, Final
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.apps import AdminConfig
 from django.db.models import Model, QuerySet
@@ -42,7 +43,7 @@ class FacesAdminConfig(AdminConfig):
 class FacesAdminSite(admin.AdminSite):
     site_header = site_title = "Faces"
     index_title = "Administration"
-    site_url = "/dashboard/"  # of "View site"
+    site_url = f"{settings.FACES_BASE_PATH}/dashboard/"  # of "View site"
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         return _with_policy(super().admin_view(view, cacheable))

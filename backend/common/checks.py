@@ -1,10 +1,13 @@
 """System checks: unsafe or incomplete settings, refused at start with a hint."""
 
+import re
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.urls import URLPattern, URLResolver, get_resolver
 
 _DEFAULT_KEY_PREFIX = "insecure-"
 
@@ -53,6 +56,26 @@ def production_is_safe(app_configs: Any, **kwargs: Any) -> list[Error]:
         ),
     ]
     return [Error(text, hint=hint, id=id) for wrong, text, hint, id in findings if wrong]
+
+
+@register()
+def base_path_is_free(app_configs: Any, **kwargs: Any) -> list[Error]:
+    """faces.E022: nginx could not distinguish the path from our own where a proxy strips it."""
+    first = settings.FACES_BASE_PATH.strip("/").partition("/")[0]
+    if not first or first not in {"assets", *_first_names(get_resolver().url_patterns)}:
+        return []
+    text = f"FACES_BASE_PATH, or the path of SERVICE_URL, begins with /{first}, which the API uses."
+    return [Error(text, hint="Take another name, for example /faces-app.", id="faces.E022")]
+
+
+def _first_names(patterns: Iterable[URLPattern | URLResolver]) -> Iterator[str]:
+    """The first name in the path of each URL of the service."""
+    for each in patterns:
+        route = str(each.pattern).lstrip("^")
+        if match := re.match(r"[A-Za-z0-9_.-]+", route):
+            yield match[0]
+        elif isinstance(each, URLResolver):
+            yield from _first_names(each.url_patterns)
 
 
 @register()

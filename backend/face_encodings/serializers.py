@@ -25,6 +25,7 @@ from backend.analysis.serializers import (
 from backend.analysis.services import AnalysisError, FoundFace
 from backend.common import bounded_json
 from backend.common.http.errors import TooLarge
+from backend.common.http.service_url import service_url
 from backend.common.openapi import ENCODING
 from backend.face_encodings.models import EncodedImage
 from backend.face_encodings.statistics import Statistics
@@ -304,4 +305,4 @@ def as_pending(image: EncodedImage) -> Body:
 def url(image: EncodedImage) -> str:
     """Where the encoding of an image is."""
     query = f"?detector={image.detector}" if image.detector else ""
-    return f"{settings.SERVICE_URL}/face_encoding/{image.sha256}{query}"
+    return f"{service_url()}/face_encoding/{image.sha256}{query}"

@@ -6,6 +6,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from backend.common.http.security_headers import Page
+from backend.common.http.service_url import service_url
 
 # Named here, so that the browser asks for all of them at once and not for one after the other.
 MODULES: Final = (
@@ -23,7 +24,7 @@ class HomeView(Page):
             max_bytes=settings.FACES_MAX_UPLOAD_BYTES,
             # The page subscribes from this time on: the clock of the browser may be wrong.
             now_ms=round(time.time() * 1000),
-            service_url=settings.SERVICE_URL,
+            service_url=service_url(),
             modules=[f"site/page/{name}.js" for name in MODULES],
             **kwargs,
         )

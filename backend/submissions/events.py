@@ -16,6 +16,7 @@ from django.utils import timezone
 from backend.clients.auth import signed_urls
 from backend.clients.models import ANONYMOUS_ID
 from backend.common import event_stream, redis_clients
+from backend.common.http.service_url import service_url
 from backend.common.jobs import statements
 from backend.common.jobs.models import Status
 from backend.submissions.models import Submission
@@ -96,7 +97,7 @@ def original_url(submission: Submission) -> str:
 
 
 def _address(submission: Submission, path: str) -> str:
-    return f"{settings.SERVICE_URL}{path}" if _is_shared(submission) else signed_urls.signed(path)
+    return f"{service_url()}{path}" if _is_shared(submission) else signed_urls.signed(path)
 
 
 def _seal(submission: Submission, url: str | None) -> str:

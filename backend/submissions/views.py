@@ -3,7 +3,6 @@
 from typing import Final
 from uuid import UUID
 
-from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
@@ -21,6 +20,7 @@ from backend.clients.limits import throttling
 from backend.clients.models import Scope
 from backend.common.http import protected_files
 from backend.common.http.parsers import MultiPartParser
+from backend.common.http.service_url import service_url
 from backend.common.observability import logs
 from backend.common.openapi import (
     LINK_PARAMETERS,
@@ -120,7 +120,7 @@ class ImageView(APIView):
             request_id=logs.context()["request"],
             detector=requested_detector(request),
         )
-        status_url = f"{settings.SERVICE_URL}/image/{submission.pk}/"
+        status_url = f"{service_url()}/image/{submission.pk}/"
         accepted = AcceptedSerializer(
             {
                 "message": "Request accepted. Starting image processing.",

@@ -146,6 +146,8 @@ class Runner(DiscoverRunner):
             "CACHE_BACKEND_URL": redis_url,
             "FACES_CACHE_URL": redis_url,
             "DATABASE_URL": "",
+            # Links of tests without a host of their own begin with SERVICE_URL.
+            "LINKS_FOLLOW_REQUEST": False,
             "RQ_QUEUES": {
                 name: {**queue, "URL": redis_url} for name, queue in settings.RQ_QUEUES.items()
             },

@@ -78,7 +78,7 @@ class ComposeTests(unittest.TestCase):
         given = dict(
             each.partition("=")[::2] for each in COMPOSE["services"]["nginx"]["environment"]
         )
-        read = set(re.findall(r"FACES_[A-Z_]+", (ROOT / "nginx" / "settings.sh").read_text()))
+        read = set(re.findall(r"\$\{(\w+_\w+):-", (ROOT / "nginx" / "settings.sh").read_text()))
         self.assertEqual(read, set(NGINX_SETTINGS))
         self.assertLessEqual(read, set(given))
         # nginx does not see default.env.

@@ -25,12 +25,14 @@ class Subscriber:
     `is_live`: it receives events as they are read; before that, a replay may serve it.
     `wants_repeats`: it may lack events that were read before, so it also receives those that are
     appended a second time.
+    `link_base`: what links in its events begin with, if not with the URL that the workers wrote.
     """
 
     connection: ServerConnection
     wants: Filter
     claims: Claims
     only: str | None = None
+    link_base: str = ""
     is_live: bool = False
     wants_repeats: bool = False
 
@@ -48,7 +50,8 @@ class Subscriber:
 class Broadcaster:
     """All subscribers, live or not yet."""
 
-    def __init__(self, closer: Closer, *, send_buffer_bytes: int) -> None:
+    def __init__(self, closer: Closer, *, send_buffer_bytes: int, stored_base: str = "") -> None:
+        self._stored_base = stored_base
         self._closer = closer
         self._send_buffer_bytes = send_buffer_bytes
         self._subscribers: set[Subscriber] = set()
@@ -70,9 +73,19 @@ class Broadcaster:
 
     def send(self, entry: Entry, to: Iterable[Subscriber]) -> None:
         """Write the frame of an event to the send buffers; does not wait for any client."""
-        connections = [subscriber.connection for subscriber in to]
-        broadcast(connections, entry["frame"])
-        self.events_sent += len(connections)
+        by_base: dict[str, list[ServerConnection]] = {}
+        for subscriber in to:
+            by_base.setdefault(subscriber.link_base, []).append(subscriber.connection)
+        for base, connections in by_base.items():
+            broadcast(connections, self._with_links(entry["frame"], base))
+            self.events_sent += len(connections)
+
+    def _with_links(self, frame: str, base: str) -> str:
+        """The frame with links that begin with `base`.
+
+        No text of a document can hold the replaced piece: quotes within texts are escaped.
+        """
+        return frame.replace(f'_url": "{self._stored_base}/', f'_url": "{base}/') if base else frame
 
     def publish(self, entry: Entry, is_repeat: bool) -> None:
         """Send an event to the live subscribers that want it; disconnect slow consumers."""

@@ -55,6 +55,8 @@ class ClientConnection(ServerConnection):
     ) -> None:
         super().__init__(protocol, server, **limits)
         self.options = Options()
+        self.link_base = ""
+        """What links in its events begin with; empty: as they are stored."""
         self._rate_limit = rate_limit
         self._closer = closer
         self._on_open = on_open

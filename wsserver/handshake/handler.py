@@ -8,6 +8,7 @@ from typing import Final, cast
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
+from wire.service_address import ServiceAddress
 from wsserver.delivery.connection import ClientConnection
 from wsserver.handshake import responses
 from wsserver.handshake.access import AccessRules
@@ -30,8 +31,10 @@ class HandshakeHandler:
         rules: AccessRules,
         verifier: TokenVerifier,
         *,
+        address: ServiceAddress | None,
         is_ready: Callable[[], bool],
     ) -> None:
+        self._address = address
         self._limiter = limiter
         self._verifier = verifier
         self._rules = rules
@@ -52,7 +55,9 @@ class HandshakeHandler:
             options = parse_options(query)
         except OptionError as error:
             return responses.invalid(error.errors)
-        cast(ClientConnection, connection).options = options
+        client = cast(ClientConnection, connection)
+        client.options = options
+        client.link_base = self._link_base(request)
         if options.token is None and (refusal := self._rules.refusal_of_page(request)):
             return refusal
         return self._acquire(connection, request)
@@ -77,6 +82,14 @@ class HandshakeHandler:
             return None if token is None else self._verifier.verify(token).owner
         except TokenRejected:
             return None
+
+    def _link_base(self, request: Request) -> str:
+        """The client's own address of the service, unless SERVICE_URL names one for all."""
+        if self._address is None or not self._address.follows_request:
+            return ""
+        # nginx sets it; the host was checked.
+        scheme = "https" if request.headers.get("X-Forwarded-Proto") == "https" else "http"
+        return f"{scheme}://{request.headers['Host'].strip()}{self._address.base_path}"
 
     def _health(self, query: str) -> Response:
         """Liveness, which does not depend on Redis: a restart would not bring it back. With

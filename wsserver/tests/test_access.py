@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Mapping
 
+from websockets.asyncio.client import connect
+
 from wire.origins import OriginPolicy
-from wsserver.tests.base import PATIENCE_S, UPGRADE, ServerTestCase, http, request
+from wire.service_address import ServiceAddress
+from wsserver.tests.base import PATIENCE_S, UPGRADE, ServerTestCase, http, received, request
 
 
 class Access(ServerTestCase):
@@ -48,6 +51,30 @@ class Access(ServerTestCase):
                 body = await self.refused(address, {"Host": host}, 400)
                 self.assertIn("DJANGO_ALLOWED_HOSTS", body)
             await self.assert_opens(address, {"Host": "localhost:1"})
+
+    async def test_links_of_events_have_the_address_that_each_client_used(self) -> None:
+        url, stored = "http://localhost:8282/below", "http://localhost:8282"
+        where = ServiceAddress(stored, "", follows_request=True)
+        below = ServiceAddress(url, "/below", follows_request=True)
+        fixed = ServiceAddress(stored, "", follows_request=False)
+        lan = "192.168.1.5:8282"
+        for service, host, expected in (
+            (where, lan, f"https://{lan}"),
+            (where, "[::1]:8282", "https://[::1]:8282"),
+            (fixed, lan, stored),
+            (below, lan, stored),  # written by a worker with other settings
+        ):
+            async with self.serving(address=service) as address:
+                _, _, port = address.rpartition(":")
+                async with connect(
+                    f"ws://{host}/faces",
+                    host="127.0.0.1",
+                    port=int(port),
+                    additional_headers={"X-Forwarded-Proto": "https"},
+                ) as client:
+                    id = self.publish()
+                    frame = await received(client)
+                    self.assertEqual(frame["image_url"], f"{expected}/static/{id}.jpg")
 
     async def test_outside_of_development_the_setting_is_in_the_log_alone(self) -> None:
         async with self.serving(allowed_hosts=["localhost"]) as address:

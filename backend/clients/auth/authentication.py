@@ -61,7 +61,7 @@ class LinkAuthentication(ApiKeyAuthentication):
     def authenticate(self, request: Request) -> tuple[None, Caller]:
         if not signed_urls.is_signed(request.GET):
             return super().authenticate(request)
-        if not signed_urls.verify(request.path, request.GET):
+        if not signed_urls.verify(request.path_info, request.GET):
             throttling.count_refused(request)
             raise PermissionDenied(BAD_LINK)
         return None, Caller(client_id=0, scopes=frozenset({Scope.READ}), by_link=True)

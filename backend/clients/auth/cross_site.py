@@ -20,8 +20,8 @@ FOREIGN: Final = (
 
 def policy() -> OriginPolicy:
     """The allowed origins, the one of `SERVICE_URL` among them."""
-    own = [parse_origin("/".join(settings.SERVICE_URL.split("/")[:3]))]
-    return OriginPolicy(frozenset([*settings.FACES_ALLOWED_ORIGINS, *own]))
+    own = parse_origin("/".join(settings.SERVICE_URL.split("/")[:3]))
+    return OriginPolicy(frozenset([*settings.FACES_ALLOWED_ORIGINS, own]))
 
 
 def is_foreign(request: Request | HttpRequest) -> bool:

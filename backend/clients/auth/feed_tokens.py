@@ -7,12 +7,13 @@ from django.conf import settings
 from django.utils import timezone
 
 from backend.clients.caller import Caller
+from backend.common.http.service_url import service_url
 from wire import feeds
 
 
 def url(caller: Caller) -> str:
     """`ws://HOST/faces`, with a short-lived token unless the caller is anonymous."""
-    address = f"{settings.SERVICE_URL.replace('http', 'ws', 1)}/faces"
+    address = f"{service_url().replace('http', 'ws', 1)}/faces"
     return address if caller.is_anonymous else f"{address}?token={token(caller)}"
 
 

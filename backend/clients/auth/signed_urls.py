@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from django.conf import settings
 from django.utils.crypto import constant_time_compare
 
+from backend.common.http.service_url import service_url, without_base_path
 from wire import signed_links
 from wire.signed_links import LIFETIME_S
 
 
 def signed(path: str, *, lifetime_s: int = LIFETIME_S, base: str = "") -> str:
-    """`path` with its expiry and signature, absolute at `SERVICE_URL`, or at `base`."""
+    """`path` with its expiry and signature, absolute at the service's URL, or at `base`."""
+    path = without_base_path(path)
     query = signed_links.query(_key(), path, now=time.time(), lifetime_s=lifetime_s)
-    return f"{base or settings.SERVICE_URL}{path}?{query}"
+    return f"{base or service_url()}{path}?{query}"
 
 
 def seal(path: str, *, owner: str, url: str) -> str:

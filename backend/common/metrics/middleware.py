@@ -29,7 +29,7 @@ class MetricsMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path in _NOT_COUNTED:
+        if request.path_info in _NOT_COUNTED:
             return self.get_response(request)
         started = time.perf_counter()
         with registry.batch():

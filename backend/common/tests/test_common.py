@@ -24,6 +24,14 @@ class ProductionCheckTests(SimpleTestCase):
     def ids(self) -> set[str]:
         return {str(message.id) for message in checks.run_checks() if message.level >= checks.ERROR}
 
+    def test_a_path_that_the_api_uses_is_no_place_for_the_service(self) -> None:
+        for path in ("/image", "/api/faces", "/static", "/assets", "/admin", "/members"):
+            with self.settings(FACES_BASE_PATH=path):
+                self.assertEqual(self.ids(), {"faces.E022"}, path)
+        for path in ("", "/faces", "/faces-app", "/images"):
+            with self.settings(FACES_BASE_PATH=path):
+                self.assertEqual(self.ids(), set(), path)
+
     @override_settings(
         ENVIRONMENT="production", SECRET_KEY="insecure-x", DEBUG=True, ALLOWED_HOSTS=["*"]
     )

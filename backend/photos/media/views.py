@@ -48,7 +48,7 @@ class _PictureView(APIView):
 
     def viewer(self, request: Request) -> dict[str, Any]:
         by_link = signed_urls.is_signed(request.GET) and signed_urls.verify(
-            request.path, request.GET
+            request.path_info, request.GET
         )
         return {"viewer": request.user or AnonymousUser(), "by_link": by_link}
 

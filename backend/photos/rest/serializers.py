@@ -12,6 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from backend.analysis.serializers import DetectorField, TurnedSerializer
+from backend.common.http.service_url import service_url
 from backend.common.jobs.models import Status
 from backend.common.openapi import BoxSerializer, MomentField
 from backend.photos.files import media_links
@@ -82,7 +83,7 @@ def page_of(each: type[serializers.BaseSerializer[Any]]) -> type[serializers.Ser
 def paged(
     page: Page[M], each: type[serializers.BaseSerializer[Any]], request: Request
 ) -> dict[str, Any]:
-    here = request.build_absolute_uri(request.path)
+    here = f"{service_url()}{request.path_info}"
     return {
         "count": page.count,
         "next": f"{here}?{page.next}" if page.next else None,

@@ -87,5 +87,6 @@ def back(request: HttpRequest, otherwise: str) -> HttpResponse:
     """Redirect to the page of the form if it is one of ours, else to `otherwise`."""
     wanted = request.POST.get("next", "")
     # `//host` and `/\host` would lead to another site.
-    is_ours = wanted.startswith("/members/") and "\\" not in wanted and "\n" not in wanted
+    pages = f"{settings.FACES_BASE_PATH}/members/"
+    is_ours = wanted.startswith(pages) and "\\" not in wanted and "\n" not in wanted
     return redirect(wanted if is_ours else otherwise)

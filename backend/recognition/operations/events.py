@@ -6,9 +6,9 @@ Only of operations that were answered with 202: other callers have the result al
 import logging
 
 import redis
-from django.conf import settings
 
 from backend.common import event_stream
+from backend.common.http.service_url import service_url
 from backend.recognition.models import Operation
 from wire import events as wire
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 def url(operation: Operation) -> str:
     """The operation's resource, which has its result."""
-    return f"{settings.SERVICE_URL}/recognition/operations/{operation.pk}/"
+    return f"{service_url()}/recognition/operations/{operation.pk}/"
 
 
 def publish(operation: Operation) -> bool:

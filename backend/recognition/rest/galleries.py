@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from django.conf import settings
 from django.db.models import Count
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -17,6 +16,7 @@ from rest_framework.response import Response
 from backend.analysis.serializers import DETECTOR
 from backend.clients.limits import throttling
 from backend.common.http.parsers import JSONParser, MultiPartParser
+from backend.common.http.service_url import service_url
 from backend.common.openapi import bad_request, body, errors, in_query, response, sent
 from backend.recognition import contract
 from backend.recognition.models import Contact, FaceCrop, User
@@ -113,7 +113,7 @@ class _ReadView(GalleryView):
         if len(found) < limit:
             return self.answer(found)
         query = f"after={found[-1]['id']}&limit={limit}"
-        next_page = f"{settings.SERVICE_URL}{self.request.path}?{query}"
+        next_page = f"{service_url()}{self.request.path_info}?{query}"
         return self.answer(found, Link=f'<{next_page}>; rel="next"')
 
 

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from backend.common.http.service_url import service_url
 from wire import frames
 from wire.events import Outcome
 
@@ -49,8 +50,10 @@ _OPTIONS: Final = {
 
 def document() -> dict[str, Any]:
     """AsyncAPI 3.0: one channel, its kinds of frames, and how a connection ends."""
-    address = urlsplit(settings.SERVICE_URL)
+    address = urlsplit(service_url())
     server = {"host": address.netloc, "protocol": address.scheme.replace("http", "ws")}
+    if address.path:
+        server["pathname"] = address.path
     return {
         "asyncapi": "3.0.0",
         "info": {

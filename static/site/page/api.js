@@ -18,9 +18,12 @@ export class Refusal extends Error {
 export const TOO_LARGE = `This file is too large: at most ${size(MAX_BYTES)} are accepted.`;
 export const fits = (file) => file.size <= MAX_BYTES;
 
+// Of the path below which a proxy puts the service, without its last slash.
+const BASE = place.dataset.home.slice(0, -1);
+
 /** An address of the service on this page's own origin, whatever name the service has for itself. */
 export function here(address) {
-  const url = new URL(address, location.href);
+  const url = new URL(address.startsWith("/") ? BASE + address : address, location.href);
   return url.pathname + url.search;
 }
 
@@ -41,7 +44,7 @@ export async function ask(path, { method = "GET", body, signal } = {}) {
 export function send(path, form, { onSent } = {}) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", path);
+    request.open("POST", here(path));
     for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => event.lengthComputable && onSent?.(event.loaded / event.total);
     request.onerror = () => reject(unreachable());
