@@ -31,6 +31,12 @@ def best_effort() -> redis.Redis:
     return _answering_within(BEST_EFFORT_TIMEOUT_S)
 
 
+@cache
+def counters() -> redis.Redis:
+    """For counters in the cache's Redis, which may be lost; waits as long as the cache does."""
+    return _answering_within(0.5, settings.FACES_CACHE_URL)
+
+
 @contextmanager
 def blocking(timeout_s: float) -> Iterator[redis.Redis]:
     """For one command that blocks at the server for up to `timeout_s`; closed afterwards."""
@@ -59,9 +65,9 @@ def for_rq(*, timeout_s: float | None = REDIS_TIMEOUT_S) -> redis.Redis:
     )
 
 
-def _answering_within(timeout_s: float) -> redis.Redis:
+def _answering_within(timeout_s: float, url: str = "") -> redis.Redis:
     return redis.Redis.from_url(
-        settings.CACHE_BACKEND_URL,
+        url or settings.CACHE_BACKEND_URL,
         driver_info=_UNNAMED,
         decode_responses=True,
         socket_timeout=timeout_s,

@@ -6,7 +6,7 @@ import logging
 import re
 import uuid
 from pathlib import PurePath
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Final, cast
 
 from django.conf import settings
 from django.core.files.base import ContentFile, File
@@ -16,7 +16,7 @@ from backend.analysis import services as analysis
 from backend.clients.limits import quota
 from backend.common.http.errors import Unavailable
 from backend.common.http.upload_fields import sha256_of
-from backend.common.jobs import queues, runner
+from backend.common.jobs import queues, runner, statements
 from backend.common.jobs.models import Status
 from backend.common.metrics import registry
 from backend.common.observability import logs
@@ -29,6 +29,16 @@ from wire.events import EventFace
 logger = logging.getLogger(__name__)
 
 BACKLOG_WAIT_S = 30
+
+# Of every upload, so that they are written out (`statements`): is there a row behind so many others
+# that wait, or behind so many of one owner that wait or are in work?
+_WAITING: Final = """
+SELECT 1 FROM submissions_submission WHERE status = 'queued' ORDER BY due_at LIMIT 1 OFFSET %s
+"""
+_PENDING: Final = """
+SELECT 1 FROM submissions_submission
+WHERE owner_id = %s AND status IN ('queued', 'processing') LIMIT 1 OFFSET %s
+"""
 
 
 def accept(
@@ -208,16 +218,13 @@ def _delete_what_was_made(submission: Submission, found: analysis.Result, result
 
 def _refuse_if_swamped() -> None:
     """Refuse uploads while too many wait: a longer queue only makes them wait longer."""
-    waiting = Submission.objects.filter(status=Status.QUEUED).order_by("due_at").values("pk")
-    if waiting[settings.FACES_MAX_BACKLOG - 1 :].exists():
+    if statements.is_there(_WAITING, [settings.FACES_MAX_BACKLOG - 1]):
         raise Unavailable("Too many images are waiting.", wait=BACKLOG_WAIT_S)
 
 
 def _refuse_if_too_many_wait(owner_id: int) -> None:
     """Behind `quota.reserve`, which locks the owner's row: two uploads cannot both be the last."""
-    in_work = [Status.QUEUED, Status.PROCESSING]
-    waiting = Submission.objects.filter(owner_id=owner_id, status__in=in_work).order_by()
-    if waiting.values("pk")[settings.FACES_MAX_PENDING - 1 :].exists():
+    if statements.is_there(_PENDING, [owner_id, settings.FACES_MAX_PENDING - 1]):
         raise quota.TooManyWaiting(wait=quota.PENDING_WAIT_S)
 
 

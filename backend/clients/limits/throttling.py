@@ -21,6 +21,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from backend.clients import caller
+from backend.common import redis_clients
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # loads its settings, which name this module
@@ -96,10 +97,13 @@ class Rate(BaseThrottle):
         return limit
 
     def _raise_count(self, key: str, by: int) -> int:
-        cache_key = self._cache_key(key)
-        # Twice the window: a counter that expired between the two calls could not be raised.
-        cache.add(cache_key, 0, timeout=2 * self.window_s)
-        return cache.incr(cache_key, by)
+        """In one round trip; the cache's own `add` and `incr` take three."""
+        cache_key = cache.make_key(self._cache_key(key))
+        with redis_clients.counters().pipeline(transaction=False) as pipeline:
+            pipeline.incrby(cache_key, by)
+            # Twice the window, so that none ends before it.
+            pipeline.expire(cache_key, 2 * self.window_s)
+            return int(pipeline.execute()[0])
 
     def _cache_key(self, key: str) -> str:
         return f"{self.name}:{key}:{int(time.time() // self.window_s)}"

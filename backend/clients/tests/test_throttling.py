@@ -13,6 +13,7 @@ from django.test import TestCase, override_settings
 from backend.clients.limits import throttling
 from backend.clients.models import Scope
 from backend.clients.tests import factories
+from backend.common import redis_clients
 
 
 class UploadRateTests(TestCase):
@@ -40,7 +41,7 @@ class UploadRateTests(TestCase):
 
     @override_settings(FACES_UPLOAD_RATE=(1, 3600))
     def test_without_redis_every_request_is_allowed(self) -> None:
-        with mock.patch.object(cache, "add", side_effect=redis.ConnectionError):
+        with mock.patch.object(redis_clients, "counters", side_effect=redis.ConnectionError):
             self.assertEqual(self.statuses(3), [400] * 3)
 
 

@@ -40,15 +40,19 @@ def enqueue(name: str, task: str, argument: str, *, job_id: str) -> bool:
     Arguments travel as JSON, because with pickle write access to Redis would mean code in a worker.
     """
     try:
-        queue(name).enqueue_call(
-            task,
-            args=(argument,),
-            job_id=job_id,
-            timeout=settings.FACES_JOB_TIMEOUT_S,
-            # The outcome is in the row.
-            result_ttl=0,
-            failure_ttl=3600,
-        )
+        # Left to itself, rq makes two round trips of it.
+        with queue(name).connection.pipeline() as pipeline:
+            queue(name).enqueue_call(
+                task,
+                args=(argument,),
+                job_id=job_id,
+                timeout=settings.FACES_JOB_TIMEOUT_S,
+                # The outcome is in the row.
+                result_ttl=0,
+                failure_ttl=3600,
+                pipeline=pipeline,
+            )
+            pipeline.execute()
     except redis.RedisError as error:
         logger.warning("the queue %s is out of reach, the sweep will see to it: %s", name, error)
         return False

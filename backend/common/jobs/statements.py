@@ -53,6 +53,13 @@ def returned(model: type[M], statement: str, parameters: list[Any]) -> M | None:
     return _made(model, list(rows[0])) if rows else None
 
 
+def is_there(statement: str, parameters: list[Any]) -> bool:
+    """Whether `statement` returns a row."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchone() is not None
+
+
 def prepared(model: type[Model], values: Mapping[str, Any]) -> list[Any]:
     """`values` of columns of `model` as the database takes them."""
     return [
