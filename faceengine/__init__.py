@@ -1,4 +1,4 @@
-"""Image in, faces out: dlib's face models on ONNX Runtime. No Django, no network, no settings.
+"""Image in, faces out: dlib's face models and YuNet on ONNX Runtime. No Django, no settings.
 
     image = faceengine.load_image("photo.jpg")
     for face in faceengine.find_faces(image):
@@ -10,12 +10,13 @@ first call that needs them, and models load then too, or with `load()`, once a p
 
 from typing import TYPE_CHECKING, Any
 
+from faceengine.detection.detector import is_available
 from faceengine.errors import FaceEngineError, ImageError, ModelError, Problem
 from faceengine.imaging.decode import ImageInfo, Source, check_image, load_image
 from faceengine.imaging.drawing import draw_boxes
 from faceengine.imaging.isolation import Busy
 from faceengine.runtime import MODEL, configure
-from faceengine.types import DETECTORS, Box, Detector, Face, Point, Pose, Quality, Reason
+from faceengine.types import DETECTORS, Box, Detector, Face, Faces, Point, Pose, Quality, Reason
 
 if TYPE_CHECKING:
     from faceengine.engine import (
@@ -37,6 +38,7 @@ __all__ = [
     "Detector",
     "Face",
     "FaceEngineError",
+    "Faces",
     "ImageError",
     "ImageInfo",
     "ModelError",
@@ -53,6 +55,7 @@ __all__ = [
     "draw_boxes",
     "encode_many",
     "find_faces",
+    "is_available",
     "load",
     "load_image",
     "open_photo",

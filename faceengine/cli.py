@@ -1,4 +1,4 @@
-"""The command line: `python -m faceengine detect|encode|draw|compare FILES…`, and `warm`.
+"""The command line: `python -m faceengine detect|encode|draw|compare FILES…`, `fetch` and `warm`.
 
 Results go to standard output, as JSON lines (default) or as a table; progress and errors go to
 standard error. A file that can not be used does not stop the others. Exit codes: 0 all well, 1 some
@@ -43,9 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    faceengine.configure(model_cache=options.model_cache, providers=options.provider)
-    if options.command == "warm":
-        return _warm()
+    faceengine.configure(
+        model_cache=options.model_cache,
+        providers=options.provider,
+        yunet_model=options.yunet_model,
+    )
+    if options.command in ("fetch", "warm"):
+        return _fetch() if options.command == "fetch" else _warm()
     faceengine.load(options.detector)
     rows = _compare(options) if options.command == "compare" else _each(options)
     report = Report(table=options.table)
@@ -55,11 +59,21 @@ def _run(options: argparse.Namespace) -> int:
     return 1 if report.failed else 0
 
 
+def _fetch() -> int:
+    from faceengine.detection import yunet_weights
+
+    print(f"the weights of yunet are in {yunet_weights.fetch()}")
+    return 0
+
+
 def _warm() -> int:
     from faceengine.runtime import cache_folder
 
     for detector in faceengine.DETECTORS:
-        faceengine.load(detector)
+        if faceengine.is_available(detector):
+            faceengine.load(detector)
+        else:
+            print(f"{detector} is left out: its weights were not fetched", file=sys.stderr)
     print(f"models are ready in {cache_folder()}")
     return 0
 
@@ -153,18 +167,21 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("files", type=Path, nargs="+", metavar="FILES")
     text = "convert the models now, at install time, so that no later start has to"
     _add_running(commands.add_parser("warm", help=text, description=text))
+    text = "download the weights of the detector yunet into the model cache, at install time"
+    _add_running(commands.add_parser("fetch", help=text, description=text))
     return parser
 
 
 def _add_running(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model-cache", type=Path, help="the folder of the converted models")
+    command.add_argument("--yunet-model", type=Path, metavar="FILE", help="YuNet of OpenCV Zoo")
     command.add_argument(
         "--provider", action="append", choices=("cpu", "cuda", "openvino"), help="default: cpu"
     )
 
 
 def _add_searching(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--detector", choices=("hog", "cnn"), default="hog")
+    command.add_argument("--detector", choices=faceengine.DETECTORS, default="hog")
     command.add_argument("--max-detection-pixels", type=_pixels, default=1920 * 1080, metavar="N")
     command.add_argument("--table", action="store_true", help="a table instead of JSON lines")
     command.add_argument("--quiet", action="store_true", help="no progress bar")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -17,7 +17,7 @@ from faceengine.hog import Detection
 from faceengine.imaging.decode import MAX_PIXELS, Source
 from faceengine.imaging.scaled import Photo, View, photo
 from faceengine.landmarks import AlignedFace
-from faceengine.types import Box, Detector, Face, Quality
+from faceengine.types import Box, Detector, Face, Faces, Quality
 
 if TYPE_CHECKING:
     from faceengine.types import Encoding
@@ -59,23 +59,25 @@ def find_faces(
     *,
     max_detection_pixels: int = MAX_DETECTION_PIXELS,
     max_pixels: int = MAX_PIXELS,
-) -> list[Face]:
+) -> Faces:
     """Find the faces of `image`, best first, as `face_recognition.face_locations` orders them.
 
     `image` is an upright Pillow image (`load_image` makes one), or a source that `load_image`
     takes: then no more of a big JPEG is decoded than is needed, and `max_pixels` is the pixel cap.
     Or it is a photo that `open_photo` has decoded with the same bound.
-    `detector` is "hog", dlib's frontal face detector, or "cnn", dlib's network for faces at any
-    angle. Both search the image at twice its size, and boxes are those of `face_recognition` on
-    images of up to `max_detection_pixels`. A larger image is searched at a smaller scale; boxes are
-    in the full image's pixels all the same, and landmarks and encodings made from its full detail.
+    `detector` is "hog", dlib's frontal face detector, "cnn", dlib's network for faces at any angle,
+    or "yunet", whose weights are fetched separately (`is_available`). dlib's search the image at
+    twice its size, and boxes are those of `face_recognition` on images of up to
+    `max_detection_pixels`; YuNet's boxes frame a face alike. A larger image is searched at a
+    smaller scale; boxes are in the full image's pixels all the same, and landmarks and encodings
+    made from its full detail.
 
     Raises `ImageError` as `load_image` does, and `ModelError` where a model can not be loaded.
     """
     detector = detection.checked(detector)
     limits = {"max_detection_pixels": max_detection_pixels, "max_pixels": max_pixels}
     found = _find(image, detector, encode, **limits)
-    return _encoded([found])[0] if encode else [each.face() for each in found]
+    return _encoded([found])[0] if encode else found.faces()
 
 
 def encode_many(
@@ -84,7 +86,7 @@ def encode_many(
     *,
     max_detection_pixels: int = MAX_DETECTION_PIXELS,
     max_pixels: int = MAX_PIXELS,
-) -> list[list[Face]]:
+) -> list[Faces]:
     """`find_faces` of each of `images`, in order, with all their faces encoded in one batch.
 
     One image is held in memory at a time. The first one that can not be used ends it with its
@@ -113,9 +115,22 @@ class _Found:
     box: Box
     quality: Quality
     chip: AlignedFace
+    rotation: int
 
     def face(self, encoded: Encoding | None = None) -> Face:
-        return Face(self.box, encoded, self.quality, self.chip.landmarks)
+        return Face(self.box, encoded, self.quality, self.chip.landmarks, self.rotation)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """The faces of an image before they are encoded."""
+
+    found: list[_Found]
+    smallest_face_px: int
+
+    def faces(self, encodings: Iterator[Encoding] | None = None) -> Faces:
+        faces = [each.face(next(encodings) if encodings else None) for each in self.found]
+        return Faces(faces, self.smallest_face_px)
 
 
 def _find(
@@ -125,7 +140,7 @@ def _find(
     *,
     max_detection_pixels: int,
     max_pixels: int,
-) -> list[_Found]:
+) -> _Search:
     if isinstance(image, Photo):
         picture = image
     else:
@@ -134,40 +149,50 @@ def _find(
         )
     view = picture.whole(max_detection_pixels)
     detected = detection.detect(view.pixels, detector)
-    outers = [_outer(view, each) for each in detected]
+    outers = [_outer(view, each, detector) for each in detected]
     boxes = [_inner(outer, picture.size) for outer in outers]
-    chips = _chips(picture, view, boxes, detailed=encode)
-    return [
-        _Found(box, quality.measure(outer, box, picture.size, each.score, chip), chip)
+    places = [(box, each.rotation) for box, each in zip(boxes, detected, strict=True)]
+    chips = _chips(picture, view, places, detailed=encode)
+    found = [
+        _Found(
+            box, quality.measure(outer, box, picture.size, each.score, chip), chip, each.rotation
+        )
         for each, outer, box, chip in zip(detected, outers, boxes, chips, strict=True)
     ]
+    smallest = detection.smallest_face_px(view.size, detector) / view.scale_x
+    return _Search(found, round(smallest))
 
 
 def _chips(
-    picture: Photo, view: View, boxes: Sequence[Box], *, detailed: bool
+    picture: Photo, view: View, places: Sequence[tuple[Box, int]], *, detailed: bool
 ) -> list[AlignedFace]:
-    """The chips of `boxes`: from the searched pixels if they are all there are, else from better.
+    """The chips at `places` (box, rotation): from the searched pixels if they are all there are.
 
-    A chip that a reduced image would have to enlarge is worth decoding the rest, if it is encoded.
+    Else from better. A chip that a reduced image would have to enlarge is worth decoding the rest,
+    if it is encoded.
     """
-    if picture.scale == 1 and view.scale_x == 1:
-        return [landmarks.cut(view, box) for box in boxes]
-    chips = [landmarks.cut(picture.around(box), box) for box in boxes]
+    if picture.scale == 1 and view.scale_x == 1 and not any(turned for _, turned in places):
+        return [landmarks.cut(view, box) for box, _ in places]
+    chips = [landmarks.cut(picture.around(box), box, turned) for box, turned in places]
     lacking = any(chip.side_px < CHIP_SIDE_PX for chip in chips)
     if detailed and lacking and picture.sharpen():
-        chips = [landmarks.cut(picture.around(box), box) for box in boxes]
+        chips = [landmarks.cut(picture.around(box), box, turned) for box, turned in places]
     return chips
 
 
-def _outer(view: View, found: Detection) -> Box:
+def _outer(view: View, found: Detection, detector: Detector) -> Box:
     """The box in the full image's pixels; it may reach outside."""
-    top, right, bottom, left, _ = found
+    full = _scaled if detector == "yunet" else _full
     return Box(
-        _full(top, view.scale_y),
-        _full(right, view.scale_x),
-        _full(bottom, view.scale_y),
-        _full(left, view.scale_x),
+        full(found.top, view.scale_y),
+        full(found.right, view.scale_x),
+        full(found.bottom, view.scale_y),
+        full(found.left, view.scale_x),
     )
+
+
+def _scaled(place: int, scale: float) -> int:
+    return round(place / scale)
 
 
 def _full(place: int, scale: float) -> int:
@@ -188,14 +213,8 @@ def _inner(outer: Box, size: tuple[int, int]) -> Box:
     return Box(max(top, 0), min(right, width), min(bottom, height), max(left, 0))
 
 
-def _encoded(found: Sequence[Sequence[_Found]]) -> list[list[Face]]:
+def _encoded(searches: Sequence[_Search]) -> list[Faces]:
     """The faces of several images, encoded together."""
-    chips = [each.chip.pixels for each in chain.from_iterable(found)]
-    encodings = iter(encoding.encode(chips))
-    return [
-        [
-            each.face(encoded)
-            for each, encoded in zip(faces, islice(encodings, len(faces)), strict=True)
-        ]
-        for faces in found
-    ]
+    found = chain.from_iterable(search.found for search in searches)
+    encodings = iter(encoding.encode([each.chip.pixels for each in found]))
+    return [search.faces(encodings) for search in searches]

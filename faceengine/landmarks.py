@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dlib
+import numpy
 
 from faceengine.conversion import CHIP_SIDE_PX
 from faceengine.imaging.scaled import View
@@ -31,16 +32,23 @@ class AlignedFace:
     """Of the square in the pixels it was cut from; below 150 it was enlarged."""
 
 
-def cut(view: View, box: Box) -> AlignedFace:
-    """The chip of the face in `box` (of the full image) from the pixels of `view`."""
-    shape = _predictor()(view.pixels, _rectangle(view, box))
+def cut(view: View, box: Box, rotation: int = 0) -> AlignedFace:
+    """The chip of the face in `box` (of the full image) from the pixels of `view`.
+
+    A face of another `rotation` than 0 (see `Face`) is turned upright first.
+    """
+    quarters = rotation // 90
+    # Contiguous: dlib takes no other.
+    pixels = numpy.ascontiguousarray(numpy.rot90(view.pixels, quarters))
+    rectangle = dlib.rectangle(*_turned(_edges(view, box), view.pixels.shape, quarters))
+    shape = _predictor()(pixels, rectangle)
     details = dlib.get_face_chip_details(shape, CHIP_SIDE_PX, _PADDING)
+    places = [_turned_back(part.x, part.y, pixels.shape, quarters) for part in shape.parts()]
     points = tuple(
-        Point((part.x + view.left) / view.scale_x, (part.y + view.top) / view.scale_y)
-        for part in shape.parts()
+        Point((x + view.left) / view.scale_x, (y + view.top) / view.scale_y) for x, y in places
     )
-    pixels = dlib.extract_image_chip(view.pixels, details)
-    return AlignedFace(pixels, points, details.rect.width())
+    chip = dlib.extract_image_chip(pixels, details)
+    return AlignedFace(chip, points, details.rect.width())
 
 
 def load() -> None:
@@ -48,13 +56,34 @@ def load() -> None:
     _predictor()
 
 
-def _rectangle(view: View, box: Box) -> Any:
-    return dlib.rectangle(
+def _edges(view: View, box: Box) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of `box` in the pixels of `view`."""
+    return (
         round(box.left * view.scale_x) - view.left,
         round(box.top * view.scale_y) - view.top,
         round(box.right * view.scale_x) - view.left,
         round(box.bottom * view.scale_y) - view.top,
     )
+
+
+def _turned(
+    edges: tuple[int, int, int, int], shape: tuple[int, ...], quarters: int
+) -> tuple[int, int, int, int]:
+    """`edges` of an image of `shape` (rows, columns, …) after as many `numpy.rot90`."""
+    (left, top, right, bottom), (rows, columns) = edges, shape[:2]
+    for _ in range(quarters):
+        left, top, right, bottom = top, columns - 1 - right, bottom, columns - 1 - left
+        rows, columns = columns, rows
+    return left, top, right, bottom
+
+
+def _turned_back(x: float, y: float, shape: tuple[int, ...], quarters: int) -> tuple[float, float]:
+    """The point (x, y) of an image of `shape` before as many `numpy.rot90`."""
+    rows, columns = shape[:2]
+    for _ in range(quarters):
+        x, y = rows - 1 - y, x
+        rows, columns = columns, rows
+    return x, y
 
 
 def _predictor() -> Any:

@@ -22,6 +22,7 @@ def described(face: faceengine.Face) -> Row:
         "yaw": round(quality.pose.yaw, 1),
         "roll": round(quality.pose.roll, 1),
         "reason": quality.reason,
+        "rotation": face.rotation,
         "landmarks": [[round(point.x, 1), round(point.y, 1)] for point in face.landmarks],
     }
     if face.encoding is not None:

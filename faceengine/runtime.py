@@ -32,6 +32,7 @@ class Settings:
     model_cache: Path | None = None
     providers: tuple[str, ...] = ("cpu",)
     threads: int = 1
+    yunet_model: Path | None = None
 
 
 _MISSING = object()
@@ -45,14 +46,16 @@ def configure(
     model_cache: str | os.PathLike[str] | None = None,
     providers: Sequence[str] | None = None,
     threads: int | None = None,
+    yunet_model: str | os.PathLike[str] | None = None,
 ) -> None:
     """Set how this process runs its models; what is not named stays as it is.
 
     `model_cache` is the folder of the converted models (default: `faceengine` in the user's cache
     folder). `providers` are tried in order: "cpu", "cuda", "openvino"; one that is not installed
     is a `ModelError` as soon as a model is loaded. `threads` is how many a model may use: 1 by
-    default, because one worker process a core uses the cores better. Models that are loaded
-    already are loaded anew on their next use.
+    default, because one worker process a core uses the cores better. `yunet_model` is a file of
+    YuNet's weights to use instead of the fetched one (`faceengine.detection.yunet_weights`). Models
+    that are loaded already are loaded anew on their next use.
     """
     global _settings
     unknown = [name for name in providers or () if name not in _PROVIDERS]
@@ -68,6 +71,8 @@ def configure(
             changed = replace(changed, providers=tuple(providers))
         if threads is not None:
             changed = replace(changed, threads=threads)
+        if yunet_model is not None:
+            changed = replace(changed, yunet_model=Path(yunet_model))
         if changed != _settings:
             _settings = changed
             _loaded.clear()
@@ -101,8 +106,19 @@ def _models_folder() -> Path:
     return Path(spec.origin).parent / "models"
 
 
-def session(file: str, digest: str, name: str, build: Callable[[bytes], bytes]) -> Any:
-    """An ONNX Runtime session of the model `name`, built from dlib's `file` of SHA-256 `digest`."""
+def session(
+    source: str | Path,
+    digest: str,
+    name: str,
+    build: Callable[[bytes], bytes],
+    *,
+    arena: bool = False,
+) -> Any:
+    """An ONNX Runtime session of the model `name`, built from `source` of SHA-256 `digest`.
+
+    `source` is the name of a file of dlib's, or the path of another. `arena` keeps the largest
+    memory that a run needed for the next run.
+    """
     # It would report this machine and every session to its makers, in the background.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
@@ -110,18 +126,24 @@ def session(file: str, digest: str, name: str, build: Callable[[bytes], bytes]) 
     from faceengine.conversion.cache import converted
 
     providers = _installed(onnxruntime.get_available_providers())
-    model = converted(_models_folder() / file, digest, cache_folder(), name, build)
+    file = source if isinstance(source, Path) else _models_folder() / source
+    model = converted(file, digest, cache_folder(), name, build)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _settings.threads
     options.inter_op_num_threads = 1
     # The arena keeps the largest memory it ever needed; a worker that met one huge image would
     # hold it for good.
-    options.enable_cpu_mem_arena = False
+    options.enable_cpu_mem_arena = arena
     options.log_severity_level = 3
     # From the file rather than from bytes: one copy of the weights less in memory.
     loaded = onnxruntime.InferenceSession(model, options, providers=providers)
     _give_back()
     return loaded
+
+
+def yunet_model() -> Path | None:
+    """The file of YuNet's weights that `configure` named."""
+    return _settings.yunet_model
 
 
 def cache_folder() -> Path:

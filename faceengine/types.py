@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     Encoding: TypeAlias = NDArray[numpy.float32]
 
 
-Detector = Literal["hog", "cnn"]
-DETECTORS: tuple[Detector, ...] = ("hog", "cnn")
+Detector = Literal["hog", "cnn", "yunet"]
+DETECTORS: tuple[Detector, ...] = ("hog", "cnn", "yunet")
 
 
 class Box(NamedTuple):
@@ -91,10 +92,25 @@ class Face:
     `encoding` is an array of 128 float32 whose Euclidean distances separate people (made by
     `faceengine.MODEL`), or None when none was asked for. `landmarks` are dlib's five points: the
     outer and inner corner of the eye on the picture's right, then of the one on its left, and
-    the base of the nose.
+    the base of the nose. `rotation` is how far the face is turned clockwise in the image, to the
+    nearest of 0, 90, 180 and 270 degrees; box and landmarks are in the image's pixels all the same,
+    the encoding is of the face turned upright. Detectors other than "yunet" find faces at 0 alone.
     """
 
     box: Box
     encoding: Encoding | None
     quality: Quality
     landmarks: tuple[Point, ...]
+    rotation: int = 0
+
+
+class Faces(list[Face]):
+    """The faces of one image, best first.
+
+    `smallest_face_px` is the shorter side, in pixels of the full image, of the smallest box that
+    the search could have found: smaller faces may be there unseen.
+    """
+
+    def __init__(self, faces: Iterable[Face], smallest_face_px: int) -> None:
+        super().__init__(faces)
+        self.smallest_face_px = smallest_face_px

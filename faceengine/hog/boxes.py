@@ -1,4 +1,4 @@
-"""What the detectors of this package return."""
+"""The result of a detector."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ class Detection(NamedTuple):
     """One face: its box in pixels of the image given, and how far it scored above the threshold.
 
     ``right`` and ``bottom`` are inclusive, as dlib's ``right()`` and ``bottom()`` and as
-    ``face_recognition`` passes them on. The box may reach beyond the image.
+    ``face_recognition`` passes them on. The box may reach beyond the image. ``rotation`` is how far
+    the face is turned clockwise: 0, 90, 180 or 270 degrees.
     """
 
     top: int
@@ -17,6 +18,7 @@ class Detection(NamedTuple):
     bottom: int
     left: int
     score: float
+    rotation: int = 0
 
 
 def detections_of(found: Any) -> list[Detection]:

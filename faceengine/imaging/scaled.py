@@ -46,6 +46,11 @@ class View:
     scale_x: float = 1.0
     scale_y: float = 1.0
 
+    @property
+    def size(self) -> Size:
+        """Width and height of the pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
 
 class Photo:
     """An upright RGB image of `size` (width, height) that may be held in memory at a lower scale.
