@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from django.http import QueryDict
 from rest_framework.request import Request
 
 from backend.common import bounded_json
+from backend.common.http import base64_text
 from backend.common.http.errors import TooLarge
 from backend.recognition.contract import InvalidInput
 
@@ -27,11 +27,11 @@ def field(request: Request, name: str) -> Any:
 def faces(request: Request) -> list[Any]:
     """The faces of a body.
 
-    In JSON `image` holds the bytes in base64. In a form `faces` is a JSON array, whose `image`
-    names the part that is the image; a form without `faces` is one face.
+    In JSON `image` holds the bytes as text (`base64_text`). In a form `faces` is a JSON array,
+    whose `image` names the part that is the image; a form without `faces` is one face.
     """
-    is_form = isinstance(request.data, QueryDict)
-    return [_with_image(face, request.FILES if is_form else None) for face in _array(request)]
+    parts = request.data if isinstance(request.data, QueryDict) else None
+    return [_with_image(face, parts) for face in _array(request)]
 
 
 def images_count(request: Request) -> int:
@@ -66,7 +66,8 @@ def image(request: Request, *, is_submitted: bool = False) -> Any:
     if is_submitted:
         return None
     if sent:
-        return sent[0] if is_form else _decoded(sent[0])
+        # A form may have the text of the image in place of a file.
+        return _decoded(sent[0]) if not is_form or isinstance(sent[0], str) else sent[0]
     if not data.get("face_url"):
         raise InvalidInput({"face_url": ["Give a URL here, or the bytes as image."]})
     return data["face_url"]
@@ -114,11 +115,12 @@ def _with_image(face: Any, parts: Mapping[str, Any] | None) -> Any:
         return {**face, "image": _decoded(face["image"])}
     if not isinstance(face["image"], str) or face["image"] not in parts:
         raise InvalidInput({"image": ["There is no part of this name in the form."]})
-    return {**face, "image": parts[face["image"]]}
+    part = parts[face["image"]]
+    return {**face, "image": _decoded(part) if isinstance(part, str) else part}
 
 
 def _decoded(text: Any) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
-    except (TypeError, ValueError):
-        raise InvalidInput({"image": ["Send the bytes of the image in base64."]}) from None
+        return base64_text.decode(text)
+    except base64_text.NotBytes as error:
+        raise InvalidInput({"image": [str(error)]}) from None

@@ -82,6 +82,12 @@ class ShapesTests(HttpCase):
         found = self.client.post(f"{USER}/recognize", {"image": probe}).json()
         self.assertEqual(ids(found), [2])
 
+    def test_the_text_of_an_image_may_be_a_field_of_a_form(self) -> None:
+        text = base64.b64encode(analysed(person())).decode()
+        form = {"face_id": "1", "score": "1", "image": f"data:image/jpeg;base64,{text}"}
+        answer = self.client.post("/recognition/users/1/contacts/7/faces", form)
+        self.assertEqual([face["face_id"] for face in answer.json()["added"]], [1])
+
     def test_images_come_in_base64(self) -> None:
         sent = base64.b64encode(analysed(person())).decode()
         self.assertEqual(

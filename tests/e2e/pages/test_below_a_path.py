@@ -63,6 +63,8 @@ class BelowPathTests(BrowserCase):
                 expect(page.get_by_text("/image/").first).to_be_visible()
 
     def test_members_and_staff_log_in(self) -> None:
+        # The pages of the admin name no icon, so browsers ask the other server for its own.
+        self.expect_console("favicon.ico")
         for mode, page, url in self.both():
             with self.subTest(mode):
                 page.goto(f"{url}/members/photos/facedetection/you/")

@@ -1,0 +1,83 @@
+"""Bytes of an image as text, in every form that clients commonly send.
+
+Base64 (RFC 4648) in either alphabet, wrapped or not, with or without padding, alone or in a data
+URI (RFC 2397) with any parameters, whose data may be percent-encoded. Anything else is refused with
+its cause.
+"""
+
+import binascii
+import re
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+# With or without "data:", which some clients cut off with the type left in place. A quoted
+# parameter may contain commas, so the mark of base64 is looked for first.
+_BASE64_URI: Final = re.compile(
+    r"(?:data:[^\n]{0,1000}?|[\w.+-]{1,100}/[\w.+-]{1,100}[^\n,]{0,1000}?|data:);?\s*base64\s*,",
+    re.IGNORECASE,
+)
+_OTHER_URI: Final = re.compile(r"data:([^,]{0,1000}),", re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"(https?|blob|file|ftp|s3|content):", re.IGNORECASE)
+_FOREIGN: Final = re.compile(r"[^A-Za-z0-9+/]")
+_URL_SAFE: Final = str.maketrans("-_", "+/")
+_FORM: Final = "Send its bytes in base64, or as a data URI."
+
+
+class NotBytes(ValueError):
+    """The text holds no bytes; the message is the cause."""
+
+
+def decode(text: Any) -> bytes:
+    """The bytes; raises `NotBytes`."""
+    if not isinstance(text, str):
+        raise NotBytes(f"The image must be a text, not {_kind(text)}. {_FORM}")
+    text = text.strip().strip("\ufeff\"'")
+    if not text.isascii():
+        _refuse_character(re.search(r"[^\x00-\x7f]", text))
+    if match := _BASE64_URI.match(text):
+        return _base64(_unescaped(text[match.end() :]))
+    if match := _OTHER_URI.match(text):
+        return _not_empty(unquote_to_bytes(text[match.end() :]))
+    _refuse_other(text)
+    return _base64(text)
+
+
+def _refuse_other(text: str) -> None:
+    """Raise for what is commonly sent and is no base64, before it is taken for it."""
+    if match := _ADDRESS.match(text):
+        raise NotBytes(f"This is an address ({match[1].lower()}:), not the image. {_FORM}")
+    if text[:5].lower() == "data:":
+        raise NotBytes("This data URI has no comma between its type and its data.")
+    if text[:2] in ("b'", 'b"'):
+        raise NotBytes("This is Python's notation of bytes: decode the base64 to a text first.")
+
+
+def _base64(text: str) -> bytes:
+    digits = "".join(text.split()).translate(_URL_SAFE).rstrip("=")
+    _refuse_character(_FOREIGN.search(digits))
+    if len(digits) % 4 == 1:
+        raise NotBytes("The base64 is cut off: a character is missing or too many.")
+    return _not_empty(binascii.a2b_base64(digits + "=" * (-len(digits) % 4)))
+
+
+def _refuse_character(match: re.Match[str] | None) -> None:
+    if match is None:
+        return
+    if match[0] == "=":
+        raise NotBytes("The base64 has padding (=) before its end: send one image a text.")
+    raise NotBytes(f"{match[0]!r} at character {match.start() + 1} is no base64. {_FORM}")
+
+
+def _unescaped(text: str) -> str:
+    return unquote_to_bytes(text).decode("latin-1") if "%" in text else text
+
+
+def _not_empty(data: bytes) -> bytes:
+    if not data:
+        raise NotBytes(f"The text has no bytes of an image. {_FORM}")
+    return data
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", bool: "a truth value", type(None): "null"}
+    return names.get(type(value), "a number")

@@ -1,0 +1,83 @@
+"""Bytes of an image as text: every usual form, and the cause of each other."""
+
+import base64
+import textwrap
+from typing import Any
+
+from django.test import SimpleTestCase
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.common.http.base64_text import NotBytes, decode
+
+_BYTES = bytes(range(256)) + b"\xff\xd8\xfb\xef"
+_TEXT = base64.b64encode(_BYTES).decode()
+
+
+class FormTests(SimpleTestCase):
+    def test_every_usual_form_is_read(self) -> None:
+        url_safe = base64.urlsafe_b64encode(_BYTES).decode()
+        percent = _TEXT.replace("+", "%2B").replace("/", "%2f").replace("=", "%3D")
+        raw = "".join(f"%{byte:02x}" for byte in _BYTES)
+        forms = {
+            "plain": _TEXT,
+            "wrapped at 76": "\r\n".join(textwrap.wrap(_TEXT, 76)),
+            "wrapped and indented": "\n\t ".join(textwrap.wrap(_TEXT, 64)) + "\n",
+            "URL-safe": url_safe,
+            "without padding": _TEXT.rstrip("="),
+            "URL-safe without padding": url_safe.rstrip("="),
+            "too much padding": _TEXT + "==",
+            "quoted": f'"{_TEXT}"',
+            "data URI": f"data:image/jpeg;base64,{_TEXT}",
+            "data URI without a type": f"data:;base64,{_TEXT}",
+            "data URI in capitals": f"DATA:IMAGE/PNG;BASE64,{_TEXT}",
+            "parameters": f"data:image/png;charset=utf-8;name=a.png;base64,{_TEXT}",
+            "a quoted comma": f'data:image/png;name="a,b.png";base64,{_TEXT}',
+            "spaces": f" data: image/png ; base64 , {_TEXT} ",
+            "wrapped data URI": f"data:image/png;base64,\n{_TEXT[:76]}\n{_TEXT[76:]}",
+            "URL-safe data URI": f"data:image/png;base64,{url_safe.rstrip('=')}",
+            "percent-encoded base64": f"data:image/png;base64,{percent}",
+            "percent-encoded bytes": f"data:image/png,{raw}",
+            "without data:": f"image/png;base64,{_TEXT}",
+            "without ;": f"data:base64,{_TEXT}",
+        }
+        for name, text in forms.items():
+            with self.subTest(name):
+                self.assertEqual(decode(text), _BYTES)
+
+    def test_the_cause_is_named(self) -> None:
+        causes: list[tuple[Any, str]] = [
+            ("", "no bytes"),
+            ("  \n", "no bytes"),
+            ("data:image/png;base64,", "no bytes"),
+            ("https://example.org/a.jpg", "an address (https:)"),
+            ("blob:https://example.org/1", "an address (blob:)"),
+            ("data:image/png;base64", "no comma"),
+            ("no base64!", "'!' at character 9"),
+            ("/9j/4AA*Q", "'*' at character 8"),
+            ("/9j/4ä", "'ä' at character 6"),
+            ("QUJDRA==QUJD", "padding"),
+            ("QUJDR", "cut off"),
+            ("b'/9j/4AAQ'", "Python's notation"),
+            (None, "not null"),
+            (5, "not a number"),
+            (True, "not a truth value"),
+            ([255, 216], "not a list"),
+            ({"type": "Buffer", "data": []}, "not an object"),
+        ]
+        for value, words in causes:
+            with self.subTest(value), self.assertRaises(NotBytes) as caught:
+                decode(value)
+            self.assertIn(words, str(caught.exception))
+
+    @given(st.binary(min_size=1, max_size=400), st.integers(1, 90))
+    def test_any_bytes_come_back_however_they_are_wrapped(self, data: bytes, width: int) -> None:
+        for encoded in (base64.b64encode(data), base64.urlsafe_b64encode(data)):
+            text = "\n".join(textwrap.wrap(encoded.decode().rstrip("="), width))
+            self.assertEqual(decode(text), data)
+            self.assertEqual(decode(f"data:image/png;base64,{text}"), data)
+
+    def test_a_hostile_text_takes_no_longer_than_its_length(self) -> None:
+        for text in ("data:" + ";base64" * 1_000_000, "a/" * 2_000_000, "data:" + "=" * 4_000_000):
+            with self.assertRaises(NotBytes):
+                decode(text + "!")
