@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from faceengine.detection.detector import is_available
 from faceengine.errors import FaceEngineError, ImageError, ModelError, Problem
-from faceengine.imaging.decode import ImageInfo, Source, check_image, load_image
+from faceengine.imaging.decode import (
+    DETAILED_PIXELS,
+    ImageInfo,
+    Source,
+    check_image,
+    load_image,
+    load_reduced,
+)
 from faceengine.imaging.drawing import draw_boxes
 from faceengine.imaging.isolation import Busy
+from faceengine.imaging.metadata import taken_at
 from faceengine.runtime import MODEL, configure
 from faceengine.types import DETECTORS, Box, Detector, Face, Faces, Point, Pose, Quality, Reason
 
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
     from faceengine.imaging.scaled import Photo
 
 __all__ = [
+    "DETAILED_PIXELS",
     "DETECTORS",
     "MAX_DETECTION_PIXELS",
     "MODEL",
@@ -58,7 +67,9 @@ __all__ = [
     "is_available",
     "load",
     "load_image",
+    "load_reduced",
     "open_photo",
+    "taken_at",
 ]
 
 

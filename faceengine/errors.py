@@ -9,6 +9,7 @@ class Problem(StrEnum):
     EMPTY = "empty"
     NOT_AN_IMAGE = "not_an_image"
     UNSUPPORTED = "unsupported"
+    CAMERA_RAW = "camera_raw"
     TRUNCATED = "truncated"
     CORRUPT = "corrupt"
     TOO_LARGE = "too_large"

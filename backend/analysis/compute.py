@@ -33,18 +33,20 @@ _WAIT_S: Final = (0.02, 0.05, 0.1, 0.2)
 class AnalysisError(JobError):
     """An image could not be analysed. `permanent`: another try would fail as well.
 
-    `too_large`: it may be an image, but has more pixels than are accepted.
+    `is_specific`: the message says more than that the file is no image or damaged.
     """
 
-    def __init__(self, message: str, *, permanent: bool, too_large: bool = False) -> None:
+    def __init__(self, message: str, *, permanent: bool, is_specific: bool = False) -> None:
         super().__init__(message, permanent=permanent)
-        self.too_large = too_large
+        self.is_specific = is_specific
 
     @classmethod
     def refusing(cls, error: faceengine.ImageError) -> AnalysisError:
         """The engine's refusal of an image: permanent, because its bytes do not change."""
-        too_large = error.reason is faceengine.Problem.TOO_LARGE
-        return cls(str(error), permanent=True, too_large=too_large)
+        return cls(str(error), permanent=True, is_specific=error.reason in _SPECIFIC)
+
+
+_SPECIFIC: Final = (faceengine.Problem.TOO_LARGE, faceengine.Problem.CAMERA_RAW)
 
 
 @dataclass(frozen=True)

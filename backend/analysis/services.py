@@ -22,8 +22,12 @@ from backend.analysis import compute as computing
 from backend.analysis.compute import AnalysisError as AnalysisError  # part of this interface
 from backend.analysis.compute import key
 from backend.analysis.detectors import detector_of_encodings as detector_of_encodings
-from backend.analysis.metrics import ENGINE
 from backend.analysis.models import Analysis, Face, source_path
+from backend.analysis.pictures import crop as crop
+from backend.analysis.pictures import draw as draw
+from backend.analysis.pictures import jpeg as jpeg
+from backend.analysis.pictures import taken_at as taken_at
+from backend.analysis.pictures import upright as upright
 from backend.analysis.results import Finished as Finished
 from backend.analysis.results import FoundFace as FoundFace
 from backend.analysis.results import QualityShape as QualityShape
@@ -43,18 +47,13 @@ from backend.common.http import admission
 from backend.common.http.errors import Unavailable
 from backend.common.jobs import runner, wakeups
 from backend.common.jobs.models import Status
-from backend.common.metrics import registry
 from wire.events import BoxShape, EventFace
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
 logger = logging.getLogger(__name__)
 
-_JPEG_QUALITY: Final = 90
-
-_CROP: Final = 1.6
-"""Sides of a crop by those of its box: a box ends at the eyebrows and the chin."""
 
 _LOOK_AGAIN_S: Final = 2.0
 """A wake-up ends the wait at once; a Redis that hangs sends none, so the row is read this often."""
@@ -216,44 +215,6 @@ def sweep() -> None:
     for analysis in in_hand:
         if analysis.is_lost(timezone.now()):
             retention.delete_as_seen(in_hand.filter(pk=analysis.pk, claimed_by=analysis.claimed_by))
-
-
-@registry.timed(ENGINE, stage="draw")
-def draw(image: BinaryIO | faceengine.Photo, boxes: Sequence[BoxShape]) -> bytes:
-    """A JPEG of the upright `image` with a box round each face; nothing of its metadata stays.
-
-    A decoded photo gets the boxes itself: it is of no use afterwards.
-    """
-    drawn = faceengine.draw_boxes(
-        upright(image), [faceengine.Box(**box) for box in boxes], in_place=True
-    )
-    jpeg = io.BytesIO()
-    drawn.save(jpeg, "JPEG", quality=_JPEG_QUALITY)
-    return jpeg.getvalue()
-
-
-def crop(image: BinaryIO, box: BoxShape, side_px: int) -> bytes:
-    """A square JPEG of the face in `box` and some of its surroundings, without metadata."""
-    picture = upright(image)
-    side = min(_CROP * max(box["right"] - box["left"], box["bottom"] - box["top"]), *picture.size)
-    left = (box["left"] + box["right"] - side) / 2
-    top = (box["top"] + box["bottom"] - side) / 2
-    left = min(max(left, 0), picture.width - side)
-    top = min(max(top, 0), picture.height - side)
-    square = (left, top, left + side, top + side)
-    jpeg = io.BytesIO()
-    picture.resize((side_px, side_px), box=square).save(jpeg, "JPEG", quality=_JPEG_QUALITY)
-    return jpeg.getvalue()
-
-
-def upright(image: BinaryIO | faceengine.Photo) -> Image:
-    """Pillow's picture of `image`: RGB, upright, without metadata. Raises `AnalysisError`."""
-    try:
-        if isinstance(image, faceengine.Photo):
-            return image.upright()
-        return faceengine.load_image(image, max_pixels=settings.FACES_MAX_IMAGE_PIXELS)
-    except faceengine.ImageError as error:
-        raise AnalysisError.refusing(error) from error
 
 
 def boxes(analysis_id: int) -> list[BoxShape]:

@@ -5,12 +5,13 @@ import uuid
 from django.db import models
 from django.db.models import Q
 
+from backend.common.http.image_names import stored_extension
 from backend.common.jobs import queues
 from backend.common.jobs.models import Job, Status, job_constraints, job_indexes
 
 
 def original_path(submission: "Submission", filename: str) -> str:
-    return _path("originals", submission.id, filename.rpartition(".")[2].lower())
+    return _path("originals", submission.id, stored_extension(filename))
 
 
 def result_path(submission: "Submission", filename: str) -> str:

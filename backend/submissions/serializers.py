@@ -13,7 +13,8 @@ from backend.analysis.serializers import (
     TurnedSerializer,
     UsedDetectorField,
 )
-from backend.common.http.upload_fields import EXTENSIONS, ImageUploadField
+from backend.common.http.image_names import EXTENSIONS
+from backend.common.http.upload_fields import ImageUploadField
 from backend.common.jobs.models import Status
 from backend.common.openapi import BoxSerializer, MomentField
 from backend.submissions import events, services
@@ -32,8 +33,8 @@ def _check(file: Any) -> None:
 
 
 def _sentence(error: analysis.AnalysisError) -> str:
-    """The contract's sentence for a file that is no image; the bound for too large a one."""
-    return str(error) if error.too_large else NOT_AN_IMAGE
+    """The contract's sentence, unless there is more to say, as of too large an image."""
+    return str(error) if error.is_specific else NOT_AN_IMAGE
 
 
 class UploadSerializer(serializers.Serializer[Any]):

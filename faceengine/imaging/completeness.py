@@ -3,7 +3,8 @@
 Pillow is satisfied once it has every row; libjpeg fills missing blocks with mid-grey, libpng and
 libtiff leave missing rows black. An upload that broke off, or whose header claims more pixels than
 follow, is refused. The cheap test comes first: only an image whose last pixels are such a filler
-is looked at twice.
+is looked at twice. Bytes behind the image are ignored, and so are missing frames of an animation:
+the first one counts (Pillow itself refuses a GIF that lacks pixels of it).
 
 Not refused: an interlaced PNG whose missing bytes are fewer than its filter bytes, about two a row.
 """
@@ -21,8 +22,9 @@ from PIL import Image, ImageChops, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from faceengine.errors import ImageError, Problem
+from faceengine.imaging import animations
 
-_END_OF_JPEG, _END_OF_PNG, _END_OF_GIF = b"\xff\xd9", b"IEND\xaeB`\x82", b"\x00;"
+_END_OF_JPEG, _END_OF_PNG = b"\xff\xd9", b"IEND\xaeB`\x82"
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _NOISE = bytes(random.Random(0).choices(range(0xFF), k=1024))  # without 0xff, which begins a marker
@@ -78,7 +80,8 @@ def _smallest(data: bytes) -> Image.Image:
 
 def _png_lacks(image: ImageFile.ImageFile, stream: BinaryIO) -> bool:
     """Whether its end is missing, or fewer bytes of pixels are there than its header promises."""
-    if _END_OF_PNG not in _end(stream, 65536):
+    is_animated = getattr(image, "is_animated", False)
+    if not is_animated and _END_OF_PNG not in _end(stream, 64) and _END_OF_PNG not in _end(stream):
         return True
     interlaced = bool(image.info.get("interlace"))
     last_row = image.crop((0, image.height - 1, image.width, image.height))
@@ -104,10 +107,6 @@ def _inflated_size(data: bytes) -> int:
     return size + len(inflater.flush())
 
 
-def _gif_lacks(_: ImageFile.ImageFile, stream: BinaryIO) -> bool:
-    return _END_OF_GIF not in _end(stream, 64)
-
-
 def _tiff_lacks(image: ImageFile.ImageFile, stream: BinaryIO) -> bool:
     """Whether a tag, a strip or a tile of the first page lies outside the file, or rows lack."""
     tags: Any = image.tag_v2  # type: ignore[attr-defined]
@@ -123,12 +122,21 @@ def _tiff_lacks(image: ImageFile.ImageFile, stream: BinaryIO) -> bool:
     )
 
 
+def _avif_lacks(image: ImageFile.ImageFile, stream: BinaryIO) -> bool:
+    """Of an animation that is cut short: whether its first frame depends on the missing bytes."""
+    other = animations.padded_avif(stream, b"\xff")
+    if other is None:
+        return False
+    with Image.open(other, formats=["AVIF"]) as again:
+        return ImageChops.difference(again, image).getbbox(alpha_only=False) is not None
+
+
 _CHECKS = {
     "JPEG": _jpeg_lacks,
     "MPO": _jpeg_lacks,
     "PNG": _png_lacks,
-    "GIF": _gif_lacks,
     "TIFF": _tiff_lacks,
+    "AVIF": _avif_lacks,
 }
 
 

@@ -20,8 +20,15 @@ from faceengine.imaging.budget import Budget
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 """The source of an image: its bytes, the path of its file, or a seekable binary file."""
 
+# Pillow's own bound knows nothing of `max_pixels`, which is checked before a pixel is decoded.
+Image.MAX_IMAGE_PIXELS = None
+
 MAX_PIXELS = 128_000_000
 """The default pixel cap: above a 108-megapixel phone, and 512 MB as Pillow keeps RGB."""
+
+DETAILED_PIXELS = 25_000_000
+"""Small faces, and pictures of the whole, take all the pixels of an image; but a JPEG that has so
+many at half its scale comes at that. The whole of 100 megapixels takes 400 MB."""
 
 _HERE_BYTES = 64 << 20
 _HERE_S = 0.4
@@ -79,7 +86,7 @@ def load_reduced(
     has at least `enough_pixels` pixels, or is at full scale. A file that is not plain is decoded
     by a process of its own.
     """
-    with _stream(source) as stream, _refusing():
+    with stream_of(source) as stream, _refusing():
         cost = inspection.inspect(stream)
         if cost.is_plain:
             _refuse_plain_beyond(cost, stream, max_pixels)
@@ -100,7 +107,6 @@ def load_here(
         size, turn = image.size, rgb.orientation(image)
         _draft(image, enough_pixels)
         image.load()
-        turn = _turn_left(image, turn)
         decoded = rgb.upright(rgb.to_rgb(image), turn)
     return bare(decoded), size if turn not in rgb.SIDEWAYS else (size[1], size[0])
 
@@ -129,7 +135,7 @@ def check_image(
     `waiting` is entered meanwhile; all decodes of this process share a budget of memory.
     Raises `isolation.Busy` if too many wait.
     """
-    with _stream(source) as stream, _refusing():
+    with stream_of(source) as stream, _refusing():
         cost = inspection.inspect(stream)
         if cost.is_plain:
             _refuse_plain_beyond(cost, stream, max_pixels)
@@ -161,10 +167,9 @@ def check_here(
     with opened(source, max_pixels) as image:
         name, size = formats.name(image), image.size
         opened_as(name, size)
-        turn = rgb.orientation(image)  # of a PNG, Pillow decodes it all to see
+        turn = rgb.orientation(image)
         _draft(image, 1)
         image.load()
-        turn = _turn_left(image, turn)
     width, height = size if turn not in rgb.SIDEWAYS else size[::-1]
     return ImageInfo(name, width, height)
 
@@ -184,11 +189,6 @@ def _refuse_plain_beyond(cost: inspection.Cost, stream: BinaryIO, max_pixels: in
         refuse_beyond(cost)
 
 
-def _turn_left(image: Image.Image, turn: int) -> int:
-    """The rest of `turn`: decoders that turn the pixels themselves drop the tag."""
-    return turn if rgb.orientation(image) == turn else 1
-
-
 def bare(image: Image.Image) -> Image.Image:
     """`image` as a plain `Image`, without the decoder, its file and the metadata."""
     plain = Image.new(image.mode, (0, 0))
@@ -200,8 +200,9 @@ def bare(image: Image.Image) -> Image.Image:
 @contextmanager
 def opened(source: Source, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     """Open `source` without decoding it; whatever its decoder raises inside is an `ImageError`."""
-    with _stream(source) as stream, _refusing():
+    with stream_of(source) as stream, _refusing():
         image = formats.identify(stream)
+        image.info.pop("xmp", None)  # the decoder of TIFFs would look for an orientation in it
         _check_size(image.size, max_pixels)
         yield image
         completeness.check(image, stream)
@@ -212,12 +213,16 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
     if width < 1 or height < 1:
         raise ImageError(Problem.CORRUPT, "The image has no pixels.")
     if width * height > max_pixels:
-        message = f"The image has {width} × {height} pixels; {max_pixels:,} are allowed."
+        message = (
+            f"The image has {width} × {height} = {width * height:,} pixels;"
+            f" at most {max_pixels:,} are allowed."
+        )
         raise ImageError(Problem.TOO_LARGE, message)
 
 
 @contextmanager
-def _stream(source: Source) -> Iterator[BinaryIO]:
+def stream_of(source: Source) -> Iterator[BinaryIO]:
+    """`source` as a file at its start; one that was given is left there."""
     if isinstance(source, bytes | bytearray | memoryview):
         yield BytesIO(source)
     elif isinstance(source, str | os.PathLike):
@@ -238,9 +243,6 @@ def _refusing() -> Iterator[None]:
         yield
     except ImageError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        message = "The image has more pixels than are allowed."
-        raise ImageError(Problem.TOO_LARGE, message) from error
     except UnidentifiedImageError as error:
         raise ImageError(Problem.NOT_AN_IMAGE, "The file is not an image.") from error
     except _DECODER_ERRORS as error:
@@ -249,10 +251,14 @@ def _refusing() -> Iterator[None]:
         raise _refusal(error) from error
 
 
+_OF_MISSING_BYTES = ("truncated", "end of file", "unrecognized data stream")
+"""In messages of Pillow: the last is of a PNG whose stream ends before its last row."""
+
+
 def _refusal(error: Exception) -> ImageError:
     text = str(error).lower()
     if isinstance(error, MemoryError):
         return ImageError(Problem.TOO_LARGE, isolation.TOO_COSTLY)
-    if isinstance(error, EOFError) or any(word in text for word in ("truncated", "end of file")):
+    if isinstance(error, EOFError) or any(words in text for words in _OF_MISSING_BYTES):
         return ImageError(Problem.TRUNCATED, "The image is cut short: its end is missing.")
     return ImageError(Problem.CORRUPT, "The image is damaged and can not be decoded.")

@@ -1,10 +1,12 @@
 """The accepted formats and their detection. Imports Pillow alone (HEIC: pillow-heif)."""
 
+import struct
 from typing import BinaryIO
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from faceengine.errors import ImageError, Problem
+from faceengine.imaging import animations, camera_raw
 
 # Pillow knows some fifty formats, some by starting other programs (EPS runs Ghostscript). Naming
 # these keeps the rest out of an attacker's reach.
@@ -28,6 +30,11 @@ _OTHER_FORMATS = (
     (b"<svg", "an SVG drawing"),
 )
 
+_CAMERA_RAW = "The file is a camera's raw file: export it as JPEG, or send the camera's JPEG."
+
+_BEFORE_PIXELS_BYTES = 1 << 16
+"""AVIF and HEIC describe their colours in the box "meta", in front of the pixels."""
+
 
 def identify(stream: BinaryIO) -> ImageFile.ImageFile:
     """Open the image in `stream`, read up to its pixels, in one of the accepted formats."""
@@ -35,19 +42,36 @@ def identify(stream: BinaryIO) -> ImageFile.ImageFile:
     stream.seek(0)
     if not head:
         raise ImageError(Problem.EMPTY, "The file is empty.")
+    if camera_raw.is_camera_raw(stream, head):
+        raise ImageError(Problem.CAMERA_RAW, _CAMERA_RAW)
     if _is_heic(head):
-        return _open_heic(stream)
+        return _with_code_points(_open_heic(stream), stream)
     for start, what in _OTHER_FORMATS:
         if head.startswith(start):
             message = f"The file is {what}, which is not among the supported formats."
             raise ImageError(Problem.UNSUPPORTED, message)
     try:
-        return Image.open(stream, formats=_PILLOW)
+        readable = animations.mended(stream, head)
+        return _with_code_points(Image.open(readable, formats=_PILLOW), readable)
     except UnidentifiedImageError:
         if not _is_known(head):
             raise
         # The right first bytes and then a header that makes no sense.
         raise ImageError(Problem.CORRUPT, "The image's header is damaged.") from None
+
+
+def _with_code_points(image: ImageFile.ImageFile, stream: BinaryIO) -> ImageFile.ImageFile:
+    """`image`, with the colour primaries and the transfer of AVIF or HEIC in its `info`."""
+    if image.format not in ("AVIF", "HEIF"):
+        return image
+    position = stream.tell()
+    stream.seek(0)
+    data = stream.read(_BEFORE_PIXELS_BYTES)
+    stream.seek(position)
+    at = data.find(b"colrnclx") + 8
+    if at >= 8 and len(data) >= at + 4:
+        image.info["nclx"] = struct.unpack_from(">HH", data, at)
+    return image
 
 
 def name(image: ImageFile.ImageFile) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from PIL import AvifImagePlugin, Image
 
 from faceengine.errors import ImageError
-from faceengine.imaging import decode, inspection, isolation
+from faceengine.imaging import decode, inspection, isolation, metadata
 
 _MIB = 1 << 20
 
@@ -105,7 +105,12 @@ def _load(connection: socket.socket, path: str, *, enough_pixels: int, max_pixel
     _answer(connection, load)
 
 
-CALLS: dict[str, Callable[..., None]] = {"check": _check, "load": _load}
+def _taken_at(connection: socket.socket, path: str) -> None:
+    taken = metadata.taken_here(path)
+    _send(connection, taken_at=taken.isoformat() if taken else None)
+
+
+CALLS: dict[str, Callable[..., None]] = {"check": _check, "load": _load, "taken_at": _taken_at}
 
 
 def _answer(connection: socket.socket, do: Callable[[], Any]) -> None:

@@ -1,10 +1,11 @@
-"""Conversion of Pillow's pixel layouts to upright 8-bit RGB. Imports Pillow alone."""
+"""Conversion of Pillow's pixel layouts to upright 8-bit sRGB. Imports Pillow alone."""
 
 from collections.abc import Callable
 
 from PIL import ExifTags, Image
 
 from faceengine.errors import ImageError, Problem
+from faceengine.imaging import colour
 
 _STRIP_PIXELS = 1 << 20
 _WHITE = (255, 255, 255, 255)
@@ -23,16 +24,32 @@ _UPRIGHT = {
 }
 SIDEWAYS = frozenset({5, 6, 7, 8})
 
+_TURNED_BY_BROWSERS = frozenset({"JPEG", "MPO", "PNG", "AVIF"})
+"""Formats whose EXIF orientation browsers apply. That of WebP they ignore, and that of XMP in every
+format (tests/e2e/pages/test_orientation.py, in Chromium). Pillow writes AVIF's own turn into its
+EXIF."""
+
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation of `image`, 1 to 8; 1 where it is absent or unreadable."""
+    """The orientation, 1 to 8, in which browsers show an opened `image` that is not loaded yet.
+
+    A PNG's EXIF counts where it precedes the pixels. The decoders of HEIC and TIFF turn the pixels.
+    """
     try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        value = _exif_orientation(image)
     except Exception:
         # A broken EXIF block (its parser raises half a dozen types) says nothing about the
         # pixels: every viewer shows such a photo as it is stored.
         return 1
     return value if value in _UPRIGHT else 1
+
+
+def _exif_orientation(image: Image.Image) -> int:
+    if image.format not in _TURNED_BY_BROWSERS or "exif" not in image.info:
+        return 1
+    exif = Image.Exif()
+    exif.load(image.info["exif"])
+    return int(exif.get(ExifTags.Base.Orientation, 1))
 
 
 def upright(image: Image.Image, turn: int) -> Image.Image:
@@ -41,18 +58,23 @@ def upright(image: Image.Image, turn: int) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """`image` in mode RGB: transparency on white, 16 bits and floats scaled instead of clipped."""
-    if image.mode == "RGB" and "transparency" not in image.info:
+    """`image` in mode RGB and sRGB: transparency on white, 16 bits and floats scaled, not clipped.
+
+    The profile in `image.info` is applied, or the code points that `formats` puts there.
+    """
+    profile, points = image.info.get("icc_profile"), image.info.get("nclx")
+    convert = colour.conversion(_mode_of_channels(image), profile, points) or _as_rgb
+    if image.mode == "RGB" and "transparency" not in image.info and convert is _as_rgb:
         return image
-    if image.mode in _DEEP_MODES:
-        return _in_strips(image, _shallow(image))
-    if image.has_transparency_data:
-        return _in_strips(image, _on_white)
-    try:
-        return image.convert("RGB")
-    except ValueError as error:
-        message = f"Images with {image.mode} colours are not supported."
-        raise ImageError(Problem.UNSUPPORTED, message) from error
+    shallow = _shallow(image) if image.mode in _DEEP_MODES else None
+    has_alpha = image.has_transparency_data and not shallow and not _is_alpha_unused(image)
+
+    def converted(part: Image.Image) -> Image.Image:
+        part = shallow(part) if shallow else part
+        rgb = convert(_channels(part))
+        return _on_white(rgb, part.convert("RGBA").getchannel("A")) if has_alpha else rgb
+
+    return _in_strips(image, converted)
 
 
 def _in_strips(image: Image.Image, to_rgb: Callable[[Image.Image], Image.Image]) -> Image.Image:
@@ -65,13 +87,45 @@ def _in_strips(image: Image.Image, to_rgb: Callable[[Image.Image], Image.Image])
     return whole
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    layer = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer).convert("RGB")
+def _is_alpha_unused(image: Image.Image) -> bool:
+    """32-bit bitmaps leave the fourth byte at 0 where they mean nothing by it."""
+    return image.format == "BMP" and image.getchannel("A").getextrema() == (0, 0)
+
+
+def _mode_of_channels(image: Image.Image) -> str:
+    """The kind of colours for which profiles are made: L, CMYK or RGB."""
+    if image.mode in ("L", "LA", "La") or image.mode in _DEEP_MODES:
+        return "L"
+    return "CMYK" if image.mode == "CMYK" else "RGB"
+
+
+def _channels(part: Image.Image) -> Image.Image:
+    """`part` in the mode of its channels, without alpha."""
+    mode = _mode_of_channels(part)
+    if part.mode == mode:
+        return part
+    if mode == "L":
+        return part.convert("LA").getchannel("L")
+    if "transparency" in part.info:  # `convert` would look for a colour to put in its place
+        return part.convert("RGBA").convert("RGB")
+    return _as_rgb(part)
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    try:
+        return image.convert("RGB")
+    except ValueError as error:
+        message = f"Images with {image.mode} colours are not supported."
+        raise ImageError(Problem.UNSUPPORTED, message) from error
+
+
+def _on_white(opaque: Image.Image, alpha: Image.Image) -> Image.Image:
+    opaque.putalpha(alpha)
+    return Image.alpha_composite(Image.new("RGBA", opaque.size, _WHITE), opaque).convert("RGB")
 
 
 def _shallow(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """A conversion of parts of `image`: one channel of 16 bits, 32 bits or floats, as 8 bits.
+    """A conversion of parts of `image`: one channel of 16 bits, 32 bits or floats, to mode L.
 
     Pillow's own conversion clips at 255, which makes every 16-bit scan white. Integers up to 65535
     are divided by 257 (65535 becomes 255); floats up to 1 are fractions; what lies beyond is scaled
@@ -85,12 +139,7 @@ def _shallow(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
     else:
         full = 65535.0 if highest <= 65535 else highest
     scale = 255.0 / full
-
-    def converted(part: Image.Image) -> Image.Image:
-        values = part.convert("F").point(lambda value: value * scale + 0.5)
-        return values.convert("L").convert("RGB")
-
-    return converted
+    return lambda part: part.convert("F").point(lambda value: value * scale + 0.5).convert("L")
 
 
 def _numbers(extrema: object) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy
 from PIL import Image
 
-from faceengine.imaging.decode import MAX_PIXELS, Source, load_reduced
+from faceengine.imaging.decode import DETAILED_PIXELS, MAX_PIXELS, Source, load_reduced
 from faceengine.imaging.rgb import to_rgb
 from faceengine.types import Box
 
@@ -55,7 +55,7 @@ class View:
 class Photo:
     """An upright RGB image of `size` (width, height) that may be held in memory at a lower scale.
 
-    `image` is what is in memory; `reload`, where there is one, decodes the source again, whole.
+    `image` is what is in memory; `reload`, where there is one, decodes the source again, in detail.
     """
 
     def __init__(
@@ -95,16 +95,17 @@ class Photo:
         return View(numpy.asarray(crop), left, top, scale_x, scale_y)
 
     def upright(self) -> Image.Image:
-        """The whole image at full scale, decoded again only if less of it is in memory."""
+        """The whole image, decoded again only if less of it is in memory than `sharpen` gives."""
         self.sharpen()
         return self._image
 
     def sharpen(self) -> bool:
-        """Decode the source whole if it is not; whether there are more pixels now."""
+        """Decode the source in detail if it is not; whether there are more pixels now."""
         if self._reload is None or self._image.size == self.size:
             return False
-        self._image = self._reload()
-        return True
+        pixels = self._image.width * self._image.height
+        self._image, self._reload = self._reload(), None
+        return self._image.width * self._image.height > pixels
 
 
 def photo(
@@ -119,7 +120,9 @@ def photo(
         return Photo(to_rgb(source), source.size)
     enough = max(max_detection_pixels, _ENOUGH_PIXELS) if encode else max_detection_pixels
     image, size = load_reduced(source, enough, max_pixels=max_pixels)
-    return Photo(image, size, lambda: load_reduced(source, max_pixels, max_pixels=max_pixels)[0])
+    return Photo(
+        image, size, lambda: load_reduced(source, DETAILED_PIXELS, max_pixels=max_pixels)[0]
+    )
 
 
 def detection_size(size: Size, max_pixels: int) -> Size:

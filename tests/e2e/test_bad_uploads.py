@@ -125,11 +125,8 @@ class BadFileTests(BadUploadCase):
             ("a.jpg.exe", "exe"),
             ("a.PHP", "php"),
             ("a.jp2", "jp2"),
-            ("a", ""),
-            ("jpg", ""),
-            (".jpg", ""),
-            ("a.", ""),
-            ("a.jpg ", "jpg "),
+            ("a.pdf", "pdf"),
+            ("a.svg ", "svg"),
         ):
             with self.subTest(name):
                 response = self.stack.post_image(samples.no_face(), name)

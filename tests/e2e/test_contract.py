@@ -77,6 +77,13 @@ class UploadTests(ContractCase):
         sentence = f"File extension “txt” is not allowed. Allowed extensions are: {EXTENSIONS}."
         self.assertEqual((response.status_code, response.json()), (400, {"image": [sentence]}))
 
+    def test_the_content_decides_where_the_name_names_no_other_format(self) -> None:
+        names = ("a.jfif", "a.jpe", "a.pjpeg", "a.jpg ", ".jpg", "blob", "image", "a.", "a.png")
+        for name in names:
+            with self.subTest(name):
+                self.assertEqual(self.stack.post_image(samples.no_face(), name).status_code, 202)
+                self.assertEqual(self.stack.post_image(b"no image", name).status_code, 400)
+
     def test_over_100_mb_is_too_large_and_100_mb_is_not(self) -> None:
         for length, statuses in ((100 * 1024 * 1024 + 100_000, {413}), (100 * 1024 * 1024, {100})):
             with self.subTest(length=length):

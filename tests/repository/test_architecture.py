@@ -87,7 +87,7 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
         {"models"},
         {"retention", "admin"},
         {"compute"},
-        {"results", "batches"},
+        {"results", "batches", "pictures"},
         {"services"},
         {"tasks", "apps"},
     ),

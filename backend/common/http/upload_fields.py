@@ -2,18 +2,14 @@
 
 import hashlib
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from django.conf import settings
 from django.core.files.base import File
-from django.core.validators import FileExtensionValidator
 from rest_framework import serializers
 
+from backend.common.http import image_names
 from backend.common.http.errors import TooLarge
-
-EXTENSIONS: Final = (
-    "gif jpg jpeg png webp bmp tif tiff heic heif avif".split()  # noqa: SIM905  the contract's order
-)
 
 Check = Callable[["File[Any]"], None]
 """Decodes the file; raises `serializers.ValidationError` if it is no usable image."""
@@ -25,7 +21,11 @@ class ImageUploadField(serializers.FileField):
     Several files in the field are refused, because all but one would be dropped silently.
     """
 
-    default_error_messages = {"many": "Submit one file at a time."}
+    default_error_messages = {
+        "many": "Submit one file at a time.",
+        "extension": "File extension “{extension}” is not allowed. Allowed extensions are: "
+        f"{', '.join(image_names.EXTENSIONS)}.",
+    }
 
     def __init__(self, *, check: Check, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -42,7 +42,8 @@ class ImageUploadField(serializers.FileField):
         file = super().to_internal_value(data)
         if file.size > settings.FACES_MAX_UPLOAD_BYTES:
             raise TooLarge(f"At most {settings.FACES_MAX_UPLOAD_BYTES} bytes are accepted.")
-        FileExtensionValidator(EXTENSIONS)(file)
+        if extension := image_names.refused_extension(file.name or ""):
+            self.fail("extension", extension=extension)
         self.check_image(file)
         file.seek(0)
         return file

@@ -16,7 +16,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from backend.analysis import services as analysis
-from backend.common.http.upload_fields import EXTENSIONS
+from backend.common.http.image_names import EXTENSIONS, refused_extension
 from backend.common.jobs.models import JobError, Status
 from backend.common.storage import orphans
 from backend.photos.models import (
@@ -53,7 +53,7 @@ class UploadRejected(Exception):
 
 def check_name(name: str) -> None:
     """Check the extension. Raises `UploadRejected`."""
-    if PurePosixPath(name).suffix[1:].lower() not in EXTENSIONS:
+    if refused_extension(name):
         raise UploadRejected(WRONG_EXTENSION)
 
 
@@ -65,7 +65,7 @@ def check_image(upload: File[Any]) -> None:
     try:
         analysis.check_image(cast(BinaryIO, upload))
     except analysis.AnalysisError as error:
-        raise UploadRejected(str(error) if error.too_large else NOT_AN_IMAGE) from error
+        raise UploadRejected(str(error) if error.is_specific else NOT_AN_IMAGE) from error
 
 
 def store_original(source: Photo | Reference, upload: File[Any], *, name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from django.db import models
 from django.db.models import Q
 
+from backend.common.http.image_names import stored_extension
 from backend.common.jobs import queues
 from backend.common.jobs.models import Job, Status, job_constraints, job_indexes
 
@@ -34,8 +35,7 @@ class Extraction(models.TextChoices):
 
 
 def original_path(source: Source, filename: str) -> str:
-    extension = filename.rpartition(".")[2].lower()
-    return spread(f"{source.folder}_originals", source.key, f".{extension}")
+    return spread(f"{source.folder}_originals", source.key, f".{stored_extension(filename)}")
 
 
 def picture_path(source: Source, filename: str) -> str:

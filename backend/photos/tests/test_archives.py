@@ -220,6 +220,14 @@ class UploadTests(TestCase):
         self.assertEqual(reasons["notes.txt"], storage.WRONG_EXTENSION)
         self.assertEqual(reasons["text.jpg"], storage.NOT_AN_IMAGE)
 
+    def test_the_content_decides_where_a_name_names_no_other_format(self) -> None:
+        names = ("a.jfif", "b", "c.JPE", "d.jpg ", ".e", "f.png", "Dr. Who")
+        files = {name: factories.jpeg(name) for name in names}
+        upload = factories.archive(self.album, factories.zipped(files))
+        factories.processed(upload)
+        reasons = {line["name"]: line["reason"] for line in upload.report}
+        self.assertEqual(reasons, {".e": archive_reader._HIDDEN})
+
     def test_the_archive_goes_when_it_is_unpacked_and_the_album_is_shown_when_all_is_ready(
         self,
     ) -> None:

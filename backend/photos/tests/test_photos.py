@@ -9,7 +9,7 @@ from unittest.mock import patch
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import TestCase, override_settings
-from PIL import Image
+from PIL import ExifTags, Image
 
 from backend.analysis.models import Analysis
 from backend.common.jobs.models import Status
@@ -160,11 +160,26 @@ class PictureTests(TestCase):
         sizes = {width: stored(photo.thumbnail_name(width)).size for width in WIDTHS_PX}
         self.assertEqual(sizes, {300: (300, 210), 600: (600, 420), 1200: (1000, 700)})
 
-    def test_a_picture_too_long_for_a_jpeg_fails_with_a_sentence(self) -> None:
-        image = drawn.encoded(Image.new("RGB", (66_000, 2)), "PNG")
+    def test_a_photo_too_long_for_a_jpeg_is_shown_smaller(self) -> None:
+        image = drawn.encoded(Image.new("RGB", (66_000, 20)), "PNG")
         photo = factories.processed(factories.photo(self.album, image, "long.png"))
-        self.assertEqual(photo.extraction, Extraction.FAILED)
-        self.assertIn("too long", photo.failure_reason)
+        self.assertEqual((photo.status, photo.width, photo.height), (Status.DONE, 66_000, 20))
+        self.assertEqual(stored(photo.file.name).size, (65_500, 19))
+
+    def test_photos_of_every_format_come_in_the_order_in_which_they_were_taken(self) -> None:
+        formats = ("HEIC", "JPEG", "PNG", "TIFF", "WEBP", "AVIF")
+        for minute, name in enumerate(reversed(formats)):
+            exif = Image.Exif()
+            tags = exif.get_ifd(ExifTags.IFD.Exif)
+            tags[ExifTags.Base.DateTimeOriginal] = f"2024:07:01 {12 - minute:02}:00:00"
+            tags[ExifTags.Base.OffsetTimeOriginal] = f"{-minute:+03}:00"
+            image = drawn.encoded(drawn.labelled(name, 96, 64), name, exif=exif.tobytes())
+            factories.processed(factories.photo(self.album, image, f"{name}.{name.lower()}"))
+        # Each clock is an hour earlier, and an hour further west.
+        self.assertEqual(
+            {photo.taken_at for photo in self.album.photos.all()},
+            {datetime(2024, 7, 1, 12, tzinfo=UTC)},
+        )
 
     def test_a_broken_or_odd_time_is_no_time(self) -> None:
         odd = (b"", b"\xff\xd8\xff\xe1\x00\x10Exif\0\0garbage", factories.jpeg("a"))
