@@ -21,6 +21,7 @@ from functools import partial
 from typing import BinaryIO, Final
 
 from backend.common.jobs.models import JobError
+from backend.photos.albums import entry_names
 from backend.photos.albums.decompression import Allowance, Bounded, Reader
 
 MAX_ENTRIES: Final = 20_000
@@ -66,7 +67,7 @@ _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 _ARCHIVES: Final = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 
-_LEADS_OUT: Final = re.compile(r"^(?:[/\\]|[A-Za-z]:)|(?:^|[/\\])\.\.(?:[/\\]|$)|\x00")
+_LEADS_OUT: Final = re.compile(r"^(?:[/\\]|[A-Za-z]:[/\\])|(?:^|[/\\])\.\.(?:[/\\]|$)|\x00")
 
 # What a broken zip, tar or compressed stream raises while it is read.
 _BROKEN: Final = (
@@ -148,10 +149,11 @@ def _of_zip(file: BinaryIO, allowance: Allowance) -> Iterator[Entry]:
     def opened(info: zipfile.ZipInfo) -> Reader:
         return Bounded(archive.open(info), allowance)
 
-    for info in sorted(archive.infolist(), key=lambda info: (info.filename, info.header_offset)):
+    named = zip(entry_names.of_zip(archive.infolist()), archive.infolist(), strict=True)
+    for name, info in sorted(named, key=lambda each: (each[0], each[1].header_offset)):
         if not info.is_dir():
-            refusal = _refusal(info.orig_filename) or _refusal_of_zipped(info)
-            yield Entry(info.filename, refusal, partial(opened, info))
+            refusal = _refusal(name) or _refusal_of_zipped(info)
+            yield Entry(name.split("\0")[0], refusal, partial(opened, info))
 
 
 def _opened_zip(file: BinaryIO) -> zipfile.ZipFile:
@@ -202,8 +204,9 @@ def _member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Entry
     has_bytes = member.isreg() or member.type not in tarfile.SUPPORTED_TYPES
     body = archive.extractfile(member) if has_bytes else None
     if not member.isdir():
-        refusal = _refusal(member.name) or ("" if member.isreg() else _NOT_A_FILE)
-        yield Entry(member.name, refusal, lambda: body or io.BytesIO())
+        name = entry_names.of_tar(member.name)
+        refusal = _refusal(name) or ("" if member.isreg() else _NOT_A_FILE)
+        yield Entry(name, refusal, lambda: body or io.BytesIO())
     with _reading(ArchiveError(CUT_SHORT)):
         while body is not None and body.read(_CHUNK_BYTES):
             pass

@@ -7,8 +7,10 @@ import stat
 import tarfile
 import tempfile
 import time
+import unicodedata
+import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from io import StringIO
@@ -44,6 +46,19 @@ def taken_out(content: bytes, *, max_bytes: int = 1 << 20) -> dict[str, bytes | 
         except EntryError as error:
             found[entry.name] = str(error)
     return found
+
+
+def zip_with_names(names: Sequence[str], page: str) -> bytes:
+    """A zip whose names are in this encoding; with the flag of UTF-8 only if it is "flagged"."""
+    files = dict.fromkeys(names, b"x")
+    if page == "flagged":
+        return factories.zipped(files)
+    coded = [name.encode(page) for name in names]
+    plain = [f"{index:03}".ljust(len(each), "_") for index, each in enumerate(coded)]
+    content = factories.zipped(dict.fromkeys(plain, b"x"))
+    for ascii_name, name in zip(plain, coded, strict=True):
+        content = content.replace(ascii_name.encode(), name)
+    return content
 
 
 class ReadingTests(SimpleTestCase):
@@ -87,6 +102,57 @@ class ReadingTests(SimpleTestCase):
             ):
                 self.assertEqual({found[name] for name in names}, {reason})
             self.assertEqual(found["good.jpg"], b"x")
+
+    def test_a_name_with_a_colon_leads_nowhere(self) -> None:
+        files = dict.fromkeys(
+            ["A: beach.jpg", "x/B:12.jpg", "10:30.jpg", "a..b.jpg", "...jpg"], b"x"
+        )
+        for content in (factories.zipped(files), factories.tarred(files)):
+            found = taken_out(content)
+            self.assertEqual(found.pop("...jpg"), archive_reader._HIDDEN)
+            self.assertEqual(set(found.values()), {b"x"})
+
+    def test_two_entries_of_one_name_are_both_taken_out(self) -> None:
+        written = io.BytesIO()
+        with warnings.catch_warnings(), zipfile.ZipFile(written, "w") as file:
+            warnings.simplefilter("ignore")
+            for number in range(3):
+                file.writestr("a.jpg", bytes([number]))
+        entries = archive_reader.read_entries(written, size_bytes=len(written.getvalue()))
+        contents = []
+        for entry in entries:
+            unpacked = io.BytesIO()
+            entry.unpack(unpacked, max_bytes=10)
+            contents.append((entry.name, unpacked.getvalue()))
+        self.assertEqual(contents, [("a.jpg", bytes([number])) for number in range(3)])
+
+    def test_names_of_zips_are_readable_whatever_their_encoding(self) -> None:
+        for page, names in {
+            "cp437": ["Café.jpg", "Münster/Größe.jpg", "naïve ñ.jpg"],
+            "cp850": ["Ação São João.jpg", "Øresund/Ærø.jpg", "Noël.jpg", "Köln.jpg", "Été.jpg"],
+            "cp866": ["Пляж.jpg", "Фото 1.jpg", "Отпуск/Москва.jpg", "IMG_лето.jpg"],
+            "cp932": ["写真.jpg", "夏休み/ビーチ.jpg", "東京タワー.jpg", "IMG写真1.jpg"],
+            "utf-8": ["Café.jpg", "Пляж.jpg", "写真.jpg", "📷.jpg", "ελιά.jpg"],
+        }.items():
+            for some in (names, *([name] for name in names)):
+                with self.subTest(page, names=some):
+                    self.assertEqual(set(taken_out(zip_with_names(some, page))), set(some))
+
+    def test_a_decomposed_name_of_macos_is_composed(self) -> None:
+        names = ["Café.jpg", "Å.jpg"]
+        decomposed = [unicodedata.normalize("NFD", name) for name in names]
+        for page in ("utf-8", "flagged"):
+            self.assertEqual(set(taken_out(zip_with_names(decomposed, page))), set(names))
+
+    def test_names_of_a_tar_that_are_no_utf_8_are_readable(self) -> None:
+        written = io.BytesIO()
+        with tarfile.open(
+            fileobj=written, mode="w", encoding="cp866", format=tarfile.GNU_FORMAT
+        ) as file:
+            entry = tarfile.TarInfo("Пляж.jpg")
+            entry.size = 1
+            file.addfile(entry, io.BytesIO(b"x"))
+        self.assertEqual(taken_out(written.getvalue()), {"Пляж.jpg": b"x"})
 
     def test_links_and_devices_are_no_files(self) -> None:
         written = io.BytesIO()
