@@ -9,6 +9,7 @@ from backend.site.dashboard.views import DashboardView, dashboard_numbers, dashb
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", read_only(views.HomeView.as_view()), name="home"),
+    re_path(r"^people/?$", read_only(views.PeopleView.as_view()), name="people_page"),
     # Asked for by browsers on the pages that name none, as those of the admin.
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}site/icon.svg")),
     re_path(r"^api/schema/?$", SchemaView.as_view(), name="schema"),

@@ -1,6 +1,7 @@
-"""The page at `/`, on which everything can be tried."""
+"""The page at `/`, on which everything can be tried, and the one at `/people/`."""
 
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django.conf import settings
@@ -14,9 +15,21 @@ MODULES: Final = (
     "progress", "row", "stage", "thumbnails", "transfer", "uploads", "viewer",
 )  # fmt: skip
 
+PEOPLE_SHARES: Final = (
+    "api", "dom", "faces", "key", "picture", "row", "thumbnails", "transfer", "uploads",
+)  # fmt: skip
 
-class HomeView(Page):
-    template_name = "site/page.html"
+
+PEOPLE_MODULES: Final = (
+    *(f"page/{name}" for name in PEOPLE_SHARES),
+    *(f"people/{name}" for name in ("gallery", "message", "photo", "tiles", "verdicts")),
+)
+
+
+class _Application(Page):
+    """A page of modules that send images."""
+
+    modules: Sequence[str]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(
@@ -25,6 +38,23 @@ class HomeView(Page):
             # The page subscribes from this time on: the clock of the browser may be wrong.
             now_ms=round(time.time() * 1000),
             service_url=service_url(),
-            modules=[f"site/page/{name}.js" for name in MODULES],
+            modules=[f"site/{name}.js" for name in self.modules],
+            **kwargs,
+        )
+
+
+class HomeView(_Application):
+    template_name = "site/page.html"
+    modules = tuple(f"page/{name}" for name in MODULES)
+
+
+class PeopleView(_Application):
+    template_name = "site/people.html"
+    modules = PEOPLE_MODULES
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(
+            keeps_crops=settings.FACES_KEEP_CROPS,
+            retention_days=settings.FACES_RETENTION_DAYS,
             **kwargs,
         )

@@ -6,12 +6,12 @@ import time
 import uuid
 from typing import Final
 
-from django.db.models import Count
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 
 from backend.common.jobs import wakeups
 from backend.common.jobs.models import Status
 from backend.recognition.contract import ChangesShape, FaceShape, RecognisedFacesShape
-from backend.recognition.models import OPEN, READING, Contact, Operation, User
+from backend.recognition.models import OPEN, READING, Contact, Face, Operation, User
 from backend.recognition.operations import executor, results
 from backend.recognition.operations.acceptance import accept
 from backend.recognition.operations.commands import Command
@@ -139,9 +139,16 @@ def face(contact: Contact, face_id: int) -> FaceShape | None:
     return None if found is None else results.structure(found)
 
 
+def contacts(user: User) -> QuerySet[Contact]:
+    """With the number of faces, and the `face_id` of the best one that has a crop."""
+    with_crop = Face.objects.filter(contact=OuterRef("pk"), crop__isnull=False)
+    best = with_crop.order_by("-score", "id").values("face_id")[:1]
+    found = user.contacts.select_related("user").order_by("contact_id")
+    return found.annotate(faces_count=Count("faces"), crop_face_id=Subquery(best))
+
+
 def find_contact(user: User, contact_id: int) -> Contact | None:
-    contacts = user.contacts.annotate(faces_count=Count("faces"))
-    return contacts.filter(contact_id=contact_id).first()
+    return contacts(user).filter(contact_id=contact_id).first()
 
 
 def _look(operation: Operation) -> None:

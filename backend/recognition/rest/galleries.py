@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from django.db.models import Count
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
@@ -165,9 +164,7 @@ class ContactsView(_ReadView):
     @_read("contacts", response(shapes.ContactSerializer(many=True), "As they are now.", [CONTACT]))
     def get(self, request: Request, user_id: str) -> Response:
         """A user's contacts."""
-        contacts = (
-            self.user(user_id).contacts.annotate(faces_count=Count("faces")).order_by("contact_id")
-        )
+        contacts = service.contacts(self.user(user_id))
         return self.answer(shapes.ContactSerializer(contacts, many=True).data)
 
     @command(

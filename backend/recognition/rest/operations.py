@@ -49,7 +49,13 @@ FACE: Final = {
     "id": 12,
     "is_face": True,
 }
-CONTACT: Final = {"contact_id": 7, "name": "Ann", "created_at": AT, "faces_count": 1}
+CONTACT: Final = {
+    "contact_id": 7,
+    "name": "Ann",
+    "created_at": AT,
+    "faces_count": 1,
+    "crop_url": "http://localhost:8282/recognition/users/1/contacts/7/faces/70/crop.jpg",
+}
 CALL: Final = {
     "operation_id": OPERATION_ID,
     "operation_url": f"http://localhost:8282/recognition/operations/{OPERATION_ID}/",

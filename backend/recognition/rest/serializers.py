@@ -11,6 +11,7 @@ from rest_framework.exceptions import ValidationError
 
 from backend.analysis.fields import checked
 from backend.analysis.serializers import DetectorField
+from backend.common.http.service_url import service_url
 from backend.common.jobs.models import Status
 from backend.common.openapi import ENCODING, MomentField, component
 from backend.recognition.contract import (
@@ -124,6 +125,15 @@ class ContactSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     created_at = MomentField()
     faces_count = serializers.IntegerField(min_value=0)
+    crop_url = serializers.SerializerMethodField()
+
+    @extend_schema_field({"type": ["string", "null"], "format": "uri"})
+    def get_crop_url(self, contact: Any) -> str | None:
+        """The picture of the best face that has one."""
+        if contact.crop_face_id is None:
+            return None
+        path = f"{contact.user.user_id}/contacts/{contact.contact_id}/faces/{contact.crop_face_id}"
+        return f"{service_url()}/recognition/users/{path}/crop.jpg"
 
 
 class CallSerializer(serializers.Serializer[Operation]):

@@ -142,8 +142,20 @@ class CropTests(EnrolCase):
         self.assertLess(abs(blue - 60), 20, (red, green, blue))
         self.assertLess(len(answer.content), 20_000)
 
+    def test_a_contact_has_the_address_of_its_best_crop(self) -> None:
+        (first,) = self.enrol(submissions.done(person())).json()["added"]
+        contact = f"{CONTACTS}/{first['contact_id']}"
+        better = {"submission": str(submissions.done(person()).pk), "face": 0, "score": 2.0}
+        (second,) = self.add(better, path=f"{contact}/faces").json()["added"]
+        url = self.call("get", CONTACTS).json()[0]["crop_url"]
+        self.assertTrue(url.endswith(f"{contact}/faces/{second['face_id']}/crop.jpg"), url)
+        self.assertEqual(self.call("get", contact).json()["crop_url"], url)
+        renamed = self.call("patch", contact, {"name": "Bea"}).json()
+        self.assertEqual((renamed["crop_url"], renamed["faces_count"]), (url, 2))
+
     def test_other_faces_have_none(self) -> None:
         self.add(self.face(1))
+        self.assertIsNone(self.call("get", CONTACTS).json()[0]["crop_url"])
         self.assertEqual(self.call("get", f"{FACES}/1/crop.jpg").status_code, 404)
 
     @override_settings(FACES_KEEP_CROPS=False)

@@ -36,3 +36,33 @@ class HomeTests(SimpleTestCase):
     def test_each_module_is_asked_for_at_once(self) -> None:
         files = {path.stem for path in (_STATIC / "page").glob("*.js")}
         self.assertEqual(set(views.MODULES) | {"main"}, files)
+
+
+class PeopleTests(SimpleTestCase):
+    def test_its_policy_is_that_of_the_page(self) -> None:
+        here, there = self.client.get("/people/"), self.client.get("/")
+        name = "Content-Security-Policy"
+        self.assertEqual((here.status_code, here.headers[name]), (200, there.headers[name]))
+        for inline in ("<style", " style=", "onclick=", "javascript:"):
+            self.assertNotIn(inline, here.text)
+        self.assertEqual(re.findall(r"<script(?![^>]* src=)", here.text), [])
+        self.assertEqual(self.client.post("/people").status_code, 405)
+
+    def test_it_says_what_is_kept(self) -> None:
+        self.assertContains(self.client.get("/people"), "with a small picture of each")
+        with override_settings(FACES_KEEP_CROPS=False, FACES_RETENTION_DAYS=1):
+            answer = self.client.get("/people/")
+        self.assertNotContains(answer, "with a small picture")
+        self.assertContains(answer, "the photos are kept for 1 day.")
+
+    def test_each_module_that_is_imported_is_asked_for_at_once(self) -> None:
+        imported = set()
+        for path in [*(_STATIC / "people").glob("*.js")]:
+            for name in re.findall(r'from "(\.[^"]+)"', path.read_text()):
+                file = (path.parent / name).resolve().relative_to(_STATIC)
+                imported.add(str(file.with_suffix("")))
+        self.assertLessEqual(imported, set(views.PEOPLE_MODULES))
+        self.assertEqual(
+            {name for name in views.PEOPLE_MODULES if "people/" in name},
+            {name for name in imported if "people/" in name},
+        )

@@ -44,6 +44,17 @@ export class Picture {
     return faces.every(({ box }) => box.right <= naturalWidth && box.bottom <= naturalHeight);
   }
 
+  /** Words at a box, and how sure they are: "named", "sure", "guess" or "unknown". */
+  label(index, text, certainty) {
+    const box = this.#boxes[index];
+    if (!box) return;
+    Object.assign(box.dataset, { name: text, certainty });
+    // Within the picture, also for a box at its edge.
+    const middle = parseFloat(box.style.left) + parseFloat(box.style.width) / 2;
+    box.dataset.side = middle < 15 ? "start" : middle > 85 ? "end" : "middle";
+    box.dataset.above = parseFloat(box.style.top) + parseFloat(box.style.height) > 88;
+  }
+
   /** Make one of the boxes stand out. */
   pick(index) {
     this.#boxes.forEach((box, each) => box.classList.toggle("picked", each === index));

@@ -10,7 +10,7 @@ export function words(item) {
     case "uploading": return item.sent < 1 ? `Uploading, ${Math.round(100 * item.sent)} %` : "Checking";
     case "queued": return "Queued";
     case "processing": return "Looking for faces";
-    case "done": return item.faces.length ? plural(item.faces.length, "face") : "No face";
+    case "done": return item.naming ?? (item.faces.length ? plural(item.faces.length, "face") : "No face");
     default: return item.note;
   }
 }

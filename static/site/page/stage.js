@@ -64,8 +64,9 @@ export class Stage {
   #tools(item) {
     const erase = () => confirm(`Erase ${item.name} and its results from the service?`) && this.#erase(item);
     const result = item.imageUrl && el("a", { class: "button slim", href: here(item.imageUrl), download: `${item.name}-faces.jpg` }, "Save with boxes");
+    const name = item.faces.length > 0 && el("a", { class: "button slim", href: here(`/people/?image=${item.id}`) }, "Name the people");
     const button = item.file && el("button", { class: "button slim", type: "button", onclick: erase }, "Erase");
-    return [result, button].filter(Boolean);
+    return [name, result, button].filter(Boolean);
   }
 
   async #erase(item) {

@@ -40,6 +40,18 @@ export class Uploads {
     return added;
   }
 
+  /** Follow an image that was sent before. */
+  adopt(id) {
+    const item = {
+      id, name: "Photo", state: "queued", note: "", sent: 1, faces: [], mayAgain: false,
+      since: null, statusUrl: `/image/${id}/`,
+    };
+    this.items.push(item);
+    this.#byId.set(id, item);
+    this.#follow();
+    return item;
+  }
+
   again(item) {
     Object.assign(item, { state: "waiting", note: "", sent: 0 });
     this.#onChange(item);
@@ -145,7 +157,7 @@ export class Uploads {
   }
 
   #end(item, outcome) {
-    this.#change(item, { ...outcome, tookMs: Date.now() - item.since });
+    this.#change(item, { ...outcome, tookMs: item.since && Date.now() - item.since });
   }
 
   #change(item, values) {

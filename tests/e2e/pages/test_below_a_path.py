@@ -62,6 +62,17 @@ class BelowPathTests(BrowserCase):
                 page.get_by_role("link", name="API", exact=True).first.click()
                 expect(page.get_by_text("/image/").first).to_be_visible()
 
+    def test_people_get_names_and_crops(self) -> None:
+        for mode, page, url in self.both():
+            with self.subTest(mode):
+                page.goto(f"{url}/")
+                page.get_by_role("link", name="People").click()
+                choose(page, jpeg(samples.face(), "one.jpg"))
+                page.get_by_role("combobox").fill(f"Ann of {mode}")
+                page.get_by_role("combobox").press("Enter")
+                tile = page.locator("[data-tiles] > li", has_text=f"Ann of {mode}")
+                expect(tile.locator("img")).to_be_visible()
+
     def test_members_and_staff_log_in(self) -> None:
         # The pages of the admin name no icon, so browsers ask the other server for its own.
         self.expect_console("favicon.ico")

@@ -1,0 +1,86 @@
+// One gallery: its people, what it recognises, and the faces that are added to it or taken off.
+
+import { ask, here, patiently, Refusal } from "../page/api.js";
+import { pause } from "../page/dom.js";
+import { headers } from "../page/key.js";
+
+const USERS = "/recognition/users/";
+const LOOK_AGAIN_MS = 500;
+
+export class Gallery {
+  people = [];
+  #user;
+  #base;
+
+  constructor(user) {
+    this.#user = user;
+    this.#base = `${USERS}${user}`;
+  }
+
+  /** The numbers of all galleries of the caller. */
+  static async all() {
+    return (await patiently(() => ask(USERS))).body.map((each) => each.user_id);
+  }
+
+  /** Read the people; a gallery that does not exist yet has none. */
+  async load() {
+    const exists = (await Gallery.all()).includes(this.#user);
+    this.people = exists ? (await patiently(() => ask(`${this.#base}/contacts/`))).body : [];
+    this.people.sort((one, other) => nameOf(one).localeCompare(nameOf(other)));
+  }
+
+  /** The candidates of each face of a processed submission, in the order of its faces. */
+  async recognise(submission) {
+    if (!this.people.length) return null;
+    const { faces } = await this.#call("POST", "/recognize/", { submission, faces: "all" });
+    return faces.map((face) => face.candidates);
+  }
+
+  named(name) {
+    const wanted = name.toLocaleLowerCase();
+    return this.people.find((each) => each.name.toLocaleLowerCase() === wanted);
+  }
+
+  /** Add a face to the person of that name, who may be new: `{contact_id, face_id}`. */
+  async enrol(submission, face, name) {
+    const faces = [{ submission, face }];
+    const known = this.named(name);
+    const [path, body] = known ? [`/contacts/${known.contact_id}/faces/`, { faces }] : ["/contacts/", { name, faces }];
+    const { added, not_found: there, error } = await this.#call("POST", path, body);
+    const [found] = [...added, ...there];
+    if (!found) throw new Refusal(error[0]?.reason ?? "The face could not be added.");
+    return found;
+  }
+
+  /** Take a face off its person; a person without faces goes too. */
+  async withdraw({ contact_id: contact, face_id: face }) {
+    const path = `/contacts/${contact}`;
+    await this.#call("DELETE", `${path}/faces/${face}/`);
+    const { body } = await ask(`${this.#base}${path}/`);
+    if (!body.faces_count) await this.#call("DELETE", `${path}/`);
+  }
+
+  /** A change or a recognition: at once, or when its turn came. */
+  async #call(method, path, values) {
+    const body = values && new Blob([JSON.stringify(values)], { type: "application/json" });
+    const answer = await patiently(() => ask(`${this.#base}${path}`, { method, body }));
+    return answer.status === 202 ? ended(answer.body.operation_url) : answer.body;
+  }
+}
+
+export const nameOf = (person) => person.name || `Person ${person.contact_id}`;
+
+/** The address of a picture that may need the key; revoke it after use. */
+export async function picture(address) {
+  const response = await fetch(here(address), { headers: headers() });
+  return response.ok ? URL.createObjectURL(await response.blob()) : null;
+}
+
+async function ended(address) {
+  for (;;) {
+    await pause(LOOK_AGAIN_MS);
+    const { body } = await patiently(() => ask(address));
+    if (body.status === "failed") throw new Refusal(body.reason ?? "It failed.");
+    if (body.status === "done") return body.result;
+  }
+}

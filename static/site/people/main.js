@@ -1,0 +1,269 @@
+// People: photos come in, their faces are named, and the people who are known so far are shown.
+
+import { ask, Refusal } from "../page/api.js";
+import { announce, find, place, plural } from "../page/dom.js";
+import { key, use } from "../page/key.js";
+import { row } from "../page/row.js";
+import { takeDrops } from "../page/transfer.js";
+import { Uploads } from "../page/uploads.js";
+import { Gallery } from "./gallery.js";
+import { done } from "./message.js";
+import { Photo } from "./photo.js";
+import * as tiles from "./tiles.js";
+import { key as refusalOf, openFaces, refused, saving, verdict } from "./verdicts.js";
+
+const REMEMBERED = 50;
+const STORE = "faces-people";
+const PARALLEL = 3;
+
+const needsKey = place.hasAttribute("data-closed");
+const query = new URLSearchParams(location.search);
+const list = find("[data-mine]");
+const trouble = find("[data-trouble]");
+const rows = new Map();
+let gallery = new Gallery(1);
+
+const photo = new Photo(find("[data-viewer]"), { onName: name, onNot: refuse, onNext: () => next(true) });
+
+const uploads = new Uploads({
+  isLive: () => false,
+  onOwn: () => {},
+  onChange(item) {
+    rows.get(item)?.update();
+    photo.changed(item);
+    if (item.state === "done" && !item.compared) {
+      item.compared = true;
+      remember();
+      guarded(() => compare([item]));
+    }
+  },
+});
+
+// --- photos
+
+async function take(files) {
+  if (!files.length) return;
+  if (needsKey && !key()) {
+    find("#key").focus();
+    return;
+  }
+  const added = uploads.add(files);
+  announce(`${plural(added.length, "photo")} chosen`);
+  added.forEach(line);
+  open(added[0]);
+}
+
+function line(item) {
+  document.body.classList.add("begun");
+  find("[data-mine-empty]").hidden = true;
+  const made = row(item, { onOpen: (each) => open(each), onAgain: (each) => uploads.again(each) });
+  rows.set(item, made);
+  list.append(made.line);
+}
+
+function open(item, index = null) {
+  rows.get(photo.item)?.mark(false);
+  rows.get(item)?.mark(true);
+  return photo.open(item, index);
+}
+
+/** To the next face that needs a look: of this photo, or of another. */
+function next(skips = false) {
+  const { item, index } = photo;
+  const here = openFaces(item).filter((each) => !skips || each !== index);
+  const after = here.find((each) => each > index) ?? (skips ? undefined : here[0]);
+  if (after !== undefined) return photo.pick(after);
+  const at = uploads.items.indexOf(item);
+  const others = [...uploads.items.slice(at + 1), ...uploads.items.slice(0, at)];
+  const other = others.find((each) => each.state === "done" && openFaces(each).length);
+  if (other) return open(other, openFaces(other)[0]);
+  announce(here.length ? "This is the only face without a name" : "Every face has a name");
+}
+
+// --- names
+
+/** Ask the gallery about these photos, a few at a time. */
+async function compare(items) {
+  const waiting = items.filter((item) => item.state === "done" && item.faces.length);
+  const work = async () => {
+    for (let item = waiting.shift(); item; item = waiting.shift()) {
+      item.candidates = await gallery.recognise(item.id);
+      redraw(item);
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, work));
+}
+
+function redraw(item) {
+  const open = openFaces(item).length;
+  item.naming = open ? `${open} to name` : "All named";
+  rows.get(item)?.update();
+  photo.changed(item);
+}
+
+/** After a change: the people, then this photo, then all others. */
+async function refresh(item) {
+  await gallery.load();
+  know();
+  await compare([item]);
+  guarded(() => compare(uploads.items.filter((each) => each !== item)));
+}
+
+function know() {
+  tiles.show(gallery.people);
+  photo.know(gallery.people);
+}
+
+/** Shown at once, so that the next face can be named; saved in the order of the names. */
+function name(item, index, wanted) {
+  const { kind, best, name: before } = verdict(item, index);
+  const isSame = wanted.toLocaleLowerCase() === before.toLocaleLowerCase();
+  if (saving(item).has(index) || (kind === "named" && isSame)) return next();
+  saving(item).set(index, wanted);
+  redraw(item);
+  next();
+  return inTurn(async () => {
+    const face = await gallery.enrol(item.id, index, wanted).finally(() => saving(item).delete(index));
+    const wasNamed = kind === "named";
+    if (wasNamed) await gallery.withdraw(best);
+    refused(item).delete(refusalOf(index, face));
+    await refresh(item);
+    done(`Named ${wanted}.`, () => inTurn(async () => {
+      await gallery.withdraw(face);
+      if (wasNamed) {
+        await gallery.load();
+        await gallery.enrol(item.id, index, before);
+      }
+      await refresh(item);
+      open(item, index);
+    }));
+  }).finally(() => redraw(item));
+}
+
+function refuse(item, index) {
+  return inTurn(async () => {
+    const { kind, best, name: before } = verdict(item, index);
+    refused(item).add(refusalOf(index, best));
+    if (kind === "named") {
+      await gallery.withdraw(best);
+      await refresh(item);
+    }
+    redraw(item);
+    remember();
+    photo.pick(index);
+    done(`Not ${before}.`, () => inTurn(async () => {
+      refused(item).delete(refusalOf(index, best));
+      if (kind === "named") {
+        await gallery.enrol(item.id, index, before);
+        await refresh(item);
+      }
+      redraw(item);
+      remember();
+      open(item, index);
+    }));
+  });
+}
+
+let last = Promise.resolve();
+
+/** One change after the other: each sees the people of the one before. */
+function inTurn(work) {
+  last = last.then(() => guarded(work));
+  return last;
+}
+
+/** Do it, and say so where it is refused. */
+async function guarded(work) {
+  try {
+    trouble.hidden = true;
+    await work();
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    trouble.textContent = error.message;
+    trouble.hidden = false;
+  }
+}
+
+// --- what a reload of this tab finds again
+
+function remember() {
+  const known = uploads.items.filter((item) => item.id && item.state === "done").slice(-REMEMBERED);
+  const kept = known.map((item) => ({ id: item.id, name: item.name, refused: [...refused(item)] }));
+  try { sessionStorage.setItem(STORE, JSON.stringify(kept)); } catch { /* then not */ }
+}
+
+function recall() {
+  let kept = [];
+  try { kept = JSON.parse(sessionStorage.getItem(STORE)) ?? []; } catch { /* none */ }
+  const asked = query.get("image");
+  if (asked && !kept.some(({ id }) => id === asked)) kept.push({ id: asked, name: "Photo", refused: [] });
+  for (const { id, name: called, refused: not } of kept) {
+    const item = uploads.adopt(id);
+    Object.assign(item, { name: called, refused: new Set(not) });
+    line(item);
+  }
+  const first = uploads.items.find(({ id }) => id === asked) ?? uploads.items[0];
+  if (first) open(first);
+}
+
+// --- the beginning
+
+async function begin() {
+  const numbers = await Gallery.all();
+  const user = Number(query.get("user") ?? numbers[0] ?? 1);
+  gallery = new Gallery(user);
+  const choice = find("[data-gallery]");
+  choice.replaceChildren(...[...new Set([...numbers, user])].map((each) => new Option(`Gallery ${each}`, each, false, each === user)));
+  find("[data-gallery-field]").hidden = choice.options.length < 2;
+  await gallery.load();
+  know();
+  recall();
+}
+
+find("[data-gallery]").addEventListener("change", ({ target }) => {
+  query.set("user", target.value);
+  location.search = query;
+});
+
+const keyForm = find("[data-key-form]");
+
+async function enter() {
+  try {
+    await ask("/client/");
+    keyForm.hidden = true;
+    find("[data-forget-key]").hidden = false;
+    await begin();
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    askForKey(error.message);
+  }
+}
+
+function askForKey(words = "") {
+  find("#key-says").textContent = words;
+  keyForm.hidden = false;
+}
+
+keyForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  use(keyForm.elements.key.value.trim());
+  enter();
+});
+
+find("[data-forget-key]").addEventListener("click", () => {
+  use(null);
+  try { sessionStorage.removeItem(STORE); } catch { /* nothing there */ }
+  location.reload(); // nothing of what it opened stays in sight
+});
+
+const chooser = find("#files");
+chooser.addEventListener("change", () => {
+  take([...chooser.files]);
+  chooser.value = "";
+});
+takeDrops(document.body, take);
+document.addEventListener("paste", (event) => take([...event.clipboardData.files]));
+
+if (!needsKey) guarded(begin);
+else if (key()) enter();
+else askForKey();

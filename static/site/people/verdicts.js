@@ -1,0 +1,31 @@
+// Whose face it is, as far as that is known: of one face of a photo.
+//
+//   named    the name was given, for this very face
+//   sure     recognised, with hardly any doubt
+//   guess    recognised, with doubt
+//   unknown  nobody who is known, or the photo was not compared yet
+
+export function verdict(item, index) {
+  const saving = item.saving?.get(index);
+  if (saving) return { kind: "named", name: saving, best: null, label: saving };
+  const candidates = (item.candidates?.[index] ?? []).filter((each) => !refused(item).has(key(index, each)));
+  const given = candidates.find((each) => each.is_enrolled);
+  const best = given ?? candidates[0];
+  if (!best) return { kind: "unknown", name: "", best: null, label: "Who is this?" };
+  const name = best.name || `Person ${best.contact_id}`;
+  const kind = given ? "named" : best.certainty === "sure" ? "sure" : "guess";
+  return { kind, name, best, label: kind === "guess" ? `${name}?` : name };
+}
+
+/** Whether somebody should look at this face. */
+export const isOpen = (item, index) => ["guess", "unknown"].includes(verdict(item, index).kind);
+
+export const openFaces = (item) => item.faces.map((_, index) => index).filter((index) => isOpen(item, index));
+
+/** Names that are on their way to the service, by face. */
+export const saving = (item) => (item.saving ??= new Map());
+
+/** The candidates that are not to be proposed again for a face, as `key`s. */
+export const refused = (item) => (item.refused ??= new Set());
+
+export const key = (index, candidate) => `${index}:${candidate.contact_id}`;
