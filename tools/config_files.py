@@ -70,8 +70,9 @@ http {{
 
 def _from_settings(stack: Stack) -> str:
     """The directives that depend on settings, by the script that Docker uses too."""
-    command = ["sh", str(_NGINX_SETTINGS)]
-    environ = {**os.environ, **stack.nginx_environ}
+    command = ["/bin/sh", str(_NGINX_SETTINGS)]
+    path = os.pathsep.join([os.environ.get("PATH", ""), os.defpath])  # for sed and tr
+    environ = {**os.environ, **stack.nginx_environ, "PATH": path}
     printed = subprocess.run(command, env=environ, capture_output=True, text=True)
     if printed.returncode:
         raise UserError(f"nginx/settings.sh: {printed.stderr.strip()}")
