@@ -21,6 +21,7 @@ from backend.analysis.nearest import Floats32, Integers
 from backend.common.jobs import runner
 from backend.common.jobs.models import JobError, Status
 from backend.photos.clustering import grouping
+from backend.photos.matching import rejections
 from backend.photos.models import (
     ManualTag,
     Match,
@@ -30,6 +31,7 @@ from backend.photos.models import (
     Photo,
     PhotoFace,
     Reference,
+    RejectedImage,
     lock_for_deletion,
 )
 from backend.photos.similarity import search
@@ -44,6 +46,7 @@ _AT_A_TIME: Final = 500
 
 def photo_recorded(photo: Photo) -> None:
     """Request the matching of `photo`, in the transaction that inserts its faces."""
+    rejections.repeat(photo)
     _ask(photo=photo)
 
 
@@ -60,6 +63,7 @@ def delete_matches_of(member: Member) -> None:
     lock_for_deletion(Reference.objects.filter(member=member))
     Match.objects.filter(reference__member=member).delete()
     MatchRejection.objects.filter(member=member).delete()
+    RejectedImage.objects.filter(member=member).delete()
     ManualTag.objects.filter(member=member).delete()
     grouping.release(member)
 

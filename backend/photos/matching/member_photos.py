@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Min, Q, QuerySet, Value
 
 from backend.photos.clustering import grouping
-from backend.photos.matching import jobs
+from backend.photos.matching import jobs, rejections
 from backend.photos.models import (
     Extraction,
     ManualTag,
@@ -92,7 +92,8 @@ def members_on(photo: Photo) -> list[OnPhoto]:
 def say_not_me(member: Member, photo: Photo) -> None:
     """Reject, now and for later matches, all faces for which `photo` is shown to `member`.
 
-    Without such a face the whole photo is rejected. A manual tag is removed.
+    Without such a face the whole photo is rejected. It holds for all photos with the same bytes. A
+    manual tag is removed.
     """
     with transaction.atomic():
         ManualTag.objects.filter(member=member, photo=photo).delete()
@@ -100,6 +101,7 @@ def say_not_me(member: Member, photo: Photo) -> None:
             faces: Iterable[int | None] = _faces_of(member, photo) or [None]
             said = [MatchRejection(member=member, photo=photo, face_id=face) for face in faces]
             MatchRejection.objects.bulk_create(said, ignore_conflicts=True)
+            rejections.remember(member, photo)
             grouping.add_unmatched(PhotoFace.objects.filter(pk__in=[f for f in faces if f]))
 
 
@@ -116,8 +118,9 @@ def is_by_hand(member: Member, photo: Photo) -> bool:
 def undo_not_me(member: Member, photo: Photo) -> bool:
     """Take the rejection back; False if there was none."""
     with transaction.atomic():
-        undone = bool(MatchRejection.objects.filter(member=member, photo=photo).delete()[0])
-        grouping.remove_matched(_faces_of(member, photo))
+        undone = rejections.undo(member, photo)
+        for copy in rejections.copies_of(photo):
+            grouping.remove_matched(_faces_of(member, copy))
     return undone
 
 

@@ -9,7 +9,7 @@ from backend.photos.models.albums import (
     archive_path,
 )
 from backend.photos.models.locks import lock_for_deletion
-from backend.photos.models.matches import ManualTag, Match, Matching, MatchRejection
+from backend.photos.models.matches import ManualTag, Match, Matching, MatchRejection, RejectedImage
 from backend.photos.models.members import Member
 from backend.photos.models.people import (
     CLUSTERING_JOB_ID,
@@ -45,6 +45,7 @@ __all__ = [
     "Photo",
     "PhotoFace",
     "Reference",
+    "RejectedImage",
     "Source",
     "UnknownFace",
     "archive_path",

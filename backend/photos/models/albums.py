@@ -85,6 +85,8 @@ class Photo(Source):
         indexes = [
             *source_indexes("photo"),
             models.Index(fields=["album", "taken_at", "id"], name="photo_in_order"),
+            # Copies in other albums.
+            models.Index(fields=["sha256"], name="photo_by_bytes"),
             # After each photo it is checked whether its album is complete.
             models.Index(fields=["album"], condition=Q(file=""), name="photo_unprepared"),
         ]

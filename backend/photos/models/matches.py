@@ -105,6 +105,24 @@ class MatchRejection(models.Model):
         return f"member {self.member_id} is not on photo {self.photo_id}"
 
 
+class RejectedImage(models.Model):
+    """A rejection by the bytes of its photo, for copies in other albums and uploaded later.
+
+    It outlives the photo, and goes with the rejection or the member's consent.
+    """
+
+    member = models.ForeignKey("photos.Member", on_delete=models.CASCADE, related_name="+")
+    sha256 = models.CharField(max_length=64)
+    # Index and box of the face: the same bytes give the same. Null: the whole photo.
+    face = models.JSONField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["sha256"], name="rejected_image_by_bytes")]
+
+    def __str__(self) -> str:
+        return f"member {self.member_id} is not on {self.sha256}"
+
+
 class ManualTag(models.Model):
     """A member was tagged on a photo by hand, because the face was not detected or matched."""
 

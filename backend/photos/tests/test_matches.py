@@ -1,11 +1,16 @@
 """My photos: which, in which order, and what people say about them."""
 
+from collections.abc import Sequence
 from datetime import date
+from typing import Final
 
 from django.test import TestCase
 from django.utils import timezone
 
+from backend.photos.albums import service
+from backend.photos.extraction.results import FaceResult, record
 from backend.photos.matching import jobs, member_photos
+from backend.photos.members import consent
 from backend.photos.models import (
     Album,
     Extraction,
@@ -15,9 +20,11 @@ from backend.photos.models import (
     Photo,
     PhotoFace,
     Reference,
+    RejectedImage,
 )
 from backend.photos.tests import face_factories, factories
 from backend.photos.tests.face_factories import encoding
+from wire.events import BoxShape
 
 
 class MatchesTestCase(TestCase):
@@ -147,6 +154,67 @@ class NotMeTests(MatchesTestCase):
         self.assertEqual(member_photos.members_on(self.photo), [])
         self.assertTrue(member_photos.undo_not_me(self.alice, self.photo))
         self.assertEqual(self.shown(self.alice), ["wrong", "right"])
+
+
+class NotMeByBytesTests(MatchesTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.photo = self.taken("one")
+        face_factories.reference(self.alice, encoding(1, 9))
+        face_factories.match_all()
+
+    def taken(self, name: str, *, faces: Sequence[int] = (1, 2), boxes: bool = False) -> Photo:
+        """A photo with the bytes of all others here, in an album of its own."""
+        photo = Photo.objects.create(
+            album=factories.album(name), sha256="5" * 64, name=name, file="some.jpg"
+        )
+        found = [FaceResult(encoding(face, 1), _BOX if boxes else None) for face in faces]
+        assert record(photo, found, extractor="a test")
+        return photo
+
+    def test_it_holds_for_copies_in_other_albums_that_are_there_and_that_come(self) -> None:
+        self.taken("two")
+        face_factories.match_all()
+        self.assertEqual(set(self.shown(self.alice)), {"one", "two"})
+        member_photos.say_not_me(self.alice, self.photo)
+        self.taken("three")
+        face_factories.match_all()
+        self.assertEqual(self.shown(self.alice), [])
+
+    def test_it_holds_for_a_photo_that_is_erased_and_uploaded_again(self) -> None:
+        member_photos.say_not_me(self.alice, self.photo)
+        service.erase_photo(self.photo)
+        again = self.taken("again")
+        face_factories.match_all()
+        self.assertEqual(self.shown(self.alice), [])
+        self.assertTrue(member_photos.said_not_me(self.alice, again))
+
+    def test_it_is_about_that_face_on_a_copy_too_if_the_face_is_where_it_was(self) -> None:
+        member_photos.say_not_me(self.alice, self.photo)
+        self.taken("same faces")
+        self.taken("faces of another detector", boxes=True)
+        face_factories.reference(self.alice, encoding(2, 9))
+        self.assertEqual(set(self.shown(self.alice)), {"one", "same faces"})
+
+    def test_taken_back_on_one_copy_it_is_taken_back_on_all(self) -> None:
+        member_photos.say_not_me(self.alice, self.photo)
+        copy = self.taken("two")
+        face_factories.match_all()
+        self.assertTrue(member_photos.undo_not_me(self.alice, copy))
+        self.assertEqual(set(self.shown(self.alice)), {"one", "two"})
+        self.taken("three")
+        face_factories.match_all()
+        self.assertEqual(set(self.shown(self.alice)), {"one", "two", "three"})
+
+    def test_it_is_about_that_member_and_goes_when_they_opt_out(self) -> None:
+        member_photos.say_not_me(self.alice, self.photo)
+        face_factories.reference(self.bob, encoding(1, 11))
+        self.assertEqual(self.shown(self.bob), ["one"])
+        consent.opt_out(self.alice)
+        self.assertFalse(RejectedImage.objects.exists())
+
+
+_BOX: Final[BoxShape] = {"top": 1, "right": 9, "bottom": 9, "left": 1}
 
 
 class ByHandTests(MatchesTestCase):
