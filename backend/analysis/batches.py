@@ -16,6 +16,7 @@ from backend.analysis import compute as computing
 from backend.analysis import detectors
 from backend.analysis.models import Analysis
 from backend.common.jobs import queues
+from backend.common.jobs.models import JobTimeout
 from backend.common.metrics import registry
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,10 @@ def compute(ids: Sequence[str]) -> list[Analysis]:
         except Exception as error:  # which of them it was shows when each is done by itself
             logger.warning("%d images are done singly: %s", len(taken), error)
             # Rows recorded before the error are no longer claimed, so they stay as they are.
-            return [each for each in taken if each.requeue(due_at=timezone.now())]
+            rest = [each for each in taken if each.requeue(due_at=timezone.now())]
+            if isinstance(error, JobTimeout):  # nor is there time for a single one
+                raise
+            return rest
 
 
 def _detector(analysis: Analysis) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, cast
 
@@ -21,7 +22,7 @@ from backend.analysis import detectors, retention
 from backend.analysis.metrics import ENGINE, FACES
 from backend.analysis.models import Analysis, Face
 from backend.common.jobs import process_identity, statements, wakeups
-from backend.common.jobs.models import JobError, Status, own_claim
+from backend.common.jobs.models import JobError, JobTimeout, Status, own_claim
 from backend.common.metrics import registry
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,23 @@ class AnalysisError(JobError):
 
 
 _SPECIFIC: Final = (faceengine.Problem.TOO_LARGE, faceengine.Problem.CAMERA_RAW)
+
+
+TOO_COSTLY: Final = "The image takes more time or memory than there is for one."
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """What an image causes becomes an `AnalysisError`: permanent, because its bytes do not change.
+
+    That is also the end of the job's time or memory, while its pixels are in hand.
+    """
+    try:
+        yield
+    except faceengine.ImageError as error:
+        raise AnalysisError.refusing(error) from error
+    except (JobTimeout, MemoryError) as error:
+        raise AnalysisError(TOO_COSTLY, permanent=True) from error
 
 
 @dataclass(frozen=True)
@@ -171,15 +189,14 @@ def _find(image: BinaryIO, detector: str) -> tuple[faceengine.Photo, list[faceen
     """No transaction is open here: finding faces takes long, and writers would wait for it."""
     bound = settings.FACES_MAX_DETECTION_PIXELS
     try:
-        photo = faceengine.open_photo(
-            image, max_detection_pixels=bound, max_pixels=settings.FACES_MAX_IMAGE_PIXELS
-        )
-        found = detectors.chosen(detector)
-        return photo, faceengine.find_faces(photo, found, max_detection_pixels=bound)
-    except faceengine.ImageError as error:
-        raise AnalysisError.refusing(error) from error
-    except (faceengine.FaceEngineError, MemoryError) as error:
-        raise AnalysisError(str(error) or "Out of memory.", permanent=False) from error
+        with decoding():
+            photo = faceengine.open_photo(
+                image, max_detection_pixels=bound, max_pixels=settings.FACES_MAX_IMAGE_PIXELS
+            )
+            found = detectors.chosen(detector)
+            return photo, faceengine.find_faces(photo, found, max_detection_pixels=bound)
+    except faceengine.FaceEngineError as error:
+        raise AnalysisError(str(error), permanent=False) from error
 
 
 def _record(analysis: Analysis, faces: Sequence[faceengine.Face]) -> list[Face]:

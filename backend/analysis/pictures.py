@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from django.conf import settings
 
 import faceengine
-from backend.analysis.compute import AnalysisError
+from backend.analysis.compute import AnalysisError, decoding
 from backend.analysis.metrics import ENGINE
 from backend.common.metrics import registry
 from wire.events import BoxShape
@@ -56,7 +56,7 @@ def upright(image: BinaryIO | faceengine.Photo) -> tuple[Image, tuple[int, int]]
     The picture fits into a JPEG; a JPEG of more than 100 megapixels comes at half its scale.
     Raises `AnalysisError`.
     """
-    try:
+    with decoding():
         if isinstance(image, faceengine.Photo):
             picture, size = image.upright(), image.size
         else:
@@ -65,8 +65,6 @@ def upright(image: BinaryIO | faceengine.Photo) -> tuple[Image, tuple[int, int]]
                 faceengine.DETAILED_PIXELS,
                 max_pixels=settings.FACES_MAX_IMAGE_PIXELS,
             )
-    except faceengine.ImageError as error:
-        raise AnalysisError.refusing(error) from error
     scale = _LONGEST_PX / max(picture.size)
     if scale < 1:
         width, height = (max(1, int(side * scale)) for side in picture.size)
@@ -78,7 +76,8 @@ def jpeg(picture: Image, quality: int) -> bytes:
     """`picture` as a JPEG. Raises `AnalysisError`: the encoder would fail again."""
     written = io.BytesIO()
     try:
-        picture.save(written, "JPEG", quality=quality)
+        with decoding():
+            picture.save(written, "JPEG", quality=quality)
     except (OSError, ValueError, SystemError) as error:
         raise AnalysisError("The image can not be made a JPEG.", permanent=True) from error
     return written.getvalue()

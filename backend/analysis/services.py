@@ -106,11 +106,10 @@ def check_image(image: BinaryIO) -> None:
     Raises `Unavailable` where too many images that take long are being decoded.
     """
     try:
-        faceengine.check_image(
-            image, max_pixels=settings.FACES_MAX_IMAGE_PIXELS, waiting=_waiting_for_decoder
-        )
-    except faceengine.ImageError as error:
-        raise AnalysisError.refusing(error) from error
+        with computing.decoding():
+            faceengine.check_image(
+                image, max_pixels=settings.FACES_MAX_IMAGE_PIXELS, waiting=_waiting_for_decoder
+            )
     except faceengine.Busy as error:
         raise Unavailable(str(error)) from error
 

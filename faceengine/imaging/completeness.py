@@ -25,9 +25,10 @@ from faceengine.errors import ImageError, Problem
 from faceengine.imaging import animations
 
 _END_OF_JPEG, _END_OF_PNG = b"\xff\xd9", b"IEND\xaeB`\x82"
-_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_RESTARTS = tuple(bytes((0xFF, 0xD0 + number)) for number in range(8))
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _NOISE = bytes(random.Random(0).choices(range(0xFF), k=1024))  # without 0xff, which begins a marker
+_PIECE_BYTES = 1 << 16
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type (PNG specification, 11.2.2)
 
 
@@ -62,11 +63,11 @@ def _is_grey(pixel: object) -> bool:
 
 
 def _with_noise(data: bytes, scan: int) -> bytes:
-    marker = _NEXT_MARKER.search(data, scan)
-    end = marker.start() if marker else len(data)
-    restarts = _RESTART.findall(data, scan, end)
+    found = _NEXT_MARKER.search(data, scan)
+    end = found.start() if found else len(data)
+    last = max((data.rfind(marker, scan, end), marker[1]) for marker in _RESTARTS)
     # A scan with restart markers goes on at the next one; they count to eight.
-    following = restarts[-1][1] + 1 if restarts else 0
+    following = last[1] + 1 if last[0] >= 0 else 0
     parts = (bytes((0xFF, 0xD0 + (following + i) % 8)) + _NOISE for i in range(8))
     return data[:end] + _NOISE + b"".join(parts) + data[end:]
 
@@ -91,18 +92,23 @@ def _png_lacks(image: ImageFile.ImageFile, stream: BinaryIO) -> bool:
     bits = data[24] * _CHANNELS.get(data[25], 1)
     # A row has a byte for its filter; how many there are in Adam7's seven passes is not counted.
     row_bytes = -(-image.width * bits // 8) + (0 if interlaced else 1)
-    return _inflated_size(data) < row_bytes * image.height
+    expected = row_bytes * image.height
+    return _inflated_size(data, expected) < expected
 
 
-def _inflated_size(data: bytes) -> int:
-    """The bytes of pixels in a PNG, inflated in pieces of bounded size."""
+def _inflated_size(data: bytes, enough: int) -> int:
+    """The bytes of pixels in a PNG, up to about `enough`; inflated in pieces of bounded size."""
     inflater, size, position = zlib.decompressobj(), 0, 8
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
-        part = data[position + 8 : position + 8 + length] if kind == b"IDAT" else b""
-        while part:
-            size += len(inflater.decompress(part, 1 << 20))
-            part = inflater.unconsumed_tail
+        end = min(position + 8 + length, len(data)) if kind == b"IDAT" else 0
+        for start in range(position + 8, end, _PIECE_BYTES):
+            part = data[start : min(start + _PIECE_BYTES, end)]
+            while part and size < enough:
+                size += len(inflater.decompress(part, 1 << 20))
+                part = inflater.unconsumed_tail
+        if size >= enough:
+            return size
         position += 12 + length
     return size + len(inflater.flush())
 

@@ -62,6 +62,7 @@ def _decoder(descriptors: list[int]) -> None:
         answer_to, file = descriptors
         with socket.socket(fileno=answer_to) as connection:
             request = json.loads(connection.makefile("rb").readline())
+            _send(connection, started=True)
             _limit(**request["limits"])
             CALLS[request["call"]](connection, f"/proc/self/fd/{file}", **request["arguments"])
         code = 0
@@ -74,7 +75,7 @@ def _limit(seconds: int, memory_bytes: int, niceness: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     # A decoder that waits for a disk uses no processor time.
-    signal.alarm(isolation._WALL_SHARE * seconds)
+    signal.alarm(isolation._WALL_SHARE * seconds + 1)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * mmap.PAGESIZE + memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (most, most))

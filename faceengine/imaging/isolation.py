@@ -28,6 +28,8 @@ from faceengine.errors import FaceEngineError, ImageError, Problem
 
 TOO_COSTLY = "The image takes more time or memory to decode than its size allows."
 
+_TOO_MANY = "Too many images are being decoded. Please try again."
+
 _MAX_DECODERS = 2
 """At once, of one process."""
 
@@ -51,7 +53,7 @@ class Limits:
     niceness: int = 0
 
 
-CHECK = Limits(seconds=2, memory_bytes=280 << 20, niceness=10)
+CHECK = Limits(seconds=2, memory_bytes=280 << 20, niceness=5)
 LOAD = Limits(seconds=4, memory_bytes=900 << 20)
 
 
@@ -62,13 +64,17 @@ def run(source: BinaryIO, call: str, limits: Limits, **arguments: int) -> dict[s
     limit. Raises `ImageError`, or `Busy`.
     """
     if not _free.acquire(timeout=_WAIT_S):
-        raise Busy("Too many images are being decoded. Please try again.")
+        raise Busy(_TOO_MANY)
     try:
-        with _descriptor(source) as file, _asked(file) as connection:
+        with _descriptor(source) as file:
             request = {"call": call, "limits": asdict(limits), "arguments": arguments}
-            connection.settimeout(_WALL_SHARE * limits.seconds)
-            connection.sendall(json.dumps(request).encode() + b"\n")
-            return _answer(connection)
+            for _ in range(2):
+                helper = _started()
+                answer = _asked(helper, file, request, limits.seconds * _WALL_SHARE)
+                if "started" in answer:
+                    return answer
+                _forget(helper)  # it was killed; another one is started
+        raise Busy("Images cannot be decoded at the moment. Please try again.")
     finally:
         _free.release()
 
@@ -94,20 +100,18 @@ class _Helper:
 _helper: _Helper | None = None
 
 
-@contextmanager
-def _asked(file: int) -> Iterator[socket.socket]:
-    """A connection to a new decoder, which has `file`."""
+def _asked(helper: _Helper, file: int, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    """The answer of a new decoder, which gets `file`."""
     ours, theirs = socket.socketpair()
-    with ours, theirs:
-        for _ in range(2):
-            helper = _started()
-            try:
+    with ours:
+        try:
+            with theirs:
                 socket.send_fds(helper.control, [b"d"], [theirs.fileno(), file])
-                break
-            except OSError:  # it was killed; another one is started
-                _forget(helper)
-        theirs.close()
-        yield ours
+            ours.settimeout(timeout_s)
+            ours.sendall(json.dumps(request).encode() + b"\n")
+        except OSError:
+            return {}
+        return _answer(ours)
 
 
 def _started() -> _Helper:
@@ -164,19 +168,21 @@ def _descriptor(source: BinaryIO) -> Iterator[int]:
 
 def _answer(connection: socket.socket) -> dict[str, Any]:
     received: dict[str, Any] = {}
-    line, pixels = b"", []
-    with suppress(OSError):  # also a timeout: then the decoder has overslept its alarm
-        while True:
-            data, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 1)
-            pixels += descriptors
-            line += data
-            if not data:
-                break
-    for each in line.splitlines():
-        with suppress(ValueError):
-            received |= json.loads(each)
+    line, pixels = b"", list[int]()
     try:
+        with suppress(ConnectionError):
+            while True:
+                data, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 1)
+                pixels += descriptors
+                line += data
+                if not data:
+                    break
+        for each in line.splitlines():
+            with suppress(ValueError):
+                received |= json.loads(each)
         return _checked(received, pixels)
+    except TimeoutError:  # the machine is busy; the decoder's own alarm ends it
+        raise Busy(_TOO_MANY) from None
     finally:
         for descriptor in pixels:
             os.close(descriptor)

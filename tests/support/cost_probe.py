@@ -1,7 +1,7 @@
 """`python -m tests.support.cost_probe check|work FILE`: one file in a process of its own.
 
-Prints JSON: `outcome`; `cpu_s` of it and all its children; `peak_bytes`, the most that one of them
-took above this process before the file.
+Prints JSON: `outcome`; `cpu_s` of this process, `decoders_s` of its children; `peak_bytes`, the
+most that one of them took above this process before the file.
 """
 
 import json
@@ -20,14 +20,15 @@ def main(call: str, path: str) -> None:
             faceengine.load()
         idle_bytes, idle_s = _peak_bytes(), _cpu_s()
         outcome = _outcome(_CALLS[call], file)
-    used_s, peak_bytes = _cpu_s() - idle_s, _peak_bytes() - idle_bytes
+    used_s, peak_bytes, decoders_s = _cpu_s() - idle_s, _peak_bytes() - idle_bytes, 0.0
     helper = isolation._helper
     if helper is not None:  # it counts its decoders when it ends, and itself
         helper.end()
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used_s += children.ru_utime + children.ru_stime
+        decoders_s = children.ru_utime + children.ru_stime
         peak_bytes = max(peak_bytes, children.ru_maxrss * 1024 - idle_bytes)
-    print(json.dumps({"outcome": outcome, "cpu_s": used_s, "peak_bytes": peak_bytes}))
+    cost = {"cpu_s": used_s, "decoders_s": decoders_s, "peak_bytes": peak_bytes}
+    print(json.dumps({"outcome": outcome, **cost}))
 
 
 def _work(file: Any) -> object:

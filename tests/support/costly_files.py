@@ -69,6 +69,22 @@ def png_of_size(
     return b"\x89PNG\r\n\x1a\n" + b"".join(image_factories._chunk(*each) for each in chunks)
 
 
+def png_that_inflates(megabytes: int) -> bytes:
+    """A black PNG of 8 × 8 pixels; its stream goes on with zeros, a kilobyte for each megabyte."""
+    packer = zlib.compressobj(9)
+    first = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    more = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    header = struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", first + more * megabytes), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(image_factories._chunk(*each) for each in chunks)
+
+
+def jpeg_of_restarts(count: int) -> bytes:
+    """A grey JPEG in whose scan restart markers follow each other."""
+    grey = image_factories.encoded(Image.new("RGB", (3000, 3000), "#808080"))
+    return grey[:-2] + b"\xff\xd0" * count + grey[-2:]
+
+
 def gif_with_comments(count: int) -> bytes:
     gif = image_factories.encoded(image_factories.faceless(8, 8), "GIF")
     start = gif.index(b",", 13 + 3 * (2 << (gif[10] & 7)))
@@ -186,11 +202,13 @@ def table() -> dict[str, Callable[[], bytes]]:
         "jpeg: one EXIF of 5000 tags": lambda: jpeg_with(exif),
         "jpeg: 300 MPF segments": lambda: jpeg_with(mpf * 300),
         "jpeg: 500 Photoshop segments": lambda: jpeg_with(photoshop * 500),
+        "jpeg: 20 million restarts": lambda: jpeg_of_restarts(20_000_000),
         "jpeg: 90 MB behind its end": lambda: jpeg_with() + bytes(90 << 20),
         "jpeg: 119 megapixels, no data": lambda: jpeg_of_size(10_900, 10_900),
         "jpeg: 119 megapixels, progressive": lambda: jpeg_of_size(10_900, 10_900, progressive=True),
         "jpeg: 119 megapixels, 90 MB": lambda: jpeg_of_noise(10_900, 10_900, 90 << 20),
         "png: 2 million chunks": lambda: png_with(*[(b"teSt", b"")] * 2_000_000),
+        "png: 40 GB behind its pixels": lambda: png_that_inflates(40_000),
         "png: 60 texts that expand": lambda: png_with(*[text] * 60),
         "png: a text of 70 MB": lambda: png_with((b"zTXt", b"Comment\0\0" + huge)),
         "png: a profile of 70 MB": lambda: png_with((b"iCCP", b"x\0\0" + huge)),

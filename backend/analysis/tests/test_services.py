@@ -16,10 +16,14 @@ from django.utils import timezone
 from PIL import Image, ImageFile
 
 import faceengine
+from backend.analysis import compute as computing
 from backend.analysis import retention, services
 from backend.analysis.models import Analysis, Face
+from backend.analysis.services import AnalysisError
+from backend.common.http.errors import Unavailable
 from backend.common.jobs import process_identity
-from backend.common.jobs.models import Status
+from backend.common.jobs.models import JobTimeout, Status
+from faceengine.imaging import isolation
 from tests.support import image_factories, photographs
 from wire.events import BoxShape
 
@@ -109,6 +113,16 @@ class AnalysisTests(TransactionTestCase):
         with mock.patch("time.sleep", finish):
             self.assertEqual(analyse(), services.Result(analysis_id=other.pk, faces=[]))
 
+    def test_the_end_of_the_jobs_time_or_memory_while_decoding_is_permanent(self) -> None:
+        for error in (JobTimeout, MemoryError):
+            with (
+                mock.patch.object(faceengine, "open_photo", side_effect=error),
+                self.assertRaisesMessage(AnalysisError, computing.TOO_COSTLY) as caught,
+            ):
+                analyse()
+            self.assertTrue(caught.exception.permanent)
+        self.assertFalse(Analysis.objects.exists())
+
     def test_it_gives_up_waiting_and_asks_to_be_tried_again(self) -> None:
         claimed()
         with mock.patch("time.sleep"), self.assertRaises(services.AnalysisError) as caught:
@@ -179,29 +193,20 @@ class UnreferencedTests(TransactionTestCase):
 
 
 class CheckTests(SimpleTestCase):
-    def test_of_several_large_images_one_is_decoded_at_a_time(self) -> None:
+    def test_a_large_image_takes_no_memory_of_this_process(self) -> None:
         large = image_factories.encoded(Image.new("L", (5000, 4000)), "PNG")
-        small = image_factories.encoded(Image.new("L", (500, 400)), "PNG")
-        decode, held = ImageFile.ImageFile.load, threading.Event()
-        sizes: list[int] = []
+        with mock.patch.object(ImageFile.ImageFile, "load") as load:
+            services.check_image(io.BytesIO(large))
+        load.assert_not_called()
 
-        def decode_slowly(image: ImageFile.ImageFile) -> Any:
-            sizes.append(image.width)
-            if image.width == 5000:
-                held.wait(timeout=10)
-            return decode(image)
-
-        with mock.patch.object(ImageFile.ImageFile, "load", decode_slowly):
-            threads = [
-                threading.Thread(target=services.check_image, args=[io.BytesIO(large)])
-                for _ in range(3)
-            ]
-            for thread in threads:
-                thread.start()
-            services.check_image(io.BytesIO(small))
-            self.assertLessEqual(sizes.count(5000), 1)
-            held.set()
-            for thread in threads:
-                thread.join()
-        self.assertIn(500, sizes)
-        self.assertGreaterEqual(sizes.count(5000), 3)
+    def test_while_all_decoders_are_taken_a_plain_image_is_checked_and_others_wait_in_vain(
+        self,
+    ) -> None:
+        taken = threading.BoundedSemaphore(1)
+        taken.acquire()
+        heic = image_factories.encoded(image_factories.faceless(), "HEIC")
+        with mock.patch.multiple(isolation, _free=taken, _WAIT_S=0.01):
+            services.check_image(io.BytesIO(FACELESS))
+            with self.assertRaises(Unavailable):
+                services.check_image(io.BytesIO(heic))
+        services.check_image(io.BytesIO(heic))

@@ -25,6 +25,10 @@ class JobError(Exception):
         self.permanent = permanent
 
 
+class JobTimeout(Exception):
+    """Raised in the middle of a job whose time is over."""
+
+
 class Status(models.TextChoices):
     """The state of a job.
 

@@ -31,7 +31,7 @@ from rq.serializers import JSONSerializer
 
 from backend.common import redis_clients
 from backend.common.jobs import queues, runner
-from backend.common.jobs.models import kinds
+from backend.common.jobs.models import JobTimeout, kinds
 from backend.common.jobs.registration import Registration
 
 logger = logging.getLogger(__name__)
@@ -64,10 +64,6 @@ class Deadline(Protocol):
     """A number that the pool reads: until when (`time.monotonic`) this process may live, or 0."""
 
     value: float
-
-
-class JobTimeout(Exception):
-    """Raised in the middle of a job whose time is over."""
 
 
 class Worker:

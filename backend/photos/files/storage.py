@@ -16,6 +16,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from backend.analysis import services as analysis
+from backend.common.http.errors import Unavailable
 from backend.common.http.image_names import EXTENSIONS, refused_extension
 from backend.common.jobs.models import JobError, Status
 from backend.common.storage import orphans
@@ -66,6 +67,8 @@ def check_image(upload: File[Any]) -> None:
         analysis.check_image(cast(BinaryIO, upload))
     except analysis.AnalysisError as error:
         raise UploadRejected(str(error) if error.is_specific else NOT_AN_IMAGE) from error
+    except Unavailable as error:  # the rest of the album is taken
+        raise UploadRejected(str(error)) from error
 
 
 def store_original(source: Photo | Reference, upload: File[Any], *, name: str) -> None:
