@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 from unittest import mock
 
-import face_recognition
 import numpy
 from django.db import connection
 from django.db.models import QuerySet
@@ -24,6 +23,7 @@ from backend.common.http.errors import Unavailable
 from backend.common.jobs import process_identity
 from backend.common.jobs.models import JobTimeout, Status
 from faceengine.imaging import isolation
+from faceengine.tests.oracle import face_recognition
 from tests.support import image_factories, photographs
 from wire.events import BoxShape
 

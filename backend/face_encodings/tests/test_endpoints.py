@@ -7,7 +7,6 @@ are at hand are checked against the library that the golden values came from.
 import io
 from unittest import mock
 
-import face_recognition
 import numpy
 from django.test import override_settings
 from django.utils import timezone
@@ -19,6 +18,7 @@ from backend.common.jobs.models import Status
 from backend.face_encodings import services, tasks
 from backend.face_encodings.models import EncodedImage
 from backend.face_encodings.tests.base import FACELESS, OBAMA, POST, TWO, EncodingCase, file, sha256
+from faceengine.tests.oracle import face_recognition
 from tests.support import image_factories, photographs
 
 NOT_FOUND = {"message": "No face encoding found!"}

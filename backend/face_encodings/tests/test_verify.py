@@ -4,7 +4,6 @@ import io
 from typing import Any
 from unittest import mock
 
-import face_recognition
 import numpy
 from django.test import SimpleTestCase, override_settings
 
@@ -22,6 +21,7 @@ from backend.face_encodings.tests.base import (
     file,
     sha256,
 )
+from faceengine.tests.oracle import face_recognition
 from tests.support import photographs
 
 OBAMA_AGAIN = photographs.read("obama2.jpg")
