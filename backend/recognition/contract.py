@@ -58,6 +58,8 @@ class FaceShape(NamedFaceShape, total=False):
     distance: float
     name: str
     """Of its contact; in answers of recognitions."""
+    crop_url: str | None
+    """Its picture, if one is kept; in lists of faces."""
     faces_count: int
     """Faces in the image that was recognised, of which this answer is about one."""
     submission: str | None

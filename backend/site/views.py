@@ -22,7 +22,7 @@ PEOPLE_SHARES: Final = (
 
 PEOPLE_MODULES: Final = (
     *(f"page/{name}" for name in PEOPLE_SHARES),
-    *(f"people/{name}" for name in ("gallery", "message", "photo", "tiles", "verdicts")),
+    *(f"people/{name}" for name in ("gallery", "message", "person", "photo", "tiles", "verdicts")),
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+from backend.common.http.service_url import service_url
 from backend.recognition.contract import (
     LISTS,
     CandidateShape,
@@ -79,6 +80,18 @@ def structure(face: Face) -> FaceShape:
         is_face=face.is_face,
         reason=face.note or None,
     )
+
+
+def listed(face: Face) -> FaceShape:
+    """The structure of a face with `has_crop`."""
+    numbers = (face.user.user_id, face.contact.contact_id, face.face_id)
+    has_crop = face.has_crop  # type: ignore[attr-defined]  # an annotation
+    return FaceShape(**structure(face), crop_url=crop_url(*numbers) if has_crop else None)
+
+
+def crop_url(user_id: int, contact_id: int, face_id: int) -> str:
+    path = f"recognition/users/{user_id}/contacts/{contact_id}/faces/{face_id}/crop.jpg"
+    return f"{service_url()}/{path}"
 
 
 def changes(result: Mapping[str, Any], *, user_id: int) -> ChangesShape:

@@ -6,12 +6,13 @@ import time
 import uuid
 from typing import Final
 
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db import models
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 
 from backend.common.jobs import wakeups
 from backend.common.jobs.models import Status
 from backend.recognition.contract import ChangesShape, FaceShape, RecognisedFacesShape
-from backend.recognition.models import OPEN, READING, Contact, Face, Operation, User
+from backend.recognition.models import OPEN, READING, Contact, Face, FaceCrop, Operation, User
 from backend.recognition.operations import executor, results
 from backend.recognition.operations.acceptance import accept
 from backend.recognition.operations.commands import Command
@@ -128,15 +129,20 @@ def faces(
     user: User, *, contact_id: int | None = None, after: int = 0, at_most: int | None = None
 ) -> list[FaceShape]:
     """The faces of a user, or of one contact, in the order in which they came."""
-    rows = user.faces.filter(pk__gt=after).select_related("contact", "user").order_by("id")
+    rows = _listed(user.faces).filter(pk__gt=after).order_by("id")
     if contact_id is not None:
         rows = rows.filter(contact__contact_id=contact_id)
-    return [results.structure(face) for face in rows[:at_most]]
+    return [results.listed(face) for face in rows[:at_most]]
 
 
 def face(contact: Contact, face_id: int) -> FaceShape | None:
-    found = contact.faces.select_related("contact", "user").filter(face_id=face_id).first()
-    return None if found is None else results.structure(found)
+    found = _listed(contact.faces).filter(face_id=face_id).first()
+    return None if found is None else results.listed(found)
+
+
+def _listed(faces: models.Manager[Face]) -> QuerySet[Face]:
+    has_crop = Exists(FaceCrop.objects.filter(face=OuterRef("pk")))
+    return faces.select_related("contact", "user").annotate(has_crop=has_crop)
 
 
 def contacts(user: User) -> QuerySet[Contact]:

@@ -11,7 +11,6 @@ from rest_framework.exceptions import ValidationError
 
 from backend.analysis.fields import checked
 from backend.analysis.serializers import DetectorField
-from backend.common.http.service_url import service_url
 from backend.common.jobs.models import Status
 from backend.common.openapi import ENCODING, MomentField, component
 from backend.recognition.contract import (
@@ -29,7 +28,7 @@ from backend.recognition.gallery import search
 from backend.recognition.gallery.feedback import QualityShape
 from backend.recognition.gallery.reembedding import ProgressShape
 from backend.recognition.models import READING, Operation
-from backend.recognition.operations import events, service
+from backend.recognition.operations import events, results, service
 
 PAGE_FACES = 1000
 
@@ -132,8 +131,8 @@ class ContactSerializer(serializers.Serializer[Any]):
         """The picture of the best face that has one."""
         if contact.crop_face_id is None:
             return None
-        path = f"{contact.user.user_id}/contacts/{contact.contact_id}/faces/{contact.crop_face_id}"
-        return f"{service_url()}/recognition/users/{path}/crop.jpg"
+        numbers = (contact.user.user_id, contact.contact_id, contact.crop_face_id)
+        return results.crop_url(*numbers)
 
 
 class CallSerializer(serializers.Serializer[Operation]):

@@ -156,6 +156,17 @@ class CropTests(EnrolCase):
     def test_other_faces_have_none(self) -> None:
         self.add(self.face(1))
         self.assertIsNone(self.call("get", CONTACTS).json()[0]["crop_url"])
+        self.assertIsNone(self.call("get", FACES).json()[0]["crop_url"])
+
+    def test_lists_of_faces_have_the_addresses_of_crops(self) -> None:
+        (added,) = self.enrol(submissions.done(person())).json()["added"]
+        faces = f"{CONTACTS}/{added['contact_id']}/faces"
+        path = f"{faces}/{added['face_id']}/crop.jpg"
+        for url in (f"{USER}/faces", faces):
+            (face,) = self.call("get", url).json()
+            self.assertTrue(face["crop_url"].endswith(path), face)
+        one = self.call("get", f"{faces}/{added['face_id']}").json()
+        self.assertEqual(one["crop_url"], face["crop_url"])
         self.assertEqual(self.call("get", f"{FACES}/1/crop.jpg").status_code, 404)
 
     @override_settings(FACES_KEEP_CROPS=False)

@@ -60,6 +60,23 @@ export class Gallery {
     if (!body.faces_count) await this.#call("DELETE", `${path}/`);
   }
 
+  async faces({ contact_id: contact }) {
+    return (await patiently(() => ask(`${this.#base}/contacts/${contact}/faces/`))).body;
+  }
+
+  rename({ contact_id: contact }, name) {
+    return this.#call("PATCH", `/contacts/${contact}/`, { name });
+  }
+
+  /** All faces of one person become another's. */
+  merge({ contact_id: contact }, { contact_id: into }) {
+    return this.#call("POST", `/contacts/${into}/merge/`, { from_contact_id: contact });
+  }
+
+  forget({ contact_id: contact }) {
+    return this.#call("DELETE", `/contacts/${contact}/`);
+  }
+
   /** A change or a recognition: at once, or when its turn came. */
   async #call(method, path, values) {
     const body = values && new Blob([JSON.stringify(values)], { type: "application/json" });

@@ -8,6 +8,7 @@ import { takeDrops } from "../page/transfer.js";
 import { Uploads } from "../page/uploads.js";
 import { Gallery } from "./gallery.js";
 import { done } from "./message.js";
+import { Person } from "./person.js";
 import { Photo } from "./photo.js";
 import * as tiles from "./tiles.js";
 import { key as refusalOf, openFaces, refused, saving, verdict } from "./verdicts.js";
@@ -22,6 +23,12 @@ const list = find("[data-mine]");
 const trouble = find("[data-trouble]");
 const rows = new Map();
 let gallery = new Gallery(1);
+
+const people = new Person(() => gallery, async () => {
+  await gallery.load();
+  know();
+  await compare(uploads.items);
+});
 
 const photo = new Photo(find("[data-viewer]"), { onName: name, onNot: refuse, onNext: () => next(true) });
 
@@ -110,7 +117,7 @@ async function refresh(item) {
 }
 
 function know() {
-  tiles.show(gallery.people);
+  tiles.show(gallery.people, (person) => guarded(() => people.open(person)));
   photo.know(gallery.people);
 }
 

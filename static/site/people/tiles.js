@@ -8,14 +8,14 @@ const list = find("[data-tiles]");
 const search = find("[data-search]");
 const tiles = new Map();
 
-/** Show these people; a tile that is there already stays as it is. */
-export function show(people) {
+/** Show these people, `onOpen(person)` for one; a tile that is there already stays as it is. */
+export function show(people, onOpen) {
   find("[data-known]").hidden = !people.length;
   find("[data-search-field]").hidden = people.length < SEARCHABLE;
   const left = new Map(tiles);
   for (const person of people) {
     left.delete(person.contact_id);
-    const tile = tiles.get(person.contact_id) ?? made(person.contact_id);
+    const tile = tiles.get(person.contact_id) ?? made(person.contact_id, onOpen);
     tile.update(person);
     list.append(tile.line);
   }
@@ -26,13 +26,15 @@ export function show(people) {
   filter();
 }
 
-function made(id) {
+function made(id, onOpen) {
   const image = el("span", { class: "portrait" });
   const name = el("span", { class: "who" });
   const count = el("span", { class: "quiet small" });
-  const line = el("li", {}, image, name, count);
+  let now = null;
+  const line = el("li", {}, el("button", { type: "button", onclick: () => onOpen(now) }, image, name, count));
   let shown = null;
   const update = (person) => {
+    now = person;
     name.textContent = nameOf(person);
     count.textContent = plural(person.faces_count, "face");
     if (shown === person.crop_url) return;
@@ -43,7 +45,7 @@ function made(id) {
   return tiles.get(id);
 }
 
-async function fill(place, address) {
+export async function fill(place, address) {
   place.replaceChildren();
   const url = address && (await picture(address));
   if (!url) return;

@@ -208,6 +208,38 @@ class NamingTests(PeopleCase):
         expect(boxes(page)).to_have_count(4)
         name(page, "Ann")
 
+    def test_a_person_is_renamed_merged_and_forgotten(self) -> None:
+        page = self.open("/people/", **CALM)
+        page.on("dialog", lambda dialog: dialog.accept())
+        pair = image_factories.encoded(image_factories.side_by_side(width=300))
+        choose(page, jpeg(pair, "pair.jpg"))
+        expect(boxes(page)).to_have_count(2)
+        for who in ("Anna", "Bob"):
+            name(page, who)
+        expect(tiles(page)).to_have_count(2)
+        dialog = page.get_by_role("dialog")
+        tiles(page).filter(has_text="Anna").click()
+        expect(dialog.locator("img")).to_have_count(1)
+        self.screenshot(page, "people-person", whole=False)
+        self.assert_accessible(page)
+        dialog.get_by_label("Name").fill("Ann")
+        dialog.get_by_role("button", name="Rename").click()
+        expect(dialog).to_be_hidden()
+        expect(tiles(page)).to_have_text([re.compile("Ann1 face"), re.compile("Bob1 face")])
+        expect(boxes(page).first).to_have_attribute("data-name", "Ann")
+        tiles(page).filter(has_text="Bob").click()
+        dialog.get_by_label("Name").fill("ann")
+        dialog.get_by_role("button", name="Rename").click()
+        expect(tiles(page)).to_have_text([re.compile("Ann2 faces")])
+        tiles(page).click()
+        dialog.get_by_role("button", name="Remove face 1").click()
+        expect(tiles(page)).to_have_text([re.compile("Ann1 face")])
+        tiles(page).click()
+        dialog.get_by_role("button", name="Forget Ann").click()
+        expect(tiles(page)).to_have_count(0)
+        self.assertEqual(self.contacts(), {})
+        expect(boxes(page).first).to_have_attribute("data-name", "Who is this?")
+
     def test_another_gallery_can_be_chosen(self) -> None:
         for user in (1, 7):
             body = {"face_id": 1, "score": 1.0, "face_url": "http://127.0.0.1:9/"}
