@@ -12,6 +12,9 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from django.core.management import execute_from_command_line
 
+    from faceengine import processor
+
+    processor.require()
     execute_from_command_line(sys.argv)
 
 

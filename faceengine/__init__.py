@@ -76,6 +76,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # PEP 562: these live with numpy and dlib, which a process that only checks uploads never needs.
     if name in __all__:
+        from faceengine import processor
+
+        if why := processor.complaint():
+            raise ModelError(why)
         from faceengine import engine
 
         return getattr(engine, name)

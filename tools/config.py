@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from wire.settings import Reader
 # nginx and supervisor have no way to write these in a file name.
 _UNSPEAKABLE: Final = re.compile(r"[\"'\\${};#%\x00-\x1f]")
 _FORM_BYTES: Final = 64 * 1024
+_ALL_IPV6: Final = ipaddress.ip_address("::")
 
 NGINX_SETTINGS: Final = (
     "FACES_ALLOWED_ORIGINS",
@@ -68,6 +70,8 @@ class Stack:
 
     storage: Path
     nginx: Address
+    nginx_listen: tuple[Address, ...]
+    """Every address of nginx: `nginx`, and this machine's loopback in IPv6."""
     backend: Address
     ws: Address
     redis: Address | None
@@ -100,13 +104,19 @@ class Stack:
         }
         return addresses | ({"CACHE_BACKEND_URL": self.redis} if self.redis else {})
 
+    @property
+    def is_open_to_network(self) -> bool:
+        """Whether other machines reach nginx."""
+        return not _is_loopback(self.nginx.host)
+
 
 def read(environ: Mapping[str, str], defaults: Mapping[str, str]) -> Stack:
     """The stack that `environ` asks for; `defaults` are the values of default.env."""
-    nginx = Address.of(environ["FACES_BIND"], environ["FACES_PORT"], setting="FACES_PORT")
+    nginx = _nginx(environ["FACES_BIND"], environ["FACES_PORT"])
     return Stack(
         storage=_storage(environ["STORAGE_DIR"]),
         nginx=nginx,
+        nginx_listen=_nginx_listen(nginx),
         backend=Address.parse(environ["FACES_BACKEND_BIND"], setting="FACES_BACKEND_BIND"),
         ws=Address.parse(environ["FACES_WS_BIND"], setting="FACES_WS_BIND"),
         redis=_own_redis(environ, defaults["CACHE_BACKEND_URL"]),
@@ -116,6 +126,39 @@ def read(environ: Mapping[str, str], defaults: Mapping[str, str]) -> Stack:
         max_body_bytes=_max_body_bytes(environ["FACES_MAX_UPLOAD_BYTES"]),
         nginx_environ=_nginx_environ(environ),
     )
+
+
+def _nginx(bind: str, port: str) -> Address:
+    """`FACES_BIND` is an IP address, as Docker needs one too; brackets may be around IPv6."""
+    host = bind.strip().removeprefix("[").removesuffix("]")
+    host = "127.0.0.1" if host.lower() == "localhost" else host
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        form = "an address like 127.0.0.1, 0.0.0.0, :: or 192.168.1.5"
+        raise UserError(f"FACES_BIND is {bind!r}; it should be {form}.") from None
+    # All addresses of both families, of which a machine may have one alone.
+    is_ipv4_alone = found == _ALL_IPV6 and not has_ipv6()
+    return Address.of("0.0.0.0" if is_ipv4_alone else str(found), port, setting="FACES_PORT")
+
+
+def _nginx_listen(nginx: Address) -> tuple[Address, ...]:
+    """`localhost` is also ::1, so that clients that try it first are answered; if it is free."""
+    answers_localhost = nginx.host in ("0.0.0.0", "127.0.0.1")
+    if answers_localhost and has_ipv6(nginx.port):
+        return nginx, Address("::1", nginx.port)
+    return (nginx,)
+
+
+def has_ipv6(port: int = 0) -> bool:
+    """Whether this machine has a loopback in IPv6, with this port free there."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("::1", port))
+    except OSError:
+        return False
+    return True
 
 
 def _storage(text: str) -> Path:

@@ -37,6 +37,8 @@ def nginx(stack: Stack, *, connections: int, as_root: bool) -> str:
         f'    {kind}_temp_path "{run}/{kind}";'
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
+    # Of :: the kernel also takes what comes to IPv4 addresses.
+    listen = "\n".join(f"        listen {each}{_dual(each)};" for each in stack.nginx_listen)
     return f"""\
 # Written by tools/config_files.py at every start.
 {user}daemon off;
@@ -58,7 +60,7 @@ http {{
 {_from_settings(stack)}
 {_outside()}
     server {{
-        listen {stack.nginx};
+{listen}
         set $backend_address {stack.backend.reached_at};
         set $ws_address {stack.ws.reached_at};
         set $media_dir "{stack.storage}/media";
@@ -66,6 +68,10 @@ http {{
     }}
 }}
 """
+
+
+def _dual(address: Address) -> str:
+    return " ipv6only=off" if address.host == "::" else ""
 
 
 def _from_settings(stack: Stack) -> str:

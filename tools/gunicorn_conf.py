@@ -10,7 +10,10 @@ from typing import Any
 from gunicorn import util  # type: ignore[import-untyped]
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from faceengine import processor  # noqa: E402
 from wire import environment  # noqa: E402
+
+processor.require()
 
 environment.load()
 

@@ -16,6 +16,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
+from faceengine import processor
+
 _LOCK: Final = 0x66616365
 """Any number that no other lock of this database has."""
 
@@ -25,6 +27,7 @@ _ABANDONED_S: Final = 24 * 3600
 
 def main() -> None:
     """Bring the database and the static files up to date."""
+    processor.require()
     # The database is made here; other users of this machine must not read it.
     os.umask(0o027)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")

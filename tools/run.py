@@ -24,6 +24,7 @@ from types import FrameType
 from typing import IO, Final, NoReturn
 from urllib.parse import urlsplit
 
+from faceengine import processor
 from tools import config, config_files, ports, process_tree
 from tools.config import Address, Stack
 from tools.console import Step, UserError, fail, say
@@ -100,6 +101,7 @@ def main() -> None:
     os.umask(0o027)
     _on_signal(_stop)
     process_tree.adopt_orphans()
+    processor.require()
     ready = False
     try:
         service = _read_settings()
@@ -274,8 +276,23 @@ Faces is ready at {url} (after {took_s:.1f} s).
   try it:  curl -F image=@docs/pictures/people.jpg {url}/image/
   stop:    Ctrl-C, or kill {os.getpid()}
   kept in: {service.storage}
-"""
+{_about_network(service)}"""
     )
+
+
+def _about_network(service: Stack) -> str:
+    """What else to set where other machines reach the service; empty on this machine alone."""
+    if not service.is_open_to_network:
+        return ""
+    environ = os.environ
+    return f"""
+Other machines reach port {service.nginx.port}. These settings belong together (docs/running.md):
+  FACES_BIND             {environ["FACES_BIND"]}
+  DJANGO_ALLOWED_HOSTS   {environ["DJANGO_ALLOWED_HOSTS"]}  (each name and address that clients use)
+  SERVICE_URL            {environ["SERVICE_URL"] or "(empty: links have the host of the request)"}
+  FACES_TRUSTED_PROXIES  {environ["FACES_TRUSTED_PROXIES"] or "(empty: no proxy in front)"}
+  FACES_REQUIRE_API_KEY  {environ["FACES_REQUIRE_API_KEY"]}
+"""
 
 
 def _watch(supervisor: Supervisor) -> NoReturn:

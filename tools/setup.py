@@ -121,6 +121,7 @@ def build_engine() -> None:
     """Convert the models and compile the detector's kernel, so that no request waits for it."""
     with Step("Converting the models and compiling the detector (once)") as step:
         try:
+            run([str(PYTHON), "-m", "faceengine.processor"], step)
             run([str(PYTHON), "-m", "faceengine.hog.build"], step)
             run([str(PYTHON), "-m", "faceengine", "warm", *_model_cache()], step)
         except CommandFailed as error:

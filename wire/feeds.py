@@ -29,6 +29,12 @@ KEY_CLAIM: Final = "key"
 TOKEN_LIFETIME_S: Final = 3600
 """Validity of a feed token; a revocation is stored for as long."""
 
+TOKEN_HEADER: Final = "X-Faces-Feed-Token"
+"""By which nginx passes on the token that the backend gave for an API key."""
+
+REFUSAL_HEADER: Final = "X-Faces-Feed-Refusal"
+"""By which nginx passes on why the backend gave none."""
+
 REVOKED_KEY: Final = "faces:revoked:{key_prefix}"
 """Redis key that exists while a token of a revoked API key could still be valid."""
 

@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.frames import CloseCode
+from websockets.typing import Subprotocol
 
 from wire import metrics
 from wire.origins import ANY, OriginPolicy
@@ -130,6 +131,7 @@ class Service:
             create_connection=cast("type[ServerConnection]", self._connection),
             process_request=handler.handle,
             process_response=as_json_error,
+            select_subprotocol=_first,
             server_header=None,
             # Each frame would be compressed for each client, with 64 KiB or more of state each.
             compression=None,
@@ -174,8 +176,11 @@ class Service:
         self._limiter.release(connection)
 
     async def _handle(self, connection: ServerConnection) -> None:
-        options = cast(ClientConnection, connection).options
+        client = cast(ClientConnection, connection)
+        options = client.options
         try:
+            if client.refusal:
+                raise TokenRejected(client.refusal)
             claims = self._settings.verifier.verify(options.token)
         except TokenRejected as rejection:
             # After the handshake: browsers do not show pages the response to a failed handshake.
@@ -187,7 +192,7 @@ class Service:
             wants,
             claims,
             only=options.submission_id,
-            link_base=cast(ClientConnection, connection).link_base,
+            link_base=client.link_base,
         )
         self._broadcaster.add(subscriber)
         # No await since the handshake: every event from here on is live or replayed.
@@ -281,6 +286,11 @@ async def _listening(
         except TimeoutError:
             service.abort()
             await server.wait_closed()
+
+
+def _first(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """Any subprotocol that the client offers: a browser closes the connection if none is taken."""
+    return offered[0] if offered else None
 
 
 def _bound_socket(settings: Settings) -> socket.socket:

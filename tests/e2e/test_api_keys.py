@@ -1,5 +1,6 @@
 """The whole service with keys required, from outside: Alice, Bob, and a client without a key."""
 
+import json
 import os
 import socket
 import subprocess
@@ -7,6 +8,9 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from tests.support import image_factories, photographs
 from tests.support.listener import Listener
@@ -48,6 +52,32 @@ class ClosedServiceTests(StackCase):
             for name in ("alice", "bob")
         ]
         cls.alice, cls.bob = ({"Authorization": f"Bearer {key}"} for key in keys)
+
+    def test_a_key_in_a_header_opens_the_feed_of_its_client(self) -> None:
+        key = self.alice["Authorization"].partition(" ")[2]
+        url = self.stack.listen_url()
+        for headers in (self.alice, {"X-Api-Key": key}):
+            with connect(url, additional_headers=headers, proxy=None) as feed:
+                id = self.upload(self.alice)["id"]
+                while json.loads(feed.recv(timeout=60))["submission_id"] != id:
+                    "An event of another test."
+
+    def test_a_key_that_opens_nothing_is_refused_with_the_reason(self) -> None:
+        for headers, words in (
+            ({"Authorization": "Bearer wrong.key"}, "This API key is not valid"),
+            ({"X-Api-Key": "wrong"}, "This API key is not valid"),
+            ({"Authorization": "Token abc"}, "An API key is needed"),
+            ({"Authorization": "Basic eDp5"}, "a token is needed"),
+            ({"X-Faces-Feed-Refusal": "forged"}, "a token is needed"),
+            ({"X-Faces-Feed-Token": "a.b.c"}, "a token is needed"),
+        ):
+            url = self.stack.listen_url()
+            with connect(url, additional_headers=headers, proxy=None) as feed:
+                with self.assertRaises(ConnectionClosed) as closed:
+                    feed.recv(timeout=60)
+                assert closed.exception.rcvd is not None
+                self.assertEqual(closed.exception.rcvd.code, 4401)
+                self.assertIn(words, closed.exception.rcvd.reason)
 
     def upload(self, headers: dict[str, str], image: bytes = OBAMA) -> dict[str, Any]:
         answer = self.stack.post_image(image, headers=headers)

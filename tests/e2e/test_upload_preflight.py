@@ -140,6 +140,9 @@ class GateTests(StackCase):
             "/%5fupload_preflight",
             "/x/../_upload_preflight",
             "/.upload_preflight",
+            "/_feed_token",
+            "/%5Ffeed_token",
+            "/.feed_token",
         )
         for path in paths:
             with self.subTest(path):

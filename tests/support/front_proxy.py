@@ -11,7 +11,7 @@ from typing import Final, Self
 import requests
 
 from tests.support.stack import free_ports, wait_until
-from tools import apt
+from tools import apt, config
 
 _CONF: Final = """
 daemon off; worker_processes 1; error_log stderr crit; pid "{folder}/nginx.pid"; {user}
@@ -28,7 +28,7 @@ http {{
 
 _SERVER: Final = """
     server {{
-        listen 127.0.0.1:{port}; listen [::1]:{port};
+        listen 127.0.0.1:{port};{listen_ipv6}
         location {location} {{
             proxy_pass {target};
             proxy_http_version 1.1;
@@ -63,7 +63,12 @@ class FrontProxy:
 
     def __enter__(self) -> Self:
         servers = "".join(
-            _SERVER.format(port=self._ports[name], location=location, target=target)
+            _SERVER.format(
+                port=self._ports[name],
+                listen_ipv6=f" listen [::1]:{self._ports[name]};" if config.has_ipv6() else "",
+                location=location,
+                target=target,
+            )
             for name, (location, target) in self._targets.items()
         )
         user = "user root;" if os.geteuid() == 0 else ""

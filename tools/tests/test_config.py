@@ -1,11 +1,13 @@
 """What the launcher makes of the settings."""
 
+import socket
 import unittest
 
 from tools import config
 from tools.config import Address
 from tools.console import UserError
 from tools.shell import ROOT
+from tools.tests.launched import free_port
 from wire import environment
 
 
@@ -61,6 +63,45 @@ class AddressTests(StackTestCase):
         self.assert_refused("FACES_PORT", FACES_PORT="70000")
         self.assert_refused("FACES_WS_BIND", FACES_WS_BIND="8284")
         self.assert_refused("FACES_BACKEND_BIND", FACES_BACKEND_BIND="a b;:80")
+
+
+class BindTests(StackTestCase):
+    def listen(self, bind: str) -> list[str]:
+        found = self.read(FACES_BIND=bind, FACES_PORT=str(free_port())).nginx_listen
+        return [address.host for address in found]
+
+    def test_localhost_answers_in_both_families(self) -> None:
+        second = ["::1"] if config.has_ipv6() else []
+        for bind in ("127.0.0.1", "localhost"):
+            self.assertEqual(self.listen(bind), ["127.0.0.1", *second])
+        self.assertEqual(self.listen("0.0.0.0"), ["0.0.0.0", *second])
+
+    def test_an_address_is_spelled_as_docker_needs_it(self) -> None:
+        for bind in ("::1", "[::1]", "0:0:0:0:0:0:0:1"):
+            self.assertEqual(self.listen(bind), ["::1"])
+        self.assertEqual(self.listen("192.168.1.5"), ["192.168.1.5"])
+        for bind in ("", "faces.home", "127.0.0.1:80", "a b;"):
+            self.assert_refused("FACES_BIND", FACES_BIND=bind)
+
+    def test_all_addresses_are_those_of_both_families(self) -> None:
+        self.assertEqual(self.listen("::"), ["::" if config.has_ipv6() else "0.0.0.0"])
+
+    def test_what_another_program_holds_in_ipv6_is_left_to_it(self) -> None:
+        if not config.has_ipv6():
+            self.skipTest("no IPv6 here")
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
+            port = str(taken.getsockname()[1])
+            found = self.read(FACES_BIND="127.0.0.1", FACES_PORT=port).nginx_listen
+        self.assertEqual([address.host for address in found], ["127.0.0.1"])
+
+    def test_a_service_for_the_network_is_known_as_one(self) -> None:
+        for bind, is_open in (
+            ("127.0.0.1", False),
+            ("::1", False),
+            ("::", True),
+            ("10.0.0.1", True),
+        ):
+            self.assertEqual(self.read(FACES_BIND=bind).is_open_to_network, is_open)
 
 
 class PlaceTests(StackTestCase):

@@ -55,6 +55,8 @@ class ClientConnection(ServerConnection):
     ) -> None:
         super().__init__(protocol, server, **limits)
         self.options = Options()
+        self.refusal = ""
+        """Why the credentials of the handshake are not taken; empty: they are to be verified."""
         self.link_base = ""
         """What links in its events begin with; empty: as they are stored."""
         self._rate_limit = rate_limit

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final, cast
 
@@ -13,6 +14,7 @@ from wsserver.delivery.connection import ClientConnection
 from wsserver.handshake import responses
 from wsserver.handshake.access import AccessRules
 from wsserver.handshake.connection_limits import ConnectionLimiter
+from wsserver.request import credentials
 from wsserver.request.auth import TokenRejected, TokenVerifier
 from wsserver.request.query import OptionError, parse_options
 
@@ -56,7 +58,9 @@ class HandshakeHandler:
         except OptionError as error:
             return responses.invalid(error.errors)
         client = cast(ClientConnection, connection)
-        client.options = options
+        found = credentials.find(request.headers, in_query=options.token)
+        options = replace(options, token=found.token)
+        client.options, client.refusal = options, found.refusal
         client.link_base = self._link_base(request)
         if options.token is None and (refusal := self._rules.refusal_of_page(request)):
             return refusal

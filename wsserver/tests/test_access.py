@@ -4,10 +4,15 @@ import asyncio
 from collections.abc import Mapping
 
 from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
+from wire import feeds
 from wire.origins import OriginPolicy
 from wire.service_address import ServiceAddress
+from wsserver.delivery.closing import REFUSED
+from wsserver.request import credentials
 from wsserver.tests.base import PATIENCE_S, UPGRADE, ServerTestCase, http, received, request
+from wsserver.tests.test_tokens import ALICE, token
 
 
 class Access(ServerTestCase):
@@ -43,6 +48,41 @@ class Access(ServerTestCase):
         async with self.serving() as address:
             headers = {"Origin": "https://evil.example"}
             await self.assert_opens(address, headers, "/faces?token=x")
+
+    async def test_a_key_in_a_header_is_refused_with_the_reason_where_nginx_did_not_take_it(
+        self,
+    ) -> None:
+        async with self.serving() as address:
+            for headers, reason in (
+                ({"Authorization": "Bearer prefix.secret"}, credentials.KEY_NOT_TAKEN),
+                ({"X-Api-Key": "prefix.secret"}, credentials.KEY_NOT_TAKEN),
+                ({"Authorization": "Token abc"}, credentials.KEY_NOT_TAKEN),
+                ({feeds.REFUSAL_HEADER: "x" * 200}, "x" * 123),
+                ({feeds.TOKEN_HEADER: "forged"}, "the token is not valid"),
+                ({"Authorization": "Bearer a.b.c"}, "the token is not valid"),
+            ):
+                with self.subTest(headers):
+                    client = await connect(f"ws://{address}/faces", additional_headers=headers)
+                    await self.assert_closed(client, REFUSED, reason)
+
+    async def test_a_token_may_come_in_a_header(self) -> None:
+        async with self.serving() as address:
+            for headers in ({feeds.TOKEN_HEADER: token()}, {"Authorization": f"Bearer {token()}"}):
+                async with connect(f"ws://{address}/faces", additional_headers=headers) as client:
+                    id = self.publish(owner=ALICE)
+                    self.assertEqual((await received(client))["submission_id"], id)
+
+    async def test_a_login_at_a_proxy_is_no_key(self) -> None:
+        async with self.serving() as address:
+            await self.assert_opens(address, {"Authorization": "Basic eDp5"})
+
+    async def test_any_subprotocol_is_taken(self) -> None:
+        async with self.serving() as address:
+            offered = [Subprotocol("json"), Subprotocol("graphql-ws")]
+            async with connect(f"ws://{address}/faces", subprotocols=offered) as client:
+                self.assertEqual(client.subprotocol, "json")
+                id = self.publish()
+                self.assertEqual((await received(client))["submission_id"], id)
 
     async def test_a_foreign_host_is_refused_with_the_setting(self) -> None:
         hosts = ["localhost", "127.0.0.1"]
