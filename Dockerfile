@@ -57,7 +57,7 @@ COPY wsserver wsserver
 RUN python -m compileall -q backend faceengine safe_http tools wire wsserver
 USER 10001:10001
 EXPOSE 8280 8284
-CMD ["gunicorn", "-c", "tools/gunicorn_conf.py", "backend.wsgi"]
+CMD ["python", "-m", "tools.serve"]
 
 # --- the packages of the tests, and their photographs
 FROM build AS test-build

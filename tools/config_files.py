@@ -158,11 +158,10 @@ minfds={BACKEND_FD}
 def commands(stack: Stack) -> dict[str, tuple[list[str], str]]:
     """The command line of each process, and the signal of its orderly end."""
     python = sys.executable
-    gunicorn = [python, "-m", "gunicorn", "-c", "tools/gunicorn_conf.py", "backend.wsgi"]
     work = ["nice", "-n", str(NICENESS), python, "manage.py", "work"]
     nginx = [_program_file("nginx"), "-e", "stderr", "-c", f"{stack.run}/nginx.conf"]
     listed = {
-        "backend": (gunicorn, "TERM"),
+        "backend": ([python, "-m", "tools.serve"], "TERM"),
         "worker": (work, "TERM"),
         "wsserver": ([python, "-m", "wsserver"], "TERM"),
         "nginx": (nginx, "QUIT"),

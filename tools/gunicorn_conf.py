@@ -17,7 +17,7 @@ processor.require()
 
 environment.load()
 
-# Under supervisord the socket is its own, and connections wait in it while gunicorn is restarted.
+# The socket is the parent's, and connections wait in it while gunicorn is restarted.
 listening = os.environ.get("FACES_LISTEN_FD")
 bind = f"fd://{listening}" if listening else os.environ["FACES_BACKEND_BIND"]
 worker_class = "gthread"

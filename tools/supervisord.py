@@ -5,16 +5,11 @@
 
 import os
 import signal
-import socket
 import sys
-from typing import Final
 
 from supervisor import loggers, supervisord
 
-from tools import config_files, process_tree
-from tools.config import Address
-
-_BACKLOG: Final = 2048
+from tools import config_files, process_tree, serve
 
 
 def _reset_handlers() -> None:
@@ -31,16 +26,13 @@ def _ignore_error(handler: loggers.Handler) -> None:
 
 
 def _listen_for_backend() -> None:
-    """Open the backend's socket here, so that connections wait while gunicorn is restarted.
+    """Open the backend's socket here, so that connections wait while the backend is restarted.
 
-    Supervisor closes the lower descriptors in its children (`minfds`); this one reaches gunicorn.
+    Supervisor closes the lower descriptors in its children (`minfds`); this one reaches them.
     """
-    setting = "FACES_BACKEND_BIND"
-    address = Address.parse(os.environ[setting], setting=setting)
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    where = (address.host, address.port)
-    with socket.create_server(where, family=family, backlog=_BACKLOG) as listening:
-        os.dup2(listening.fileno(), config_files.BACKEND_FD, inheritable=True)
+    listening = serve.listen()
+    os.dup2(listening, config_files.BACKEND_FD, inheritable=True)
+    os.close(listening)
     os.environ.update(FACES_LISTEN_FD=str(config_files.BACKEND_FD))
 
 
