@@ -1,6 +1,6 @@
 """The backend: gunicorn under a parent that has Django loaded and holds the socket.
 
-When gunicorn dies, the parent forks the next one: it answers after some 100 ms, where a fresh
+When gunicorn is killed, the parent forks the next one: it answers after some 100 ms, where a fresh
 interpreter needs a second and more, and a container that ended is started again after a pause.
 Connections wait in the socket meanwhile.
 """
@@ -26,7 +26,7 @@ _APPLICATION: Final = "backend.wsgi"
 _BACKLOG: Final = 2048
 
 _PAUSE_S: Final = 1.0
-"""Between two starts: a gunicorn that ends at once must not be forked in a loop."""
+"""Between two starts: a gunicorn that is killed at once must not be forked in a loop."""
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
@@ -43,23 +43,23 @@ def listen() -> int:
 
 
 class Keeper:
-    """Keeps one gunicorn running until a signal asks to end."""
+    """Keeps one gunicorn running, however often it is killed, until a signal asks to end."""
 
     def __init__(self) -> None:
         self._is_stopping = False
         self._gunicorn = 0
 
     def run(self) -> int:
-        """Returns the exit code of the last one."""
+        """Returns the exit code of one that ended by itself: it cannot start, or was asked to."""
         for number in _SIGNALS:
             signal.signal(number, self._stop)
         while True:
             started_at = time.monotonic()
             self._start()
             code = self._wait()
-            if self._is_stopping:
-                return code
-            logger.error("gunicorn ended with %d and is started again", code)
+            if self._is_stopping or code >= 0:
+                return max(code, 0)
+            logger.error("gunicorn was killed by signal %d, another takes over", -code)
             self._pause(started_at + _PAUSE_S)
 
     def _stop(self, number: int, _: FrameType | None) -> None:
