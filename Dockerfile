@@ -32,8 +32,10 @@ RUN pip --python .venv install --require-hashes -r /requirements/app.txt \
 COPY default.env ./
 COPY wire wire
 COPY faceengine faceengine
+# Where YuNet's weights cannot be had, one line says so, and HOG finds the faces.
 # Once they are converted only dlib's model of five landmarks is loaded; the tests need all.
 RUN python -m faceengine.hog.build \
+ && { python -m faceengine fetch --model-cache models || :; } \
  && PYTHONPATH=/opt/conversion/lib/python3.11/site-packages python -m faceengine warm --model-cache models \
  && cd .venv/lib/python3.11/site-packages/face_recognition_models/models \
  && mkdir /opt/weights && mv shape_predictor_68* dlib_face_recognition* mmod* /opt/weights/
@@ -107,6 +109,7 @@ RUN pip --python .venv install --require-hashes -r requirements/lambda.txt \
  && pip --python .venv install --require-hashes --prefix /opt/conversion -r requirements/conversion.txt
 COPY faceengine faceengine
 RUN python -m faceengine.hog.build \
+ && { python -m faceengine fetch --model-cache models || :; } \
  && PYTHONPATH=/opt/conversion/lib/python3.11/site-packages python -m faceengine warm --model-cache models \
  && rm -r faceengine/tests faceengine/hog/tests \
  && cd .venv/lib/python3.11/site-packages/face_recognition_models/models \

@@ -54,7 +54,8 @@ FACES_MAX_PENDING = env.number("FACES_MAX_PENDING", at_least=1)
 FACES_MAX_BACKLOG = env.number("FACES_MAX_BACKLOG", at_least=1)
 
 # --- Finding faces
-FACES_DETECTOR = env.text("FACES_DETECTOR", choices=("auto", "hog", "cnn"))
+FACES_DETECTOR = env.text("FACES_DETECTOR", choices=("auto", "hog", "cnn", "yunet"))
+FACES_YUNET_MODEL = env.text("FACES_YUNET_MODEL")
 FACES_MAX_DETECTION_PIXELS = env.number("FACES_MAX_DETECTION_PIXELS", at_least=10_000)
 FACES_MODEL_CACHE = env.text("FACES_MODEL_CACHE")
 FACES_PROVIDERS = env.words("FACES_PROVIDERS", choices=("cpu", "cuda", "openvino"))
@@ -247,6 +248,8 @@ REST_FRAMEWORK = {
 
 # Dotted names: what every worker process loads before it forks, and what the sweep calls in turn.
 WORKER_WARM_UP = "backend.analysis.services.load_engine"
+# What `/readiness` names as the detector of uploads.
+DETECTOR_IN_USE = "backend.analysis.services.default_detector"
 # What holds data of a client, each a function `(owner_id, *, at_most) -> how many were erased`.
 ERASERS = [
     "backend.submissions.services.erase_of",

@@ -13,6 +13,7 @@ import faceengine
 from lambdaworker import batch, errors
 from lambdaworker.batch import Result, SourcesLeft
 from lambdaworker.options import Options
+from lambdaworker.sources import usable
 from safe_http import transport
 from wire.facedetection import read_payload
 
@@ -61,7 +62,7 @@ errors.start(os.environ.get("FACES_SENTRY_DSN", ""), os.environ.get("ENVIRONMENT
 _OPTIONS: Final = options_from(os.environ)
 transport.tls_context()
 faceengine.configure(model_cache=os.environ.get("FACES_MODEL_CACHE") or None)
-faceengine.load(_OPTIONS.detector)  # type: ignore[arg-type]  # a wrong name raises here
+faceengine.load(usable(_OPTIONS.detector))  # a wrong name raises here
 
 
 def handler(event: object, context: Context) -> Result:

@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 NO_TIME: Final = "No time was left for it."
 
+_AUTO: Final = ("yunet", "hog")
+"""The preferences of the detector `auto`."""
+
 T = TypeVar("T")
 
 
@@ -143,15 +146,27 @@ def _download(source: Source, batch: Batch) -> Download:
 
 
 def _found(file: IO[bytes], source: Source, options: Options) -> Sequence[faceengine.Face]:
-    # A detector that this function does not have is no reason to have no result.
-    is_known = source.detector in faceengine.DETECTORS
     found = faceengine.find_faces(
         file,  # type: ignore[arg-type]
-        source.detector if is_known else options.detector,  # type: ignore[arg-type]
+        usable(source.detector, options.detector),
         max_pixels=options.max_pixels,
         max_detection_pixels=options.max_detection_pixels,
     )
     return found[:MAX_ENCODINGS]
+
+
+def usable(*wanted: str) -> faceengine.Detector:
+    """The first of these detectors whose weights are here. `auto` is yunet, else hog.
+
+    A source may name one that this function lacks: no reason to have no result. Raises
+    `ValueError` if there is none.
+    """
+    names = [name for each in wanted for name in (_AUTO if each == "auto" else (each,))]
+    for name in names:
+        for known in faceengine.DETECTORS:
+            if known == name and faceengine.is_available(known):
+                return known
+    raise ValueError(f"There is no detector {wanted[-1]!r}, or its weights are missing.")
 
 
 def retried(batch: Batch, work: Callable[[], T]) -> T:
@@ -200,7 +215,7 @@ def _callback(source: Source, batch: Batch, faces: Sequence[faceengine.Face]) ->
 
 def _face(face: faceengine.Face) -> ExtractedFace:
     top, right, bottom, left = face.box
-    return {
+    extracted: ExtractedFace = {
         "box": {"top": top, "right": right, "bottom": bottom, "left": left},
         "score": face.quality.score,
         "size_px": face.quality.size_px,
@@ -209,6 +224,9 @@ def _face(face: faceengine.Face) -> ExtractedFace:
         "roll": face.quality.pose.roll,
         "too_poor": face.quality.reason,
     }
+    if face.rotation:
+        extracted["rotation"] = face.rotation
+    return extracted
 
 
 def _post(source: Source, batch: Batch, callback: Callback) -> bool:

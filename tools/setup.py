@@ -33,6 +33,11 @@ RUN: Final = ("app", "conversion", "aws")
 TEST: Final = ("test", "postgresql", "browser", "lint", "docs")
 """The locks that the tests and the linters need besides."""
 
+_NO_WEIGHTS: Final = (
+    "  YuNet's weights cannot be had now, so HOG finds the faces. To fetch them later: "
+    ".venv/bin/python -m faceengine fetch"
+)
+
 _NO_NETWORK: Final = (
     "NameResolutionError",
     "Temporary failure in name resolution",
@@ -118,19 +123,31 @@ def _why_pip_failed(error: CommandFailed) -> str:
 
 
 def build_engine() -> None:
-    """Convert the models and compile the detector's kernel, so that no request waits for it."""
+    """Convert the models and compile HOG's kernel, so that no request waits for it."""
+    fetch_weights()
     with Step("Converting the models and compiling the detector (once)") as step:
         try:
             run([str(PYTHON), "-m", "faceengine.processor"], step)
             run([str(PYTHON), "-m", "faceengine.hog.build"], step)
-            run([str(PYTHON), "-m", "faceengine", "warm", *_model_cache()], step)
+            run([str(PYTHON), "-m", "faceengine", "warm", *_model_options()], step)
         except CommandFailed as error:
             raise UserError(f"the models could not be converted:\n\n{error.tail()}") from error
 
 
-def _model_cache() -> list[str]:
-    folder = os.environ.get("FACES_MODEL_CACHE", environment.read()["FACES_MODEL_CACHE"])
-    return ["--model-cache", folder] if folder else []
+def fetch_weights() -> None:
+    """YuNet's weights, which no package of requirements/ has; without them HOG finds the faces."""
+    try:
+        with Step("Fetching the weights of the detector YuNet (once)") as step:
+            run([str(PYTHON), "-m", "faceengine", "fetch", *_model_options()], step)
+    except CommandFailed:
+        say(_NO_WEIGHTS)
+
+
+def _model_options() -> list[str]:
+    known = environment.read()
+    options = {"--model-cache": "FACES_MODEL_CACHE", "--yunet-model": "FACES_YUNET_MODEL"}
+    values = {option: os.environ.get(name, known[name]) for option, name in options.items()}
+    return [part for option, value in values.items() if value for part in (option, value)]
 
 
 def fetch_photographs() -> None:

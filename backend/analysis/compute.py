@@ -173,9 +173,7 @@ def _find_and_record(analysis: Analysis, image: BinaryIO) -> Computed:
     return Computed(analysis, rows, photo)
 
 
-def conclude(
-    analysis: Analysis, faces: Sequence[faceengine.Face], *, engine_s: float
-) -> list[Face]:
+def conclude(analysis: Analysis, faces: faceengine.Faces, *, engine_s: float) -> list[Face]:
     """Record what the engine found in `engine_s` seconds, and wake the requests that wait."""
     analysis.engine_s = engine_s
     registry.observe(ENGINE, engine_s, stage="detect_encode")
@@ -185,7 +183,7 @@ def conclude(
     return rows
 
 
-def _find(image: BinaryIO, detector: str) -> tuple[faceengine.Photo, list[faceengine.Face]]:
+def _find(image: BinaryIO, detector: str) -> tuple[faceengine.Photo, faceengine.Faces]:
     """No transaction is open here: finding faces takes long, and writers would wait for it."""
     bound = settings.FACES_MAX_DETECTION_PIXELS
     try:
@@ -199,10 +197,11 @@ def _find(image: BinaryIO, detector: str) -> tuple[faceengine.Photo, list[faceen
         raise AnalysisError(str(error), permanent=False) from error
 
 
-def _record(analysis: Analysis, faces: Sequence[faceengine.Face]) -> list[Face]:
+def _record(analysis: Analysis, faces: faceengine.Faces) -> list[Face]:
     """Write all faces and the state in one transaction, if the claim is still ours."""
     with transaction.atomic():
-        if not analysis.succeed(faces_count=len(faces), engine_s=analysis.engine_s):
+        results = {"faces_count": len(faces), "smallest_face_px": faces.smallest_face_px}
+        if not analysis.succeed(**results, engine_s=analysis.engine_s):
             raise AnalysisError("Another worker took this image over.", permanent=False)
         rows = [_row(analysis, index, face) for index, face in enumerate(faces)]
         Face.objects.bulk_create(rows)
@@ -223,7 +222,7 @@ def _row(analysis: Analysis, index: int, face: faceengine.Face) -> Face:
         yaw=face.quality.pose.yaw,
         roll=face.quality.pose.roll,
         too_poor=face.quality.reason or "",
-        rotation=0,
+        rotation=face.rotation,
     )
 
 

@@ -3,31 +3,42 @@
 A request may name one. `""` everywhere means that it names none: then the settings decide.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
+from django.core.checks import Error, register
 
 import faceengine
 from faceengine import Detector
 
 NAMES: Final = faceengine.DETECTORS
 
-_AUTO: Final[tuple[Detector, ...]] = ("hog",)
+_AUTO: Final[tuple[Detector, ...]] = ("yunet", "hog")
 """The preferences of `FACES_DETECTOR=auto`."""
 
 _ENCODERS: Final[tuple[Detector, ...]] = ("hog", "cnn")
 """dlib's: golden encodings are made from their boxes."""
 
 
-def available() -> tuple[Detector, ...]:
-    """The detectors whose models can be had here."""
+def configure_engine() -> None:
+    """Set how this process runs the models, and where it looks for them. Loads none."""
+    faceengine.configure(
+        model_cache=settings.FACES_MODEL_CACHE or None,
+        providers=settings.FACES_PROVIDERS,
+        threads=settings.FACES_ENGINE_THREADS,
+        yunet_model=settings.FACES_YUNET_MODEL or None,
+    )
+
+
+def available_detectors() -> tuple[Detector, ...]:
+    """The detectors whose weights are here."""
     return tuple(name for name in NAMES if faceengine.is_available(name))
 
 
-def default() -> Detector:
+def default_detector() -> Detector:
     """The detector of uploads, recognition and photos: `FACES_DETECTOR`."""
     if settings.FACES_DETECTOR == "auto":
-        return next(name for name in _AUTO if name in available())
+        return next(name for name in _AUTO if faceengine.is_available(name))
     return _named(settings.FACES_DETECTOR)
 
 
@@ -36,13 +47,37 @@ def detector_of_encodings() -> Detector:
 
     HOG also where uploads are searched by YuNet, because clients hold golden encodings.
     """
-    found = default()
+    found = default_detector()
     return found if found in _ENCODERS else "hog"
 
 
 def chosen(requested: str) -> Detector:
     """The detector that a request names, or the default."""
-    return _named(requested) if requested else default()
+    return _named(requested) if requested else default_detector()
+
+
+def to_load() -> set[Detector]:
+    """What workers load before they fork; the CNN only where it is the default."""
+    found: set[Detector] = {default_detector(), detector_of_encodings()}
+    return found | {"yunet"} if faceengine.is_available("yunet") else found
+
+
+@register()
+def weights_are_there(app_configs: Any, **kwargs: Any) -> list[Error]:
+    """faces.E022 and E023: without weights every job would fail."""
+    if faceengine.is_available("yunet"):
+        return []
+    if settings.FACES_YUNET_MODEL:
+        hint = "Name a file of YuNet of March 2023, or none to use the fetched one."
+        return [Error("FACES_YUNET_MODEL names no file.", hint=hint, id="faces.E023")]
+    if settings.FACES_DETECTOR != "yunet":
+        return []
+    text = "FACES_DETECTOR=yunet, but the weights of yunet are missing."
+    hint = (
+        "Fetch them with `python -m faceengine fetch`, or name a file of OpenCV Zoo's YuNet in "
+        "FACES_YUNET_MODEL, or set FACES_DETECTOR=auto."
+    )
+    return [Error(text, hint=hint, id="faces.E022")]
 
 
 def _named(name: str) -> Detector:

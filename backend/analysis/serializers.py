@@ -67,7 +67,7 @@ class DetectorField(serializers.ChoiceField):
         super().__init__(choices=[*detectors.NAMES], **{**options, **kwargs})
 
     def to_internal_value(self, data: Any) -> str:
-        names = detectors.available()
+        names = detectors.available_detectors()
         if data != "" and data not in names:
             self.fail("invalid_choice", input=str(data)[:40], names=", ".join(names))
         return str(data)

@@ -21,6 +21,8 @@ from backend.analysis import batches, detectors, retention
 from backend.analysis import compute as computing
 from backend.analysis.compute import AnalysisError as AnalysisError  # part of this interface
 from backend.analysis.compute import key
+from backend.analysis.detectors import available_detectors as available_detectors
+from backend.analysis.detectors import default_detector as default_detector
 from backend.analysis.detectors import detector_of_encodings as detector_of_encodings
 from backend.analysis.models import Analysis, Face, source_path
 from backend.analysis.pictures import crop as crop
@@ -87,14 +89,10 @@ class Result:
 
 def load_engine() -> None:
     """Load the engine before the pool forks, so that its workers share the memory."""
-    faceengine.configure(
-        model_cache=settings.FACES_MODEL_CACHE or None,
-        providers=settings.FACES_PROVIDERS,
-        threads=settings.FACES_ENGINE_THREADS,
-    )
+    detectors.configure_engine()
     # A CUDA context does not survive a fork: each worker makes its own.
     if "cuda" not in settings.FACES_PROVIDERS:
-        for detector in {detectors.default(), detectors.detector_of_encodings()}:
+        for detector in detectors.to_load():
             faceengine.load(detector)
     # Decoders are loaded with the first image; without this one, by each worker for itself.
     check_image(io.BytesIO(_ONE_PIXEL))

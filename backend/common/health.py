@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import redis
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpResponse
 from django.utils.decorators import method_decorator
+from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -25,7 +27,11 @@ logger = logging.getLogger(__name__)
 
 
 _STATES: Final = ("ok", "missing")
-_READY: Final = {"ready": True, **dict.fromkeys(("database", "redis", "worker", "storage"), "ok")}
+_READY: Final = {
+    "ready": True,
+    **dict.fromkeys(("database", "redis", "worker", "storage"), "ok"),
+    "detector": "hog",
+}
 
 
 class ReadinessSerializer(serializers.Serializer[Any]):
@@ -34,6 +40,7 @@ class ReadinessSerializer(serializers.Serializer[Any]):
     redis = serializers.ChoiceField(_STATES)
     worker = serializers.ChoiceField(_STATES)
     storage = serializers.ChoiceField(_STATES)
+    detector = serializers.CharField(help_text="Finds the faces of uploads.")
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -72,7 +79,9 @@ class ReadinessView(PublicView):
         """Would an upload be processed now?"""
         parts = {name: _state(name, check) for name, check in _CHECKS.items()}
         ready = all(state == "ok" for state in parts.values())
-        return Response({"ready": ready, **parts}, status=200 if ready else 503)
+        detector = import_string(settings.DETECTOR_IN_USE)()
+        answer = {"ready": ready, **parts, "detector": detector}
+        return Response(answer, status=200 if ready else 503)
 
 
 def _state(name: str, check: Callable[[], bool]) -> str:

@@ -6,13 +6,14 @@ from typing import Any, Final
 
 from django.conf import settings
 
+from backend.analysis import services as analysis
 from backend.common.http.security_headers import Page
 from backend.common.http.service_url import service_url
 
 # Named here, so that the browser asks for all of them at once and not for one after the other.
 MODULES: Final = (
-    "api", "camera", "compare", "dom", "faces", "feed", "key", "live", "look_up", "picture",
-    "progress", "row", "stage", "thumbnails", "transfer", "uploads", "viewer",
+    "api", "camera", "compare", "detector", "dom", "faces", "feed", "key", "live", "look_up",
+    "picture", "progress", "row", "stage", "thumbnails", "transfer", "uploads", "viewer",
 )  # fmt: skip
 
 PEOPLE_SHARES: Final = (
@@ -35,6 +36,8 @@ class _Application(Page):
         return super().get_context_data(
             closed=settings.FACES_REQUIRE_API_KEY,
             max_bytes=settings.FACES_MAX_UPLOAD_BYTES,
+            detectors=analysis.available_detectors(),
+            default_detector=analysis.default_detector(),
             # The page subscribes from this time on: the clock of the browser may be wrong.
             now_ms=round(time.time() * 1000),
             service_url=service_url(),

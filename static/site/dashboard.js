@@ -166,6 +166,7 @@ function draw(numbers) {
   drawFailures(numbers.failures, numbers.at);
   drawRoom(numbers.room);
   say(place("listeners"), String(numbers.listeners));
+  say(place("detector"), numbers.detector);
   say(place("servers"), `${numbers.websocket_servers} websocket server${numbers.websocket_servers === 1 ? "" : "s"}`);
   say(place("as-of"), `as of ${new Date(numbers.at).toLocaleTimeString()}`);
   trouble(numbers.redis ? "" : "Redis is not reachable. Uploads are accepted, but workers, times and listeners are unknown.");

@@ -28,6 +28,7 @@ from backend import databases
 from tests.support import parallel_runner, photographs
 from tests.support.postgres_server import PostgresServer
 from tests.support.redis_server import RedisServer
+from tests.support.samples import DETECTOR
 
 
 class Result(unittest.TextTestResult):
@@ -138,9 +139,12 @@ class Runner(DiscoverRunner):
     def _use(self, storage: Path, redis_url: str) -> None:
         """Point the settings, and processes that tests start, away from any real installation."""
         os.environ.update(STORAGE_DIR=str(storage), CACHE_BACKEND_URL=redis_url, FACES_CACHE_URL="")
+        os.environ.update(FACES_DETECTOR=DETECTOR, FACES_YUNET_MODEL="")
         (storage / "staticfiles").mkdir()
         changed = {
             "STORAGE_DIR": storage,
+            "FACES_DETECTOR": DETECTOR,
+            "FACES_YUNET_MODEL": "",
             "MEDIA_ROOT": storage / "media",
             "STATIC_ROOT": storage / "staticfiles",
             "CACHE_BACKEND_URL": redis_url,

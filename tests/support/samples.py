@@ -1,8 +1,12 @@
 """The uploads that tests across processes share: a face, a large photo, and none at all."""
 
 from functools import cache
+from typing import Final
 
 from tests.support import image_factories
+
+DETECTOR: Final = "hog"
+"""Of every test that names none: golden boxes and encodings are HOG's, and every set-up has it."""
 
 _COMMENT = b"\xff\xfe"
 

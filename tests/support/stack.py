@@ -35,6 +35,7 @@ from psycopg.rows import dict_row
 from tests.support.listener import Listener
 from tests.support.postgres_server import PostgresServer
 from tests.support.redis_server import RedisServer
+from tests.support.samples import DETECTOR
 from tests.support.service_process import ServiceProcess
 from tools import config as launcher
 from tools import config_files
@@ -342,6 +343,7 @@ class Stack:
             "DATABASE_URL": self.database_url,
             "CACHE_BACKEND_URL": self.redis.url,
             "SERVICE_URL": self.url,
+            "FACES_DETECTOR": DETECTOR,
             "FACES_START_REDIS": "no",
             "FACES_BIND": "127.0.0.1",
             "FACES_PORT": str(self.nginx_port),

@@ -136,9 +136,9 @@ class AnalysisTests(TransactionTestCase):
         self.assertFalse(Analysis.objects.exists())
 
     def test_a_result_that_comes_after_its_claim_was_lost_is_dropped(self) -> None:
-        def lose_the_claim(*args: Any, **kwargs: Any) -> list[faceengine.Face]:
+        def lose_the_claim(*args: Any, **kwargs: Any) -> faceengine.Faces:
             Analysis.objects.update(claimed_by="elsewhere/2/2")
-            return []
+            return faceengine.Faces([], 37)
 
         with (
             mock.patch.object(faceengine, "find_faces", lose_the_claim),

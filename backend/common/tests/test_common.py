@@ -113,7 +113,7 @@ class HealthTests(TestCase):
             answer = self.client.get("/readiness/")
         self.assertEqual(answer.status_code, 503)
         expected = {"ready": False, "database": "ok", "redis": "missing", "worker": "missing"}
-        expected["storage"] = "ok"
+        expected |= {"storage": "ok", "detector": "hog"}
         self.assertEqual(answer.json(), expected)
 
 

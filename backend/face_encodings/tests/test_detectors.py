@@ -10,7 +10,7 @@ from backend.analysis.models import Analysis
 from backend.face_encodings.models import EncodedImage
 from backend.face_encodings.tests.base import FACELESS, OBAMA, POST, TWO, EncodingCase, file, sha256
 
-LIST = ", ".join(detectors.available())
+LIST = ", ".join(detectors.available_detectors())
 
 
 class RequestTests(EncodingCase):

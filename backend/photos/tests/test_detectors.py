@@ -32,7 +32,7 @@ class DetectorTests(ApiCase):
     def test_without_a_name_it_is_the_services(self) -> None:
         self.zoe.post(self.photos, {"file": jpeg(samples.face())})
         photo = factories.processed(Photo.objects.get())
-        self.assertEqual(photo.extractor.partition("/")[0], detectors.default())
+        self.assertEqual(photo.extractor.partition("/")[0], detectors.default_detector())
 
     def test_photos_of_an_archive(self) -> None:
         archive = io.BytesIO()
@@ -60,7 +60,7 @@ class DetectorTests(ApiCase):
         for answer in answers:
             self.assertEqual(answer.status_code, 400)
             (message,) = answer.json()["detector"]
-            self.assertIn(", ".join(detectors.available()), message)
+            self.assertIn(", ".join(detectors.available_detectors()), message)
         self.assertFalse(Photo.objects.exists() or Reference.objects.exists())
 
     def test_lambda_is_told_the_name(self) -> None:

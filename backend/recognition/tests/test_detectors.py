@@ -49,7 +49,7 @@ class DetectorTests(HttpCase):
 
     def test_the_default_is_the_services(self) -> None:
         self.client.post(FACES, self.form(face_id=1, score=1))
-        self.assertEqual(self.used(), [detectors.default()])
+        self.assertEqual(self.used(), [detectors.default_detector()])
 
     def test_faces_are_added_by_the_named_detector(self) -> None:
         face = {"face_id": 1, "face_url": self.web.put(small()), "score": 1.0}
@@ -89,7 +89,7 @@ class DetectorTests(HttpCase):
         for answer in answers:
             self.assertEqual(answer.status_code, 400)
             (message,) = json.loads(answer.content)["detector"]
-            self.assertIn(", ".join(detectors.available()), message)
+            self.assertIn(", ".join(detectors.available_detectors()), message)
         self.assertFalse(Operation.objects.exists())
 
     def test_a_search_is_by_the_named_detector(self) -> None:

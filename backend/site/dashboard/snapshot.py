@@ -16,6 +16,7 @@ from django.db import connection
 from django.db.models import CharField, Count, F, Func
 from django.utils import timezone
 
+from backend.analysis import services as analysis
 from backend.common import redis_clients
 from backend.common.jobs.models import Job, Status
 from backend.common.metrics import exposition
@@ -70,6 +71,7 @@ class Room(TypedDict):
 class Numbers(TypedDict):
     at: str
     redis: bool
+    detector: str
     queues: list[Queue]
     workers: list[WorkerShape]
     minutes: list[Minute]
@@ -103,6 +105,7 @@ def _numbers() -> Numbers:
     return {
         "at": timezone.now().isoformat(),
         "redis": bool(_one(gauges, "faces_redis_up")),
+        "detector": analysis.default_detector(),
         "queues": list(_queues(gauges)),
         "workers": dashboard_workers.workers(),
         "minutes": minutes(timezone.now()),

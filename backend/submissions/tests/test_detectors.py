@@ -35,7 +35,7 @@ class DetectorTests(SubmissionCase):
         for answer in (self.upload("dog"), self.upload(query="?detector=dog")):
             self.assertEqual(answer.status_code, 400)
             (message,) = answer.json()["detector"]
-            self.assertIn(", ".join(detectors.available()), message)
+            self.assertIn(", ".join(detectors.available_detectors()), message)
         self.assertFalse(Submission.objects.exists())
 
     def test_the_same_bytes_are_analysed_by_each_detector(self) -> None:

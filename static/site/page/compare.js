@@ -1,6 +1,7 @@
 // Two pictures: the same person?
 
 import { fits, patiently, Refusal, send, TOO_LARGE } from "./api.js";
+import { nameDetector } from "./detector.js";
 import { el, find } from "./dom.js";
 import { Picture } from "./picture.js";
 import { takeDrops } from "./transfer.js";
@@ -51,7 +52,7 @@ function setUpSide(element, choose) {
 }
 
 async function compared(files) {
-  const form = new FormData();
+  const form = nameDetector(new FormData());
   for (const number of [1, 2]) {
     if (!fits(files[number])) throw new Refusal(TOO_LARGE, { body: { side: number } });
     form.append(`image_${number}`, files[number], files[number].name || "picture.png");

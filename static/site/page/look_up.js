@@ -1,6 +1,7 @@
 // An image found again by the SHA-256 of its bytes.
 
 import { ask, fits, patiently, Refusal, rest, send, TOO_LARGE } from "./api.js";
+import { nameDetector } from "./detector.js";
 import { el, find, plural } from "./dom.js";
 import { takeDrops } from "./transfer.js";
 import { Viewer } from "./viewer.js";
@@ -73,7 +74,7 @@ async function known(hash) {
 
 async function computed(file) {
   if (!fits(file)) throw new Refusal(TOO_LARGE);
-  const form = new FormData();
+  const form = nameDetector(new FormData());
   form.append("upload_file", file, file.name);
   const answer = await patiently(() => send("/generate_face_encoding", form));
   return answer.faces ?? known(answer.file_hash);

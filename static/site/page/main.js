@@ -3,6 +3,7 @@
 import { ask, Refusal } from "./api.js";
 import { setUpCamera } from "./camera.js";
 import { setUpComparison } from "./compare.js";
+import { setUpDetector } from "./detector.js";
 import { announce, copy, find, place, plural } from "./dom.js";
 import { Feed } from "./feed.js";
 import { key, use } from "./key.js";
@@ -175,6 +176,7 @@ takeDrops(document.body, take);
 document.addEventListener("paste", (event) => take([...event.clipboardData.files]));
 clear.addEventListener("click", () => forget(uploads.clear()));
 setUpCamera(take);
+setUpDetector();
 setUpComparison();
 setUpLookUp();
 

@@ -6,6 +6,7 @@
 // is how "processing" is known, and for more of them while there is no feed.
 
 import { ask, fits, patiently, Refusal, send, TOO_LARGE } from "./api.js";
+import { nameDetector } from "./detector.js";
 import { pause } from "./dom.js";
 
 const PARALLEL = 4;
@@ -113,7 +114,7 @@ export class Uploads {
   }
 
   #post(item) {
-    const form = new FormData();
+    const form = nameDetector(new FormData());
     form.append("image", item.file, item.name);
     this.#change(item, { state: "uploading", note: "", since: Date.now() });
     return send("/image/", form, { onSent: (sent) => this.#change(item, { sent }) });

@@ -1,0 +1,25 @@
+// The face detector that the visitor has chosen, for all that is sent from here; kept in this browser.
+
+import { find } from "./dom.js";
+
+const NAME = "faces-detector";
+const select = find("#detector");
+
+export function setUpDetector() {
+  let kept = null;
+  try { kept = localStorage.getItem(NAME); } catch { /* then for this visit only */ }
+  // One that the service no longer has would be refused.
+  if ([...select.options].some(({ value }) => value === kept)) select.value = kept;
+  select.addEventListener("change", () => {
+    try {
+      if (select.value) localStorage.setItem(NAME, select.value);
+      else localStorage.removeItem(NAME);
+    } catch { /* as above */ }
+  });
+}
+
+/** Name the chosen detector in a form; none if the service is to choose. */
+export function nameDetector(form) {
+  if (select.value) form.append("detector", select.value);
+  return form;
+}
