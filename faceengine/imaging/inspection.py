@@ -251,7 +251,7 @@ def _webp(stream: BinaryIO, head: bytes) -> Cost:
         raise _Strange
     stream.seek(12)
     size: tuple[int, int] | None = None
-    for _ in range(64):
+    for _ in range(_MAX_PARTS):
         header = stream.read(8)
         if len(header) < 8:
             break
@@ -262,7 +262,7 @@ def _webp(stream: BinaryIO, head: bytes) -> Cost:
         elif size is None and kind in _WEBP_SIZES:
             size = _WEBP_SIZES[kind](_exactly(stream, 10))
         stream.seek(content + length + length % 2)
-    if size is None:
+    if size is None or len(header) == 8:
         raise _Strange
     return _plain("WEBP", *size, stream)
 

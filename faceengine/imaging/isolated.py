@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,8 @@ from faceengine.errors import ImageError
 from faceengine.imaging import decode, inspection, isolation, metadata
 
 _MIB = 1 << 20
+
+_BY_LIMIT = (signal.SIGKILL, signal.SIGXCPU, signal.SIGALRM)
 
 
 def serve(descriptor: int) -> None:
@@ -51,8 +54,9 @@ def _prepare() -> None:
 def _reap(options: int) -> None:
     """Wait for decoders that have ended, so that their usage is counted as the helper's."""
     with suppress(ChildProcessError):
-        while os.waitpid(-1, options)[0]:
-            pass
+        while (ended := os.waitpid(-1, options))[0]:
+            if os.WIFSIGNALED(ended[1]) and os.WTERMSIG(ended[1]) not in _BY_LIMIT:
+                print("a decoder crashed, signal", os.WTERMSIG(ended[1]), file=sys.stderr)
 
 
 def _decoder(descriptors: list[int]) -> None:
@@ -60,6 +64,7 @@ def _decoder(descriptors: list[int]) -> None:
     code = 1
     try:
         answer_to, file = descriptors
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff prints what is wrong with a file
         with socket.socket(fileno=answer_to) as connection:
             request = json.loads(connection.makefile("rb").readline())
             _send(connection, started=True)
@@ -119,6 +124,10 @@ def _answer(connection: socket.socket, do: Callable[[], Any]) -> None:
         result = do()
     except ImageError as error:
         _send(connection, problem=error.reason, message=str(error))
+    except MemoryError:
+        pass
+    except Exception as error:  # the edge of the process: a fault of ours, or of the disk
+        _send(connection, fault=repr(error))
     else:
         if isinstance(result, decode.ImageInfo):
             info = {"format": result.format, "width": result.width, "height": result.height}

@@ -191,6 +191,8 @@ def _answer(connection: socket.socket) -> dict[str, Any]:
 def _checked(received: dict[str, Any], pixels: list[int]) -> dict[str, Any]:
     if "problem" in received:
         raise ImageError(Problem(received["problem"]), received["message"])
+    if "fault" in received:
+        raise FaceEngineError(f"A decoder failed: {received['fault']}")
     if pixels and "size" in received:
         size = (received["size"][0], received["size"][1])
         with mmap.mmap(pixels[0], 0, access=mmap.ACCESS_READ) as mapped:
