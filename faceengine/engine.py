@@ -148,7 +148,7 @@ def _find(
             image, max_pixels=max_pixels, max_detection_pixels=max_detection_pixels, encode=encode
         )
     view = picture.whole(max_detection_pixels)
-    detected = detection.detect(view.pixels, detector)
+    detected = detection.detect(view.pixels, detector, view.scale_x)
     outers = [_outer(view, each, detector) for each in detected]
     boxes = [_inner(outer, picture.size) for outer in outers]
     places = [(box, each.rotation) for box, each in zip(boxes, detected, strict=True)]
@@ -159,7 +159,7 @@ def _find(
         )
         for each, outer, box, chip in zip(detected, outers, boxes, chips, strict=True)
     ]
-    smallest = detection.smallest_face_px(view.size, detector) / view.scale_x
+    smallest = detection.smallest_face_px(view.size, detector, view.scale_x) / view.scale_x
     return _Search(found, round(smallest))
 
 

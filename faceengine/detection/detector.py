@@ -20,26 +20,29 @@ _DLIB_SMALLEST_PX = 37
 the size, as their pyramids map them back."""
 
 
-def detect(pixels: Pixels, detector: Detector) -> Sequence[Detection]:
-    """The faces in RGB `pixels`, uint8 (height, width, 3), best first; boxes may reach outside."""
+def detect(pixels: Pixels, detector: Detector, scale: float = 1.0) -> Sequence[Detection]:
+    """The faces in RGB `pixels`, uint8 (height, width, 3), best first; boxes may reach outside.
+
+    `scale` is how many of these pixels a pixel of the full image has, along one side.
+    """
     if detector == "hog":
         return hog.detect(pixels, upsample=UPSAMPLE)
     if detector == "yunet":
         from faceengine.detection import yunet_search
 
-        return yunet_search.detect(pixels)
+        return yunet_search.detect(pixels, scale)
     from faceengine.detection import cnn
 
     return cnn.detect(pixels, upsample=UPSAMPLE)
 
 
-def smallest_face_px(size: Size, detector: Detector) -> float:
+def smallest_face_px(size: Size, detector: Detector, scale: float = 1.0) -> float:
     """Side of the smallest box that `detect` finds in an image of `size` (width, height)."""
     if detector != "yunet":
         return _DLIB_SMALLEST_PX
     from faceengine.detection import yunet_search
 
-    return yunet_search.smallest_face_px(size)
+    return yunet_search.smallest_face_px(size, scale)
 
 
 def is_available(detector: Detector) -> bool:

@@ -1,4 +1,4 @@
-"""YuNet on ONNX Runtime: faces of any tilt up to about 45°, from 10 pixels on, in one pass.
+"""YuNet on ONNX Runtime: faces from 10 pixels on, tilted by up to about 40°, in one pass.
 
 The network (`faceengine.conversion.yunet`) answers for every eighth, sixteenth and thirty-second
 pixel how much a face lies there, and where. A box here is dlib's: the square that its HOG detector
@@ -37,31 +37,31 @@ MAX_OVERLAP = 0.3
 _WIDTHS, _HEIGHTS, _LOWER = 1.047, 0.781, 0.077
 
 
+MAX_COVERED = 0.8
+"""The share of a smaller box inside a better one from which it is a part of that face."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """Possible faces: `boxes` float32 (n, 4) of left, top, right, bottom, and `scores` (n,).
 
-    In pixels of the image searched, unless `mapped` to another; scores are 0 to 1. `points`,
-    float32 (n, 5, 2) of x and y, are the network's own: the eye on the picture's left, that on its
-    right, the tip of the nose, the mouth's corner on the left, that on the right.
+    In pixels of the image searched, unless `mapped` to another; scores are 0 to 1.
     """
 
     boxes: Floats
     scores: Floats
-    points: Floats
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def of(self, index: Any) -> Candidates:
         """Those of a NumPy `index`."""
-        return Candidates(self.boxes[index], self.scores[index], self.points[index])
+        return Candidates(self.boxes[index], self.scores[index])
 
     def mapped(self, scale: tuple[float, float], place: tuple[float, float]) -> Candidates:
         """With every point moved by `place` (x, y), then divided by `scale` (x, y)."""
-        moved, by = numpy.array(place, numpy.float32), numpy.array(scale, numpy.float32)
-        boxes = (self.boxes.reshape(-1, 2, 2) + moved) / by
-        return Candidates(boxes.reshape(-1, 4), self.scores, (self.points + moved) / by)
+        moved, by = numpy.array(place * 2, numpy.float32), numpy.array(scale * 2, numpy.float32)
+        return Candidates((self.boxes + moved) / by, self.scores)
 
 
 def joined(parts: list[Candidates]) -> Candidates:
@@ -69,7 +69,6 @@ def joined(parts: list[Candidates]) -> Candidates:
     return Candidates(
         numpy.concatenate([each.boxes for each in parts]),
         numpy.concatenate([each.scores for each in parts]),
-        numpy.concatenate([each.points for each in parts]),
     )
 
 
@@ -102,56 +101,42 @@ def load() -> None:
 
 
 def _decoded(stride: int, columns: int, outputs: list[Floats], threshold: float) -> Candidates:
-    kinds, objects, boxes, points = (each[0] for each in outputs)
+    kinds, objects, boxes, _ = (each[0] for each in outputs)
     scores = numpy.sqrt(kinds[:, 0].clip(0, 1) * objects[:, 0].clip(0, 1))
     (index,) = numpy.nonzero(scores >= threshold)
     places = numpy.stack([index % columns, index // columns], 1).astype(numpy.float32)
     centres = (places + boxes[index, :2]) * stride
     sides = numpy.exp(boxes[index, 2:]) * stride
-    marks = (places[:, None] + points[index].reshape(-1, 5, 2)) * stride
-    return Candidates(_as_dlib(centres, sides, rotations(marks)), scores[index], marks)
+    return Candidates(_as_dlib(centres, sides), scores[index])
 
 
-def rotations(points: Floats) -> NDArray[numpy.int64]:
-    """How far faces of `points` (n, 5, 2) are turned clockwise: 0, 90, 180 or 270 degrees each."""
-    across, down = (points[:, 1] - points[:, 0]).T
-    quarters = numpy.rint(numpy.arctan2(down, across) / (numpy.pi / 2)).astype(numpy.int64)
-    turned: NDArray[numpy.int64] = quarters % 4 * 90
-    return turned
+def _as_dlib(centres: Floats, sides: Floats) -> Floats:
+    half = numpy.sqrt(_WIDTHS * sides[:, 0] * _HEIGHTS * sides[:, 1]) / 2
+    across, down = centres[:, 0], centres[:, 1] + _LOWER * sides[:, 1]
+    return numpy.stack([across - half, down - half, across + half, down + half], 1)
 
 
-def _as_dlib(centres: Floats, sides: Floats, turned: NDArray[numpy.int64]) -> Floats:
-    """dlib's boxes. The network's lie round faces of any direction; of one on its side, the width
-    is the height."""
-    lying = turned % 180 == 90
-    width, height = numpy.where(lying, sides[:, ::-1].T, sides.T)
-    half = numpy.sqrt(_WIDTHS * width * _HEIGHTS * height)[:, None] / 2
-    # Down, in the face: (0, 1) upright, (-1, 0) when it is turned clockwise by 90 degrees.
-    angle = numpy.radians(turned)
-    down = numpy.stack([-numpy.sin(angle), numpy.cos(angle)], 1)
-    middles = centres + down * (_LOWER * height)[:, None]
-    return numpy.concatenate([middles - half, middles + half], 1).astype(numpy.float32)
-
-
-def suppressed(found: Candidates) -> Candidates:
-    """The best of each face, best first."""
-    found = found.of(numpy.argsort(-found.scores, kind="stable"))
-    overlaps = _overlaps(found.boxes) > MAX_OVERLAP
+def best(found: Candidates) -> list[int]:
+    """The indices of the best candidate of each face, best first."""
+    order = numpy.argsort(-found.scores, kind="stable")
+    same = _are_same(found.boxes[order])
     kept = numpy.ones(len(found), bool)
     for index in range(len(found)):
         if kept[index]:
-            kept[index + 1 :] &= ~overlaps[index, index + 1 :]
-    return found.of(kept)
+            kept[index + 1 :] &= ~same[index, index + 1 :]
+    return [int(index) for index in order[kept]]
 
 
-def _overlaps(boxes: Floats) -> Floats:
-    """Intersection over union of each box with each."""
+def _are_same(boxes: Floats) -> NDArray[numpy.bool_]:
+    """Which boxes are of the same face as which: (n, n)."""
     first = numpy.maximum(boxes[:, None, :2], boxes[None, :, :2])
     last = numpy.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
     inner = (last - first).clip(0).prod(2)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    shares: Floats = inner / (areas[:, None] + areas[None] - inner)
-    return shares
+    smaller = numpy.minimum(areas[:, None], areas[None])
+    overlap = inner / (areas[:, None] + areas[None] - inner)
+    same: NDArray[numpy.bool_] = (overlap > MAX_OVERLAP) | (inner / smaller > MAX_COVERED)
+    return same
 
 
 def _session() -> Any:
