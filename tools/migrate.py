@@ -17,6 +17,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from faceengine import processor
+from wire import file_access
 
 _LOCK: Final = 0x66616365
 """Any number that no other lock of this database has."""
@@ -32,6 +33,8 @@ def main() -> None:
     os.umask(0o027)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
     django.setup()
+    file_access.require(settings.STORAGE_DIR)
+    file_access.share_with_owner_alone(settings.MEDIA_ROOT)
     run = settings.STORAGE_DIR / "run"
     run.mkdir(parents=True, exist_ok=True)
     with open(run / "prepare.lock", "w") as lock:

@@ -74,6 +74,13 @@ class ComposeTests(unittest.TestCase):
         }
         self.assertEqual(on_demand, ON_DEMAND)
 
+    def test_all_that_use_the_images_are_one_user(self) -> None:
+        users = {
+            COMPOSE["services"][name]["user"] for name in ("nginx", "backend", "worker", "wsserver")
+        }
+        self.assertEqual(users, {"${PUID:-10001}:${PGID:-10001}"})
+        self.assertIn("USER 10001:10001", DOCKERFILE)
+
     def test_nginx_is_given_the_settings_that_it_reads(self) -> None:
         given = dict(
             each.partition("=")[::2] for each in COMPOSE["services"]["nginx"]["environment"]

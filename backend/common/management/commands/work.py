@@ -10,6 +10,8 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from wire import file_access
+
 
 class Command(BaseCommand):
     help = "Run the workers and the sweep until SIGTERM or Ctrl-C; running jobs are finished."
@@ -26,6 +28,7 @@ class Command(BaseCommand):
         # Other commands need not load the worker.
         from backend.common.jobs import worker_pool
 
+        file_access.require(settings.STORAGE_DIR)
         while not _migrated():
             self.stderr.write("waiting for the database to be migrated")
             time.sleep(1)
