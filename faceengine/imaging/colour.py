@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from io import BytesIO
 
 from PIL import Image, ImageChops, ImageCms, ImageFilter
@@ -20,6 +20,9 @@ CodePoints = tuple[int, int]
 
 _MAX_PROFILE_BYTES = 8 << 20
 """The profiles of printing presses have up to three megabytes."""
+
+_MAX_KNOWN_BYTES = 1 << 16
+"""Profiles of screens and cameras have up to some kilobytes."""
 
 _MAX_DIFFERENCE = 2
 """Grey levels that a profile may differ from sRGB and count as it: rounding of its curves."""
@@ -46,7 +49,8 @@ _LATTICE = 25
 def conversion(mode: str, profile: bytes | None, points: CodePoints | None) -> Conversion | None:
     """What makes sRGB, in mode RGB, of an image in `mode`, RGB, L or CMYK; None if it is sRGB."""
     if profile:
-        return _by_profile(mode, profile)
+        of_profile = _by_known_profile if len(profile) <= _MAX_KNOWN_BYTES else _by_profile
+        return of_profile(mode, profile)
     if points and mode == "RGB" and (points[0] in _TO_SRGB or points[1] in (_PQ, _HLG)):
         table = _table(*points)
         return lambda image: image.filter(table)
@@ -63,6 +67,10 @@ def _by_profile(mode: str, profile: bytes) -> Conversion | None:
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
     return None if is_identity else transform.apply
+
+
+# Most photos have one of a few profiles, and to look at one takes 2 ms.
+_by_known_profile = lru_cache(maxsize=16)(_by_profile)
 
 
 def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:

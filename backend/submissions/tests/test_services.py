@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 from django.test import TransactionTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from PIL import Image
 from rq.job import Job
 
 import faceengine
@@ -197,6 +198,23 @@ class ProcessTests(SubmissionCase):
             default_storage.open(self.after(each).result.name or "") for each in (first, second)
         ]
         self.assertEqual(drawn[0].read(), drawn[1].read())
+
+    def test_of_an_image_too_long_for_a_jpeg_the_drawn_picture_is_smaller(self) -> None:
+        image = Image.new("RGB", (66_000, 1000), "grey")
+        image.paste(image_factories.portrait(width=800), (50_000, 0))
+        submission = accept(image_factories.encoded(image, "PNG"), "long.png")
+        services.process(str(submission.pk))
+        submission.refresh_from_db()
+        self.assertEqual((submission.status, submission.faces_count), (Status.DONE, 1))
+        with default_storage.open(submission.result.name or "") as file, Image.open(file) as drawn:
+            self.assertEqual(drawn.size, (65_500, 992))
+
+    def test_an_encoder_that_fails_would_fail_again(self) -> None:
+        submission = accept()
+        with mock.patch.object(Image.Image, "save", side_effect=OSError("encoder error -2")):
+            services.process(str(submission.pk))
+        submission.refresh_from_db()
+        self.assertEqual((submission.status, submission.attempts), (Status.FAILED, 1))
 
     def test_what_is_no_image_fails_at_once_with_a_reason(self) -> None:
         submission = accept(b"not an image")
