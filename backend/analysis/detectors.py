@@ -56,12 +56,6 @@ def chosen(requested: str) -> Detector:
     return _named(requested) if requested else default_detector()
 
 
-def to_load() -> set[Detector]:
-    """What workers load before they fork; the CNN only where it is the default."""
-    found: set[Detector] = {default_detector(), detector_of_encodings()}
-    return found | {"yunet"} if faceengine.is_available("yunet") else found
-
-
 @register()
 def weights_are_there(app_configs: Any, **kwargs: Any) -> list[Error]:
     """faces.E022 and E023: without weights every job would fail."""

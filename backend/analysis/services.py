@@ -92,7 +92,8 @@ def load_engine() -> None:
     detectors.configure_engine()
     # A CUDA context does not survive a fork: each worker makes its own.
     if "cuda" not in settings.FACES_PROVIDERS:
-        for detector in detectors.to_load():
+        # All, because a request may name any: 1 MB for each beyond the first.
+        for detector in detectors.available_detectors():
             faceengine.load(detector)
     # Decoders are loaded with the first image; without this one, by each worker for itself.
     check_image(io.BytesIO(_ONE_PIXEL))

@@ -110,4 +110,5 @@ class FacesSerializer(serializers.Serializer[Any]):
     """The faces of a submission, in full; none before it is done."""
 
     status = serializers.ChoiceField(Status.values)
+    detector = UsedDetectorField(allow_null=True, help_text="null until it is done.")
     faces = FaceSerializer(many=True)

@@ -172,7 +172,9 @@ class FacesView(APIView):
     @extend_schema(
         operation_id="image_faces",
         responses={
-            200: response(FacesSerializer, "In order.", {"status": "queued", "faces": []}),
+            200: response(
+                FacesSerializer, "In order.", {"status": "queued", "detector": None, "faces": []}
+            ),
             **errors(404),
         },
     )
@@ -182,7 +184,9 @@ class FacesView(APIView):
         Each with its box, its 128 numbers and its quality; none before it is done.
         """
         submission = _own(request, id)
-        body = {"status": submission.status, "faces": services.faces(submission)}
+        found_by = submission.analysis.detector if submission.analysis else None
+        faces = services.faces(submission)
+        body = {"status": submission.status, "detector": found_by, "faces": faces}
         return Response(FacesSerializer(body).data, headers=_NOT_KEPT)
 
 

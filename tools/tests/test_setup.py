@@ -49,6 +49,16 @@ class SentenceTests(unittest.TestCase):
         error = CommandFailed(["pip"], 1, "ERROR: No space left on device")
         self.assertIn("No space left", setup._why_pip_failed(error))
 
+    def test_weights_that_cannot_be_had_are_one_line_and_no_failure(self) -> None:
+        failed = CommandFailed(["python"], 2, "The weights of yunet cannot be downloaded: …")
+        said = io.StringIO()
+        with mock.patch.object(setup, "run", side_effect=failed), redirect_stdout(said):
+            setup.fetch_weights()
+        lines = said.getvalue().splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertIn("HOG finds the faces", lines[1])
+        self.assertIn("faceengine fetch", lines[1])
+
     def test_a_folder_that_cannot_be_written_to(self) -> None:
         with (
             mock.patch.object(setup, "ROOT", Path("/proc")),

@@ -41,13 +41,11 @@ class DefaultTests(SimpleTestCase):
                 with self.subTest(setting), override_settings(FACES_DETECTOR=setting):
                     self.assertEqual(detectors.detector_of_encodings(), expected)
 
-    def test_workers_load_yunet_where_its_weights_are_and_the_cnn_only_as_default(self) -> None:
-        with with_weights(*NO_YUNET):
-            self.assertEqual(detectors.to_load(), {"hog"})
-        with with_weights(*detectors.NAMES):
-            self.assertEqual(detectors.to_load(), {"hog", "yunet"})
-            with override_settings(FACES_DETECTOR="cnn"):
-                self.assertEqual(detectors.to_load(), {"cnn", "yunet"})
+    def test_the_pool_loads_all_whose_weights_are_here_before_it_forks(self) -> None:
+        for names in (NO_YUNET, detectors.NAMES):
+            with with_weights(*names), mock.patch.object(faceengine, "load") as load:
+                services.load_engine()
+            self.assertEqual([call.args[0] for call in load.call_args_list], [*names])
 
     def test_readiness_names_it(self) -> None:
         with (

@@ -13,14 +13,22 @@ const POOR = {
   cut_off: "Cut off by the edge of the picture",
 };
 
+// Scores of one detector say nothing about another's: YuNet's are from 0.7 to 1.
+const SURE = { yunet: [[0.8, "unsure"], [0.9, "fairly sure"]] };
+const SURE_OF_DLIB = [[0.3, "unsure"], [1, "fairly sure"]];
+
+/** The faces of an answer, each with the answer's detector. */
+export const byDetector = ({ faces, detector }) => faces.map((face) => ({ ...face, detector }));
+
 /** Rows of `[what, words, number]` about a face. */
-export function quality({ score, size_px: sizePx, sharpness, yaw, roll }) {
+export function quality({ detector, quality: measured }) {
+  const { score, size_px: sizePx, sharpness, yaw, roll } = measured;
   return [
     ["Size", band(sizePx, [[40, "too small"], [80, "small"], [160, "good"]], "large"), `${Math.round(sizePx)} px`],
     ["Sharpness", band(sharpness, [[2, "blurred"], [4, "soft"], [8, "sharp"]], "very sharp"), sharpness.toFixed(1)],
     ["Looks", sideways(yaw), degrees(yaw)],
     ["Held", Math.abs(roll) < 8 ? "upright" : `tilted ${roll > 0 ? "clockwise" : "anticlockwise"}`, degrees(roll)],
-    ["Detector", band(score, [[0.3, "unsure"], [1, "fairly sure"]], "sure"), score.toFixed(2)],
+    ["Detector", band(score, SURE[detector] ?? SURE_OF_DLIB, "sure"), score.toFixed(2)],
   ];
 }
 
@@ -51,7 +59,7 @@ export function crop(image, box, sidePx) {
 
 /** Everything about one face; `image` may be missing. */
 export function details(face, index, image) {
-  const rows = quality(face.quality).map(([what, words, number]) =>
+  const rows = quality(face).map(([what, words, number]) =>
     el("div", {}, el("dt", {}, what), el("dd", {}, words, el("span", { class: "number quiet" }, number))));
   const isPoor = Boolean(face.quality.too_poor);
   return el(

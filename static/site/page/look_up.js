@@ -3,6 +3,7 @@
 import { ask, fits, patiently, Refusal, rest, send, TOO_LARGE } from "./api.js";
 import { nameDetector } from "./detector.js";
 import { el, find, plural } from "./dom.js";
+import { byDetector } from "./faces.js";
 import { takeDrops } from "./transfer.js";
 import { Viewer } from "./viewer.js";
 
@@ -66,7 +67,7 @@ async function sha256(file) {
 async function known(hash) {
   for (let tries = 0; tries < TRIES; tries += 1) {
     const { status, body, waitS } = await patiently(() => ask(`/face_encoding/${hash}`));
-    if (status === 200) return body.faces;
+    if (status === 200) return byDetector(body);
     await rest(waitS);
   }
   throw new Refusal("This takes longer than usual. Look it up again in a while.");
@@ -77,7 +78,7 @@ async function computed(file) {
   const form = nameDetector(new FormData());
   form.append("upload_file", file, file.name);
   const answer = await patiently(() => send("/generate_face_encoding", form));
-  return answer.faces ?? known(answer.file_hash);
+  return answer.faces ? byDetector(answer) : known(answer.file_hash);
 }
 
 function refused(error, onCompute) {

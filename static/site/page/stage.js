@@ -2,6 +2,7 @@
 
 import { ask, here, Refusal } from "./api.js";
 import { announce, el, plural } from "./dom.js";
+import { byDetector } from "./faces.js";
 import { words } from "./row.js";
 
 export class Stage {
@@ -53,7 +54,7 @@ export class Stage {
     announce(`${item.name}: ${words(item)}`);
     if (!item.faces.length) return;
     try {
-      item.full ??= (await ask(`/image/${item.id}/faces/`)).body.faces;
+      item.full ??= byDetector((await ask(`/image/${item.id}/faces/`)).body);
       if (item === this.item) await this.#viewer.found(item.full);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;

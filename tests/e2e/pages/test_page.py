@@ -95,6 +95,25 @@ class PageTests(BrowserCase):
         self.assert_accessible(page)
         self.screenshot(page, "page-phone")
 
+    def test_the_detector_is_a_choice_that_stays_and_is_sent(self) -> None:
+        page = self.open("/")
+        chosen = page.get_by_label("Detector")
+        expect(chosen).to_have_value("")
+        chosen.select_option("cnn")
+        page.reload()
+        expect(chosen).to_have_value("cnn")
+        choose(page, jpeg(samples.face(), "by-cnn.jpg"))
+        expect(page.locator(".details")).to_be_visible()
+        status = self.stack.status(self.submission_of("by-cnn.jpg"))
+        self.assertEqual(status["detector"], "cnn")
+        chosen.select_option("")
+        page.reload()
+        expect(chosen).to_have_value("")
+        # One that the service no longer has is forgotten.
+        page.evaluate("localStorage.setItem('faces-detector', 'gone')")
+        page.reload()
+        expect(chosen).to_have_value("")
+
     # --- from a file to a face
 
     def test_each_state_of_an_upload_is_shown(self) -> None:
