@@ -1,7 +1,7 @@
 """Django's settings. Every one that can be changed is in default.env and docs/settings.md."""
 
 from backend import databases, env
-from wire import logs
+from wire import logs, sockets
 from wire.environment import ROOT
 
 # --- The service
@@ -21,7 +21,11 @@ FACES_SENTRY_DSN = env.text("FACES_SENTRY_DSN")
 # --- Where things are kept
 STORAGE_DIR = env.folder("STORAGE_DIR", default=ROOT)
 DATABASE_URL = env.postgresql("DATABASE_URL")
-CACHE_BACKEND_URL = env.url("CACHE_BACKEND_URL", schemes=("redis", "rediss", "unix"))
+CACHE_BACKEND_URL = env.url(
+    "CACHE_BACKEND_URL",
+    schemes=("redis", "rediss", "unix"),
+    default=sockets.redis_url(STORAGE_DIR),
+)
 FACES_CACHE_URL = env.url(
     "FACES_CACHE_URL", schemes=("redis", "rediss", "unix"), default=CACHE_BACKEND_URL
 )

@@ -1,23 +1,27 @@
 """What is to run, and where: the settings that the launcher needs, read and checked."""
 
 import ipaddress
+import os
 import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from tools.console import UserError
 from tools.shell import ROOT
-from wire import service_address
+from wire import service_address, sockets
 from wire.settings import Reader
 
 # nginx and supervisor have no way to write these in a file name.
 _UNSPEAKABLE: Final = re.compile(r"[\"'\\${};#%\x00-\x1f]")
 _FORM_BYTES: Final = 64 * 1024
 _ALL_IPV6: Final = ipaddress.ip_address("::")
+
+_FORMER_DEFAULT: Final = "redis://127.0.0.1:8283/0"
+"""Of CACHE_BACKEND_URL: a `.env` that names it still means a Redis of our own."""
 
 NGINX_SETTINGS: Final = (
     "FACES_ALLOWED_ORIGINS",
@@ -65,6 +69,43 @@ class Address:
 
 
 @dataclass(frozen=True)
+class UnixSocket:
+    """Where a process listens for its own user alone: a socket in the file system."""
+
+    path: Path
+
+    @classmethod
+    def parse(cls, text: str, *, setting: str) -> Self:
+        """From `unix:PATH`."""
+        path = Path(text.removeprefix(sockets.PREFIX))
+        if not path.is_absolute() or _UNSPEAKABLE.search(str(path)) or ":" in str(path):
+            raise UserError(f"{setting} is {text!r}; it should look like unix:/run/faces.sock.")
+        if len(os.fsencode(path)) > sockets.MAX_PATH_BYTES:
+            raise UserError(
+                f"{path} is too long for a socket. Set STORAGE_DIR to a folder with a shorter "
+                f"name, or {setting} to a shorter path."
+            )
+        return cls(path)
+
+    @property
+    def reached_at(self) -> Self:
+        return self
+
+    def __str__(self) -> str:
+        return f"{sockets.PREFIX}{self.path}"
+
+
+Place: TypeAlias = Address | UnixSocket
+
+
+def parse_place(text: str, *, setting: str) -> Place:
+    """From `HOST:PORT` or `unix:PATH`."""
+    kind: type[Address] | type[UnixSocket]
+    kind = UnixSocket if text.startswith(sockets.PREFIX) else Address
+    return kind.parse(text, setting=setting)
+
+
+@dataclass(frozen=True)
 class Stack:
     """One service on this machine."""
 
@@ -72,9 +113,9 @@ class Stack:
     nginx: Address
     nginx_listen: tuple[Address, ...]
     """Every address of nginx: `nginx`, and this machine's loopback in IPv6."""
-    backend: Address
+    backend: Place
     ws: Address
-    redis: Address | None
+    redis: Place | None
     """Where a Redis of our own is to listen; None: `redis_url` names a Redis that runs already."""
     redis_url: str
     service_url: str
@@ -95,9 +136,9 @@ class Stack:
         return unquote(urlsplit(self.redis_url).password or "")
 
     @property
-    def listening(self) -> dict[str, Address]:
+    def listening(self) -> dict[str, Place]:
         """Every address that has to be free, by the setting that names it."""
-        addresses = {
+        addresses: dict[str, Place] = {
             "FACES_PORT": self.nginx,
             "FACES_BACKEND_BIND": self.backend,
             "FACES_WS_BIND": self.ws,
@@ -110,17 +151,25 @@ class Stack:
         return not _is_loopback(self.nginx.host)
 
 
+def backend_place(environ: Mapping[str, str]) -> Place:
+    """Where the backend listens."""
+    text = environ["FACES_BACKEND_BIND"] or sockets.backend(_storage(environ["STORAGE_DIR"]))
+    return parse_place(text, setting="FACES_BACKEND_BIND")
+
+
 def read(environ: Mapping[str, str], defaults: Mapping[str, str]) -> Stack:
     """The stack that `environ` asks for; `defaults` are the values of default.env."""
     nginx = _nginx(environ["FACES_BIND"], environ["FACES_PORT"])
+    storage = _storage(environ["STORAGE_DIR"])
+    redis_url = environ["CACHE_BACKEND_URL"] or sockets.redis_url(storage)
     return Stack(
-        storage=_storage(environ["STORAGE_DIR"]),
+        storage=storage,
         nginx=nginx,
         nginx_listen=_nginx_listen(nginx),
-        backend=Address.parse(environ["FACES_BACKEND_BIND"], setting="FACES_BACKEND_BIND"),
+        backend=backend_place(environ),
         ws=Address.parse(environ["FACES_WS_BIND"], setting="FACES_WS_BIND"),
-        redis=_own_redis(environ, defaults["CACHE_BACKEND_URL"]),
-        redis_url=environ["CACHE_BACKEND_URL"],
+        redis=_own_redis(environ, redis_url),
+        redis_url=redis_url,
         service_url=service_address.read(Reader(environ, UserError)).url,
         host_header=host_header(environ["DJANGO_ALLOWED_HOSTS"]),
         max_body_bytes=_max_body_bytes(environ["FACES_MAX_UPLOAD_BYTES"]),
@@ -171,22 +220,27 @@ def _storage(text: str) -> Path:
     return storage
 
 
-def _own_redis(environ: Mapping[str, str], default_url: str) -> Address | None:
-    """Ours at the default address, theirs at any other, unless FACES_START_REDIS says it."""
-    choice, url = environ["FACES_START_REDIS"], environ["CACHE_BACKEND_URL"]
+def _own_redis(environ: Mapping[str, str], url: str) -> Place | None:
+    """Ours where no address is set, theirs elsewhere, unless FACES_START_REDIS says it."""
+    choice = environ["FACES_START_REDIS"]
     if choice not in ("auto", "yes", "no"):
         raise UserError(f"FACES_START_REDIS is {choice!r}; it should be auto, yes or no.")
-    if choice == "no" or (choice == "auto" and url != default_url):
+    is_default = environ["CACHE_BACKEND_URL"] in ("", _FORMER_DEFAULT)
+    if choice == "no" or (choice == "auto" and not is_default):
         return None
     try:
         parts = urlsplit(url)
         port = parts.port or 6379
     except ValueError as error:
         raise UserError(f"CACHE_BACKEND_URL is {url!r}: {error}.") from error
+    if parts.scheme == "unix" and not parts.netloc:
+        place = f"{sockets.PREFIX}{unquote(parts.path)}"
+        return UnixSocket.parse(place, setting="CACHE_BACKEND_URL")
     if parts.scheme != "redis" or not _is_loopback(parts.hostname or ""):
         raise UserError(
             "a Redis of our own listens on this machine only: CACHE_BACKEND_URL should look like "
-            f"{default_url}. For a Redis that runs elsewhere set FACES_START_REDIS=no."
+            f"{_FORMER_DEFAULT}, or be empty. For a Redis that runs elsewhere set "
+            "FACES_START_REDIS=no."
         )
     return Address.of(parts.hostname or "", str(port), setting="CACHE_BACKEND_URL")
 

@@ -10,9 +10,10 @@ from typing import Final
 import certifi
 
 from tools import apt
-from tools.config import Address, Stack
+from tools.config import Place, Stack, UnixSocket
 from tools.console import UserError
 from tools.shell import ROOT
+from wire import sockets
 
 STOP_TIMEOUT_S: Final = 60
 """How long a process may take to finish its requests or jobs."""
@@ -61,7 +62,7 @@ http {{
 {_outside()}
     server {{
 {listen}
-        set $backend_address {stack.backend.reached_at};
+        set $backend_address "{_upstream(stack.backend)}";
         set $ws_address {stack.ws.reached_at};
         set $media_dir "{stack.storage}/media";
         include "{ROOT}/nginx/faces.conf";
@@ -83,6 +84,11 @@ def _from_settings(stack: Stack) -> str:
     if printed.returncode:
         raise UserError(f"nginx/settings.sh: {printed.stderr.strip()}")
     return printed.stdout
+
+
+def _upstream(place: Place) -> str:
+    """The address as nginx puts it before a path; a colon ends the path of a socket."""
+    return f"{place.reached_at}:" if isinstance(place, UnixSocket) else str(place.reached_at)
 
 
 def _outside() -> str:
@@ -111,13 +117,16 @@ def _authorities() -> str:
     return _CA_BUNDLE if os.path.exists(_CA_BUNDLE) else certifi.where()
 
 
-def redis(stack: Stack, address: Address) -> str:
+def redis(stack: Stack, place: Place) -> str:
     """redis.conf: persistent, and without eviction, which could drop a job."""
+    if isinstance(place, UnixSocket):
+        listening = f'port 0\nunixsocket "{place.path}"\nunixsocketperm {sockets.MODE:o}'
+    else:
+        listening = f"bind {place.host}\nport {place.port}"
     password = f'requirepass "{stack.redis_password}"\n' if stack.redis_password else ""
     return f"""\
 # Written by tools/config_files.py at every start.
-bind {address.host}
-port {address.port}
+{listening}
 dir "{stack.storage}/redis-data"
 appendonly yes
 appendfsync everysec
@@ -206,8 +215,9 @@ def write(stack: Stack, *, connections: int) -> None:
     (stack.run / "nginx").mkdir(parents=True, exist_ok=True)
     (stack.storage / "media").mkdir(exist_ok=True)
     files = {
-        "nginx.conf": nginx(stack, connections=connections, as_root=as_root),
+        # First: it says which program is not on this machine.
         "supervisord.conf": supervisor(stack, as_root=as_root),
+        "nginx.conf": nginx(stack, connections=connections, as_root=as_root),
     }
     if stack.redis:
         (stack.storage / "redis-data").mkdir(exist_ok=True)

@@ -7,7 +7,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from gunicorn import util  # type: ignore[import-untyped]
+from gunicorn import sock as listeners  # type: ignore[import-untyped]
+from gunicorn import util
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from faceengine import processor  # noqa: E402
@@ -50,6 +51,11 @@ logconfig_dict = {
 }
 # Its default would be one socket in the home folder for all services of this user.
 control_socket_disable = True
+
+if listening:
+    # It would delete the path of a socket that goes on listening.
+    _close = listeners.close_sockets
+    listeners.close_sockets = lambda sockets, unlink=True: _close(sockets, unlink=False)
 
 _MAX_UNREAD_BYTES = 256 << 20
 

@@ -7,15 +7,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from tools.config import Address
+from tools.config import Address, Place, UnixSocket
 from tools.console import UserError
+
+_TIMEOUT_S: Final = 2.0
 
 _LISTENING: Final = "0A"
 """The state of a listening socket in /proc/net/tcp."""
 
 
-def require_free(setting: str, address: Address) -> None:
+def require_free(setting: str, address: Place) -> None:
     """Raise `UserError` if nothing can listen at `address`."""
+    if isinstance(address, UnixSocket):
+        if connects(address):
+            raise UserError(f"{address.path} is taken. Stop its program, or set {setting}.")
+        return
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM
@@ -28,6 +34,20 @@ def require_free(setting: str, address: Address) -> None:
         raise UserError(f"{setting}: there is no address {address.host!r}.") from error
     except OSError as error:
         raise UserError(_why(setting, address, error)) from error
+
+
+def connects(place: Place) -> bool:
+    """Whether something listens there."""
+    try:
+        if isinstance(place, UnixSocket):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(_TIMEOUT_S)
+                client.connect(str(place.path))
+        else:
+            socket.create_connection((place.host, place.port), timeout=_TIMEOUT_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def _why(setting: str, address: Address, error: OSError) -> str:

@@ -11,7 +11,6 @@ import os
 import re
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,11 +21,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import IO, Final, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from faceengine import processor
 from tools import config, config_files, ports, process_tree
-from tools.config import Address, Stack
+from tools.config import Address, Place, Stack, UnixSocket
 from tools.console import Step, UserError, fail, say
 from tools.shell import ROOT, CommandFailed, run
 from wire import environment
@@ -214,33 +213,23 @@ def _require_redis(url: str) -> None:
     """Wait for a Redis that Faces does not start itself."""
     parts = urlsplit(url)
     deadline = time.monotonic() + _REDIS_TIMEOUT_S
-    unix = parts.path if parts.scheme == "unix" else None
-    while not _connects(parts.hostname or "localhost", parts.port or 6379, unix=unix):
+    place: Place = Address(parts.hostname or "localhost", parts.port or 6379)
+    if parts.scheme == "unix":
+        place = UnixSocket(Path(unquote(parts.path)))
+    while not ports.connects(place):
         if time.monotonic() > deadline:
             raise UserError(
-                f"no Redis answers at {unix or f'{parts.hostname}:{parts.port or 6379}'}, which "
-                "CACHE_BACKEND_URL names. Start it, or leave CACHE_BACKEND_URL unset: then "
-                "Faces runs one of its own."
+                f"no Redis answers at {place}, which CACHE_BACKEND_URL names. Start it, "
+                "or leave CACHE_BACKEND_URL unset: then Faces runs one of its own."
             )
         time.sleep(_POLL_S)
-
-
-def _connects(host: str, port: int, *, unix: str | None = None) -> bool:
-    try:
-        if unix is not None:
-            with socket.socket(socket.AF_UNIX) as client:
-                client.connect(unix)
-        else:
-            socket.create_connection((host, port), timeout=2).close()
-    except OSError:
-        return False
-    return True
 
 
 def _wait_until_healthy(service: Stack, supervisor: Supervisor) -> None:
     deadline = time.monotonic() + _START_TIMEOUT_S
     # nginx is asked last: it logs each request that no server behind it answers yet.
-    while not (_listens(service.backend) and _listens(service.ws) and _is_healthy(service)):
+    behind: tuple[Place, ...] = (service.backend.reached_at, service.ws.reached_at)
+    while not (all(map(ports.connects, behind)) and _is_healthy(service)):
         supervisor.check_start()
         if time.monotonic() > deadline:
             raise UserError(
@@ -248,11 +237,6 @@ def _wait_until_healthy(service: Stack, supervisor: Supervisor) -> None:
                 f"{_START_TIMEOUT_S:.0f} s; the messages above may say why."
             )
         time.sleep(_POLL_S)
-
-
-def _listens(address: Address) -> bool:
-    where = address.reached_at
-    return _connects(where.host, where.port)
 
 
 def _is_healthy(service: Stack) -> bool:

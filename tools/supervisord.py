@@ -37,11 +37,11 @@ def _listen_for_backend() -> None:
 
 
 if __name__ == "__main__":
-    config, parent = sys.argv[1:]
+    file, parent = sys.argv[1:]
     os.register_at_fork(after_in_child=_reset_handlers)
     loggers.Handler.handleError = _ignore_error
     process_tree.end_with_parent()
     # The parent may have died before the call above.
     if os.getppid() == int(parent):
         _listen_for_backend()
-        supervisord.main(["-c", config])
+        supervisord.main(["-c", file])

@@ -13,7 +13,7 @@ from typing import Final
 
 from redis.asyncio import ConnectionPool
 
-from wire import environment, feeds, logs, service_address, signed_links
+from wire import environment, feeds, logs, service_address, signed_links, sockets
 from wire.origins import OriginPolicy
 from wire.settings import Reader, SettingError
 from wsserver.request.auth import TokenVerifier
@@ -133,7 +133,9 @@ def _bind(read: Reader, name: str) -> tuple[str, int]:
 
 
 def _redis_url(read: Reader, name: str) -> str:
-    text = read.text(name)
+    text = read.text(name) or sockets.redis_url(
+        read.folder("STORAGE_DIR", default=environment.ROOT)
+    )
     try:
         ConnectionPool.from_url(text)
     except ValueError as error:

@@ -61,14 +61,11 @@ class Launched:
         self._folder.cleanup()
 
     def _addresses(self) -> dict[str, str]:
-        nginx, backend, ws, redis = (free_port() for _ in range(4))
+        nginx, ws = free_port(), free_port()
         return {
             "STORAGE_DIR": str(self.storage),
             "FACES_PORT": str(nginx),
-            "FACES_BACKEND_BIND": f"127.0.0.1:{backend}",
             "FACES_WS_BIND": f"127.0.0.1:{ws}",
-            "CACHE_BACKEND_URL": f"redis://127.0.0.1:{redis}/0",
-            "FACES_START_REDIS": "yes",
         }
 
     @property

@@ -2,9 +2,10 @@
 
 import socket
 import unittest
+from pathlib import Path
 
 from tools import config
-from tools.config import Address
+from tools.config import Address, UnixSocket
 from tools.console import UserError
 from tools.shell import ROOT
 from tools.tests.launched import free_port
@@ -23,8 +24,16 @@ class StackTestCase(unittest.TestCase):
 
 
 class RedisTests(StackTestCase):
-    def test_at_the_default_address_it_is_ours(self) -> None:
-        self.assertEqual(self.read().redis, Address("127.0.0.1", 8283))
+    def test_where_no_address_is_set_it_is_ours_on_a_socket(self) -> None:
+        service = self.read(STORAGE_DIR="/srv/a folder")
+        self.assertEqual(service.redis, UnixSocket(Path("/srv/a folder/run/redis.sock")))
+        self.assertEqual(service.redis_url, "unix:///srv/a%20folder/run/redis.sock")
+        own = self.read(CACHE_BACKEND_URL=service.redis_url, FACES_START_REDIS="yes")
+        self.assertEqual(own.redis, service.redis)
+
+    def test_at_the_former_default_address_it_is_ours_too(self) -> None:
+        service = self.read(CACHE_BACKEND_URL="redis://127.0.0.1:8283/0")
+        self.assertEqual(service.redis, Address("127.0.0.1", 8283))
 
     def test_at_another_address_it_is_not_ours(self) -> None:
         self.assertIsNone(self.read(CACHE_BACKEND_URL="redis://127.0.0.1:6379/0").redis)
@@ -38,7 +47,7 @@ class RedisTests(StackTestCase):
             "redis://10.0.0.1:7000/0",
             "redis://redis/0",
             "rediss://127.0.0.1/0",
-            "unix:///x",
+            "unix://elsewhere/x",
         ):
             with self.subTest(url):
                 self.assert_refused(
@@ -47,6 +56,26 @@ class RedisTests(StackTestCase):
 
     def test_a_choice_that_is_none(self) -> None:
         self.assert_refused("auto, yes or no", FACES_START_REDIS="maybe")
+
+
+class SocketTests(StackTestCase):
+    def test_the_backend_listens_on_a_socket_unless_an_address_is_set(self) -> None:
+        found = self.read(STORAGE_DIR="/srv/faces").backend
+        self.assertEqual(found, UnixSocket(Path("/srv/faces/run/backend.sock")))
+        self.assertEqual(str(found), "unix:/srv/faces/run/backend.sock")
+        own = self.read(FACES_BACKEND_BIND="unix:/run/faces.sock").backend
+        self.assertEqual(own, UnixSocket(Path("/run/faces.sock")))
+        tcp = self.read(FACES_BACKEND_BIND="127.0.0.1:8280").backend
+        self.assertEqual(tcp, Address("127.0.0.1", 8280))
+
+    def test_a_path_that_no_socket_can_have_is_refused_by_its_setting(self) -> None:
+        deep = "/srv/" + "x" * 100
+        self.assert_refused("STORAGE_DIR", STORAGE_DIR=deep)
+        addresses = {"FACES_BACKEND_BIND": "127.0.0.1:8280", "CACHE_BACKEND_URL": "redis://r/0"}
+        self.assertEqual(str(self.read(STORAGE_DIR=deep, **addresses).storage), deep)
+        for path in ("unix:", "unix:relative.sock", 'unix:/a"b', "unix:/a:b"):
+            with self.subTest(path):
+                self.assert_refused("FACES_BACKEND_BIND", FACES_BACKEND_BIND=path)
 
 
 class AddressTests(StackTestCase):

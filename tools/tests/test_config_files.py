@@ -57,8 +57,9 @@ class RedisTests(ConfigTestCase):
         assert self.stack.redis is not None
         lines = config_files.redis(self.stack, self.stack.redis).splitlines()
         for line in (
-            "bind 127.0.0.1",
-            "port 8283",
+            "port 0",
+            f'unixsocket "{self.storage}/run/redis.sock"',
+            "unixsocketperm 600",
             "appendonly yes",
             "maxmemory-policy noeviction",
         ):

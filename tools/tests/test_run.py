@@ -1,14 +1,20 @@
 """The launcher, for real: every process of the service is started and ended."""
 
+import io
 import os
 import signal
 import socket
+import stat
 import time
 import unittest
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from unittest import mock
 
 import requests
+from PIL import Image
 
 from tools import run
 from tools.console import UserError
@@ -36,6 +42,30 @@ class RunningTests(unittest.TestCase):
             self.service.output,
         )
         self.assertIn("Ctrl-C", self.service.output)
+
+    def test_only_its_user_may_open_the_sockets_of_redis_and_backend(self) -> None:
+        for name in ("redis.sock", "backend.sock"):
+            with self.subTest(name):
+                path = self.service.storage / "run" / name
+                self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
+        inodes = {link for pid in self.service.processes() for link in _sockets(pid)}
+        listening = {port for port, inode in _listening_ports() if f"socket:[{inode}]" in inodes}
+        ws = self.service.environ["FACES_WS_BIND"].rpartition(":")[2]
+        self.assertEqual(listening, {int(self.service.environ["FACES_PORT"]), int(ws)})
+
+    def test_a_large_upload_is_checked_and_accepted_over_the_socket(self) -> None:
+        picture = Image.effect_noise((600, 600), 90).convert("RGB")
+        data = io.BytesIO()
+        picture.save(data, "PNG")
+        self.assertGreater(len(data.getvalue()), 100_000)
+        for headers, status in (({}, 202), ({"X-Api-Key": "wrong.key"}, 401)):
+            answer = requests.post(
+                f"{self.service.url}/image/",
+                files={"image": ("a.png", data.getvalue())},
+                headers=headers,
+                timeout=30,
+            )
+            self.assertEqual(answer.status_code, status, answer.text)
 
     def test_a_second_one_in_the_same_folder_names_the_running_process(self) -> None:
         with Launched(storage=self.service.storage) as second:
@@ -91,6 +121,21 @@ class RunningTests(unittest.TestCase):
             return requests.get(f"{self.service.url}/readiness", timeout=5).status_code == 200
         except requests.RequestException:
             return False
+
+
+def _sockets(pid: int) -> set[str]:
+    with suppress(OSError):
+        return {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
+    return set()
+
+
+def _listening_ports() -> Iterator[tuple[int, str]]:
+    """Ports and their inodes; 0A is the state of a socket that listens."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A":
+                yield int(fields[1].rpartition(":")[2], 16), fields[9]
 
 
 class EndingTests(unittest.TestCase):

@@ -64,7 +64,8 @@ class Stream:
             socket_connect_timeout=_CONNECT_TIMEOUT_S,
             # A blocking read may take `block_s`; after that the connection is dead.
             socket_timeout=block_s + _ANSWER_TIMEOUT_S,
-            socket_keepalive=True,
+            # A socket of the file system knows no such option.
+            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
             # The callers retry, each in its own way.
             retry=Retry(NoBackoff(), 0),
         )

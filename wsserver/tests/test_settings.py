@@ -38,7 +38,7 @@ class ReadSettings(unittest.TestCase):
             "FACES_WS_BIND": ("", "8284", ":8284", "host:", "host:x", "host:65536", "host:-1"),
             "FACES_WS_MAX_CONNECTIONS": ("", "0", "-1", "many", "1.5", "9" * 5000, "٣"),
             "FACES_TRUSTED_PROXIES": ("nginx", "127.0.0.1/33", "127.0.0.1/8", "none, ::1"),
-            "CACHE_BACKEND_URL": ("", "127.0.0.1:6379", "http://redis", "redis://host:port/0"),
+            "CACHE_BACKEND_URL": ("127.0.0.1:6379", "http://redis", "redis://host:port/0"),
         }.items():
             for value in values:
                 with (
