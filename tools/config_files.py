@@ -10,7 +10,7 @@ from typing import Final
 import certifi
 
 from tools import apt
-from tools.config import Place, Stack, UnixSocket
+from tools.config import Address, Place, Stack, UnixSocket
 from tools.console import UserError
 from tools.shell import ROOT
 from wire import sockets
