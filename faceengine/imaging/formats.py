@@ -30,6 +30,8 @@ _OTHER_FORMATS = (
     (b"<svg", "an SVG drawing"),
 )
 
+_NEW_SUBFILE_TYPE, _REDUCED, _MOST_THUMBNAILS = 254, 1, 10
+
 _CAMERA_RAW = "The file is a camera's raw file: export it as JPEG, or send the camera's JPEG."
 
 _BEFORE_PIXELS_BYTES = 1 << 16
@@ -52,12 +54,29 @@ def identify(stream: BinaryIO) -> ImageFile.ImageFile:
             raise ImageError(Problem.UNSUPPORTED, message)
     try:
         readable = animations.mended(stream, head)
-        return _with_code_points(Image.open(readable, formats=_PILLOW), readable)
+        image = Image.open(readable, formats=_PILLOW)
+        return _with_code_points(_past_thumbnails(image), readable)
     except UnidentifiedImageError:
         if not _is_known(head):
             raise
         # The right first bytes and then a header that makes no sense.
         raise ImageError(Problem.CORRUPT, "The image's header is damaged.") from None
+
+
+def _past_thumbnails(image: ImageFile.ImageFile) -> ImageFile.ImageFile:
+    """`image` at its first page that is no reduced copy of another (TIFF 6.0, NewSubfileType)."""
+    tags = getattr(image, "tag_v2", {})
+    if image.format != "TIFF" or not tags.get(_NEW_SUBFILE_TYPE, 0) & _REDUCED:
+        return image
+    for page in range(1, _MOST_THUMBNAILS):
+        try:
+            image.seek(page)
+        except EOFError:
+            break
+        if not image.tag_v2.get(_NEW_SUBFILE_TYPE, 0) & _REDUCED:  # type: ignore[attr-defined]
+            return image
+    image.seek(0)
+    return image
 
 
 def _with_code_points(image: ImageFile.ImageFile, stream: BinaryIO) -> ImageFile.ImageFile:

@@ -288,6 +288,18 @@ class CameraRawTest(unittest.TestCase):
         pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:])
         self.assertIsNone(reason(file.getvalue()))
 
+    def test_of_a_tiff_that_begins_with_its_thumbnail_the_picture_is_taken(self) -> None:
+        picture, file = image_factories.faceless(400, 300), io.BytesIO()
+        thumbnail = picture.resize((40, 30))
+        thumbnail.save(file, "TIFF", tiffinfo={254: 1}, save_all=True, append_images=[picture])
+        reduced = struct.pack("<HHII", 254, 4, 1, 1)
+        first, second = file.getvalue().split(reduced)[0], file.getvalue().split(reduced)[1:]
+        data = first + reduced + struct.pack("<HHII", 254, 4, 1, 0).join(second)
+        self.assertIsNone(reason(data))
+        self.assertEqual(faceengine.load_image(data).size, (400, 300))
+        alone = encoded(thumbnail, "TIFF", tiffinfo={254: 1})
+        self.assertEqual(faceengine.load_image(alone).size, (40, 30))
+
 
 def _raw_files() -> dict[str, bytes]:
     thumbnail = [(254, 4, 1), (256, 4, 160), (257, 4, 120), (262, 3, 2), (259, 3, 1)]
