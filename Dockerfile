@@ -7,7 +7,8 @@
 
 # pip is the image's own: .venv has none, and so none of the images that run. Each purpose of packages but the
 # first has a folder of its own in /opt.
-FROM python:3.11-slim-bookworm AS compiler
+ARG FACES_PYTHON_IMAGE=python:3.11-slim-bookworm
+FROM ${FACES_PYTHON_IMAGE} AS compiler
 RUN apt-get update \
  && apt-get install -y --no-install-recommends g++ \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt
@@ -40,7 +41,7 @@ RUN python -m faceengine.hog.build \
  && cd .venv/lib/python3.11/site-packages/face_recognition_models/models \
  && mkdir /opt/weights && mv shape_predictor_68* dlib_face_recognition* mmod* /opt/weights/
 
-FROM python:3.11-slim-bookworm AS app
+FROM ${FACES_PYTHON_IMAGE} AS app
 RUN useradd --uid 10001 --create-home faces \
  && install -d -o faces -g faces /data /data/media
 WORKDIR /app
@@ -120,7 +121,7 @@ COPY lambdaworker lambdaworker
 RUN rm -r wire/tests safe_http/tests lambdaworker/tests lambdaworker/terraform requirements \
  && python -m compileall -q .
 
-FROM python:3.11-slim-bookworm AS lambda
+FROM ${FACES_PYTHON_IMAGE} AS lambda
 WORKDIR /app
 # Lambda runs it as some user of its own, who may write to /tmp only. glibc's malloc would keep what
 # images of several threads took: 20 photos peaked at 478 MB, and with this at 222 MB.

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from backend import databases
 from wire import environment, service_address
+from wire.redis_url import with_password
 from wire.settings import Reader
 
 try:
@@ -37,3 +38,8 @@ def postgresql(name: str) -> str:
         # Never the value: it holds a password.
         raise ImproperlyConfigured(f"{name} is no address like {databases.FORM}")
     return value
+
+
+def redis_url(name: str, *, default: str) -> str:
+    """The URL of a Redis, with the password from its `password_file`; empty means `default`."""
+    return with_password(url(name, schemes=("redis", "rediss", "unix"), default=default))

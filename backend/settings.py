@@ -21,14 +21,11 @@ FACES_SENTRY_DSN = env.text("FACES_SENTRY_DSN")
 # --- Where things are kept
 STORAGE_DIR = env.folder("STORAGE_DIR", default=ROOT)
 DATABASE_URL = env.postgresql("DATABASE_URL")
-CACHE_BACKEND_URL = env.url(
+CACHE_BACKEND_URL = env.redis_url(
     "CACHE_BACKEND_URL",
-    schemes=("redis", "rediss", "unix"),
     default=sockets.redis_url(STORAGE_DIR),
 )
-FACES_CACHE_URL = env.url(
-    "FACES_CACHE_URL", schemes=("redis", "rediss", "unix"), default=CACHE_BACKEND_URL
-)
+FACES_CACHE_URL = env.redis_url("FACES_CACHE_URL", default=CACHE_BACKEND_URL)
 
 # --- Media on S3
 FACES_S3_BUCKET = env.text("FACES_S3_BUCKET")

@@ -14,6 +14,7 @@ from typing import Final
 from tools.config import Address, host_header
 from tools.console import UserError, say
 from wire import environment
+from wire.redis_url import with_password
 
 _TIMEOUT_S: Final = 4.0
 _SILENT_S: Final = 60.0
@@ -55,7 +56,8 @@ def _worker() -> None:
     import rq
     from rq.serializers import JSONSerializer
 
-    client = redis.Redis.from_url(os.environ["CACHE_BACKEND_URL"], socket_timeout=_TIMEOUT_S)
+    url = with_password(os.environ["CACHE_BACKEND_URL"])
+    client = redis.Redis.from_url(url, socket_timeout=_TIMEOUT_S)
     oldest = datetime.now(UTC) - timedelta(seconds=_SILENT_S)
     try:
         workers = rq.Worker.all(connection=client, serializer=JSONSerializer)

@@ -17,10 +17,12 @@ from django.core.management import call_command
 from django.db import connection
 
 from faceengine import processor
-from wire import file_access
+from wire import environment, file_access, redis_url
 
 _LOCK: Final = 0x66616365
 """Any number that no other lock of this database has."""
+
+_REDIS_START_S: Final = 30.0
 
 _ABANDONED_S: Final = 24 * 3600
 """No upload takes so long: its process died and left the file behind."""
@@ -32,6 +34,8 @@ def main() -> None:
     # The database is made here; other users of this machine must not read it.
     os.umask(0o027)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
+    environment.load()
+    _wait_for_password(os.environ["CACHE_BACKEND_URL"])
     django.setup()
     file_access.require(settings.STORAGE_DIR)
     file_access.share_with_owner_alone(settings.MEDIA_ROOT)
@@ -44,6 +48,13 @@ def main() -> None:
         settings.STATIC_ROOT.mkdir(exist_ok=True)
         if apps.is_installed("django.contrib.staticfiles"):
             call_command("collectstatic", interactive=False, verbosity=0)
+
+
+def _wait_for_password(url: str) -> None:
+    """In Docker, for the first start of the Redis container, which makes its password."""
+    file, deadline = redis_url.password_file(url), time.monotonic() + _REDIS_START_S
+    while file is not None and not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def prepare_upload_folder(folder: Path) -> None:

@@ -15,6 +15,7 @@ from redis.asyncio import ConnectionPool
 
 from wire import environment, feeds, logs, service_address, signed_links, sockets
 from wire.origins import OriginPolicy
+from wire.redis_url import with_password
 from wire.settings import Reader, SettingError
 from wsserver.request.auth import TokenVerifier
 from wsserver.service import Settings, running
@@ -136,6 +137,7 @@ def _redis_url(read: Reader, name: str) -> str:
     text = read.text(name) or sockets.redis_url(
         read.folder("STORAGE_DIR", default=environment.ROOT)
     )
+    text = with_password(text)
     try:
         ConnectionPool.from_url(text)
     except ValueError as error:

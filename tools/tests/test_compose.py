@@ -55,7 +55,9 @@ class ComposeTests(unittest.TestCase):
             self.assertEqual(
                 service["extends"], {"file": "docker-compose.yml", "service": "backend"}
             )
-            self.assertEqual(service["networks"], {"default": {"aliases": ["backend"]}})
+            self.assertEqual(
+                service["networks"], {"default": {"aliases": ["backend"]}, "store": {}}
+            )
         # Of a service that depends on others docker-compose 1.29 makes no further one.
         self.assertNotIn("depends_on", COMPOSE["services"]["backend"])
 
@@ -92,6 +94,50 @@ class ComposeTests(unittest.TestCase):
         defaults = environment.defaults()
         for name, value in given.items():
             self.assertEqual(value, f"${{{name}:-{defaults[name]}}}" if value else "", name)
+
+
+class ClosedTests(unittest.TestCase):
+    """What a container that was broken into could reach and change."""
+
+    def services(self) -> dict[str, Any]:
+        stores = {name: SCALE["services"][name] for name in ("postgresql", "redis-cache")}
+        return {**COMPOSE["services"], **stores}
+
+    def test_redis_and_postgresql_are_reached_by_those_who_need_them_alone(self) -> None:
+        self.assertTrue(COMPOSE["networks"]["store"]["internal"])
+        on_store = {
+            name for name, each in self.services().items() if "store" in each.get("networks", ())
+        }
+        stores = {"redis", "redis-cache", "postgresql"}
+        self.assertEqual(on_store, stores | {"backend", "worker", "wsserver"})
+        for name in stores:
+            self.assertEqual(self.services()[name]["networks"], ["store"])
+            self.assertNotIn("ports", self.services()[name])
+
+    def test_each_redis_asks_for_the_password_that_the_services_have(self) -> None:
+        for name in ("redis", "redis-cache"):
+            self.assertIn("sh /etc/faces/docker.sh", self.services()[name]["command"])
+        for service, name in ((COMPOSE, "CACHE_BACKEND_URL"), (SCALE, "FACES_CACHE_URL")):
+            given = str(service["services"]["backend"]["environment"])
+            self.assertRegex(given, rf"{name}.*\?password_file=/redis/password")
+
+    def test_no_container_gains_rights_and_those_of_ours_write_to_volumes_alone(self) -> None:
+        for name, service in self.services().items():
+            with self.subTest(name):
+                self.assertEqual(service["cap_drop"], ["ALL"])
+                self.assertEqual(service["security_opt"], ["no-new-privileges:true"])
+                if name not in ("nginx", "postgresql", "tests"):
+                    self.assertIs(service["read_only"], True)
+                    self.assertTrue(service["tmpfs"][0].startswith("/tmp"))
+
+    def test_every_foreign_image_can_be_pinned_by_its_digest(self) -> None:
+        for name in ("nginx", "redis", "redis-cache", "postgresql"):
+            self.assertRegex(
+                self.services()[name]["image"], r"^\$\{FACES_\w+_IMAGE:-[\w/]+:[\w.-]+\}$"
+            )
+        bases = set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE))
+        ours = set(re.findall(r"^FROM \S+ AS (\S+)", DOCKERFILE, re.MULTILINE))
+        self.assertEqual(bases - ours, {"${FACES_PYTHON_IMAGE}"})
 
 
 class ImageTests(unittest.TestCase):
