@@ -78,6 +78,7 @@ FACES_PHOTOS_EXTRACTION = env.text(
     "FACES_PHOTOS_EXTRACTION", choices=("auto", "workers", "lambda", "off")
 )
 FACES_MAX_ARCHIVE_BYTES = env.number("FACES_MAX_ARCHIVE_BYTES", at_least=1)
+FACES_KEEP_ORIGINALS = env.flag("FACES_KEEP_ORIGINALS")
 
 # --- Photos of members
 FACES_MATCH_DISTANCE = env.real("FACES_MATCH_DISTANCE")

@@ -39,6 +39,7 @@ UNSAFE: Final = {
     "FACES_S3_BUCKET": "A bucket that is public, or keeps old versions of deleted objects.",
     "AWS_ENDPOINT_URL_S3": "`http://…` across a foreign network: images are not encrypted.",
     "FACES_MAX_UPLOAD_BYTES": "Much more than the default: disks and memory fill.",
+    "FACES_KEEP_ORIGINALS": "`true`: places and devices of photos are kept.",
     "FACES_MAX_IMAGE_PIXELS": "Much more than the default: one image may take all memory.",
     "FACES_DOWNLOAD_ALLOWED_HOSTS": "Hosts with more than images: clients choose the path.",
     "FACES_REQUIRE_API_KEY": "`false` where strangers reach the service: all share one space.",

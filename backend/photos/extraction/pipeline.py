@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, TypeVar, cast
 
+from django.conf import settings
 from django.db import transaction
 
 from backend.analysis import services as analysis
@@ -79,7 +80,7 @@ def _find_faces(source: S) -> None:
     faces = [FaceResult.of(face) for face in analysis.faces(found.analysis_id)]
     original = source.original.name
     with transaction.atomic():
-        ended = source.succeed(original="")
+        ended = source.succeed(original=_kept_original(source))
         if ended:
             results.record(source, faces, extractor=found.made_by)
         analysis.release(found.analysis_id)
@@ -102,15 +103,21 @@ def _image(source: S) -> Iterator[tuple[BinaryIO, str]]:
 
 def _succeed(source: S) -> bool:
     original = source.original.name
-    if not source.succeed(original=""):
+    if not source.succeed(original=_kept_original(source)):
         _clean_up(source)
         return False
     _forget_original(source, original)
     return True
 
 
+def _kept_original(source: S) -> str:
+    """The name of the original where it is kept; else empty. A reference's never is."""
+    keeps = settings.FACES_KEEP_ORIGINALS and isinstance(source, Photo)
+    return source.original.name or "" if keeps else ""
+
+
 def _forget_original(source: S, name: str | None) -> None:
-    if name:
+    if name and name != _kept_original(source):
         source.file.storage.delete(name)
 
 

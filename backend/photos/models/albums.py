@@ -94,6 +94,11 @@ class Photo(Source):
     def __str__(self) -> str:
         return self.name or str(self.key)
 
+    @property
+    def is_original_kept(self) -> bool:
+        """Whether staff can have the uploaded file (`FACES_KEEP_ORIGINALS`)."""
+        return self.status == Status.DONE and bool(self.original)
+
     def thumbnail_name(self, width_px: int) -> str:
         """Where the thumbnail of that width, one of `WIDTHS_PX`, is stored."""
         return spread(self.folder, self.key, f"-{width_px}.jpg")

@@ -71,6 +71,7 @@ OF_PAGES: Final[list[tuple[str, str, str]]] = [
     (f"{PAGES}/albums/{{album}}/upload/", "get", STAFF),
     (f"{PAGES}/albums/{{album}}/upload/", "post", STAFF),
     (f"{PAGES}/{{photo}}/", "get", MEMBER),
+    (f"{PAGES}/{{photo}}/original/", "get", STAFF),
     *[
         (f"{PAGES}/{{photo}}/{said}/", "post", MEMBER)
         for said in ("like", "unlike", "not-me", "undo-not-me", "me", "not-by-hand")

@@ -148,6 +148,28 @@ class PictureTests(TestCase):
         self.assertEqual(photo.original.name, "")
         self.assertFalse(default_storage.exists(original))
 
+    @override_settings(FACES_KEEP_ORIGINALS=True)
+    def test_where_originals_are_kept_staff_gets_them_until_the_photo_is_erased(self) -> None:
+        photo = factories.processed(factories.photo(self.album, factories.located()))
+        original = photo.original.name or ""
+        self.assertTrue(default_storage.exists(original))
+        for who, status in ((factories.staff(), 200), (factories.user("alice"), 403)):
+            self.client.force_login(who)
+            answer = self.client.get(f"/members/photos/{photo.pk}/original/")
+            self.assertEqual(answer.status_code, status)
+        self.client.force_login(factories.staff())
+        sent = self.client.get(f"/members/photos/{photo.pk}/original/")["X-Accel-Redirect"]
+        self.assertEqual(sent, f"/_media/{original}")
+        service.erase_photo(photo)
+        self.assertFalse(default_storage.exists(original))
+
+    @override_settings(FACES_KEEP_ORIGINALS=True)
+    def test_the_original_of_a_reference_is_never_kept(self) -> None:
+        reference = factories.reference(factories.member(), factories.located())
+        original = reference.original.name or ""
+        factories.processed(reference)
+        self.assertFalse(default_storage.exists(original))
+
     def test_heic_goes_in_and_jpeg_comes_out(self) -> None:
         image = drawn.encoded(drawn.faceless(96, 64), "HEIC")
         photo = factories.processed(factories.photo(self.album, image, "IMG_0001.HEIC"))

@@ -10,11 +10,12 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from rest_framework.exceptions import ValidationError
 
+from backend.common.http import protected_files
 from backend.photos import pagination, status
 from backend.photos.access.permissions import can_manage_albums, can_manage_people
 from backend.photos.access.selectors import albums_for, get_or_404, photo_for, photos_for
@@ -100,6 +101,7 @@ def upload(request: HttpRequest, pk: str) -> HttpResponseBase:
         "status": status.album_status(row),
         "max_bytes": settings.FACES_MAX_UPLOAD_BYTES,
         "archives": ",".join(_ARCHIVES),
+        "keeps_originals": settings.FACES_KEEP_ORIGINALS,
     }
     return show(request, "photos/album_upload.html", context)
 
@@ -119,6 +121,15 @@ def photo(request: HttpRequest, pk: str) -> HttpResponseBase:
         "on_it": _names_on(row) if can_manage_people(request.user) else [],
     }
     return show(request, "photos/photo.html", context)
+
+
+@for_members("GET", "HEAD", staff=can_manage_albums)
+def original(request: HttpRequest, pk: str) -> HttpResponseBase:
+    """The uploaded file, where `FACES_KEEP_ORIGINALS` kept it."""
+    row = photo_for(request.user, pk)
+    if not row.is_original_kept:
+        raise Http404
+    return protected_files.x_accel_response(row.original)
 
 
 @for_members("POST")

@@ -18,6 +18,7 @@ urlpatterns = [
     re_path(rf"{PHOTOS}/albums/{PK}/?$", albums.album, name="album-page"),
     re_path(rf"{PHOTOS}/albums/{PK}/upload/?$", albums.upload, name="album-upload-page"),
     re_path(rf"{PHOTOS}/{PK}/?$", albums.photo, name="photo-page"),
+    re_path(rf"{PHOTOS}/{PK}/original/?$", albums.original, name="photo-original"),
     re_path(rf"{PHOTOS}/{PK}/{SAID}/?$", albums.say, name="photo-say"),
     re_path(rf"{FACES}/you/?$", members.you, name="you-page"),
     re_path(rf"{FACES}/reference-faces/?$", members.reference_list, name="references-page"),
