@@ -33,11 +33,6 @@ RUN: Final = ("app", "conversion", "aws")
 TEST: Final = ("test", "postgresql", "browser", "lint", "docs")
 """The locks that the tests and the linters need besides."""
 
-_NO_WEIGHTS: Final = (
-    "  YuNet's weights cannot be had now, so HOG finds the faces. To fetch them later: "
-    ".venv/bin/python -m faceengine fetch"
-)
-
 _NO_NETWORK: Final = (
     "NameResolutionError",
     "Temporary failure in name resolution",
@@ -136,11 +131,12 @@ def build_engine() -> None:
 
 def fetch_weights() -> None:
     """YuNet's weights, which no package of requirements/ has; without them HOG finds the faces."""
+    command = [str(PYTHON), "-m", "faceengine", "fetch", *_model_options()]
     try:
         with Step("Fetching the weights of the detector YuNet (once)") as step:
-            run([str(PYTHON), "-m", "faceengine", "fetch", *_model_options()], step)
+            run(command, step)
     except CommandFailed:
-        say(_NO_WEIGHTS)
+        say(f"  They cannot be had now; HOG finds the faces. Later: {' '.join(command)}")
 
 
 def _model_options() -> list[str]:

@@ -67,9 +67,10 @@ def weights_are_there(app_configs: Any, **kwargs: Any) -> list[Error]:
     if settings.FACES_DETECTOR != "yunet":
         return []
     text = "FACES_DETECTOR=yunet, but the weights of yunet are missing."
+    folder = settings.FACES_MODEL_CACHE and f" --model-cache {settings.FACES_MODEL_CACHE}"
     hint = (
-        "Fetch them with `python -m faceengine fetch`, or name a file of OpenCV Zoo's YuNet in "
-        "FACES_YUNET_MODEL, or set FACES_DETECTOR=auto."
+        f"Fetch them with `python -m faceengine fetch{folder}`, or name a file of OpenCV Zoo's "
+        "YuNet in FACES_YUNET_MODEL, or set FACES_DETECTOR=auto."
     )
     return [Error(text, hint=hint, id="faces.E022")]
 

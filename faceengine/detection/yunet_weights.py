@@ -131,6 +131,10 @@ def _digest(file: Path) -> str:
 
 def _build(data: bytes) -> bytes:
     # Writing ONNX needs the package onnx, a tenth of a second that a filled cache saves.
-    from faceengine.conversion import yunet
+    try:
+        from faceengine.conversion import yunet
+    except ImportError as error:
+        message = "Converting YuNet's file needs the package onnx, as in requirements/conversion"
+        raise ModelError(f"{message}.txt; fill the model cache where it is installed.") from error
 
     return yunet.build(data)
