@@ -65,6 +65,12 @@ def failed(analysis_ids: Collection[int]) -> set[int]:
     return set(rows.values_list("pk", flat=True))
 
 
+def face_id(analysis_id: int, index: int) -> int | None:
+    """The primary key of a face, for references to it: they go with the analysis."""
+    found = Face.objects.filter(analysis_id=analysis_id, index=index)
+    return found.values_list("pk", flat=True).first()
+
+
 def first_encodings(analysis_ids: Iterable[int]) -> dict[int, list[float]]:
     """The encoding of each analysis's first face; one without faces is left out."""
     rows = Face.objects.filter(analysis_id__in=list(analysis_ids), index=0).order_by()

@@ -34,6 +34,7 @@ from backend.analysis.results import Finished as Finished
 from backend.analysis.results import FoundFace as FoundFace
 from backend.analysis.results import QualityShape as QualityShape
 from backend.analysis.results import current_model as current_model
+from backend.analysis.results import face_id as face_id
 from backend.analysis.results import faces as faces
 from backend.analysis.results import failed as failed
 from backend.analysis.results import finished as finished

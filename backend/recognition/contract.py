@@ -309,6 +309,13 @@ class NewContactInput(DetectorInput, UserInput):
         return {**super().get_fields(), "faces": faces}
 
 
+class RejectionInput(ContactInput):
+    """A face that is not the contact's."""
+
+    submission = SubmissionField()
+    face = PlaceField()
+
+
 class MoveInput(FacesInput):
     to_contact_id = IntegerField()
 

@@ -21,6 +21,7 @@ urlpatterns = [
     re_path(rf"{CONTACTS}/?$", galleries.ContactsView.as_view(), name="contacts"),
     re_path(rf"{CONTACT}/?$", galleries.ContactView.as_view(), name="contact"),
     re_path(rf"{CONTACT}/merge/?$", galleries.MergeView.as_view(), name="merge_contacts"),
+    re_path(rf"{CONTACT}/rejections/?$", recognition.RejectionsView.as_view(), name="rejections"),
     re_path(rf"{FACES}/?$", galleries.FacesView.as_view(), name="contact_faces"),
     re_path(rf"{FACES}/move/?$", galleries.MoveView.as_view(), name="move_faces"),
     re_path(rf"{FACE}/crop\.jpg$", galleries.CropView.as_view(), name="gallery_face_crop"),

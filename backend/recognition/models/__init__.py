@@ -1,5 +1,5 @@
 from backend.recognition.models.feedback import Feedback
-from backend.recognition.models.galleries import Contact, Face, FaceCrop, User
+from backend.recognition.models.galleries import Contact, Face, FaceCrop, Rejection, User
 from backend.recognition.models.operations import (
     DELETIONS,
     OPEN,
@@ -23,5 +23,6 @@ __all__ = [
     "OperationImage",
     "OtherEncoding",
     "Reembedding",
+    "Rejection",
     "User",
 ]

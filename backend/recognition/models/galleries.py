@@ -123,3 +123,23 @@ class FaceCrop(models.Model):
 
     def __str__(self) -> str:
         return f"crop of face {self.face_id}"
+
+
+class Rejection(models.Model):
+    """What a client said of a face of its image: it is not this contact's.
+
+    It belongs to the face of the analysis, so it holds for every copy of those bytes, and is
+    deleted with the last of them.
+    """
+
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="rejections")
+    face = models.ForeignKey("analysis.Face", on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["contact", "face"], name="rejection_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"face {self.face_id} is not of contact {self.contact_id}"

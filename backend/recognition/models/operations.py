@@ -24,6 +24,8 @@ class Kind(models.TextChoices):
     MERGE = "merge"
     MOVE = "move"
     RENAME = "rename"
+    REJECT = "reject"
+    UNREJECT = "unreject"
     RECOGNISE = "recognise"
 
 

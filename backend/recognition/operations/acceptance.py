@@ -132,8 +132,8 @@ def _found(wanted: Submitted, owner_id: int) -> _Sent:
 
 
 def _has_work(command: Command, sent: Mapping[int, _Sent]) -> bool:
-    """Whether a worker has to prepare images: a recognition may have all it needs."""
-    if command.kind == Kind.RECOGNISE and not command.urls:
+    """Whether a worker has to prepare images: only enrolment cuts crops."""
+    if command.kind != Kind.ADD and not command.urls:
         return not all(each.analysis_id is not None or each.reason for each in sent.values())
     return bool(command.urls or sent)
 

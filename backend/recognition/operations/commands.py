@@ -130,6 +130,13 @@ def _probe(given: Mapping[str, Any]) -> dict[str, Any]:
     return {"urls": {0: given["face_url"]}}
 
 
+def reject(user_id: int, contact_id: int, *, is_rejected: bool, **face: Any) -> Command:
+    """A face of a `submission` is not the contact's; or take that back."""
+    given = validated(contract.RejectionInput, user_id=user_id, contact_id=contact_id, **face)
+    kind = Kind.REJECT if is_rejected else Kind.UNREJECT
+    return Command(kind, user_id, contact_id, **_probe(given))
+
+
 def merge(user_id: int, contact_id: int, from_contact_id: int) -> Command:
     numbers = {"contact_id": contact_id, "from_contact_id": from_contact_id}
     validated(contract.MergeInput, user_id=user_id, **numbers)

@@ -11,7 +11,7 @@ from django.db import models
 from backend.analysis.fields import checked
 from backend.recognition.contract import INDEXED_FACES
 from backend.recognition.models import Contact, Face, FaceCrop, Operation, User
-from backend.recognition.operations import results
+from backend.recognition.operations import rejections, results
 from backend.recognition.operations.preparation import ImageFinding
 from backend.recognition.operations.results import Entry, Result
 
@@ -51,6 +51,7 @@ def add(user: User, operation: Operation, images: Images) -> Result:
             face = _face(contact, operation, position, image)
             new[face.face_id] = face, image
     _store(new.values())
+    rejections.enrolled(contact, (image for _, image in new.values()))
     choose_indexed([contact.pk])
     result["added"] = [results.stored(face, contact, face.note) for face, _ in new.values()]
     # After the new ones have their primary keys.

@@ -95,7 +95,7 @@ def _apply(operation: Operation) -> None:
     with transaction.atomic():
         user = locking.lock(operation.user_id)
         result = handlers.HANDLERS[operation.kind](user, operation, images)
-        if result["added"] or result["deleted"]:
+        if result.get("added") or result.get("deleted"):
             locking.bump_version(user)
         _end(operation, result)
 
@@ -111,4 +111,4 @@ def _recognised(operation: Operation, image: ImageFinding) -> Result:
         raise JobError(NO_GALLERY, permanent=True)
     if image.reason:
         raise JobError(image.reason, permanent=True)
-    return probing.recognised(operation.user, image, wanted or {})
+    return probing.recognised(operation.user, image, wanted)

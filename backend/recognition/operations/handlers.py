@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from backend.recognition.gallery import feedback
 from backend.recognition.models import Contact, Face, Kind, Operation, User
-from backend.recognition.operations import enrolment, results
+from backend.recognition.operations import enrolment, rejections, results
 from backend.recognition.operations.enrolment import Images, choose_indexed, contact_of
 from backend.recognition.operations.results import Entry, Result
 
@@ -65,6 +65,7 @@ def merge(user: User, operation: Operation, images: Images) -> Result:
         target.name = target.name or source.name
         target.save(update_fields=["name"])
         feedback.merged(source, target)
+        rejections.merged(source, target)
         source.delete()
     choose_indexed([source.pk, target.pk])
     return result
@@ -103,7 +104,9 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     Kind.DELETE_USER: delete_user,
     Kind.MERGE: merge,
     Kind.MOVE: move,
+    Kind.REJECT: rejections.decide,
     Kind.RENAME: rename,
+    Kind.UNREJECT: rejections.decide,
 }
 
 

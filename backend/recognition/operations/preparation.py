@@ -50,6 +50,9 @@ class ImageFinding:
     model: str = ""
     note: str = ""
     reason: str = ""
+    analysis_id: int | None = None
+    face_index: int | None = None
+    """The face that the caller chose."""
 
 
 def prepare(operation: Operation) -> None:
@@ -88,7 +91,14 @@ def _finding(image: OperationImage, finished: Finished | None) -> ImageFinding:
     if image.face_index is not None:
         return _one(image, faces, finished.model)
     note = SEVERAL.format(count=len(faces)) if len(faces) > 1 else ""
-    return ImageFinding(image.sha256, largest(faces), faces, None, finished.model, note)
+    return ImageFinding(
+        image.sha256,
+        largest(faces),
+        faces,
+        model=finished.model,
+        note=note,
+        analysis_id=image.analysis_id,
+    )
 
 
 def _one(image: OperationImage, faces: Sequence[FoundFace], model: str) -> ImageFinding:
@@ -97,7 +107,15 @@ def _one(image: OperationImage, faces: Sequence[FoundFace], model: str) -> Image
     if index >= len(faces):
         return ImageFinding(image.sha256, reason=NO_SUCH_FACE.format(count=len(faces)))
     crop = None if image.crop is None else bytes(image.crop)
-    return ImageFinding(image.sha256, faces[index], faces, crop, model)
+    return ImageFinding(
+        image.sha256,
+        faces[index],
+        faces,
+        crop,
+        model,
+        analysis_id=image.analysis_id,
+        face_index=index,
+    )
 
 
 def _cut(images: Sequence[OperationImage]) -> None:

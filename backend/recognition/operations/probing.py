@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
 from typing import Any, Final
 
 from backend.analysis.services import FoundFace
@@ -10,6 +11,7 @@ from backend.recognition.contract import MOST
 from backend.recognition.gallery import cache
 from backend.recognition.gallery.index import Candidate
 from backend.recognition.models import Face, User
+from backend.recognition.operations import rejections
 from backend.recognition.operations.preparation import ImageFinding
 from backend.recognition.operations.results import Entry, Result
 
@@ -17,39 +19,48 @@ _SAME_FACE: Final = 1e-3
 """Encodings that near, of the same bytes, are of one face: stored as float32, compared as these."""
 
 
-def recognised(user: User, image: ImageFinding, wanted: Mapping[str, Any]) -> Result:
-    """The candidates for the largest or the chosen face of the image, or for all of its faces."""
-    if wanted.get("faces") == "all":
-        every = enumerate(image.faces)
-        return {"all": [_of_all(user, image, wanted, at, face) for at, face in every]}
+def recognised(user: User, image: ImageFinding, wanted: Mapping[str, Any] | None) -> Result:
+    """The candidates for the largest or the chosen face of the image, or for all of its faces.
+
+    `wanted` are the options; None for the contract's call, which knows no rejections.
+    """
+    rejected = {} if wanted is None else rejections.of_image(user, image)
+    probing = _Probing(user, image, wanted or {}, rejected)
+    if (wanted or {}).get("faces") == "all":
+        return {"all": [probing.of_all(at, face) for at, face in enumerate(image.faces)]}
     if image.face is None:
         return {"faces": None, "faces_count": 0}
-    entries = _candidates(user, image, image.face, wanted)
+    entries = probing.candidates(list(image.faces).index(image.face), image.face)
     return {"faces": entries, "faces_count": len(image.faces)}
 
 
-def _of_all(
-    user: User, image: ImageFinding, wanted: Mapping[str, Any], index: int, face: FoundFace
-) -> Entry:
-    entries = _candidates(user, image, face, wanted)
-    near = [entry["id"] for entry in entries if entry["distance"] < _SAME_FACE]
-    enrolled = Face.objects.filter(pk__in=near, sha256=image.sha256).values_list("pk", flat=True)
-    known = set(enrolled) if near else set()
-    candidates = [{**entry, "is_enrolled": entry["id"] in known} for entry in entries]
-    return {"face": index, "box": face.box, "quality": face.quality, "candidates": candidates}
+@dataclass(frozen=True)
+class _Probing:
+    user: User
+    image: ImageFinding
+    wanted: Mapping[str, Any]
+    rejected: Mapping[int, Set[int]]
+    """Contacts, by the places of faces."""
 
+    def of_all(self, index: int, face: FoundFace) -> Entry:
+        entries = self.candidates(index, face)
+        near = [entry["id"] for entry in entries if entry["distance"] < _SAME_FACE]
+        same = Face.objects.filter(pk__in=near, sha256=self.image.sha256)
+        known = set(same.values_list("pk", flat=True)) if near else set()
+        candidates = [{**entry, "is_enrolled": entry["id"] in known} for entry in entries]
+        return {"face": index, "box": face.box, "quality": face.quality, "candidates": candidates}
 
-def _candidates(
-    user: User, image: ImageFinding, face: FoundFace, wanted: Mapping[str, Any]
-) -> list[Entry]:
-    found = cache.identify(
-        user,
-        face.encoding,
-        model=image.model,
-        at_most=wanted.get("limit") or MOST,
-        min_confidence=wanted.get("min_confidence"),
-    )
-    return [_entry(each) for each in found]
+    def candidates(self, index: int, face: FoundFace) -> list[Entry]:
+        rejected = self.rejected.get(index, frozenset())
+        at_most = self.wanted.get("limit") or MOST
+        found = cache.identify(
+            self.user,
+            face.encoding,
+            model=self.image.model,
+            at_most=at_most + len(rejected),
+            min_confidence=self.wanted.get("min_confidence"),
+        )
+        return [_entry(each) for each in found if each.contact not in rejected][:at_most]
 
 
 def _entry(found: Candidate) -> Entry:

@@ -13,7 +13,7 @@ from backend.common.jobs import wakeups
 from backend.common.jobs.models import Status
 from backend.recognition.contract import ChangesShape, FaceShape, RecognisedFacesShape
 from backend.recognition.models import OPEN, READING, Contact, Face, FaceCrop, Operation, User
-from backend.recognition.operations import executor, results
+from backend.recognition.operations import executor, rejections, results
 from backend.recognition.operations.acceptance import accept
 from backend.recognition.operations.commands import Command
 
@@ -30,8 +30,8 @@ class CallFailed(Exception):
     """A call without a result; the message is for the caller."""
 
 
-class NoGallery(CallFailed):
-    """A recognition in a gallery that does not exist."""
+class NotThere(CallFailed):
+    """The user or the contact of the call does not exist."""
 
 
 def begin(command: Command, *, owner_id: int, timeout_s: float | None) -> Operation:
@@ -100,8 +100,16 @@ def recognition(operation: Operation) -> list[FaceShape] | RecognisedFacesShape 
 def _recognition(operation: Operation) -> results.Result:
     if operation.status == Status.FAILED:
         missing = operation.reason == executor.NO_GALLERY
-        raise (NoGallery if missing else CallFailed)(operation.reason)
+        raise (NotThere if missing else CallFailed)(operation.reason)
     return operation.result or {}
+
+
+def rejection(operation: Operation) -> bool:
+    """Whether the face is rejected after the ended operation. Raises `CallFailed`."""
+    if operation.status == Status.FAILED:
+        missing = operation.reason == rejections.NO_CONTACT
+        raise (NotThere if missing else CallFailed)(operation.reason)
+    return bool((operation.result or {}).get("rejected"))
 
 
 def find_operation(owner_id: int, id: uuid.UUID) -> Operation | None:

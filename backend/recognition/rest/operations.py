@@ -24,7 +24,7 @@ from backend.common.openapi import bad_request, errors, in_path, response, sent
 from backend.recognition.models import DELETIONS, Kind, Operation
 from backend.recognition.operations import events, service
 from backend.recognition.operations.commands import SEARCHING, Command
-from backend.recognition.operations.service import CallFailed, NoGallery
+from backend.recognition.operations.service import CallFailed, NotThere
 from backend.recognition.rest.base import (
     NO_STORE,
     OPERATION_ID,
@@ -126,7 +126,7 @@ def execute(request: Request, command: Command) -> HttpResponse:
         return Response(CallSerializer(operation).data, status=202, headers=headers)
     try:
         return _result(operation)
-    except NoGallery as error:
+    except NotThere as error:
         raise NotFound(str(error)) from error
     except CallFailed as error:
         raise Unprocessable(str(error)) from error
@@ -155,6 +155,8 @@ def _result(operation: Operation) -> HttpResponse:
         counted = {} if count is None else {"Faces-Count": str(count)}
         answer = service.recognition(operation)
         return JsonResponse(answer, safe=False, headers={**headers, **counted})
+    if operation.kind in (Kind.REJECT, Kind.UNREJECT):
+        return Response({"rejected": service.rejection(operation)}, headers=headers)
     changes = service.changes(operation)
     if operation.kind != Kind.RENAME:
         return Response(changes, headers=headers)

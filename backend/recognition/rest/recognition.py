@@ -16,7 +16,17 @@ from backend.recognition import contract
 from backend.recognition.operations import commands
 from backend.recognition.rest import bodies
 from backend.recognition.rest import serializers as shapes
-from backend.recognition.rest.base import FILE, TEXT, USER_ID, USERS, GalleryView, form, number
+from backend.recognition.rest.base import (
+    CONTACT_ID,
+    FILE,
+    OPERATION_ID,
+    TEXT,
+    USER_ID,
+    USERS,
+    GalleryView,
+    form,
+    number,
+)
 from backend.recognition.rest.operations import FACE, command, execute
 
 _OPTIONS: Final[dict[str, tuple[Any, str]]] = {
@@ -97,3 +107,37 @@ class RecogniseView(GalleryView):
         options = bodies.options(request)
         image = bodies.image(request, is_submitted=options.get("submission") is not None)
         return execute(request, commands.recognise(number(user_id), image, **options))
+
+
+_REJECTED: Final = body(contract.RejectionInput, {"submission": OPERATION_ID, "face": 0})
+
+
+@extend_schema(tags=["Recognition"], parameters=[USER_ID, CONTACT_ID])
+class RejectionsView(GalleryView):
+    @command(
+        "reject_candidate",
+        request=_REJECTED,
+        done=response(shapes.RejectionSerializer, "It is stored.", {"rejected": True}),
+    )
+    def post(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
+        """This face of a submission is not the contact's.
+
+        Recognitions with options leave the contact out for this face, on every copy of the image,
+        until it is taken back, the face is enrolled as the contact's, or the image is erased.
+        """
+        return self._decided(request, (number(user_id), number(contact_id)), is_rejected=True)
+
+    @command(
+        "unreject_candidate",
+        request=_REJECTED,
+        done=response(shapes.RejectionSerializer, "It is taken back.", {"rejected": False}),
+    )
+    def delete(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
+        """Take a rejection back."""
+        return self._decided(request, (number(user_id), number(contact_id)), is_rejected=False)
+
+    def _decided(
+        self, request: Request, ids: tuple[int, int], *, is_rejected: bool
+    ) -> HttpResponse:
+        face = {name: bodies.field(request, name) for name in ("submission", "face")}
+        return execute(request, commands.reject(*ids, is_rejected=is_rejected, **face))

@@ -27,7 +27,7 @@ from backend.recognition.contract import (
 from backend.recognition.gallery import search
 from backend.recognition.gallery.feedback import QualityShape
 from backend.recognition.gallery.reembedding import ProgressShape
-from backend.recognition.models import READING, Operation
+from backend.recognition.models import READING, Kind, Operation
 from backend.recognition.operations import events, results, service
 
 PAGE_FACES = 1000
@@ -135,6 +135,10 @@ class ContactSerializer(serializers.Serializer[Any]):
         return results.crop_url(*numbers)
 
 
+class RejectionSerializer(serializers.Serializer[Any]):
+    rejected = serializers.BooleanField()
+
+
 class CallSerializer(serializers.Serializer[Operation]):
     """A call that takes longer."""
 
@@ -162,6 +166,8 @@ class CallSerializer(serializers.Serializer[Operation]):
             return None
         if operation.kind in READING:
             return None if failed else service.recognition(operation)
+        if operation.kind in (Kind.REJECT, Kind.UNREJECT):
+            return None if failed else {"rejected": service.rejection(operation)}
         return service.changes(operation)
 
 

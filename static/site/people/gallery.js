@@ -60,6 +60,11 @@ export class Gallery {
     if (!body.faces_count) await this.#call("DELETE", `${path}/`);
   }
 
+  /** This face is not the person's; or it may be. */
+  reject(submission, face, { contact_id: contact }, isRejected) {
+    return this.#call(isRejected ? "POST" : "DELETE", `/contacts/${contact}/rejections/`, { submission, face });
+  }
+
   async faces({ contact_id: contact }) {
     return (await patiently(() => ask(`${this.#base}/contacts/${contact}/faces/`))).body;
   }

@@ -11,7 +11,7 @@ import { done } from "./message.js";
 import { Person } from "./person.js";
 import { Photo } from "./photo.js";
 import * as tiles from "./tiles.js";
-import { key as refusalOf, openFaces, refused, saving, verdict } from "./verdicts.js";
+import { openFaces, saving, verdict } from "./verdicts.js";
 
 const REMEMBERED = 50;
 const STORE = "faces-people";
@@ -133,7 +133,6 @@ function name(item, index, wanted) {
     const face = await gallery.enrol(item.id, index, wanted).finally(() => saving(item).delete(index));
     const wasNamed = kind === "named";
     if (wasNamed) await gallery.withdraw(best);
-    refused(item).delete(refusalOf(index, face));
     await refresh(item);
     done(`Named ${wanted}.`, () => inTurn(async () => {
       await gallery.withdraw(face);
@@ -150,22 +149,14 @@ function name(item, index, wanted) {
 function refuse(item, index) {
   return inTurn(async () => {
     const { kind, best, name: before } = verdict(item, index);
-    refused(item).add(refusalOf(index, best));
-    if (kind === "named") {
-      await gallery.withdraw(best);
-      await refresh(item);
-    }
-    redraw(item);
-    remember();
+    await gallery.reject(item.id, index, best, true);
+    if (kind === "named") await gallery.withdraw(best);
+    await refresh(item);
     photo.pick(index);
     done(`Not ${before}.`, () => inTurn(async () => {
-      refused(item).delete(refusalOf(index, best));
-      if (kind === "named") {
-        await gallery.enrol(item.id, index, before);
-        await refresh(item);
-      }
-      redraw(item);
-      remember();
+      if (kind === "named") await gallery.enrol(item.id, index, before);
+      else await gallery.reject(item.id, index, best, false);
+      await refresh(item);
       open(item, index);
     }));
   });
@@ -195,7 +186,7 @@ async function guarded(work) {
 
 function remember() {
   const known = uploads.items.filter((item) => item.id && item.state === "done").slice(-REMEMBERED);
-  const kept = known.map((item) => ({ id: item.id, name: item.name, refused: [...refused(item)] }));
+  const kept = known.map((item) => ({ id: item.id, name: item.name }));
   try { sessionStorage.setItem(STORE, JSON.stringify(kept)); } catch { /* then not */ }
 }
 
@@ -203,10 +194,9 @@ function recall() {
   let kept = [];
   try { kept = JSON.parse(sessionStorage.getItem(STORE)) ?? []; } catch { /* none */ }
   const asked = query.get("image");
-  if (asked && !kept.some(({ id }) => id === asked)) kept.push({ id: asked, name: "Photo", refused: [] });
-  for (const { id, name: called, refused: not } of kept) {
-    const item = uploads.adopt(id);
-    Object.assign(item, { name: called, refused: new Set(not) });
+  if (asked && !kept.some(({ id }) => id === asked)) kept.push({ id: asked, name: "Photo" });
+  for (const { id, name: called } of kept) {
+    const item = Object.assign(uploads.adopt(id), { name: called });
     line(item);
   }
   const first = uploads.items.find(({ id }) => id === asked) ?? uploads.items[0];

@@ -8,7 +8,7 @@
 export function verdict(item, index) {
   const saving = item.saving?.get(index);
   if (saving) return { kind: "named", name: saving, best: null, label: saving };
-  const candidates = (item.candidates?.[index] ?? []).filter((each) => !refused(item).has(key(index, each)));
+  const candidates = item.candidates?.[index] ?? [];
   const given = candidates.find((each) => each.is_enrolled);
   const best = given ?? candidates[0];
   if (!best) return { kind: "unknown", name: "", best: null, label: "Who is this?" };
@@ -24,8 +24,3 @@ export const openFaces = (item) => item.faces.map((_, index) => index).filter((i
 
 /** Names that are on their way to the service, by face. */
 export const saving = (item) => (item.saving ??= new Map());
-
-/** The candidates that are not to be proposed again for a face, as `key`s. */
-export const refused = (item) => (item.refused ??= new Set());
-
-export const key = (index, candidate) => `${index}:${candidate.contact_id}`;
