@@ -36,7 +36,7 @@ _MAX_DECODERS = 2
 _WAIT_S = 10.0
 """For a free decoder; then `Busy`."""
 
-_WALL_SHARE = 5
+_WALL_SHARE = 10
 """Seconds that a decoder may exist for each of processor time, on a busy machine."""
 
 

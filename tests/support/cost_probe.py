@@ -45,6 +45,8 @@ def _outcome(call: Any, file: Any) -> str:
         return f"taken: {call(file)}"
     except faceengine.ImageError as error:
         return f"{error.reason}: {error}"
+    except faceengine.Busy as error:  # on a machine that is
+        return str(error)
 
 
 def _peak_bytes() -> int:

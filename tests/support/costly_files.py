@@ -7,6 +7,7 @@ repeat. Whether one is accepted does not matter; what it costs does.
 import struct
 import zlib
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 from PIL import Image
@@ -171,6 +172,7 @@ def tags(count: int, each: int, *, head: bytes = b"") -> bytes:
     return (head + b"II*\0" + struct.pack("<IH", 8, count) + table).ljust(each + 16, b"\0")
 
 
+@cache
 def isobmff_that_lies(format: str, side: int, claimed: int) -> bytes:
     """AVIF or HEIC of `side`² pixels whose property `ispe` says `claimed`²."""
     options = {"speed": 10, "quality": 10} if format == "AVIF" else {"quality": 10}
@@ -178,6 +180,7 @@ def isobmff_that_lies(format: str, side: int, claimed: int) -> bytes:
     return data.replace(struct.pack(">II", side, side), struct.pack(">II", claimed, claimed))
 
 
+@cache
 def table() -> dict[str, Callable[[], bytes]]:
     """A builder of each file, by its name."""
     comment = _segment(0xFE, b"")
