@@ -123,7 +123,8 @@ def main() -> None:
     # Under supervisord the socket is its own.
     if not os.environ.get("FACES_LISTEN_FD"):
         os.environ.update(FACES_LISTEN_FD=str(listen()))
-    for name in (_APPLICATION, "gunicorn.app.wsgiapp"):
+    # The views too, which Django would load with the first request, in each process for itself.
+    for name in (_APPLICATION, "backend.urls", "gunicorn.app.wsgiapp", "gunicorn.workers.gthread"):
         importlib.import_module(name)
     # What is there now stays: a fork whose collector looked at it would copy all its memory.
     gc.collect()
