@@ -51,6 +51,7 @@ FACES_REQUEST_RATE = env.rate("FACES_REQUEST_RATE")
 FACES_UPLOAD_RATE = env.rate("FACES_UPLOAD_RATE")
 FACES_UPLOAD_BYTES_RATE = env.rate("FACES_UPLOAD_BYTES_RATE")
 FACES_LOGIN_RATE = env.rate("FACES_LOGIN_RATE")
+FACES_ADMIN_NETWORKS = env.networks("FACES_ADMIN_NETWORKS")
 FACES_MAX_PENDING = env.number("FACES_MAX_PENDING", at_least=1)
 FACES_MAX_BACKLOG = env.number("FACES_MAX_BACKLOG", at_least=1)
 
@@ -140,6 +141,7 @@ MIDDLEWARE = [
     "backend.common.http.service_url.ServiceUrlMiddleware",
     "backend.common.metrics.middleware.MetricsMiddleware",
     "backend.common.http.security_headers.StrictTransportMiddleware",
+    "backend.clients.limits.admin_networks.AdminNetworksMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

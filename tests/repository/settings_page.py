@@ -48,6 +48,7 @@ UNSAFE: Final = {
     "FACES_UPLOAD_RATE": "Empty where strangers reach the service.",
     "FACES_UPLOAD_BYTES_RATE": "Empty where strangers reach the service: one can fill the disk.",
     "FACES_LOGIN_RATE": "Empty: passwords can be guessed without a limit.",
+    "FACES_ADMIN_NETWORKS": "Empty: a stolen password of staff is enough, from anywhere.",
     "FACES_RETENTION_DAYS": "`0`: pictures of people are kept for ever.",
     "FACES_BIND": "`0.0.0.0` opens the service to the network: put TLS in front of it.",
     "FACES_TRUSTED_PROXIES": "**refused**: empty. Networks with clients in them: they could "

@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 from datetime import timedelta
+from ipaddress import ip_network
+from itertools import product
 from typing import Any, ClassVar
 
 from django.contrib.admin.models import LogEntry
@@ -68,6 +70,23 @@ class DoorTests(AdminCase):
     def test_logging_in_is_noted(self) -> None:
         self.assertEqual(self.log_in().status_code, 302)
         self.assertEqual(self.noted(), [("log in", "admin")])
+
+    def test_only_networks_of_the_setting_reach_the_pages_of_staff(self) -> None:
+        inside = ["10.1.2.3", "::ffff:10.1.2.3", "2001:db8::7"]
+        outside = ["192.0.2.1", "2001:db8:1::7", "nonsense"]
+        networks = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/48")]
+        paths = ("/admin", "/admin/", "/admin/login/", "/admin/django_rq/dashboard/", "/dashboard")
+        with self.settings(FACES_ADMIN_NETWORKS=networks):
+            for path, address in product(paths, outside):
+                answer = self.client.get(path, headers={"x-real-ip": address})
+                self.assertEqual(answer.status_code, 403, (path, address))
+            for path, address in product(paths, inside):
+                answer = self.client.get(path, headers={"x-real-ip": address})
+                self.assertIn(answer.status_code, (200, 302), (path, address))
+            answer = self.client.get("/healthcheck", headers={"x-real-ip": "192.0.2.1"})
+            self.assertEqual(answer.status_code, 200)
+        answer = self.client.get("/admin/", headers={"x-real-ip": "192.0.2.1"})
+        self.assertEqual(answer.status_code, 200)
 
     @override_settings(FACES_LOGIN_RATE=(3, 3600))
     def test_login_attempts_are_limited(self) -> None:

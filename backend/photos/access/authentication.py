@@ -10,17 +10,19 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, update_last_login
 from django.utils import timezone
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
-from rest_framework.exceptions import AuthenticationFailed, Throttled
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied, Throttled
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from backend.clients.limits import throttling
+from backend.photos.access import basic
 from backend.photos.members import consent
 from backend.photos.models import Member
 
 NEEDS_TLS: Final = "Names and passwords are taken over https alone."
+_verified: Final = basic.VerifiedPasswords()
 _SEEN_AGAIN: Final = timedelta(days=1)
 
 
@@ -44,7 +46,7 @@ class _FailedLogins(throttling.LoginRate):
 
 
 class BasicLogin(BasicAuthentication):
-    """HTTP Basic (RFC 7617), throttled like the login pages."""
+    """HTTP Basic (RFC 7617), throttled like the login pages; not for pages of other sites."""
 
     www_authenticate_realm = "Faces"
 
@@ -53,15 +55,27 @@ class BasicLogin(BasicAuthentication):
     ) -> tuple[AbstractBaseUser, None]:
         if settings.ENVIRONMENT == "production" and not settings.SERVICE_URL.startswith("https:"):
             raise AuthenticationFailed(NEEDS_TLS)
+        if basic.is_foreign(request):
+            throttling.count_refused(request)
+            raise PermissionDenied(basic.FOREIGN)
         failed = _FailedLogins(userid)
         failed.check(request, count=0)
+        user = _verified.find(userid, password)
+        if user is None:
+            user = self._verify(userid, password, request, failed)
+        _note_login(user)
+        return user, None
+
+    def _verify(self, userid: str, password: str, request: Any, failed: _FailedLogins) -> Any:
+        if "\x00" in userid:  # PostgreSQL takes none
+            raise AuthenticationFailed
         try:
             user, _ = super().authenticate_credentials(userid, password, request)
         except AuthenticationFailed:
             failed.check(request, count=1)
             raise
-        _note_login(user)
-        return user, None
+        _verified.add(user, password)
+        return user
 
     def authenticate_header(self, request: Request) -> str | None:
         # With "Basic" a browser would open its password dialog over the page.
