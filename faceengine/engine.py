@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -152,7 +153,8 @@ def _find(
     outers = [_outer(view, each, detector) for each in detected]
     boxes = [_inner(outer, picture.size) for outer in outers]
     places = [(box, each.rotation) for box, each in zip(boxes, detected, strict=True)]
-    chips = _chips(picture, view, places, detailed=encode)
+    cut = partial(landmarks.cut, steady=detector == "yunet")
+    chips = _chips(picture, view, places, cut, detailed=encode)
     found = [
         _Found(
             box, quality.measure(outer, box, picture.size, each.score, chip), chip, each.rotation
@@ -164,7 +166,12 @@ def _find(
 
 
 def _chips(
-    picture: Photo, view: View, places: Sequence[tuple[Box, int]], *, detailed: bool
+    picture: Photo,
+    view: View,
+    places: Sequence[tuple[Box, int]],
+    cut: Callable[[View, Box, int], AlignedFace],
+    *,
+    detailed: bool,
 ) -> list[AlignedFace]:
     """The chips at `places` (box, rotation): from the searched pixels if they are all there are.
 
@@ -172,11 +179,11 @@ def _chips(
     if it is encoded.
     """
     if picture.scale == 1 and view.scale_x == 1 and not any(turned for _, turned in places):
-        return [landmarks.cut(view, box) for box, _ in places]
-    chips = [landmarks.cut(picture.around(box), box, turned) for box, turned in places]
+        return [cut(view, *place) for place in places]
+    chips = [cut(picture.around(place[0]), *place) for place in places]
     lacking = any(chip.side_px < CHIP_SIDE_PX for chip in chips)
     if detailed and lacking and picture.sharpen():
-        chips = [landmarks.cut(picture.around(box), box, turned) for box, turned in places]
+        chips = [cut(picture.around(place[0]), *place) for place in places]
     return chips
 
 

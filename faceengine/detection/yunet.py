@@ -32,9 +32,9 @@ MULTIPLE = 32
 MAX_OVERLAP = 0.3
 """Intersection over union from which two boxes are one face; as in OpenCV's sample."""
 
-# A dlib box from YuNet's: side √(1.047 w · 0.781 h), its centre 0.077 h lower. Medians over 62
-# photographs on which both found the face (DESIGN: "YuNet's box leads to dlib's encoding").
-_WIDTHS, _HEIGHTS, _LOWER = 1.047, 0.781, 0.077
+# HOG's box from YuNet's: side √(1.099 w · 0.820 h), its centre 0.05 h lower. Medians over the 49
+# faces of 15 photographs that both found: their intersection over union is then 0.78 (median).
+_WIDTHS, _HEIGHTS, _LOWER = 1.099, 0.820, 0.05
 
 
 MAX_COVERED = 0.8
