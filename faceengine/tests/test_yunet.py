@@ -67,11 +67,8 @@ class MissingTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
         settings = runtime.Settings(model_cache=self.folder)
-        patches = (
-            mock.patch.object(runtime, "_settings", settings),
-            mock.patch.object(runtime, "_loaded", {}),
-        )
-        for patch in patches:
+        for name, value in (("_settings", settings), ("_loaded", {})):
+            patch = mock.patch.object(runtime, name, value)
             patch.start()
             self.addCleanup(patch.stop)
 
