@@ -8,6 +8,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy
@@ -68,7 +69,7 @@ class MissingTest(unittest.TestCase):
         self.folder = Path(folder.name)
         settings = runtime.Settings(model_cache=self.folder)
         for name, value in (("_settings", settings), ("_loaded", {})):
-            patch = mock.patch.object(runtime, name, value)
+            patch: Any = mock.patch.object(runtime, name, value)
             patch.start()
             self.addCleanup(patch.stop)
 

@@ -1,0 +1,168 @@
+"""The detectors side by side: time, faces found in spoiled photographs, false boxes, encodings.
+
+    python -m benchmarks.detectors [--images FOLDER] [--faceless FOLDER] [--repeat N] [--json FILE]
+
+`--images` has annotated photographs (`benchmarks.recall.annotated`); without it the photographs of
+the tests are used for time alone. `--faceless` has more pictures without a face than the 40 that
+are drawn. `face_recognition` runs beside, as a client would call it, where it is installed. Times
+are the quickest of `--repeat` runs, all detectors in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy
+from PIL import Image
+
+import faceengine
+from benchmarks import recall
+from benchmarks.report import percentile
+from faceengine.imaging.decode import Source
+from tests.support import image_factories
+
+Box = tuple[int, int, int, int]
+Row = dict[str, Any]
+
+SIZES = {"480p": (640, 480), "1080p": (1920, 1080), "12 MP": (4032, 3024)}
+
+
+def _detectors() -> list[faceengine.Detector]:
+    return [name for name in faceengine.DETECTORS if faceengine.is_available(name)]
+
+
+def _boxes(image: Image.Image, detector: faceengine.Detector) -> list[Box]:
+    return [face.box for face in faceengine.find_faces(image, detector, encode=False)]
+
+
+def time_rows(repeat: int) -> Iterator[Row]:
+    """Milliseconds from an image in memory to boxes, and from a JPEG to encodings."""
+    with tempfile.TemporaryDirectory() as folder:
+        for what, size in SIZES.items():
+            image = image_factories.canvas(*size)
+            file = Path(folder, "photo.jpg")
+            image.save(file, "JPEG", quality=92)
+            yield _timed(f"{what}, boxes", _finders(image, encode=False), repeat)
+            yield _timed(f"{what}, file to encodings", _finders(file, encode=True), repeat)
+
+
+def _finders(image: Image.Image | Source, *, encode: bool) -> dict[str, Callable[[], Any]]:
+    work: dict[str, Callable[[], Any]] = {
+        name: partial(faceengine.find_faces, image, name, encode) for name in _detectors()
+    }
+    try:
+        from faceengine.tests import oracle
+    except ImportError:
+        return work
+    if isinstance(image, Image.Image):
+        return work | {"face_recognition": partial(oracle.locations, image)}
+    return work | {"face_recognition": partial(_by_face_recognition, image)}
+
+
+def _by_face_recognition(file: Any) -> None:
+    from faceengine.tests import oracle
+
+    pixels = oracle.face_recognition.load_image_file(str(file))
+    oracle.face_recognition.face_encodings(pixels, model="small")
+
+
+def _timed(what: str, work: dict[str, Callable[[], Any]], repeat: int) -> Row:
+    quickest: dict[str, float] = {}
+    for _ in range(repeat):
+        for name, each in work.items():
+            start = time.perf_counter()
+            each()
+            taken = (time.perf_counter() - start) * 1e3
+            quickest[name] = min(taken, quickest.get(name, taken))
+    return {"what": what, "unit": "ms", **{name: round(ms, 1) for name, ms in quickest.items()}}
+
+
+def recall_rows(samples: Sequence[recall.Sample]) -> Iterator[Row]:
+    """Faces found and false boxes of each change; the last row is the sum."""
+    total: dict[str, list[int]] = {name: [0, 0] for name in _detectors()}
+    for what, change in recall.CHANGES.items():
+        changed = [each for sample in samples for each in change(sample)]
+        row: Row = {"what": f"{what}, {sum(len(each.faces) for each in changed)} faces"}
+        for name in _detectors():
+            counts = [recall.matched(each, _boxes(each.image, name)) for each in changed]
+            found, false = (sum(column) for column in zip(*counts, strict=True))
+            total[name] = [total[name][0] + found, total[name][1] + false]
+            row[name] = f"{found} +{false}"
+        yield row
+    yield {"what": "sum", **{name: f"{found} +{false}" for name, (found, false) in total.items()}}
+
+
+def faceless_row(folder: Path | None) -> Row:
+    """Boxes in pictures without a face."""
+    images = recall.faceless(folder)
+    boxes: Row = {name: sum(len(_boxes(each, name)) for each in images) for name in _detectors()}
+    return {"what": f"false boxes, {len(images)} pictures without a face", **boxes}
+
+
+def encoding_rows(samples: Sequence[recall.Sample]) -> Iterator[Row]:
+    """HOG's and YuNet's box and encoding of the same face."""
+    from faceengine.tests import oracle
+
+    overlaps, distances = [], []
+    for sample in samples:
+        others = faceengine.find_faces(sample.image, "yunet")
+        for face in faceengine.find_faces(sample.image):
+            same = max(others, key=lambda other: oracle.iou(face.box, other.box), default=None)
+            if same is None or oracle.iou(face.box, same.box) < 0.3:
+                continue
+            assert face.encoding is not None and same.encoding is not None
+            overlaps.append(oracle.iou(face.box, same.box))
+            distances.append(faceengine.distance(face.encoding, same.encoding))
+    yield _spread("HOG's box over YuNet's, intersection over union", overlaps)
+    yield _spread("HOG's encoding to YuNet's, distance", distances)
+
+
+def _spread(what: str, values: Sequence[float]) -> Row:
+    return {
+        "what": f"{what}, {len(values)} faces",
+        "median": round(float(numpy.median(values)), 3),
+        "90 %": round(percentile(values, 90), 3),
+        "least": round(min(values), 3),
+        "most": round(max(values), 3),
+    }
+
+
+def rows(options: argparse.Namespace) -> Iterator[Row]:
+    """All rows of the table."""
+    yield from time_rows(options.repeat)
+    yield faceless_row(options.faceless)
+    if options.images is not None:
+        samples = recall.annotated(options.images)
+        yield from recall_rows(samples)
+        if faceengine.is_available("yunet"):
+            yield from encoding_rows(samples)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=Path, help="a folder of annotated photos")
+    parser.add_argument("--faceless", type=Path, help="a folder of pictures without a face")
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    done = []
+    for name in _detectors():
+        faceengine.load(name)
+    for row in rows(options):
+        cells = [f"{name} {value}" for name, value in row.items() if name not in ("what", "unit")]
+        print(f"{row['what']:<58}{'  '.join(f'{cell:<18}' for cell in cells)}".rstrip(), flush=True)
+        done.append(row)
+    if options.json is not None:
+        options.json.write_text(json.dumps(done, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
