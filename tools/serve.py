@@ -1,8 +1,8 @@
 """The backend: gunicorn under a parent that has Django loaded and holds the socket.
 
-When gunicorn is killed, the parent forks the next one: it answers after some 100 ms, where a fresh
-interpreter needs a second and more, and a container that ended is started again after a pause.
-Connections wait in the socket meanwhile.
+When gunicorn is killed, the parent forks the next one, which has little to load: a fresh
+interpreter needs a second of the processor, and a container that ended is started again after a
+pause. Connections wait in the socket meanwhile.
 """
 
 import gc
