@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -145,16 +144,20 @@ def _find(
     if isinstance(image, Photo):
         picture = image
     else:
+        # A face with too few pixels in a halved photo has it decoded whole after all (`_chips`).
+        # HOG starts with the whole, because clients hold encodings that were made of it.
         picture = photo(
-            image, max_pixels=max_pixels, max_detection_pixels=max_detection_pixels, encode=encode
+            image,
+            max_pixels=max_pixels,
+            max_detection_pixels=max_detection_pixels,
+            encode=encode and detector != "yunet",
         )
     view = picture.whole(max_detection_pixels)
     detected = detection.detect(view.pixels, detector, view.scale_x)
     outers = [_outer(view, each, detector) for each in detected]
     boxes = [_inner(outer, picture.size) for outer in outers]
     places = [(box, each.rotation) for box, each in zip(boxes, detected, strict=True)]
-    cut = partial(landmarks.cut, steady=detector == "yunet")
-    chips = _chips(picture, view, places, cut, detailed=encode)
+    chips = _chips(picture, view, places, detailed=encode)
     found = [
         _Found(
             box, quality.measure(outer, box, picture.size, each.score, chip), chip, each.rotation
@@ -169,7 +172,6 @@ def _chips(
     picture: Photo,
     view: View,
     places: Sequence[tuple[Box, int]],
-    cut: Callable[[View, Box, int], AlignedFace],
     *,
     detailed: bool,
 ) -> list[AlignedFace]:
@@ -179,11 +181,11 @@ def _chips(
     if it is encoded.
     """
     if picture.scale == 1 and view.scale_x == 1 and not any(turned for _, turned in places):
-        return [cut(view, *place) for place in places]
-    chips = [cut(picture.around(place[0]), *place) for place in places]
+        return [landmarks.cut(view, *place) for place in places]
+    chips = [landmarks.cut(picture.around(place[0]), *place) for place in places]
     lacking = any(chip.side_px < CHIP_SIDE_PX for chip in chips)
     if detailed and lacking and picture.sharpen():
-        chips = [cut(picture.around(place[0]), *place) for place in places]
+        chips = [landmarks.cut(picture.around(place[0]), *place) for place in places]
     return chips
 
 

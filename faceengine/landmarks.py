@@ -32,19 +32,16 @@ class AlignedFace:
     """Of the square in the pixels it was cut from; below 150 it was enlarged."""
 
 
-def cut(view: View, box: Box, rotation: int = 0, *, steady: bool = False) -> AlignedFace:
+def cut(view: View, box: Box, rotation: int = 0) -> AlignedFace:
     """The chip of the face in `box` (of the full image) from the pixels of `view`.
 
-    A face of another `rotation` than 0 (see `Face`) is turned upright first. `steady` averages the
-    landmarks over five boxes, so that they depend less on the very pixel of the box: encodings of a
-    photo and the same turned by 90° then differ by 0.05 instead of 0.06 (median), at most by 0.10
-    instead of 0.13 (11 faces of 80 pixels and more). `face_recognition` takes one box.
+    A face of another `rotation` than 0 (see `Face`) is turned upright first.
     """
     quarters = rotation // 90
     # Contiguous: dlib takes no other.
     pixels = numpy.ascontiguousarray(numpy.rot90(view.pixels, quarters))
     edges = _turned(_edges(view, box), view.pixels.shape, quarters)
-    shape = _steady_shape(pixels, edges) if steady else _shape(pixels, edges)
+    shape = _predictor()(pixels, dlib.rectangle(*edges))
     details = dlib.get_face_chip_details(shape, CHIP_SIDE_PX, _PADDING)
     places = [_turned_back(part.x, part.y, pixels.shape, quarters) for part in shape.parts()]
     points = tuple(
@@ -55,28 +52,6 @@ def cut(view: View, box: Box, rotation: int = 0, *, steady: bool = False) -> Ali
 
 
 _Edges = tuple[int, int, int, int]
-
-# Of the box's side; its five landmarks move by far less.
-_SHIFT = 0.04
-
-
-def _shape(pixels: Pixels, edges: _Edges) -> Any:
-    return _predictor()(pixels, dlib.rectangle(*edges))
-
-
-def _steady_shape(pixels: Pixels, edges: _Edges) -> Any:
-    left, top, right, bottom = edges
-    by = round(_SHIFT * (right - left))
-    moved = [
-        (left + x, top + y, right + x, bottom + y)
-        for x, y in ((0, 0), (by, 0), (-by, 0), (0, by), (0, -by))
-    ]
-    places = [
-        [(part.x, part.y) for part in shape.parts()]
-        for shape in (_shape(pixels, each) for each in moved)
-    ]
-    parts = [dlib.point(round(x), round(y)) for x, y in numpy.mean(places, axis=0).tolist()]
-    return dlib.full_object_detection(dlib.rectangle(*edges), parts)
 
 
 def load() -> None:
