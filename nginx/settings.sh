@@ -10,7 +10,12 @@ items() {
     printf '%s\n' "$1" | tr ',' '\n' | sed -e 's/[[:space:]]//g' -e '/^none$/d' -e '/^$/d'
 }
 
-proxies=$(items "${FACES_TRUSTED_PROXIES:-}")
+proxies=$(items "${FACES_TRUSTED_PROXIES:-}" | tr -d '[]')
+# A proxy on this machine that connects to "localhost" may come from either.
+case $(echo ",$proxies," | tr '\n' ',') in
+    *,::1,*) ;;
+    *,127.0.0.1,* | *,127.0.0.0/8,*) proxies="$proxies ::1" ;;
+esac
 
 echo "client_max_body_size $((${FACES_MAX_UPLOAD_BYTES:-104857600} + _FORM_BYTES));"
 

@@ -5,6 +5,7 @@ database at once would both create the same tables, and one of them would fail.
 """
 
 import fcntl
+import io
 import os
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ import django
 from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.db import connection
 
 from faceengine import processor
@@ -37,6 +39,7 @@ def main() -> None:
     environment.load()
     _wait_for_password(os.environ["CACHE_BACKEND_URL"])
     django.setup()
+    _check_settings()
     file_access.require(settings.STORAGE_DIR)
     file_access.share_with_owner_alone(settings.MEDIA_ROOT)
     run = settings.STORAGE_DIR / "run"
@@ -55,6 +58,14 @@ def _wait_for_password(url: str) -> None:
     file, deadline = redis_url.password_file(url), time.monotonic() + _REDIS_START_S
     while file is not None and not file.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
+
+
+def _check_settings() -> None:
+    """End with the findings where a setting is unsafe; the backend starts after this succeeded."""
+    try:
+        call_command("check", stdout=io.StringIO())
+    except SystemCheckError as error:
+        raise SystemExit(f"Faces cannot go on: {error}") from None
 
 
 def prepare_upload_folder(folder: Path) -> None:

@@ -196,7 +196,11 @@ def _start(service: Stack) -> Supervisor:
         try:
             run([sys.executable, "-m", "tools.migrate"], step)
         except CommandFailed as error:
-            raise UserError(f"the database cannot be prepared:\n\n{error.tail()}") from error
+            _, found, reason = error.output.partition("Faces cannot go on: ")
+            text = (
+                reason.strip() if found else f"the database cannot be prepared:\n\n{error.tail()}"
+            )
+            raise UserError(text) from error
     say("• Starting Redis, backend, workers, websocket server and nginx …")
     return Supervisor(service)
 

@@ -110,7 +110,7 @@ class Reader:
         """A list of addresses and networks, separated by commas; `none` or empty: no network."""
         words = [] if self.text(name) == "none" else self.words(name)
         try:
-            return [ip_network(word.strip("[]")) for word in words]
+            return [ip_network(word.replace("[", "").replace("]", "")) for word in words]
         except ValueError as error:
             raise self.error(f"{name} must list addresses or networks: {error}") from None
 

@@ -1,12 +1,39 @@
 """What is done before the backend starts, where it is no migration."""
 
 import os
+import subprocess
+import sys
 import tempfile
 import time
 import unittest
 from pathlib import Path
 
 from tools import migrate
+from tools.shell import ROOT
+
+
+class CheckTests(unittest.TestCase):
+    def test_an_unsafe_production_is_refused_before_anything_is_made(self) -> None:
+        storage = Path(self.enterContext(tempfile.TemporaryDirectory()), "data")
+        environ = {
+            **os.environ,
+            "ENVIRONMENT": "production",
+            "STORAGE_DIR": str(storage),
+            "FACES_TRUSTED_PROXIES": "",
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "tools.migrate"],
+            cwd=ROOT,
+            env=environ,
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual(done.returncode, 1)
+        self.assertTrue(done.stderr.startswith("Faces cannot go on: "), done.stderr)
+        for id in ("faces.E001", "faces.E020"):
+            self.assertIn(id, done.stderr)
+        self.assertNotIn("Traceback", done.stderr)
+        self.assertFalse(storage.exists())
 
 
 class UploadTests(unittest.TestCase):

@@ -47,6 +47,7 @@ http {{
 class ProxyTests(unittest.TestCase):
     """nginx as the launcher configures it, with the proxies of `trusted`."""
 
+    bind: ClassVar[str] = "127.0.0.1"
     trusted: ClassVar[str] = f"{_TRUSTED}, 198.51.100.0/24, ::1, 2001:db8:1::/48"
     port: ClassVar[int]
     front: ClassVar[int]
@@ -61,6 +62,7 @@ class ProxyTests(unittest.TestCase):
         cls.port, cls.front = free_port(), free_port()
         service = a_stack(
             folder,
+            FACES_BIND=cls.bind,
             FACES_PORT=str(cls.port),
             FACES_BACKEND_BIND=f"127.0.0.1:{backend.server_port}",
             FACES_WS_BIND=f"127.0.0.1:{backend.server_port}",
@@ -176,6 +178,51 @@ class ProxyTests(unittest.TestCase):
         reached = self.ask({"X-Forwarded-For": "2001:db8:9::9"}, port=self.front, host="::1")
         # ::1 is trusted here, so the chain goes on to what it claims.
         self.assertEqual(reached["x-real-ip"], "2001:db8:9::9")
+
+
+class ThisMachineTests(ProxyTests):
+    """`127.0.0.1` is this machine, whose name `localhost` may be ::1."""
+
+    trusted = " 127.0.0.1 ,[2001:db8:1::]/48"
+
+    def test_the_nearest_address_that_is_no_trusted_proxy_is_the_client(self) -> None:
+        self.assert_client(_CLIENT, f"1.2.3.4, {_CLIENT}", peer="127.0.0.1")
+        self.assert_client("2001:db8:2::1", "2001:db8:2::1, 2001:db8:1::7, ::1", peer="127.0.0.1")
+        self.assert_client(_TRUSTED, _CLIENT, peer=_TRUSTED)
+
+    def test_a_trusted_proxy_names_scheme_and_host(self) -> None:
+        headers = {"X-Forwarded-Proto": "https"}
+        self.assertEqual(self.ask(headers, peer="127.0.0.1")["x-forwarded-proto"], "https")
+
+    def test_behind_a_second_nginx_each_client_has_its_own_address(self) -> None:
+        self.assertEqual(self.ask({}, port=self.front)["x-real-ip"], _TRUSTED)
+
+    @unittest.skipUnless(config.has_ipv6(), "no IPv6 here")
+    def test_behind_a_second_nginx_a_peer_of_ip_version_6_has_its_own_address(self) -> None:
+        reached = self.ask({"X-Forwarded-For": _CLIENT}, host="::1")
+        self.assertEqual(reached["x-real-ip"], _CLIENT)
+
+
+@unittest.skipUnless(config.has_ipv6(), "no IPv6 here")
+class BothFamiliesTests(ThisMachineTests):
+    """`FACES_BIND=::`, where IPv4 peers come as mapped addresses."""
+
+    bind = "::"
+
+    def assert_client(self, expected: str, chain: str, *, peer: str) -> None:
+        # An IPv4 peer that is the client itself has its mapped address, which the others unmap.
+        mapped = f"::ffff:{expected}" if expected == peer else expected
+        super().assert_client(mapped, chain, peer=peer)
+
+    def test_of_anybody_else_no_header_is_believed(self) -> None:
+        reached = self.ask(
+            {"X-Forwarded-For": _CLIENT, "X-Forwarded-Proto": "https"}, peer=_STRANGER
+        )
+        self.assertEqual(reached["x-real-ip"], f"::ffff:{_STRANGER}")
+        self.assertEqual(reached["x-forwarded-proto"], "http")
+
+    def test_behind_a_second_nginx_each_client_has_its_own_address(self) -> None:
+        self.assertEqual(self.ask({}, port=self.front)["x-real-ip"], f"::ffff:{_TRUSTED}")
 
 
 class NoProxyTests(ProxyTests):

@@ -16,9 +16,30 @@ from unittest import mock
 import requests
 from PIL import Image
 
-from tools import run
+from tools import config, run
 from tools.console import UserError
 from tools.tests.launched import Launched, free_port, wait_until
+from wire import environment
+
+
+class NetworkTests(unittest.TestCase):
+    def about(self, **settings: str) -> str:
+        environ = {**environment.defaults(), **settings}
+        with mock.patch.dict(os.environ, environ):
+            return run._about_network(config.read(environ, environment.defaults()))
+
+    def test_a_start_for_the_network_names_the_settings_that_belong_together(self) -> None:
+        for bind in ("0.0.0.0", "::", "192.168.1.5"):
+            text = self.about(FACES_BIND=bind)
+            for name in (
+                "FACES_BIND",
+                "DJANGO_ALLOWED_HOSTS",
+                "SERVICE_URL",
+                "FACES_TRUSTED_PROXIES",
+                "FACES_REQUIRE_API_KEY",
+            ):
+                self.assertIn(name, text)
+        self.assertEqual(self.about(FACES_BIND="127.0.0.1"), "")
 
 
 class RunningTests(unittest.TestCase):
