@@ -1,5 +1,7 @@
 """Django's settings. Every one that can be changed is in default.env and docs/settings.md."""
 
+import os
+
 from backend import databases, env
 from wire import logs, sockets
 from wire.environment import ROOT
@@ -232,7 +234,8 @@ STATIC_URL = f"{FACES_BASE_PATH}/assets/"
 FILE_UPLOAD_MAX_MEMORY_SIZE = 8 << 20
 # Beside the media, so that an archive is stored by renaming it, and not in a /tmp that is memory.
 _UPLOADS = STORAGE_DIR / "run" / "uploads"
-FILE_UPLOAD_TEMP_DIR = str(_UPLOADS) if _UPLOADS.is_dir() else None  # made by tools/migrate.py
+# Made by tools/migrate.py. Not `Path.is_dir`, which raises in a folder of another user.
+FILE_UPLOAD_TEMP_DIR = str(_UPLOADS) if os.path.isdir(_UPLOADS) else None
 FILE_UPLOAD_PERMISSIONS = 0o640
 # What is no file is held in memory: JSON with a hundred faces in base64.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 32 << 20

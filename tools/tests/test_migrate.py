@@ -1,6 +1,7 @@
 """What is done before the backend starts, where it is no migration."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,28 @@ class CheckTests(unittest.TestCase):
             self.assertIn(id, done.stderr)
         self.assertNotIn("Traceback", done.stderr)
         self.assertFalse(storage.exists())
+
+
+@unittest.skipUnless(os.geteuid() == 0 and shutil.which("setpriv"), "only root can be two users")
+class OtherUserTests(unittest.TestCase):
+    def test_a_folder_of_another_user_is_named_by_each_process_that_writes(self) -> None:
+        storage = Path(self.enterContext(tempfile.TemporaryDirectory()), "data")
+        (storage / "run" / "uploads").mkdir(parents=True)
+        for folder in (storage, storage / "run"):
+            folder.chmod(0o750)
+            os.chown(folder, 65534, 65534)
+        # As in a container: root without its privileges.
+        user = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", sys.executable]
+        for program in (["-m", "tools.migrate"], ["manage.py", "work"]):
+            done = subprocess.run(
+                [*user, *program],
+                cwd=ROOT,
+                env={**os.environ, "STORAGE_DIR": str(storage)},
+                capture_output=True,
+                text=True,
+            )
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertRegex(done.stderr, rf"^Faces cannot go on: the user 0:0 cannot .*{storage}")
 
 
 class UploadTests(unittest.TestCase):
