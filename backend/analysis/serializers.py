@@ -50,7 +50,7 @@ _TWO: Final = "The query and the body name two detectors."
 
 DETECTOR: Final = in_query(
     _NAME,
-    {"type": "string", "enum": [*detectors.NAMES]},
+    {"type": "string", "enum": ["", *detectors.NAMES]},
     "The face detector of this request, in place of the service's; also as a field of the body.",
 )
 

@@ -49,8 +49,9 @@ def deleted(face: Face) -> Entry:
 
 
 def requested(face: Mapping[str, Any], reason: str) -> Entry:
-    """A face that is in no gallery: as the caller sent it."""
-    return {**{key: face[key] for key in face if key != "user_id"}, "reason": reason}
+    """A face that is in no gallery: as the caller sent it, without numbers that it left open."""
+    left_out = {"user_id", *(key for key in ("contact_id", "face_id") if face.get(key) is None)}
+    return {**{key: face[key] for key in face if key not in left_out}, "reason": reason}
 
 
 def redactable(result: Result) -> list[Entry]:
