@@ -55,8 +55,8 @@ class BatchTests(EncodingCase):
 
     def test_a_worker_that_breaks_in_the_middle_leaves_work_for_the_sweep(self) -> None:
         with (
-            mock.patch.object(faceengine, "encode_many", side_effect=MemoryError),
-            mock.patch.object(faceengine, "find_faces", side_effect=MemoryError),
+            mock.patch.object(faceengine, "encode_many", side_effect=OSError),
+            mock.patch.object(faceengine, "find_faces", side_effect=OSError),
             self.settings(FACES_SYNC_RESPONSE_TIMEOUT_S=0.05),
         ):
             results = self.batch(OBAMA, TWO).json()["results"]
