@@ -1,9 +1,7 @@
 // The face detector that the visitor has chosen, for all that is sent from here; kept in this browser.
 
-import { find } from "./dom.js";
-
 const NAME = "faces-detector";
-const select = find("#detector");
+const select = document.querySelector("#detector"); // not on every page that uploads
 
 export function setUpDetector() {
   let kept = null;
@@ -20,6 +18,6 @@ export function setUpDetector() {
 
 /** Name the chosen detector in a form; none if the service is to choose. */
 export function nameDetector(form) {
-  if (select.value) form.append("detector", select.value);
+  if (select?.value) form.append("detector", select.value);
   return form;
 }

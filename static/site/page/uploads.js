@@ -108,8 +108,11 @@ export class Uploads {
       const accepted = await patiently(() => this.#post(item), onWait);
       this.#accepted(item, accepted);
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      this.#change(item, { state: "failed", note: error.message, mayAgain: error.status !== 400 && error.status !== 413 });
+      const isRefusal = error instanceof Refusal;
+      const note = isRefusal ? error.message : "This page has a fault. Please reload it.";
+      // Also after a fault: an item that waits is sent again at once.
+      this.#change(item, { state: "failed", note, mayAgain: error.status !== 400 && error.status !== 413 });
+      if (!isRefusal) throw error;
     }
   }
 

@@ -67,6 +67,8 @@ class BelowPathTests(BrowserCase):
             with self.subTest(mode):
                 page.goto(f"{url}/")
                 page.get_by_role("link", name="People").click()
+                # The page before has such a field too.
+                page.wait_for_url("**/people/**")
                 choose(page, jpeg(samples.face(), "one.jpg"))
                 page.get_by_role("combobox").fill(f"Ann of {mode}")
                 page.get_by_role("combobox").press("Enter")
