@@ -42,6 +42,7 @@ errorlog = "-"
 loglevel = "warning"
 # In the form of all others, and scrubbed: a line about a bad request repeats what was asked for.
 logconfig_dict = {
+    "root": None,  # the parent has Django's there, which names request and client
     "formatters": {
         "generic": {"()": "wire.logs.formatter", "kind": os.environ["FACES_LOG_FORMAT"]}
     },

@@ -132,7 +132,7 @@ class HealthTests(ContractCase):
     def test_readiness_says_that_nothing_is_missing(self) -> None:
         response = self.stack.get("/readiness")
         parts = ("database", "redis", "worker", "storage")
-        expected = {"ready": True, **dict.fromkeys(parts, "ok")}
+        expected = {"ready": True, **dict.fromkeys(parts, "ok"), "detector": samples.DETECTOR}
         self.assertEqual((response.status_code, response.json()), (200, expected))
 
 
