@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from django.conf import settings
 from django.core.files.base import File
@@ -51,9 +51,6 @@ from backend.common.http.errors import Unavailable
 from backend.common.jobs import runner, wakeups
 from backend.common.jobs.models import Status
 from wire.events import BoxShape, EventFace
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 

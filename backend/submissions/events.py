@@ -41,7 +41,6 @@ def publish(submission: Submission, *, faces: Sequence[EventFace]) -> bool:
     event = build(submission, faces=faces)
     owner = str(submission.owner_id)
     fields = wire.to_entry(event, owner=owner, seal=_seal(submission, event["image_url"]))
-    row = Submission.objects.filter(pk=submission.pk)
     try:
         event_id = event_stream.append(fields, owner=submission.owner_id, subject=submission.pk)
         if statements.update(Submission, {"id": submission.pk}, {"event_id": event_id}) is None:
@@ -52,7 +51,7 @@ def publish(submission: Submission, *, faces: Sequence[EventFace]) -> bool:
         if not event_stream.is_kept(owner=submission.owner_id, subject=submission.pk):
             # Redis was emptied in between. The sweep may have marked the lost ones before the
             # update, so it would not see this row.
-            row.filter(event_id=event_id).update(event_id="")
+            Submission.objects.filter(pk=submission.pk, event_id=event_id).update(event_id="")
             return False
     except redis.RedisError as error:
         logger.warning("event has to wait submission=%s: %s", submission.pk, error)

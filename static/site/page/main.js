@@ -12,7 +12,7 @@ import { setUpLookUp } from "./look_up.js";
 import { summarise } from "./progress.js";
 import { row } from "./row.js";
 import { Stage } from "./stage.js";
-import { takeDrops } from "./transfer.js";
+import { takeFiles } from "./transfer.js";
 import { fromResource, Uploads } from "./uploads.js";
 import { Viewer } from "./viewer.js";
 
@@ -167,13 +167,7 @@ forgetKey.addEventListener("click", () => {
 
 // --- the ways in
 
-const chooser = find("#files");
-chooser.addEventListener("change", () => {
-  take([...chooser.files]);
-  chooser.value = "";
-});
-takeDrops(document.body, take);
-document.addEventListener("paste", (event) => take([...event.clipboardData.files]));
+takeFiles(take);
 clear.addEventListener("click", () => forget(uploads.clear()));
 setUpCamera(take);
 setUpDetector();

@@ -1,5 +1,7 @@
 // Images that come in by a drop, a paste or a choice; folders are walked through.
 
+import { find } from "./dom.js";
+
 const IMAGE = /\.(gif|jpe?g|png|webp|bmp|tiff?|hei[cf]|avif)$/i;
 
 /** The files of a drop. Of folders only the images; of single files all, so that a refusal is told. */
@@ -56,3 +58,14 @@ export function takeDrops(target, onFiles) {
 }
 
 const hasFiles = (event) => event.dataTransfer?.types.includes("Files") ?? false;
+
+/** `take(files)` for all that the page is given: chosen, dropped anywhere, or pasted. */
+export function takeFiles(take) {
+  const chooser = find("#files");
+  chooser.addEventListener("change", () => {
+    take([...chooser.files]);
+    chooser.value = "";
+  });
+  takeDrops(document.body, take);
+  document.addEventListener("paste", (event) => take([...event.clipboardData.files]));
+}

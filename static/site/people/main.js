@@ -4,7 +4,7 @@ import { ask, Refusal } from "../page/api.js";
 import { announce, find, place, plural } from "../page/dom.js";
 import { key, use } from "../page/key.js";
 import { row } from "../page/row.js";
-import { takeDrops } from "../page/transfer.js";
+import { takeFiles } from "../page/transfer.js";
 import { Uploads } from "../page/uploads.js";
 import { Gallery } from "./gallery.js";
 import { done } from "./message.js";
@@ -253,13 +253,7 @@ find("[data-forget-key]").addEventListener("click", () => {
   location.reload(); // nothing of what it opened stays in sight
 });
 
-const chooser = find("#files");
-chooser.addEventListener("change", () => {
-  take([...chooser.files]);
-  chooser.value = "";
-});
-takeDrops(document.body, take);
-document.addEventListener("paste", (event) => take([...event.clipboardData.files]));
+takeFiles(take);
 
 if (!needsKey) guarded(begin);
 else if (key()) enter();
