@@ -264,7 +264,7 @@ ERASERS = [
     "backend.recognition.operations.retention.erase_of",
 ]
 # `(owner_id, id)` returns a client's submitted image (`backend.common.submitted_images`).
-SUBMITTED_IMAGES = "backend.submissions.services.submitted_image"
+SUBMITTED_IMAGES = "backend.submissions.services"
 SWEEPS = [
     "backend.analysis.services.sweep",
     "backend.submissions.tasks.sweep",

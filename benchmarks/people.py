@@ -19,8 +19,7 @@ from typing import Final
 import numpy
 from numpy.typing import NDArray
 
-from backend.analysis.nearest import Floats32, Matrix
-from backend.photos.clustering.chinese_whispers import (
+from backend.analysis.chinese_whispers import (
     MAX_NEIGHBOURS,
     Graph,
     Label,
@@ -29,6 +28,7 @@ from backend.photos.clustering.chinese_whispers import (
     singleton_label,
     weight,
 )
+from backend.analysis.nearest import Floats32, Matrix
 from benchmarks.report import Figure, show
 
 _LIMIT: Final = 0.49

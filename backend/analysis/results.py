@@ -8,7 +8,9 @@ from typing import TypedDict
 
 import faceengine
 from backend.analysis import compute
+from backend.analysis.fields import read_many
 from backend.analysis.models import Analysis, Face
+from backend.analysis.nearest import Floats32
 from backend.common.jobs.models import Status
 from wire.events import BoxShape
 
@@ -47,6 +49,16 @@ class Finished:
     model: str
 
 
+@dataclass(frozen=True, eq=False)
+class GoodFaces:
+    """Faces by which a person can be recognised, the oldest first."""
+
+    places: list[tuple[int, int, int]]
+    """Of each face its primary key, its analysis and its place in that."""
+    encodings: Floats32
+    """Shape (n, 128)."""
+
+
 def faces(analysis_id: int) -> list[FoundFace]:
     """The faces of a finished analysis, in order."""
     rows = Face.objects.with_encodings().filter(analysis_id=analysis_id)
@@ -69,6 +81,14 @@ def face_id(analysis_id: int, index: int) -> int | None:
     """The primary key of a face, for references to it: they go with the analysis."""
     found = Face.objects.filter(analysis_id=analysis_id, index=index)
     return found.values_list("pk", flat=True).first()
+
+
+def good_faces(analysis_ids: Collection[int], model: str) -> GoodFaces:
+    """The faces of these analyses by which a person can be recognised, encoded by `model`."""
+    rows = Face.objects.filter(analysis__in=analysis_ids, analysis__model=model, too_poor="")
+    integers, encodings = read_many(rows.order_by("pk"), "pk", "analysis_id", "index")
+    places = [(pk, analysis, index) for pk, analysis, index in integers.tolist()]
+    return GoodFaces(places, encodings)
 
 
 def first_encodings(analysis_ids: Iterable[int]) -> dict[int, list[float]]:

@@ -32,6 +32,7 @@ from backend.analysis.pictures import taken_at as taken_at
 from backend.analysis.pictures import upright as upright
 from backend.analysis.results import Finished as Finished
 from backend.analysis.results import FoundFace as FoundFace
+from backend.analysis.results import GoodFaces as GoodFaces
 from backend.analysis.results import QualityShape as QualityShape
 from backend.analysis.results import current_model as current_model
 from backend.analysis.results import face_id as face_id
@@ -39,6 +40,7 @@ from backend.analysis.results import faces as faces
 from backend.analysis.results import failed as failed
 from backend.analysis.results import finished as finished
 from backend.analysis.results import first_encodings as first_encodings
+from backend.analysis.results import good_faces as good_faces
 from backend.analysis.results import made_by
 from backend.analysis.results import maker as maker
 from backend.analysis.retention import delete_unreferenced as delete_unreferenced

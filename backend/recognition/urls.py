@@ -1,6 +1,14 @@
 from django.urls import re_path
 
-from backend.recognition.rest import feedback, galleries, operations, recognition, search, transfer
+from backend.recognition.rest import (
+    feedback,
+    galleries,
+    operations,
+    recognition,
+    search,
+    transfer,
+    uploads,
+)
 
 USERS = r"^recognition/users"
 USER = rf"{USERS}/(?P<user_id>-?[0-9]+)"
@@ -16,6 +24,7 @@ urlpatterns = [
     re_path(rf"{USERS}/?$", galleries.UsersView.as_view(), name="users"),
     re_path(rf"{USER}/?$", galleries.UserView.as_view(), name="user"),
     re_path(rf"{USER}/faces/?$", galleries.UserFacesView.as_view(), name="user_faces"),
+    re_path(rf"{USER}/unknown/?$", uploads.UnknownFacesView.as_view(), name="unknown_faces"),
     # The contract's spelling, and the British one of the rest of the service.
     re_path(rf"{USER}/recogni[sz]e/?$", recognition.RecogniseView.as_view(), name="recognise"),
     re_path(rf"{CONTACTS}/?$", galleries.ContactsView.as_view(), name="contacts"),

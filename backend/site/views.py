@@ -21,9 +21,13 @@ PEOPLE_SHARES: Final = (
 )  # fmt: skip
 
 
+PEOPLE_OWN: Final = (
+    "choices", "gallery", "message", "new_faces", "person", "photo", "tiles", "verdicts",
+)  # fmt: skip
+
 PEOPLE_MODULES: Final = (
     *(f"page/{name}" for name in PEOPLE_SHARES),
-    *(f"people/{name}" for name in ("gallery", "message", "person", "photo", "tiles", "verdicts")),
+    *(f"people/{name}" for name in PEOPLE_OWN),
 )
 
 
@@ -58,6 +62,7 @@ class PeopleView(_Application):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(
             keeps_crops=settings.FACES_KEEP_CROPS,
+            groups_unknown=settings.FACES_GROUP_UNKNOWN,
             retention_days=settings.FACES_RETENTION_DAYS,
             **kwargs,
         )

@@ -20,7 +20,7 @@ from backend.common.jobs import queues, runner, statements
 from backend.common.jobs.models import Status
 from backend.common.metrics import registry
 from backend.common.observability import logs
-from backend.common.submitted_images import SubmittedImage
+from backend.common.submitted_images import AnalysedImage, SubmittedImage
 from backend.submissions import events
 from backend.submissions.metrics import UPLOAD_BYTES, UPLOADS
 from backend.submissions.models import Submission
@@ -244,11 +244,37 @@ def submitted_image(owner_id: int, id: uuid.UUID) -> SubmittedImage | None:
     )
 
 
+def newest_analysed(owner_id: int, at_most: int) -> dict[int, AnalysedImage]:
+    """The newest images of a client whose faces are known, by their analyses: copies count once."""
+    done = Submission.objects.filter(owner_id=owner_id, status=Status.DONE, faces_count__gt=0)
+    rows = done.exclude(analysis=None).order_by("-created_at", "-pk")[:at_most]
+    return {
+        analysis_id: AnalysedImage(pk, sha256)
+        for pk, analysis_id, sha256 in rows.values_list("pk", "analysis_id", "sha256")
+        if analysis_id is not None
+    }
+
+
 def event_faces(submission: Submission) -> list[EventFace]:
     """The boxes of the faces that were found, in order; none before it is done."""
     if submission.status != Status.DONE or submission.analysis_id is None:
         return []
     return analysis.event_faces(submission.analysis_id)
+
+
+def crop(submission: Submission, face: int, side_px: int) -> bytes | None:
+    """A square JPEG of one of the faces; None where there is no such face, or no image any more.
+
+    Raises `AnalysisError` for an image that cannot be decoded any more.
+    """
+    boxes = [each["box"] for each in event_faces(submission)]
+    if face >= len(boxes):
+        return None
+    try:
+        with submission.image.open("rb") as file:
+            return analysis.crop(cast(BinaryIO, file), boxes[face], side_px)
+    except FileNotFoundError:
+        return None
 
 
 def faces(submission: Submission) -> list[analysis.FoundFace]:

@@ -3,15 +3,17 @@
 from typing import Final
 from uuid import UUID
 
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from backend.analysis.serializers import DETECTOR, FACE_EXAMPLE, requested_detector
+from backend.analysis.services import AnalysisError
 from backend.clients import caller
 from backend.clients.audit import audit
 from backend.clients.auth import feed_tokens
@@ -81,6 +83,9 @@ _FAILED: Final = {
 }
 
 _id: Final = in_path("id", OpenApiTypes.UUID, _ID, "The submission's id.")
+_face: Final = in_path("face", OpenApiTypes.INT, 0, "From 0, in the order of the answer.")
+_CROP_PX: Final = 160
+"""As the crops of galleries: sharp on a phone's screen as a tile of 80 points."""
 _HEX: Final = {"type": "string", "pattern": "^[0-9a-f]{2}$"}
 _PICTURES = [f"image/{kind}" for kind in ("avif", "bmp", "gif", "heic", "heif", "jpeg")]
 _PICTURES += ["image/png", "image/tiff", "image/webp"]
@@ -188,6 +193,32 @@ class FacesView(APIView):
         faces = services.faces(submission)
         body = {"status": submission.status, "detector": found_by, "faces": faces}
         return Response(FacesSerializer(body).data, headers=_NOT_KEPT)
+
+
+@extend_schema(tags=["Submissions"], parameters=[_id, _face])
+class CropView(APIView):
+    scopes = {"get": Scope.READ}
+    api_path = "/image/{id}/faces/{face}/crop.jpg"
+
+    @extend_schema(
+        operation_id="image_face_crop",
+        responses={
+            (200, "image/jpeg"): response(OpenApiTypes.BINARY, "160 × 160 pixels."),
+            **errors(404),
+        },
+    )
+    def get(self, request: Request, id: UUID, face: str) -> HttpResponse:
+        """The picture of one face, by its place among the image's faces.
+
+        It is cut for each answer and kept nowhere.
+        """
+        try:
+            jpeg = services.crop(_own(request, id), int(face), _CROP_PX)
+        except AnalysisError as error:
+            raise NotFound(str(error)) from error
+        if jpeg is None:
+            raise Http404
+        return HttpResponse(jpeg, content_type="image/jpeg", headers=_NOT_KEPT)
 
 
 @extend_schema(tags=["Submissions"], parameters=[_id, *LINK_PARAMETERS])

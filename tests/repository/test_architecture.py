@@ -44,11 +44,12 @@ _FEATURE: Final = (
     {
         "backend.common",
         "backend.clients",
-        # The interface to analyses; the column of an encoding; the search for the nearest.
+        # The interface to analyses; the column of an encoding; the search for the nearest; groups.
         "backend.analysis.services",
         "backend.analysis.serializers",
         "backend.analysis.fields",
         "backend.analysis.nearest",
+        "backend.analysis.chinese_whispers",
         "wire",
     },
     _DJANGO | {"numpy", "drf_spectacular"},
@@ -83,7 +84,10 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
     ),
     "analysis": (
         {"detectors"},
-        {"fields", "pgvector_extension", "nearest", "metrics", "serializers"},
+        {
+            *("fields", "pgvector_extension", "nearest", "chinese_whispers", "metrics"),
+            "serializers",
+        },
         {"models"},
         {"retention", "admin"},
         {"compute"},

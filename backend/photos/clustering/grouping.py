@@ -20,10 +20,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from backend.analysis.fields import read_many
-from backend.common.jobs import runner
-from backend.common.jobs.models import Status
-from backend.photos.clustering.chinese_whispers import (
+from backend.analysis.chinese_whispers import (
     MAX_NEIGHBOURS,
     Graph,
     Label,
@@ -32,6 +29,9 @@ from backend.photos.clustering.chinese_whispers import (
     singleton_label,
     weight,
 )
+from backend.analysis.fields import read_many
+from backend.common.jobs import runner
+from backend.common.jobs.models import Status
 from backend.photos.models import (
     CLUSTERING_JOB_ID,
     ClusterExclusion,

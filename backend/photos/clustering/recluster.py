@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from backend.common.jobs.models import own_claim
-from backend.photos.clustering import grouping
-from backend.photos.clustering.chinese_whispers import (
+from backend.analysis.chinese_whispers import (
     Graph,
     Label,
     group_label,
     inherited_groups,
     singleton_label,
 )
+from backend.common.jobs.models import own_claim
+from backend.photos.clustering import grouping
 from backend.photos.models import CLUSTERING_JOB_ID, ClusteringJob, PhotoFace, UnknownFace
 
 Progress = Callable[[int], object]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from django.test import SimpleTestCase
 
-from backend.photos.clustering.chinese_whispers import (
+from backend.analysis.chinese_whispers import (
     Graph,
     Label,
     Neighbours,

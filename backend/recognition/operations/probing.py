@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from backend.analysis.services import FoundFace
 from backend.recognition.contract import MOST
 from backend.recognition.gallery import cache
 from backend.recognition.gallery.index import Candidate
+from backend.recognition.gallery.uploads import SAME_FACE
 from backend.recognition.models import Face, User
 from backend.recognition.operations import rejections
 from backend.recognition.operations.preparation import ImageFinding
 from backend.recognition.operations.results import Entry, Result
-
-_SAME_FACE: Final = 1e-3
-"""Encodings that near, of the same bytes, are of one face: stored as float32, compared as these."""
 
 
 def recognised(user: User, image: ImageFinding, wanted: Mapping[str, Any] | None) -> Result:
@@ -44,7 +42,7 @@ class _Probing:
 
     def of_all(self, index: int, face: FoundFace) -> Entry:
         entries = self.candidates(index, face)
-        near = [entry["id"] for entry in entries if entry["distance"] < _SAME_FACE]
+        near = [entry["id"] for entry in entries if entry["distance"] < SAME_FACE]
         same = Face.objects.filter(pk__in=near, sha256=self.image.sha256)
         known = set(same.values_list("pk", flat=True)) if near else set()
         candidates = [{**entry, "is_enrolled": entry["id"] in known} for entry in entries]

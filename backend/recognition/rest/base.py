@@ -53,14 +53,20 @@ class GalleryView(APIView):
 
     def user(self, user_id: str) -> User:
         """The caller's user, after the changes accepted before; others are not found."""
-        user = service.find_user(self.owner_id, number(user_id))
+        user = self.user_or_none(user_id)
         if user is None:
             raise Http404
+        return user
+
+    def user_or_none(self, user_id: str) -> User | None:
+        """As `user`; None where the caller has no such user."""
+        self.pending = 0
+        user = service.find_user(self.owner_id, number(user_id))
+        if user is None:
+            return None
         self.pending = _settled(user)
         user.refresh_from_db()
-        if not user.exists:
-            raise Http404
-        return user
+        return user if user.exists else None
 
     def answer(self, data: Any, **headers: str) -> Response:
         """An answer about `user`, with the number of changes that have not ended in time."""

@@ -45,6 +45,26 @@ class MatchesShape(TypedDict):
     matches: list[MatchShape] | None
 
 
+class UploadedFaceShape(TypedDict):
+    """A face of an upload: its place among the image's faces, and its picture."""
+
+    submission: str
+    face: int
+    crop_url: str
+
+
+class UnknownGroupShape(TypedDict):
+    """Faces of one unknown person, so far as that can be known."""
+
+    faces_count: int
+    faces: list[UploadedFaceShape]
+
+
+class UnknownFacesShape(TypedDict):
+    groups_count: int
+    groups: list[UnknownGroupShape]
+
+
 class ImportedShape(TypedDict):
     contacts: int
     faces: int
@@ -186,6 +206,7 @@ QUALITY: Final = component("RecognitionQuality", QualityShape)
 REEMBEDDING: Final = component("Reembedding", ProgressShape)
 MATCHES: Final = component("Matches", MatchesShape)
 IMPORTED: Final = component("Imported", ImportedShape)
+UNKNOWN_FACES: Final = component("UnknownFaces", UnknownFacesShape)
 RECOGNISED: Final = {
     "anyOf": [
         {"type": "array", "items": FACE, "maxItems": MOST_ON_REQUEST},

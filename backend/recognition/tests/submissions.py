@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import uuid
 from itertools import count
 from typing import Any, Final
 
@@ -49,7 +50,16 @@ def done(*encodings: Encodings, owner_id: int = ANONYMOUS_ID) -> Submission:
     )
     for index, encoding in enumerate(encodings):
         _face(analysis, index, encoding)
-    return _stored(data, sha256, owner_id, analysis=analysis, **ended)
+    return _stored(data, sha256, owner_id, analysis=analysis, faces_count=len(encodings), **ended)
+
+
+def copy_of(submission: Submission) -> Submission:
+    """Another submission of the same bytes."""
+    copy = Submission.objects.get(pk=submission.pk)
+    copy.pk, copy._state.adding = uuid.uuid4(), True
+    copy.image.name = f"{copy.image.name}.copy"
+    copy.save()
+    return copy
 
 
 def queued(data: bytes, *, owner_id: int = ANONYMOUS_ID) -> Submission:

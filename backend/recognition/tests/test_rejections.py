@@ -58,10 +58,7 @@ class RejectionsTests(HttpCase):
 
     def test_it_holds_for_every_copy_of_the_bytes_and_goes_with_the_last(self) -> None:
         self.decide()
-        copy = Submission.objects.get(pk=self.photo.pk)
-        copy.pk, copy._state.adding = uuid.uuid4(), True
-        copy.image.name = f"{copy.image.name}.copy"
-        copy.save()
+        copy = submissions.copy_of(self.photo)
         self.assertEqual(self.names(copy, limit=1, min_confidence=0)[0], ["Bea"])
         self.client.delete(f"/image/{self.photo.pk}/")
         self.assertEqual(Rejection.objects.count(), 1)

@@ -41,21 +41,35 @@ export class Gallery {
     return this.people.find((each) => each.name.toLocaleLowerCase() === wanted);
   }
 
+  /** The faces of the uploads that show no known person: `[{faces: [{submission, face, crop_url}]}]`. */
+  async newFaces() {
+    return (await patiently(() => ask(`${this.#base}/unknown/`))).body.groups;
+  }
+
   /** Add a face to the person of that name, who may be new: `{contact_id, face_id}`. */
   async enrol(submission, face, name) {
-    const faces = [{ submission, face }];
+    return (await this.enrolAll([{ submission, face }], name))[0];
+  }
+
+  /** As `enrol` for several faces; those that could be added. */
+  async enrolAll(faces, name) {
     const known = this.named(name);
     const [path, body] = known ? [`/contacts/${known.contact_id}/faces/`, { faces }] : ["/contacts/", { name, faces }];
     const { added, not_found: there, error } = await this.#call("POST", path, body);
-    const [found] = [...added, ...there];
-    if (!found) throw new Refusal(error[0]?.reason ?? "The face could not be added.");
+    const found = [...added, ...there];
+    if (!found.length) throw new Refusal(error[0]?.reason ?? "The face could not be added.");
     return found;
   }
 
   /** Take a face off its person; a person without faces goes too. */
-  async withdraw({ contact_id: contact, face_id: face }) {
-    const path = `/contacts/${contact}`;
-    await this.#call("DELETE", `${path}/faces/${face}/`);
+  withdraw(face) {
+    return this.withdrawAll([face]);
+  }
+
+  /** As `withdraw` for several faces of one person. */
+  async withdrawAll(faces) {
+    const path = `/contacts/${faces[0].contact_id}`;
+    await this.#call("DELETE", `${path}/faces/`, { faces: faces.map(({ face_id: id }) => ({ face_id: id })) });
     const { body } = await ask(`${this.#base}${path}/`);
     if (!body.faces_count) await this.#call("DELETE", `${path}/`);
   }

@@ -8,6 +8,7 @@ import { takeFiles } from "../page/transfer.js";
 import { Uploads } from "../page/uploads.js";
 import { Gallery } from "./gallery.js";
 import { done } from "./message.js";
+import { NewFaces } from "./new_faces.js";
 import { Person } from "./person.js";
 import { Photo } from "./photo.js";
 import * as tiles from "./tiles.js";
@@ -28,9 +29,21 @@ const people = new Person(() => gallery, async () => {
   await gallery.load();
   know();
   await compare(uploads.items);
+  guarded(() => newFaces.load());
 });
 
 const photo = new Photo(find("[data-viewer]"), { onName: name, onNot: refuse, onNext: () => next(true) });
+
+const newFaces = new NewFaces(() => gallery, (faces, wanted) => inTurn(async () => {
+  const added = await gallery.enrolAll(faces, wanted);
+  await refreshAll();
+  done(`Named ${plural(added.length, "face")} ${wanted}.`, () => inTurn(async () => {
+    await gallery.withdrawAll(added);
+    await refreshAll();
+  }));
+}));
+
+const hasEnded = ({ state }) => state === "done" || state === "failed";
 
 const uploads = new Uploads({
   isLive: () => false,
@@ -43,6 +56,7 @@ const uploads = new Uploads({
       remember();
       guarded(() => compare([item]));
     }
+    if (uploads.items.every(hasEnded)) guarded(() => newFaces.load());
   },
 });
 
@@ -114,6 +128,14 @@ async function refresh(item) {
   know();
   await compare([item]);
   guarded(() => compare(uploads.items.filter((each) => each !== item)));
+  guarded(() => newFaces.load());
+}
+
+async function refreshAll() {
+  await gallery.load();
+  know();
+  await newFaces.load();
+  guarded(() => compare(uploads.items));
 }
 
 function know() {
@@ -215,6 +237,7 @@ async function begin() {
   await gallery.load();
   know();
   recall();
+  guarded(() => newFaces.load());
 }
 
 find("[data-gallery]").addEventListener("change", ({ target }) => {

@@ -71,6 +71,8 @@ class LooksTests(PeopleCase):
         self.assertLess(sum(sizes.values()), WEIGHT_BYTES)
         expect(page.get_by_text("Drop photos here")).to_be_visible()
         expect(page.locator("[data-known]")).to_be_hidden()
+        page.get_by_text("New faces are not grouped here").click()
+        expect(page.get_by_text("FACES_GROUP_UNKNOWN=true")).to_be_visible()
         self.screenshot(page, "people-empty")
         self.assert_accessible(page)
 
@@ -253,6 +255,72 @@ class NamingTests(PeopleCase):
         expect(tiles(page)).to_contain_text(["Ann of 1"])
         page.get_by_label("Gallery").select_option("7")
         expect(tiles(page)).to_contain_text(["Ann of 7"])
+
+
+def new_faces(page: Page) -> Locator:
+    return page.get_by_role("region", name="New faces")
+
+
+class NewFacesTests(PeopleCase):
+    options: ClassVar[dict[str, Any]] = {
+        "nginx": True,
+        "settings": {"FACES_GROUP_UNKNOWN": "true"},
+    }
+
+    def setUp(self) -> None:
+        super().setUp()
+        for id in self.stack.submissions():
+            self.stack.request("DELETE", f"/image/{id}/")
+
+    def test_faces_of_one_person_are_named_at_once_and_the_next_group_follows(self) -> None:
+        page = self.open("/people/", **CALM)
+        choose(page, photo("obama"), photo("obama2"), photo("biden"))
+        region = new_faces(page)
+        faces = region.get_by_role("button", name=re.compile("^Face"))
+        expect(region).to_contain_text("2 people to name")
+        expect(faces).to_have_count(2)
+        expect(region.locator("img")).to_have_count(2)
+        self.screenshot(page, "people-new-faces")
+        self.assert_accessible(page)
+        region.get_by_label("Who is this?").fill("Barack")
+        page.keyboard.press("Enter")
+        expect(page.locator("[data-message]")).to_contain_text("Named 2 faces Barack.")
+        expect(region).to_contain_text("1 person to name")
+        expect(faces).to_have_count(1)
+        page.keyboard.type("Joe")
+        page.keyboard.press("Enter")
+        expect(region).to_be_hidden()
+        expect(tiles(page)).to_have_text([re.compile("Barack2 faces"), re.compile("Joe1 face")])
+        page.get_by_role("button", name="Undo").click()
+        expect(region).to_be_visible()
+        self.assertEqual(self.contacts(), {"Barack": 2})
+
+    def test_a_face_is_left_out_by_a_click_and_by_keys(self) -> None:
+        page = self.open("/people/")
+        choose(page, photo("obama"), photo("obama2"))
+        region = new_faces(page)
+        faces = region.get_by_role("button", name=re.compile("^Face"))
+        expect(faces).to_have_count(2)
+        faces.first.focus()
+        page.keyboard.press("n")
+        expect(faces.first).to_have_attribute("data-answer", "no")
+        expect(faces.last).to_be_focused()
+        faces.last.click()
+        expect(region.locator("[data-new-save]")).to_be_disabled()
+        page.keyboard.press("y")
+        expect(region.get_by_role("button", name="Name this face")).to_be_enabled()
+        region.get_by_label("Who is this?").fill("Barack")
+        page.keyboard.press("Enter")
+        expect(tiles(page)).to_have_text([re.compile("Barack1 face")])
+
+    def test_a_group_can_be_skipped_and_comes_again_with_the_page(self) -> None:
+        page = self.open("/people/")
+        choose(page, photo("biden"))
+        region = new_faces(page)
+        region.get_by_role("button", name="Skip").click()
+        expect(region).to_be_hidden()
+        page.reload()
+        expect(region).to_be_visible()
 
 
 class KeyTests(PeopleCase):
