@@ -9,7 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, cast
 
 from tools.config import Address, host_header
 from tools.console import UserError, say
@@ -53,19 +53,36 @@ def _require_status(setting: str, path: str, expected: int) -> None:
 def _worker() -> None:
     # Heavy to load, and needed by this probe alone.
     import redis
-    import rq
-    from rq.serializers import JSONSerializer
+    from rq.worker_registration import REDIS_WORKER_KEYS
 
-    url = with_password(os.environ["CACHE_BACKEND_URL"])
-    client = redis.Redis.from_url(url, socket_timeout=_TIMEOUT_S)
-    oldest = datetime.now(UTC) - timedelta(seconds=_SILENT_S)
+    client = redis.Redis.from_url(
+        with_password(os.environ["CACHE_BACKEND_URL"]),
+        socket_timeout=_TIMEOUT_S,
+        decode_responses=True,
+        encoding_errors="replace",
+    )
     try:
-        workers = rq.Worker.all(connection=client, serializer=JSONSerializer)
+        with client.pipeline(transaction=False) as pipeline:
+            for key in cast(set[str], client.smembers(REDIS_WORKER_KEYS)):
+                pipeline.hmget(key, "hostname", "last_heartbeat")
+            # What is no worker is answered with an error.
+            workers = pipeline.execute(raise_on_error=False)
     except redis.RedisError as error:
         raise UserError(f"Redis does not answer: {error}") from error
-    beats = [w.last_heartbeat for w in workers if w.hostname == socket.gethostname()]
-    if not any(beat is not None and beat.replace(tzinfo=UTC) > oldest for beat in beats):
+    if not any(
+        isinstance(each, list) and each[0] == socket.gethostname() and _is_recent(each[1])
+        for each in workers
+    ):
         raise UserError("no worker of this container has sent a heartbeat for a minute")
+
+
+def _is_recent(heartbeat: str | None) -> bool:
+    """Whether the date, which rq writes in UTC, is of the last minute."""
+    try:
+        found = datetime.fromisoformat(heartbeat or "")
+    except ValueError:
+        return False
+    return found.replace(tzinfo=UTC) > datetime.now(UTC) - timedelta(seconds=_SILENT_S)
 
 
 _PROBES: Final[Mapping[str, Callable[[], None]]] = {

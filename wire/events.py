@@ -185,7 +185,7 @@ def from_entry(event_id: str, fields: Mapping[str, str], *, link_key: bytes = b"
     Raises `ValueError` for an entry that is not an event.
     """
     try:
-        event = json.loads(fields["event"])
+        event = json.loads(fields["event"], parse_constant=_refuse_constant)
         outcome, submission_id = Outcome(fields["outcome"]), fields["submission_id"]
         owner = fields["owner"]
     except (KeyError, ValueError, RecursionError) as error:
@@ -196,7 +196,10 @@ def from_entry(event_id: str, fields: Mapping[str, str], *, link_key: bytes = b"
         event["image_url"] = signed_links.opened(
             link_key, fields["seal"], owner=owner, url=url, now=time.time()
         )
-    frame = json.dumps({**event, "event_id": event_id})
+    try:
+        frame = json.dumps({**event, "event_id": event_id}, allow_nan=False)
+    except (ValueError, RecursionError) as error:  # it is nested deeper than can be written
+        raise ValueError(f"stream entry {event_id} is not an event: {error!r}") from error
     return {
         "event_id": event_id,
         "owner": owner,
@@ -205,6 +208,11 @@ def from_entry(event_id: str, fields: Mapping[str, str], *, link_key: bytes = b"
         "outcome": outcome,
         "frame": frame,
     }
+
+
+def _refuse_constant(name: str) -> None:
+    """`NaN` and `Infinity`, which Python reads, are no JSON: they would break a client's parser."""
+    raise ValueError(f"{name} is no JSON")
 
 
 def parse_event_id(text: str) -> EventId:

@@ -38,6 +38,15 @@ def parse_field(text: str) -> tuple[str, dict[str, str]]:
     return name, labels
 
 
+def is_broken(reply: object) -> bool:
+    """Whether a reply to `HINCRBY` says that the field holds no number that can grow.
+
+    Then the field is to be deleted, because no later addition would succeed.
+    """
+    refused = ("hash value is not an integer", "increment or decrement would overflow")
+    return isinstance(reply, Exception) and any(text in str(reply) for text in refused)
+
+
 def _pair(text: str) -> tuple[str, str]:
     label, equals, value = text.partition("=")
     if not equals:

@@ -5,8 +5,9 @@ entry and writing its id to the row finds the entry again.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
+import redis
 from django.conf import settings
 
 from backend.common import redis_clients
@@ -16,8 +17,8 @@ _REMEMBERED_S: Final = 86_400
 
 # One step: a worker that died between the two would publish twice.
 _APPEND: Final = """
-local known = redis.call('GET', KEYS[2])
-if known then return known end
+local known = redis.pcall('GET', KEYS[2])
+if type(known) == 'string' and known:find('^%d+%-%d+$') and #known <= 41 then return known end
 local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 3))
 redis.call('SET', KEYS[2], id, 'EX', ARGV[2])
 return id
@@ -43,10 +44,18 @@ def is_kept(*, owner: object, subject: object) -> bool:
 def erase(event_id: str, *, owner: object, subject: object) -> None:
     """Delete an event; `event_id` may be empty. Raises `redis.RedisError`."""
     client = redis_clients.default()
-    known = event_id or client.get(_key(owner, subject))
-    if known:
-        client.xdel(wire.STREAM, str(known))
+    if known := event_id or _known_id(_key(owner, subject)):
+        client.xdel(wire.STREAM, known)
     client.delete(_key(owner, subject))
+
+
+def _known_id(key: str) -> str:
+    """The id at `key`; empty if there is none, or another thing than the id of an event."""
+    try:
+        known: Any = redis_clients.default().get(key)
+        return wire.format_event_id(wire.parse_event_id(known or ""))
+    except (ValueError, redis.ResponseError):  # no id; the key of another type
+        return ""
 
 
 def _key(owner: object, subject: object) -> str:

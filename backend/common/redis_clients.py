@@ -19,6 +19,10 @@ _UNNAMED: Final = None
 """A client that names itself looks up its version at each connect: 2 ms."""
 
 
+_UNREADABLE: Final = "replace"
+"""A value that is not UTF-8 is another text; by default it would be an error of its own kind."""
+
+
 @cache
 def default() -> redis.Redis:
     """For requests and jobs: answers or fails within `REDIS_TIMEOUT_S`."""
@@ -44,6 +48,7 @@ def blocking(timeout_s: float) -> Iterator[redis.Redis]:
         settings.CACHE_BACKEND_URL,
         driver_info=_UNNAMED,
         decode_responses=True,
+        encoding_errors=_UNREADABLE,
         socket_timeout=timeout_s + REDIS_TIMEOUT_S,
         socket_connect_timeout=REDIS_TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
@@ -70,6 +75,7 @@ def _answering_within(timeout_s: float, url: str = "") -> redis.Redis:
         url or settings.CACHE_BACKEND_URL,
         driver_info=_UNNAMED,
         decode_responses=True,
+        encoding_errors=_UNREADABLE,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         # A connection that a restart of Redis closed is replaced once; a dead Redis is not awaited.

@@ -94,11 +94,25 @@ class BadEntries(unittest.TestCase):
             {"event": "[]"},
             {"event": "7"},
             {"event": "null"},
+            {"event": '{"processed_at": "", "faces_count": NaN}'},
+            {"event": '{"processed_at": "", "a": [-Infinity]}'},
+            {"event": '{"processed_at": "", "a": 1e999}'},
+            {"event": '{"processed_at": "", "a": ' + "9" * 5000 + "}"},
+            {"event": '{"processed_at": 7}'},
             {"outcome": "great"},
             {"outcome": ""},
         ):
             with self.subTest(change), self.assertRaisesRegex(ValueError, "1-2 is not an event"):
                 from_entry("1-2", {**good, **change})
+
+    def test_an_entry_of_any_depth_is_read_or_refused(self) -> None:
+        good: dict[str, Any] = dict(to_entry(an_event(), owner="1"))
+        for depth in (*range(900, 1000), 100_000):
+            text = '{"processed_at": "", "a": ' + "[" * depth + "]" * depth + "}"
+            try:
+                from_entry("1-2", {**good, "event": text})
+            except ValueError as error:
+                self.assertIn("1-2 is not an event", str(error))
 
 
 class EventIds(unittest.TestCase):

@@ -98,10 +98,16 @@ class Stream:
         )
 
     async def event_id_of(self, submission_id: str, *, owner: str) -> EventId | None:
-        """The id of the event of the owner's submission, or None while there is none."""
+        """The id of the event of the owner's submission, or None while there is none.
+
+        Also None for a value that is no id.
+        """
         key = events.EVENT_OF_SUBMISSION.format(owner=owner, submission_id=submission_id)
         event_id: Any = await self._redis.get(key)
-        return None if event_id is None else events.parse_event_id(event_id)
+        try:
+            return None if event_id is None else events.parse_event_id(event_id)
+        except ValueError:
+            return None
 
     async def is_revoked(self, key_prefix: str) -> bool:
         """Whether the API key with this prefix was revoked within the lifetime of its tokens."""
@@ -121,9 +127,14 @@ class Stream:
             transaction.sadd(metrics.SERVERS, instance)
             key = metrics.SERVER.format(instance=instance)
             transaction.set(key, listeners, ex=metrics.SERVER_TTL_S)
-            for name, by in counted.items():
-                transaction.hincrby(metrics.HASH, metrics.field(name, {}), by)
-            await transaction.execute()
+            fields = {metrics.field(name, {}): by for name, by in counted.items()}
+            for field, by in fields.items():
+                transaction.hincrby(metrics.HASH, field, by)
+            # An error of one command does not keep the others from being done.
+            replies = await transaction.execute(raise_on_error=False)
+        added = zip(fields, replies[2:], strict=True)
+        if broken := [field for field, reply in added if metrics.is_broken(reply)]:
+            await self._redis.hdel(metrics.HASH, *broken)
 
     async def remove_server(self, instance: str) -> None:
         """Delete the gauge of a server that ends."""

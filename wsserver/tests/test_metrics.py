@@ -63,6 +63,19 @@ class MetricsTests(ServerTestCase):
         self.assertEqual(self.counted(metrics.EVENTS_SENT), 5)
         self.assertEqual(self.counted(metrics.SLOW_CONSUMERS), 2)
 
+    async def test_a_counter_that_holds_no_number_begins_anew_and_no_other_counts_twice(
+        self,
+    ) -> None:
+        counters = Counters(connections=1, events_sent=5, slow_consumers=2)
+        self.redis.hset(metrics.HASH, metrics.EVENTS_SENT, "no number")
+        async with Stream(self.redis_server.url, connections=1) as stream:
+            reporter = MetricsReporter(stream, lambda: counters, every_s=60)
+            await reporter.report()
+            counters = Counters(connections=1, events_sent=8, slow_consumers=2)
+            await reporter.report()
+        self.assertEqual(self.counted(metrics.EVENTS_SENT), 3)
+        self.assertEqual(self.counted(metrics.SLOW_CONSUMERS), 2)
+
     async def test_slow_consumers_are_counted(self) -> None:
         settings = {"publish_s": 0.02, "send_buffer_bytes": 4096}
         async with self.serving(**settings) as address, listening(address, max_queue=1):

@@ -77,17 +77,22 @@ class QueuesAdmin(_Queues):
             request.current_app = self.admin_site.name
             try:
                 answer = view(request, *args, **kwargs)
+            except (Http404, PermissionDenied):
+                raise
             except (NoSuchJobError, IndexError) as error:
                 raise Http404 from error
             except redis.RedisError as error:
                 logger.warning("the queues cannot be shown: %s", error)
-                return self._unavailable(request)
+                return self._unavailable(request, "Redis is out of reach")
+            except Exception:  # Redis is input: what rq cannot read fails in any way
+                logger.exception("the queues cannot be shown")
+                return self._unavailable(request, "An entry of the queue cannot be read")
             if request.method == "POST" and answer.status_code < 400:
                 audit(request, "change queue", request.path)
             return answer
 
         return guarded
 
-    def _unavailable(self, request: HttpRequest) -> HttpResponse:
-        context = {**self.admin_site.each_context(request), "title": "Redis is out of reach"}
+    def _unavailable(self, request: HttpRequest, title: str) -> HttpResponse:
+        context = {**self.admin_site.each_context(request), "title": title}
         return TemplateResponse(request, "admin/clients/queues_away.html", context, status=503)

@@ -7,15 +7,14 @@ from typing import Any
 import redis
 from django.db.models import Count, Min
 from django.utils import timezone
-from rq.exceptions import NoSuchJobError
 from rq.job import Job as QueueEntry
-from rq.serializers import JSONSerializer
 
 from backend.common import redis_clients
 from backend.common.jobs import queues, workers
 from backend.common.jobs.models import Job, Status, kinds
 from backend.common.metrics import registry
 from backend.common.metrics.registry import Sample
+from backend.common.redis_values import moment, whole_number
 from wire import metrics as wire
 
 JOBS_WAITING = registry.gauge(
@@ -74,18 +73,13 @@ def _of_kind(model: type[Job]) -> Iterator[Sample]:
 
 
 def _oldest_s(name: str) -> float:
-    first = queues.queue(name).get_job_ids(0, 1)
-    if not first:
+    client: Any = redis_clients.default()
+    first = client.lindex(queues.queue(name).key, 0)
+    if first is None:
         return 0.0
-    connection = queues.queue(name).connection
-    try:
-        entry = QueueEntry.fetch(first[0], connection=connection, serializer=JSONSerializer)
-    except NoSuchJobError:  # taken by a worker meanwhile
-        return 0.0
-    since = entry.enqueued_at
-    if since is None:
-        return 0.0
-    return max(0.0, (datetime.now(UTC) - workers.aware(since)).total_seconds())
+    # No moment in an entry that a worker took meanwhile.
+    since = moment(client.hget(QueueEntry.key_for(first), "enqueued_at"))
+    return max(0.0, (datetime.now(UTC) - since).total_seconds()) if since else 0.0
 
 
 def _connections() -> list[int]:
@@ -93,4 +87,6 @@ def _connections() -> list[int]:
     client = redis_clients.default()
     names: Any = client.smembers(wire.SERVERS)
     numbers: Any = client.mget([wire.SERVER.format(instance=name) for name in names] or [""])
-    return [int(number) for number in numbers if number is not None]
+    # Each of at most 2³¹: the sum of any number of any values must be a number of the page too.
+    known = [found for number in numbers if (found := whole_number(number)) is not None]
+    return [number for number in known if number < 1 << 31]

@@ -2,7 +2,7 @@
 
 import logging
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import redis
 from django.conf import settings
@@ -29,6 +29,10 @@ IN_ORDER: Final = (INTERACTIVE, UPLOADS)
 """The queues of a worker, the most urgent first."""
 
 
+FAILURE_TTL_S: Final = 3600
+"""How long the pages of the queues show an entry whose job failed."""
+
+
 @cache
 def queue(name: str) -> Queue:
     return Queue(name, connection=redis_clients.for_rq(), serializer=JSONSerializer)
@@ -49,7 +53,7 @@ def enqueue(name: str, task: str, argument: str, *, job_id: str) -> bool:
                 timeout=settings.FACES_JOB_TIMEOUT_S,
                 # The outcome is in the row.
                 result_ttl=0,
-                failure_ttl=3600,
+                failure_ttl=FAILURE_TTL_S,
                 pipeline=pipeline,
             )
             pipeline.execute()
@@ -70,7 +74,9 @@ def forget(name: str, job_id: str) -> None:
 
 def waiting(name: str) -> set[str]:
     """The ids of the entries in the queue `name`. Raises `redis.RedisError`."""
-    return set(queue(name).get_job_ids())
+    # rq's own reading fails at an entry that is not UTF-8.
+    entries: Any = redis_clients.default().lrange(queue(name).key, 0, -1)
+    return set(entries)
 
 
 def length(name: str) -> int:

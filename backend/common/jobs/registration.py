@@ -94,9 +94,22 @@ class Registration:
             worker_registration.register(self._rq, pipeline)
             pipeline.expire(self._rq.key, _TTL_S)
             pipeline.execute()
+        self._remove_dead()
+
+    def _remove_dead(self) -> None:
+        """Take workers that were killed out of the lists; rq's own way fails at what is no text."""
         for name in queues.IN_ORDER:
-            # Of workers that were killed; each would cost a request to list.
-            worker_registration.clean_worker_registry(queues.queue(name))
+            listed = worker_registration.WORKERS_BY_QUEUE_KEY % name
+            keys: Any = sorted(self._redis.smembers(listed))
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for key in keys:
+                    pipeline.exists(key)
+                replies = pipeline.execute()
+                dead = [key for key, exists in zip(keys, replies, strict=True) if not exists]
+                if dead:
+                    pipeline.srem(listed, *dead)
+                    pipeline.srem(worker_registration.REDIS_WORKER_KEYS, *dead)
+                    pipeline.execute()
 
     def _take_commands(self) -> None:
         """Until the next heartbeat is due."""

@@ -153,11 +153,11 @@ class Worker:
         Redis is input: a name that were imported as it is, `os.system` say, would run there.
         """
         try:
-            task, arguments = job.func_name, job.args
-            is_ours = task in self._tasks and len(arguments) == 1 and isinstance(arguments[0], str)
-        except Exception:  # rq's own error and those of zlib, JSON and Python
+            task, (id,) = str(job.func_name), job.args
+            is_ours = task in self._tasks and isinstance(id, str) and _is_id(task, id)
+        except Exception:  # rq's own error and those of zlib, JSON, Django and Python
             return None
-        return (str(task), arguments[0]) if is_ours else None
+        return (task, id) if is_ours else None
 
     def _end(self, job: Job) -> None:
         # Redis may have gone meanwhile. The row says how the job went.
@@ -167,10 +167,13 @@ class Worker:
             pipeline.execute()
 
     def _end_failed(self, job: Job, trace: str) -> None:
-        with suppress(redis.RedisError), self._redis.pipeline() as pipeline:
+        # The page of failed entries goes without one whose fields cannot be written back.
+        with suppress(Exception), self._redis.pipeline() as pipeline:
             self._registration.end_job(pipeline)
-            registry = queues.queue(job.origin).failed_job_registry
-            registry.add(job, ttl=job.failure_ttl, exc_string=trace, pipeline=pipeline)
+            # An entry may name any queue and any lifetime.
+            name = job.origin if job.origin in queues.IN_ORDER else queues.UPLOADS
+            registry = queues.queue(name).failed_job_registry
+            registry.add(job, ttl=queues.FAILURE_TTL_S, exc_string=trace, pipeline=pipeline)
             pipeline.execute()
 
     def _run_from_rows(self) -> None:
@@ -217,6 +220,13 @@ def _job_id(entry: bytes) -> str:
 def known_tasks() -> frozenset[str]:
     """The dotted names that an entry of the queue may name: the tasks of the models."""
     return frozenset(model.task for model in kinds())
+
+
+def _is_id(task: str, text: str) -> bool:
+    """Whether `text` may be the key of a row of the task; `ValidationError` for what is no key."""
+    keys = [model._meta.pk.to_python(text) for model in kinds() if model.task == task]
+    # Integers of the databases have 64 bits.
+    return all(not isinstance(key, int) or 0 < key < 1 << 63 for key in keys)
 
 
 def _max_growth() -> int:

@@ -26,6 +26,7 @@ from rest_framework.views import APIView
 from backend.common import redis_clients
 from backend.common.metrics.registry import BUCKETS_S, DECLARED, SUM, Kind, Sample
 from backend.common.openapi import response
+from backend.common.redis_values import whole_number
 from wire import metrics as wire
 
 logger = logging.getLogger(__name__)
@@ -130,12 +131,21 @@ def counted() -> dict[str, dict[tuple[str, ...], float]]:
         return {}
     found: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
     for field, value in fields.items():
-        name, labels = wire.parse_field(field)
-        metric = DECLARED.get(name)
-        extra = ("le",) if metric is not None and metric.kind is Kind.HISTOGRAM else ()
-        if metric is not None and tuple(labels) == (*metric.labels, *extra):
-            found[name][tuple(labels.values())] = float(value)
+        if (series := _series(field)) is not None and (number := whole_number(value)) is not None:
+            name, labels = series
+            found[name][labels] = float(number)
     return found
+
+
+def _series(field: str) -> tuple[str, tuple[str, ...]] | None:
+    """The metric and the values of its labels that a field of Redis names, if it is declared."""
+    try:
+        name, labels = wire.parse_field(field)
+        metric = DECLARED[name]
+    except (ValueError, KeyError):
+        return None
+    extra = ("le",) if metric.kind is Kind.HISTOGRAM else ()
+    return (name, tuple(labels.values())) if tuple(labels) == (*metric.labels, *extra) else None
 
 
 def looked_up() -> Gauges:

@@ -153,7 +153,15 @@ def _send(changes: Mapping[str, int]) -> None:
         pipeline = redis_clients.best_effort().pipeline(transaction=False)
         for field, by in changes.items():
             pipeline.hincrby(wire.HASH, field, by)
-        pipeline.execute()
+        replies = pipeline.execute(raise_on_error=False)
+        broken = [
+            each for each, reply in zip(changes, replies, strict=True) if wire.is_broken(reply)
+        ]
+        if broken:
+            logger.warning("these metrics held no numbers and begin anew: %s", ", ".join(broken))
+            redis_clients.best_effort().hdel(wire.HASH, *broken)
+        elif errors := [reply for reply in replies if isinstance(reply, redis.RedisError)]:
+            raise errors[0]
     except redis.RedisError as error:
         _Away.until = time.monotonic() + _PAUSE_AFTER_FAILURE_S
         logger.debug("metrics are not counted, Redis is out of reach: %s", error)

@@ -7,11 +7,11 @@ from typing import Any, Final, TypedDict
 
 import redis
 from django.conf import settings
-from rq.worker import BaseWorker
 
 from backend.common.jobs import process_identity
 from backend.common.jobs import workers as registered
 from backend.common.jobs.models import Job, Status, kinds
+from backend.common.jobs.workers import LivingWorker
 
 _SHOWN: Final = 200
 
@@ -38,16 +38,17 @@ def workers() -> list[WorkerShape]:
     return sorted(shapes, key=lambda each: (each["host"], each["pid"]))
 
 
-def _shape(worker: BaseWorker, claims: dict[tuple[str, int], tuple[str, datetime]]) -> WorkerShape:
-    host, pid = worker.hostname or "", worker.pid or 0
-    job, since = claims.get((host, pid), (None, None))
+def _shape(
+    worker: LivingWorker, claims: dict[tuple[str, int], tuple[str, datetime]]
+) -> WorkerShape:
+    job, since = claims.get((worker.host, worker.pid), (None, None))
     return {
-        "host": host,
-        "pid": pid,
-        "state": str(getattr(worker.get_state(), "value", worker.get_state())),
+        "host": worker.host,
+        "pid": worker.pid,
+        "state": worker.state,
         "job": job,
         "since": since.isoformat() if since else None,
-        "started": registered.aware(worker.birth_date).isoformat() if worker.birth_date else "",
+        "started": worker.started.isoformat() if worker.started else "",
     }
 
 
