@@ -114,7 +114,7 @@ class Stack:
     nginx_listen: tuple[Address, ...]
     """Every address of nginx: `nginx`, and this machine's loopback in IPv6."""
     backend: Place
-    ws: Address
+    ws: Place
     redis: Place | None
     """Where a Redis of our own is to listen; None: `redis_url` names a Redis that runs already."""
     redis_url: str
@@ -167,7 +167,9 @@ def read(environ: Mapping[str, str], defaults: Mapping[str, str]) -> Stack:
         nginx=nginx,
         nginx_listen=_nginx_listen(nginx),
         backend=backend_place(environ),
-        ws=Address.parse(environ["FACES_WS_BIND"], setting="FACES_WS_BIND"),
+        ws=parse_place(
+            environ["FACES_WS_BIND"] or sockets.wsserver(storage), setting="FACES_WS_BIND"
+        ),
         redis=_own_redis(environ, redis_url),
         redis_url=redis_url,
         service_url=service_address.read(Reader(environ, UserError)).url,

@@ -63,7 +63,7 @@ http {{
     server {{
 {listen}
         set $backend_address "{_upstream(stack.backend)}";
-        set $ws_address {stack.ws.reached_at};
+        set $ws_address "{_upstream(stack.ws)}";
         set $media_dir "{stack.storage}/media";
         include "{ROOT}/nginx/faces.conf";
     }}

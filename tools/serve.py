@@ -34,7 +34,10 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 def listen() -> int:
     """Open the backend's socket; its descriptor, which children inherit."""
     place = config.backend_place(os.environ)
-    listening = _on_socket(place) if isinstance(place, UnixSocket) else _on_port(place)
+    if isinstance(place, UnixSocket):
+        listening = sockets.listen(place.path, backlog=_BACKLOG)
+    else:
+        listening = _on_port(place)
     listening.set_inheritable(True)
     return listening.detach()
 
@@ -43,20 +46,6 @@ def _on_port(address: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     where = (address.host, address.port)
     return socket.create_server(where, family=family, backlog=_BACKLOG)
-
-
-def _on_socket(place: UnixSocket) -> socket.socket:
-    # Left by one that was killed; the launcher has found one that lives (`ports.require_free`).
-    place.path.unlink(missing_ok=True)
-    listening = socket.socket(socket.AF_UNIX)
-    # At its creation: a moment later others could have opened it.
-    mask = os.umask(0o777 & ~sockets.MODE)
-    try:
-        listening.bind(str(place.path))
-    finally:
-        os.umask(mask)
-    listening.listen(_BACKLOG)
-    return listening
 
 
 class Keeper:

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from redis.asyncio import ConnectionPool
@@ -54,7 +55,8 @@ def main() -> int:
     try:
         asyncio.run(_serve(settings))
     except OSError as error:
-        logger.critical("cannot listen on %s:%d: %s", settings.host, settings.port, error)
+        where = settings.path or f"{settings.host}:{settings.port}"
+        logger.critical("cannot listen on %s: %s", where, error)
         return 1
     return 0
 
@@ -62,12 +64,13 @@ def main() -> int:
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """The settings; raises `SettingError` for the first that is invalid."""
     read = Reader(environ)
-    host, port = _bind(read, "FACES_WS_BIND")
+    host, port, path = _bind(read, "FACES_WS_BIND")
     address = service_address.read(read)
     return Settings(
         redis_url=_redis_url(read, "CACHE_BACKEND_URL"),
         host=host,
         port=port,
+        path=path,
         max_connections=read.number("FACES_WS_MAX_CONNECTIONS", at_least=1),
         max_connections_per_address=read.number("FACES_WS_MAX_CONNECTIONS_PER_ADDRESS"),
         max_connections_per_client=read.number("FACES_WS_MAX_CONNECTIONS_PER_CLIENT"),
@@ -125,18 +128,26 @@ def _raise_file_limit(connections: int) -> None:
         )
 
 
-def _bind(read: Reader, name: str) -> tuple[str, int]:
-    text = read.text(name)
+def _bind(read: Reader, name: str) -> tuple[str, int, Path | None]:
+    """Host and port, or the path of a socket."""
+    text = read.text(name) or sockets.wsserver(_storage(read))
+    path = Path(text.removeprefix(sockets.PREFIX))
+    if text.startswith(sockets.PREFIX) and path.is_absolute():
+        return "", 0, path
     host, colon, port = text.rpartition(":")
     if not (colon and host and port.isascii() and port.isdecimal() and int(port) < 65536):
-        raise SettingError(f"{name} must be HOST:PORT, like 127.0.0.1:8284, not {text!r}")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+        raise SettingError(
+            f"{name} must be HOST:PORT, like 127.0.0.1:8284, or unix:PATH, not {text!r}"
+        )
+    return host.removeprefix("[").removesuffix("]"), int(port), None
+
+
+def _storage(read: Reader) -> Path:
+    return read.folder("STORAGE_DIR", default=environment.ROOT)
 
 
 def _redis_url(read: Reader, name: str) -> str:
-    text = read.text(name) or sockets.redis_url(
-        read.folder("STORAGE_DIR", default=environment.ROOT)
-    )
+    text = read.text(name) or sockets.redis_url(_storage(read))
     text = with_password(text)
     try:
         ConnectionPool.from_url(text)

@@ -7,13 +7,14 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, cast
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
-from wire import metrics
+from wire import metrics, sockets
 from wire.origins import ANY, OriginPolicy
 from wire.service_address import ServiceAddress
 from wsserver.delivery.broadcaster import Broadcaster, Subscriber
@@ -48,6 +49,7 @@ class Settings:
     redis_url: str
     host: str
     port: int
+    """Where it listens, unless `path` names a socket of the file system."""
     max_connections: int
     max_connections_per_address: int
     max_connections_per_client: int
@@ -61,6 +63,7 @@ class Settings:
     origins: OriginPolicy = OriginPolicy()
     address: ServiceAddress | None = None
     """Where clients reach the service; None: links in events are sent as they are stored."""
+    path: Path | None = None
     explains: bool = False
     """Whether a refusal names the setting behind it in the response; it does in the log."""
     handshake_timeout_s: float = 10
@@ -294,6 +297,8 @@ def _first(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subp
 
 
 def _bound_socket(settings: Settings) -> socket.socket:
+    if settings.path is not None:
+        return sockets.listen(settings.path, backlog=_BACKLOG)
     family, _type, _proto, _name, address = socket.getaddrinfo(
         settings.host, settings.port, type=socket.SOCK_STREAM
     )[0]
@@ -305,6 +310,8 @@ def _bound_socket(settings: Settings) -> socket.socket:
 
 
 def _address(sock: socket.socket) -> str:
+    if sock.family == socket.AF_UNIX:
+        return f"{sockets.PREFIX}{sock.getsockname()}"
     host, port = sock.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

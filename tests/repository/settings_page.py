@@ -55,8 +55,8 @@ UNSAFE: Final = {
     "claim any address and escape every limit for an address.",
     "FACES_BACKEND_BIND": "An address that others reach, on the machine too: callers could "
     "bypass nginx and claim any address.",
-    "FACES_WS_BIND": "Anything but loopback or a private network of containers: callers could "
-    "claim any address.",
+    "FACES_WS_BIND": "An address that others reach, on the machine too: callers could claim "
+    "any address.",
     "FACES_WS_MAX_CONNECTIONS_PER_ADDRESS": "`0`: one address can take all connections.",
     "FACES_WS_MAX_CONNECTIONS_PER_CLIENT": "`0`: one client can take all connections.",
 }

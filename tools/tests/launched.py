@@ -61,12 +61,7 @@ class Launched:
         self._folder.cleanup()
 
     def _addresses(self) -> dict[str, str]:
-        nginx, ws = free_port(), free_port()
-        return {
-            "STORAGE_DIR": str(self.storage),
-            "FACES_PORT": str(nginx),
-            "FACES_WS_BIND": f"127.0.0.1:{ws}",
-        }
+        return {"STORAGE_DIR": str(self.storage), "FACES_PORT": str(free_port())}
 
     @property
     def url(self) -> str:

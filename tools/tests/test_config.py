@@ -71,11 +71,16 @@ class SocketTests(StackTestCase):
     def test_a_path_that_no_socket_can_have_is_refused_by_its_setting(self) -> None:
         deep = "/srv/" + "x" * 100
         self.assert_refused("STORAGE_DIR", STORAGE_DIR=deep)
-        addresses = {"FACES_BACKEND_BIND": "127.0.0.1:8280", "CACHE_BACKEND_URL": "redis://r/0"}
+        addresses = {
+            "FACES_BACKEND_BIND": "127.0.0.1:8280",
+            "FACES_WS_BIND": "127.0.0.1:8284",
+            "CACHE_BACKEND_URL": "redis://r/0",
+        }
         self.assertEqual(str(self.read(STORAGE_DIR=deep, **addresses).storage), deep)
         for path in ("unix:", "unix:relative.sock", 'unix:/a"b', "unix:/a:b"):
             with self.subTest(path):
                 self.assert_refused("FACES_BACKEND_BIND", FACES_BACKEND_BIND=path)
+                self.assert_refused("FACES_WS_BIND", FACES_WS_BIND=path)
 
 
 class AddressTests(StackTestCase):

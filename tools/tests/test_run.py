@@ -64,15 +64,14 @@ class RunningTests(unittest.TestCase):
         )
         self.assertIn("Ctrl-C", self.service.output)
 
-    def test_only_its_user_may_open_the_sockets_of_redis_and_backend(self) -> None:
-        for name in ("redis.sock", "backend.sock"):
+    def test_only_its_user_may_open_the_sockets_behind_nginx(self) -> None:
+        for name in ("redis.sock", "backend.sock", "wsserver.sock"):
             with self.subTest(name):
                 path = self.service.storage / "run" / name
                 self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
         inodes = {link for pid in self.service.processes() for link in _sockets(pid)}
         listening = {port for port, inode in _listening_ports() if f"socket:[{inode}]" in inodes}
-        ws = self.service.environ["FACES_WS_BIND"].rpartition(":")[2]
-        self.assertEqual(listening, {int(self.service.environ["FACES_PORT"]), int(ws)})
+        self.assertEqual(listening, {int(self.service.environ["FACES_PORT"])})
 
     def test_a_large_upload_is_checked_and_accepted_over_the_socket(self) -> None:
         picture = Image.effect_noise((600, 600), 90).convert("RGB")

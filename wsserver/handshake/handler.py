@@ -1,5 +1,6 @@
 """The HTTP request before a websocket opens: routing, options, limits, health check."""
 
+import ipaddress
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -67,8 +68,7 @@ class HandshakeHandler:
         return self._acquire(connection, request)
 
     def _acquire(self, connection: ServerConnection, request: Request) -> Response | None:
-        # No address: the socket is closed already, or is not an internet socket.
-        peer = str((connection.remote_address or [""])[0])
+        peer = _peer(connection)
         client = self._client(cast(ClientConnection, connection).options.token)
         rejection = self._limiter.acquire(connection, peer, request.headers, client=client)
         if rejection is None:
@@ -113,6 +113,15 @@ def as_json_error(
     # The library's text repeats what the client sent.
     status = HTTPStatus(response.status_code)
     return responses.error(status, "The websocket handshake is not valid.")
+
+
+def _peer(connection: ServerConnection) -> str:
+    """The address of the other end; empty if it is gone already.
+
+    On a socket of the file system it is a process of this user, so nginx, which names the client.
+    """
+    address = connection.remote_address
+    return str(ipaddress.IPv6Address(1)) if address == "" else str((address or [""])[0])
 
 
 def _asks_for_websocket(request: Request) -> bool:

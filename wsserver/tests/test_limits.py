@@ -2,15 +2,20 @@
 
 import asyncio
 import socket
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
+from ipaddress import ip_network
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import ClientConnection, unix_connect
 from websockets.exceptions import InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 
+from wsserver.main import NGINX_NETWORKS
 from wsserver.tests.base import (
     PATIENCE_S,
     UPGRADE,
@@ -164,6 +169,30 @@ class Connections(ServerTestCase):
         ):
             with self.assertRaises(InvalidStatus):
                 await listening(address, additional_headers=local)
+
+    async def test_on_a_socket_of_the_file_system_nginx_names_the_client(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = Path(folder.name, "ws.sock")
+        # Left by a server that was killed.
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(path))
+        proxies = (*NGINX_NETWORKS, ip_network("192.0.2.0/24"))
+        limits = {"max_connections_per_address": 1, "trusted_proxies": proxies}
+
+        def from_(client: str) -> Any:
+            headers = {"X-Forwarded-For": client}
+            uri = "ws://localhost/faces"
+            return unix_connect(str(path), uri=uri, additional_headers=headers)
+
+        async with self.serving(path=path, **limits) as address:
+            self.assertEqual(address, f"unix:{path}")
+            self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
+            async with from_("198.51.100.1"), from_("198.51.100.2, 192.0.2.1") as alice:
+                with self.assertRaises(InvalidStatus) as refused:
+                    await from_("198.51.100.2")
+                self.assertEqual(refused.exception.response.status_code, 503)
+                await self.assert_silent(alice)
 
     async def test_x_forwarded_for_of_an_untrusted_peer_is_ignored(self) -> None:
         limits = {"max_connections_per_address": 1, "trusted_proxies": ()}

@@ -1,6 +1,7 @@
 """Settings are read from the environment, and invalid ones are named."""
 
 import unittest
+from pathlib import Path
 
 from wire import environment
 from wire.settings import SettingError
@@ -13,7 +14,7 @@ class ReadSettings(unittest.TestCase):
 
     def test_the_defaults_are_valid(self) -> None:
         settings = read_settings(self.environ)
-        self.assertEqual((settings.host, settings.port), ("127.0.0.1", 8284))
+        self.assertEqual(settings.path, environment.ROOT / "run" / "wsserver.sock")
         self.assertGreaterEqual(settings.max_connections, 2000)
 
     def test_every_setting_is_required(self) -> None:
@@ -31,11 +32,26 @@ class ReadSettings(unittest.TestCase):
 
     def test_an_ipv6_address_is_written_in_brackets(self) -> None:
         settings = read_settings({**self.environ, "FACES_WS_BIND": "[::1]:0"})
-        self.assertEqual((settings.host, settings.port), ("::1", 0))
+        self.assertEqual((settings.host, settings.port, settings.path), ("::1", 0, None))
+
+    def test_a_socket_is_named_by_its_path(self) -> None:
+        settings = read_settings({**self.environ, "FACES_WS_BIND": "unix:/run/faces/ws.sock"})
+        self.assertEqual(settings.path, Path("/run/faces/ws.sock"))
+        settings = read_settings({**self.environ, "STORAGE_DIR": "/srv/faces"})
+        self.assertEqual(settings.path, Path("/srv/faces/run/wsserver.sock"))
 
     def test_an_invalid_setting_is_named(self) -> None:
         for name, values in {
-            "FACES_WS_BIND": ("", "8284", ":8284", "host:", "host:x", "host:65536", "host:-1"),
+            "FACES_WS_BIND": (
+                "unix:",
+                "unix:ws.sock",
+                "8284",
+                ":8284",
+                "host:",
+                "host:x",
+                "host:65536",
+                "host:-1",
+            ),
             "FACES_WS_MAX_CONNECTIONS": ("", "0", "-1", "many", "1.5", "9" * 5000, "٣"),
             "FACES_TRUSTED_PROXIES": ("nginx", "127.0.0.1/33", "127.0.0.1/8", "none, ::1"),
             "CACHE_BACKEND_URL": ("127.0.0.1:6379", "http://redis", "redis://host:port/0"),
