@@ -2,6 +2,16 @@ import logging
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.core.management import get_commands
+
+
+def _hide_commands_of_rq() -> None:
+    """Its workers would run any function that an entry of the queue names, and know no rows."""
+    commands = get_commands()
+    for name in [name for name, app in commands.items() if app == "django_rq"]:
+        del commands[name]
+    # The one that users of rq know names ours.
+    commands["rqworker"] = CommonConfig.name
 
 
 class CommonConfig(AppConfig):
@@ -14,5 +24,6 @@ class CommonConfig(AppConfig):
             from backend.common.observability import sentry
 
             sentry.start(settings.FACES_SENTRY_DSN, environment=settings.ENVIRONMENT)
+        _hide_commands_of_rq()
         # Warnings too are lines of the log, in its format.
         logging.captureWarnings(True)

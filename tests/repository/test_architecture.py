@@ -65,6 +65,7 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
         {
             *("redis_clients", "storage", "observability", "openapi", "checks", "bounded_json"),
             "submitted_images",
+            "redis_values",
         },
         {"image_downloads", "metrics", "event_stream"},
         {"jobs", "apps"},

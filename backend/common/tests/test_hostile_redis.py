@@ -3,6 +3,9 @@
 import json
 import os
 import pickle
+import subprocess
+import sys
+import unittest
 import zlib
 from collections.abc import Iterator
 from multiprocessing import Value
@@ -13,7 +16,7 @@ from unittest import mock
 
 import redis
 from django.contrib.auth.models import User
-from django.core import signing
+from django.core import management, signing
 from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.test import TransactionTestCase, override_settings
@@ -29,7 +32,7 @@ from backend.site.dashboard import snapshot
 from backend.submissions import services
 from backend.submissions.models import Submission
 from tests.support import image_factories
-from wire import events, metrics
+from wire import environment, events, metrics
 
 
 class _Payload:
@@ -103,6 +106,20 @@ class EntryTests(HostileRedisCase):
         client.rpush(queues.queue(queues.UPLOADS).key, b"\xff\xfe")
         Worker("test", Value("d", 0.0, lock=False)).run_next()
         self.assertEqual(queues.length(queues.UPLOADS), 0)
+
+
+class CommandTests(unittest.TestCase):
+    def test_no_command_of_rq_is_left_and_rqworker_names_ours(self) -> None:
+        self.assertNotIn("django_rq", management.get_commands().values())
+        for arguments in ((), ("uploads", "--burst", "--with-scheduler")):
+            run = subprocess.run(
+                [sys.executable, "manage.py", "rqworker", *arguments],
+                cwd=environment.ROOT,
+                capture_output=True,
+                text=True,
+            )
+            self.assertEqual((run.returncode, run.stdout), (1, ""))
+            self.assertRegex(run.stderr, r"^CommandError: .*`manage\.py work`\.\n$")
 
 
 class CacheTests(HostileRedisCase):
