@@ -17,4 +17,5 @@ def sweep() -> None:
     """Complete ended operations, and delete what is kept no longer."""
     retention.tidy_up()
     retention.delete_old()
+    retention.delete_stray_files()
     retention.delete_crops_not_kept()

@@ -116,8 +116,9 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
     "recognition": (
         {"models", "contract"},
         {"gallery", "admin"},
+        {"transfer"},
         {"operations"},
-        {"transfer", "api", "tasks"},
+        {"api", "tasks"},
         {"rest", "management", "apps"},
         {"urls"},
     ),

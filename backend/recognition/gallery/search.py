@@ -70,9 +70,10 @@ def best(owner_id: int, encoding: ArrayLike, *, model: str, at_most: int) -> lis
 
     Contacts of several users may be one person, so another contact makes none less likely.
     """
-    users = list(User.objects.filter(owner_id=owner_id).values_list("pk", flat=True))
+    # Of a user that does not exist yet an import is under way.
+    users = list(User.objects.filter(owner_id=owner_id, exists=True).values_list("pk", flat=True))
     near = nearest(users, encoding, model=model, at_most=at_most) if users else []
-    count = Contact.objects.filter(user__owner=owner_id).count() if near else 0
+    count = Contact.objects.filter(user__owner=owner_id, user__exists=True).count() if near else 0
     found = []
     owners = dict(
         Contact.objects.filter(pk__in=[each.group for each in near]).values_list("pk", "user")

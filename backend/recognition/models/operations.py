@@ -26,6 +26,7 @@ class Kind(models.TextChoices):
     RENAME = "rename"
     REJECT = "reject"
     UNREJECT = "unreject"
+    IMPORT = "import"
     RECOGNISE = "recognise"
 
 
@@ -46,6 +47,9 @@ class Operation(Job):
     before it. A blocked operation is not claimable. Once unblocked it stays so, because later
     operations have higher numbers. The effect, its result and DONE are one transaction.
 
+    An import is accepted only where nothing is open before it, so it is never blocked. It is not
+    prepared: a worker stores it in many short transactions (`operations.imports`).
+
     Until `caller_waits_until` a read is reserved for the process of its caller, which waits for the
     result and has the gallery in memory.
     """
@@ -64,6 +68,8 @@ class Operation(Job):
     # Emptied at the end.
     arguments = models.JSONField(default=dict, blank=True)
     result = models.JSONField(null=True, blank=True)
+    # The uploaded file of an import, in the media storage until the end.
+    file_name = models.CharField(max_length=200, blank=True)
     prepared_at = models.DateTimeField(null=True, blank=True)
     caller_waits_until = models.DateTimeField(null=True, blank=True)
     # The caller got 202 and the operation's URL, so its end is published as an event.
@@ -88,6 +94,10 @@ class Operation(Job):
                 fields=["processed_at"],
                 condition=Q(notify_on_end=True, event_id="", processed_at__isnull=False),
                 name="operation_unpublished",
+            ),
+            # For the sweep, which deletes what ended imports left.
+            models.Index(
+                fields=["file_name"], condition=~Q(file_name=""), name="operation_with_file"
             ),
             # For deletion by age.
             models.Index(fields=["processed_at"], name="operation_ended"),

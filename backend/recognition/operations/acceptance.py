@@ -52,8 +52,8 @@ def accept(command: Command, *, owner_id: int, wait_s: float) -> Operation:
 
 def _inserted(command: Command, owner_id: int, wait_s: float, has_work: bool) -> Operation:
     quota.reserve(owner_id, 0)  # no bytes, but it refuses a client that is being erased
-    _refuse_if_too_many_wait(owner_id)
-    user = _next_in_line(owner_id, command.user_id)
+    refuse_if_too_many_wait(owner_id)
+    user = next_in_line(owner_id, command.user_id)
     now = timezone.now()
     return Operation.objects.create(
         owner_id=owner_id,
@@ -72,7 +72,8 @@ def _inserted(command: Command, owner_id: int, wait_s: float, has_work: bool) ->
     )
 
 
-def _next_in_line(owner_id: int, user_id: int) -> User:
+def next_in_line(owner_id: int, user_id: int) -> User:
+    """The user, locked, with the number of its next operation."""
     User.objects.get_or_create(owner_id=owner_id, user_id=user_id)
     user = User.objects.select_for_update().get(owner_id=owner_id, user_id=user_id)
     user.accepted_seq += 1
@@ -84,7 +85,7 @@ def _caller_waits_until(now: datetime, wait_s: float) -> datetime | None:
     return now + timedelta(seconds=wait_s) if wait_s > 0 else None
 
 
-def _refuse_if_too_many_wait(owner_id: int) -> None:
+def refuse_if_too_many_wait(owner_id: int) -> None:
     """Called after `quota.reserve`, which locks the owner's row, so that the limit is exact."""
     waiting = Operation.objects.filter(OPEN, owner_id=owner_id).order_by().values("pk")
     if waiting[settings.FACES_MAX_PENDING - 1 :].exists():

@@ -17,15 +17,15 @@ from backend.analysis import services as analysis
 from backend.common.jobs import runner, wakeups
 from backend.common.jobs.models import JobError
 from backend.recognition.gallery import locking
-from backend.recognition.models import READING, Operation, OperationImage, User
-from backend.recognition.operations import events, handlers, preparation, probing
+from backend.recognition.models import READING, Kind, Operation, OperationImage, User
+from backend.recognition.operations import events, handlers, imports, preparation, probing
 from backend.recognition.operations.preparation import ImageFinding
 from backend.recognition.operations.results import Result
+from backend.recognition.transfer import importer
 
 logger = logging.getLogger(__name__)
 
 NO_GALLERY: Final = "There is no user with this number."
-TAKEN_OVER: Final = "Another worker took this call over."
 
 
 def execute(id: uuid.UUID) -> None:
@@ -57,7 +57,8 @@ def on_end(operation: Operation) -> None:
 
 
 def clean_up(operation: Operation) -> None:
-    """Delete the images of an ended operation, and the analyses that nothing else refers to."""
+    """Delete the files of an ended operation, and the analyses that nothing else refers to."""
+    imports.clean_up(operation)
     images = OperationImage.objects.filter(operation=operation)
     with transaction.atomic():
         ids = list(images.values_list("analysis_id", flat=True))
@@ -76,11 +77,14 @@ def _prepared(operations: QuerySet[Operation], user_pk: int) -> list[uuid.UUID]:
 
 
 def _step(operation: Operation) -> None:
-    if operation.prepared_at is None:
+    if operation.kind == Kind.IMPORT:
+        imports.run(operation)
+    elif operation.prepared_at is None:
         preparation.prepare(operation)
         operation.mark_prepared()
         return
-    _apply(operation)
+    else:
+        _apply(operation)
     logger.info("done operation=%s kind=%s", operation.pk, operation.kind)
     on_end(operation)
 
@@ -94,6 +98,8 @@ def _apply(operation: Operation) -> None:
         return
     with transaction.atomic():
         user = locking.lock(operation.user_id)
+        if not user.exists:  # a failed import is deleted behind its end
+            importer.discard(user)
         result = handlers.HANDLERS[operation.kind](user, operation, images)
         if result.get("added") or result.get("deleted"):
             locking.bump_version(user)
@@ -102,7 +108,7 @@ def _apply(operation: Operation) -> None:
 
 def _end(operation: Operation, result: Result) -> None:
     if not operation.succeed(result=result, arguments={}):
-        raise JobError(TAKEN_OVER, permanent=False)
+        raise JobError(imports.TAKEN_OVER, permanent=False)
 
 
 def _recognised(operation: Operation, image: ImageFinding) -> Result:

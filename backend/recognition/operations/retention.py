@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import timedelta
 from typing import Final
 
 from django.conf import settings
+from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -14,7 +16,7 @@ from django.utils import timezone
 from backend.common.jobs import queues
 from backend.common.jobs.models import Status
 from backend.recognition.models import DELETIONS, OPEN, Face, FaceCrop, Operation, User
-from backend.recognition.operations import events, executor
+from backend.recognition.operations import events, executor, imports
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +25,9 @@ DELETIONS_KEPT: Final = timedelta(hours=1)
 """The result of a deletion names the deleted faces, so it is kept only until it can be polled."""
 
 _AT_A_TIME: Final = 500
+
+_LOOK_FOR_FILES_S: Final = 3600.0
+_files_looked_at = -_LOOK_FOR_FILES_S
 
 
 def erase_of(owner_id: int, *, at_most: int) -> int:
@@ -57,6 +62,15 @@ def delete_old() -> None:
                 user.delete()
 
 
+def delete_stray_files() -> None:
+    """Sweep step: delete files that no operation names; once an hour, as a bucket costs."""
+    global _files_looked_at
+    if time.monotonic() - _files_looked_at >= _LOOK_FOR_FILES_S:
+        for name in imports.stray_files():
+            default_storage.delete(name)
+        _files_looked_at = time.monotonic()
+
+
 def delete_crops_not_kept() -> None:
     """Sweep step: delete the crops that were cut before they were switched off."""
     if not settings.FACES_KEEP_CROPS:
@@ -75,8 +89,9 @@ def old() -> QuerySet[Operation]:
 def tidy_up() -> None:
     """Sweep step: complete what a crash left of ended operations."""
     ended = Operation.objects.filter(status__in=[Status.DONE, Status.FAILED])
-    for operation in ended.filter(images__isnull=False).distinct()[:_AT_A_TIME]:
-        executor.clean_up(operation)
+    for which in (Q(images__isnull=False), ~Q(file_name="")):
+        for operation in ended.filter(which).distinct()[:_AT_A_TIME]:
+            executor.clean_up(operation)
     for operation in ended.filter(notify_on_end=True, event_id="")[:_AT_A_TIME]:
         if not events.publish(operation):
             break

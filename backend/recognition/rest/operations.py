@@ -122,14 +122,19 @@ def execute(request: Request, command: Command) -> HttpResponse:
     if command.kind in DELETIONS:
         audit(client.name, f"recognition: {command.kind}", f"operation {operation.pk}")
     if not operation.has_ended and service.follow(operation):
-        headers = {**NO_STORE, "Location": events.url(operation), "Retry-After": "1"}
-        return Response(CallSerializer(operation).data, status=202, headers=headers)
+        return accepted(operation)
     try:
         return _result(operation)
     except NotThere as error:
         raise NotFound(str(error)) from error
     except CallFailed as error:
         raise Unprocessable(str(error)) from error
+
+
+def accepted(operation: Operation) -> Response:
+    """202 with the operation, which has not ended."""
+    headers = {**NO_STORE, "Location": events.url(operation), "Retry-After": "1"}
+    return Response(CallSerializer(operation).data, status=202, headers=headers)
 
 
 @extend_schema(tags=["Recognition"])

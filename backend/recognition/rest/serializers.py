@@ -186,6 +186,8 @@ class CallSerializer(serializers.Serializer[Operation]):
             return None
         if operation.kind in READING:
             return None if failed else service.recognition(operation)
+        if operation.kind == Kind.IMPORT:
+            return operation.result
         if operation.kind in (Kind.REJECT, Kind.UNREJECT):
             return None if failed else {"rejected": service.rejection(operation)}
         return service.changes(operation)

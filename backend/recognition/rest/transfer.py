@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import tempfile
-from typing import IO, Final
+from collections.abc import Mapping
+from typing import IO, Any, Final
 
 from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
 from django.http import FileResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -17,10 +19,13 @@ from rest_framework.response import Response
 from backend.clients import caller
 from backend.clients.audit import audit
 from backend.clients.limits import throttling
+from backend.common.http import admission
 from backend.common.http.errors import TooLarge, Unavailable
 from backend.common.http.parsers import MultiPartParser
-from backend.common.openapi import bad_request, errors, in_query, response
+from backend.common.jobs.models import Status
+from backend.common.openapi import bad_request, errors, in_query, response, sent
 from backend.recognition.models import User
+from backend.recognition.operations import imports, service
 from backend.recognition.rest import serializers as shapes
 from backend.recognition.rest.base import (
     FILE,
@@ -28,11 +33,13 @@ from backend.recognition.rest.base import (
     USER_ID,
     Conflict,
     GalleryView,
+    Unprocessable,
     detail,
     form,
     number,
     values,
 )
+from backend.recognition.rest.operations import CALL, accepted
 from backend.recognition.transfer import exporter, importer
 from backend.recognition.transfer.jsonl import Unreadable
 
@@ -80,10 +87,20 @@ class ImportView(GalleryView):
     @extend_schema(
         operation_id="import_user",
         request={"multipart/form-data": form("file", file=FILE)},
+        parameters=[
+            sent("Location", "The call.", 202),
+            sent("Retry-After", "Seconds to wait.", 202),
+        ],
         responses={
             201: response(shapes.IMPORTED, "Stored.", _IMPORTED),
+            202: response(
+                shapes.CallSerializer,
+                "A large file takes longer: poll it. Its `result` is what 201 answers.",
+                {**CALL, "kind": "import"},
+            ),
             400: bad_request("No file, or one that is no export.", _ONE_FILE),
             409: detail("There is something already.", _NOT_EMPTY),
+            422: detail("There is no result.", "The call was erased in the meantime."),
             **errors(404, 413, 415),
         },
     )
@@ -94,16 +111,36 @@ class ImportView(GalleryView):
             raise ValidationError(_ONE_FILE)
         if files[0].size > settings.FACES_MAX_UPLOAD_BYTES:
             raise TooLarge(f"At most {settings.FACES_MAX_UPLOAD_BYTES} bytes are accepted.")
+        where = {"owner_id": client.client_id, "user_id": number(user_id)}
         try:
-            stored = importer.read(
-                files[0].file, owner_id=client.client_id, user_id=number(user_id)
-            )
+            if not importer.is_small(files[0].file):
+                return _imported_by_worker(files[0], client.name, where)
+            stored = importer.read(files[0].file, **where)
         except Unreadable as error:
             raise ValidationError({"file": [str(error)]}) from error
         except importer.NotEmpty:
             raise Conflict(_NOT_EMPTY) from None
         audit(client.name, "recognition: import", f"{stored.faces} faces")
         return Response(vars(stored), status=201, headers=NO_STORE)
+
+
+def _imported_by_worker(file: UploadedFile[Any], client: str, where: Mapping[str, int]) -> Response:
+    with admission.blocking_wait_slot() as may_wait:
+        operation = imports.begin(file, **where)
+        audit(client, "recognition: import", f"operation {operation.pk}")
+        timeout_s = settings.FACES_SYNC_RESPONSE_TIMEOUT_S if may_wait else 0.0
+        try:
+            service.wait(operation, timeout_s=timeout_s)
+        except service.CallFailed as error:
+            raise Unprocessable(str(error)) from error
+    if not operation.has_ended and service.follow(operation):
+        return accepted(operation)
+    if operation.status == Status.DONE:
+        headers = {**NO_STORE, "Operation-Id": str(operation.pk)}
+        return Response(operation.result, status=201, headers=headers)
+    if imports.is_unreadable(operation):
+        raise ValidationError({"file": [operation.reason]})
+    raise Unprocessable(operation.reason)
 
 
 def _exported(user: User, *, compress: bool) -> IO[bytes]:

@@ -1,16 +1,20 @@
 """Stores an exported user.
 
-The file is read and validated, and kept in memory in a compact form; then all of it is stored in
-one transaction, which reads no file. Faces get new ids, because an id is never used twice; the
-answer maps the old ids to them.
+The file is read and validated, and kept in memory in a compact form, before any transaction. A
+small one is stored in one transaction, a larger one in many short ones, because on SQLite every
+writer waits for a transaction: until the last one the user does not exist, so that others see all
+of it or nothing. Faces get new ids, because an id is never used twice; the answer maps the old ids
+to them.
 """
 
 from __future__ import annotations
 
 import pickle
 import uuid
+import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import IO, Any, Final
@@ -22,10 +26,13 @@ from backend.clients.limits import quota
 from backend.recognition.contract import INDEXED_FACES
 from backend.recognition.gallery import locking
 from backend.recognition.models import OPEN, Contact, Face, Feedback, User
-from backend.recognition.transfer.jsonl import Line, Unreadable, lines
+from backend.recognition.transfer.jsonl import Line, Unreadable, lines, plain
 
 MAX_FACES: Final = 200_000
-"""Of one file: it is stored in one transaction."""
+"""Of one file."""
+
+_SMALL_BYTES: Final = 1 << 20
+"""Of lines that are stored at once: a thousand faces, in a tenth of a second."""
 
 _BATCH: Final = 500
 
@@ -50,27 +57,93 @@ class Imported:
     ids: dict[int, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Contents:
+    """The valid lines of a file."""
+
+    batches: list[_Batch]
+    indexed: set[int]
+    """The ids of the faces with the best scores of each contact."""
+
+    @classmethod
+    def of(cls, file: IO[bytes]) -> Contents:
+        """Read the whole file. Raises `Unreadable`."""
+        survey = _Survey()
+        batches = list(_batches(survey.checked(file)))
+        return cls(batches, survey.indexed())
+
+
+def is_small(file: IO[bytes]) -> bool:
+    """Whether the file may be read and stored while its sender waits."""
+    if file.seek(0, 2) > _SMALL_BYTES:
+        return False
+    with suppress(EOFError, zlib.error):  # the reader names the line
+        return len(plain(file).read(_SMALL_BYTES + 1)) <= _SMALL_BYTES
+    return True
+
+
 def read(file: IO[bytes], *, owner_id: int, user_id: int) -> Imported:
-    """Store `file` as the user `user_id`, who must have no faces: all of it, or nothing.
+    """Store `file` as the user `user_id`, who must have no faces: all of it, in one transaction.
 
     Raises `Unreadable` or `NotEmpty`, or what refuses a client's calls.
     """
-    survey = _Survey()
-    batches = list(_batches(survey.checked(file)))
-    indexed = survey.indexed()
+    contents = Contents.of(file)
     with transaction.atomic():
         quota.reserve(owner_id, 0)  # no bytes, but it refuses a client that is being erased
         User.objects.get_or_create(owner_id=owner_id, user_id=user_id)
         user = User.objects.select_for_update().get(owner_id=owner_id, user_id=user_id)
-        if user.faces.exists() or user.operations.filter(OPEN).exists():
-            raise NotEmpty
+        refuse_unless_empty(user)
         # Names without faces are no reason to refuse, and not to be mixed with others.
         user.contacts.all().delete()
         user.feedback.all().delete()
-        imported = _store(batches, user, indexed)
-        user.exists = bool(imported.contacts)
-        locking.bump_version(user)
-    return imported
+        storing = _Storing(user, contents.indexed)
+        for batch in contents.batches:
+            storing.store(*batch)
+        appear(user, storing.imported)
+    return storing.imported
+
+
+def refuse_unless_empty(user: User) -> None:
+    """Raise `NotEmpty` if the user, who is locked, has faces or calls that have not ended."""
+    has_faces = user.exists and user.faces.exists()
+    if has_faces or user.operations.filter(OPEN).exists():
+        raise NotEmpty
+
+
+def store_in_steps(contents: Contents, user: User, check: Callable[[], object]) -> Imported:
+    """Store `contents` in short transactions, as a user that does not exist yet; see `appear`.
+
+    `check` is called in each: it raises if another process took over. What an earlier attempt left
+    is deleted first.
+    """
+    with transaction.atomic():
+        check()
+        User.objects.filter(pk=user.pk).update(exists=False)
+    discard(user, check)
+    storing = _Storing(user, contents.indexed)
+    for batch in contents.batches:
+        with transaction.atomic():
+            check()
+            storing.store(*batch)
+    return storing.imported
+
+
+def discard(user: User, check: Callable[[], object] = lambda: None) -> None:
+    """Delete, in short transactions, what is stored of a user that does not exist."""
+    for rows in (user.faces, user.contacts, user.feedback):
+        while some := list(rows.order_by().values_list("pk", flat=True)[:_BATCH]):
+            with transaction.atomic():
+                check()
+                locked = User.objects.select_for_update().filter(pk=user.pk, exists=False)
+                if not locked.exists():
+                    return
+                rows.filter(pk__in=some).delete()
+
+
+def appear(user: User, imported: Imported) -> None:
+    """Make the stored rows the user's, who is locked."""
+    user.exists = bool(imported.contacts)
+    locking.bump_version(user)
 
 
 @dataclass
@@ -126,29 +199,39 @@ class _Survey:
             raise ValueError(f"{name}: There is no line of such a contact before.")
 
 
-def _store(batches: Iterable[_Batch], user: User, indexed: set[int]) -> Imported:
-    """Insert the rows of lines that are known to be valid."""
-    imported, contacts = Imported(), dict[int | None, Contact]()
-    for kind, pickled in batches:
+@dataclass
+class _Storing:
+    """Inserts the rows of lines that are known to be valid."""
+
+    user: User
+    indexed: set[int]
+    imported: Imported = field(default_factory=Imported)
+    contacts: dict[int | None, Contact] = field(default_factory=dict)
+
+    def store(self, kind: str, pickled: bytes) -> None:
         batch: list[Line] = pickle.loads(pickled)  # made by `_batches`, in this process
-        if kind == "contact":
-            made = Contact.objects.bulk_create(Contact(user=user, **values) for values in batch)
-            contacts |= {each.contact_id: each for each in made}
-        elif kind == "face":
-            ids = [values.pop("id") for values in batch]
-            for id, values in zip(ids, batch, strict=True):
-                values["contact"] = contacts[values["contact"]["contact_id"]]
-                values["is_indexed"] = id in indexed
-            faces = Face.objects.bulk_create(Face(user=user, **values) for values in batch)
-            imported.ids |= {id: face.pk for id, face in zip(ids, faces, strict=True)}
-        else:
-            for values in batch:
-                for name in ("named", "truth"):
-                    values[name] = contacts.get(values[name]["contact_id"])
-            rows = Feedback.objects.bulk_create(Feedback(user=user, **values) for values in batch)
-            imported.feedback += len(rows)
-    imported.contacts, imported.faces = len(contacts), len(imported.ids)
-    return imported
+        getattr(self, f"_store_{kind}")(batch)
+
+    def _store_contact(self, batch: list[Line]) -> None:
+        rows = (Contact(user=self.user, **values) for values in batch)
+        self.contacts |= {each.contact_id: each for each in Contact.objects.bulk_create(rows)}
+        self.imported.contacts = len(self.contacts)
+
+    def _store_face(self, batch: list[Line]) -> None:
+        ids = [values.pop("id") for values in batch]
+        for id, values in zip(ids, batch, strict=True):
+            values["contact"] = self.contacts[values["contact"]["contact_id"]]
+            values["is_indexed"] = id in self.indexed
+        faces = Face.objects.bulk_create(Face(user=self.user, **values) for values in batch)
+        self.imported.ids |= {id: face.pk for id, face in zip(ids, faces, strict=True)}
+        self.imported.faces = len(self.imported.ids)
+
+    def _store_feedback(self, batch: list[Line]) -> None:
+        for values in batch:
+            for name in ("named", "truth"):
+                values[name] = self.contacts.get(values[name]["contact_id"])
+        rows = Feedback.objects.bulk_create(Feedback(user=self.user, **each) for each in batch)
+        self.imported.feedback += len(rows)
 
 
 def _batches(lines: Iterator[tuple[str, Line]]) -> Iterator[_Batch]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import gzip
+import io
 import json
 import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import IO, Any, Final
+from typing import IO, Any, ClassVar, Final, cast
 
 import numpy
 from django.utils import timezone
@@ -34,6 +34,12 @@ VERSION: Final = 1
 _LINE_BYTES: Final = 1 << 16
 """The longest line: a URL of 8192 characters, each escaped, and an encoding fit into it."""
 
+_BLOCK: Final = 1 << 16
+_GZIP: Final = 16 + zlib.MAX_WBITS
+
+_MAX_MEMBERS: Final = 10_000
+"""Of a gzip file: tools that compress in parallel write one for each 64 kB or more."""
+
 _LINE_VALUES: Final = 64
 """Of one line; a face has 12. A line of 60 kB can hold 10,000 keys, and cost 100 times as much."""
 
@@ -43,8 +49,10 @@ Line = dict[str, Any]
 class Unreadable(ValueError):
     """The file cannot be imported; the message names the line."""
 
+    AT: ClassVar = "Line "
+
     def __init__(self, line: int, message: str) -> None:
-        super().__init__(f"Line {line}: {message}")
+        super().__init__(f"{self.AT}{line}: {message}")
 
 
 class _ZonedMomentField(MomentField):
@@ -170,12 +178,61 @@ def _objects(file: IO[bytes], max_bytes: int) -> Iterator[tuple[int, Line]]:
 
 
 def _split(file: IO[bytes]) -> Iterator[bytes]:
-    file.seek(0)
-    compressed = file.read(2) == b"\x1f\x8b"
-    file.seek(0)
-    lines: Any = gzip.GzipFile(fileobj=file) if compressed else file
+    lines = plain(file)
     while raw := lines.readline(_LINE_BYTES + 1):
         yield raw
+
+
+def plain(file: IO[bytes]) -> IO[bytes]:
+    """The file from its start, decompressed where it is gzip.
+
+    Reading raises `zlib.error` or `EOFError` where that is damaged.
+    """
+    file.seek(0)
+    is_compressed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    return cast(IO[bytes], io.BufferedReader(_Inflated(file), _BLOCK)) if is_compressed else file
+
+
+class _Inflated(io.RawIOBase):
+    """The content of a gzip file (RFC 1952): of one member or few.
+
+    Python's `GzipFile` reads a name in the header byte by byte, and any number of empty members:
+    a file of 100 MB of either takes a minute.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._data = b""
+        self._inflater = zlib.decompressobj(_GZIP)
+        self._members = 1
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while True:
+            if self._inflater.eof and not self._begin_next():
+                return 0
+            self._data = self._data or self._file.read(_BLOCK)
+            if not self._data:
+                raise EOFError
+            inflated = self._inflater.decompress(self._data, len(buffer))
+            self._data = self._inflater.unconsumed_tail
+            if inflated:
+                buffer[: len(inflated)] = inflated
+                return len(inflated)
+
+    def _begin_next(self) -> bool:
+        """Whether another member follows; zeros behind the last one are ignored, as gzip does."""
+        self._data = (self._inflater.unused_data + self._data) or self._file.read(_BLOCK)
+        if not self._data.strip(b"\0"):
+            return False
+        self._members += 1
+        if self._members > _MAX_MEMBERS:
+            raise zlib.error(f"more than {_MAX_MEMBERS} members")
+        self._inflater = zlib.decompressobj(_GZIP)
+        return True
 
 
 def _check_head(line: Mapping[str, Any]) -> None:
