@@ -100,6 +100,13 @@ class ChangesShape(TypedDict):
     error: list[FaceShape]
 
 
+class DecidedShape(ChangesShape):
+    """The answer to decisions, which are undone by the id of the operation."""
+
+    rejected: int
+    operation_id: str
+
+
 A_DETECTOR: Final = "Finds the faces in the images; empty: the service's."
 
 LISTS: Final = ("added", "deleted", "not_found", "error")
@@ -314,6 +321,33 @@ class RejectionInput(ContactInput):
 
     submission = SubmissionField()
     face = PlaceField()
+
+
+class PlaceInput(serializers.Serializer[Any]):
+    """A face of a submission."""
+
+    submission = SubmissionField()
+    face = PlaceField()
+
+
+class DecisionsInput(ContactInput):
+    """Faces of submissions that are the contact's, and faces that are not."""
+
+    def get_fields(self) -> Any:
+        faces = {
+            name: PlaceInput(many=True, max_length=MAX_FACES, default=list)  # type: ignore[call-arg]  # the list's
+            for name in ("yes", "no")
+        }
+        return {**super().get_fields(), **faces}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        count = len(attrs["yes"]) + len(attrs["no"])
+        if not 0 < count <= MAX_FACES:
+            raise ValidationError({"yes": [f"Send 1 to {MAX_FACES} faces, as yes and no."]})
+        places = {(each["submission"], each["face"]) for each in attrs["yes"] + attrs["no"]}
+        if len(places) < count:
+            raise ValidationError({"no": ["A face is named twice."]})
+        return attrs
 
 
 class MoveInput(FacesInput):

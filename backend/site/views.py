@@ -22,7 +22,8 @@ PEOPLE_SHARES: Final = (
 
 
 PEOPLE_OWN: Final = (
-    "choices", "gallery", "message", "new_faces", "person", "photo", "tiles", "verdicts",
+    "choices", "gallery", "message", "new_faces", "person", "photo", "review", "suggestions",
+    "tiles", "verdicts",
 )  # fmt: skip
 
 PEOPLE_MODULES: Final = (

@@ -2,6 +2,7 @@ from backend.recognition.models.feedback import Feedback
 from backend.recognition.models.galleries import Contact, Face, FaceCrop, Rejection, User
 from backend.recognition.models.operations import (
     DELETIONS,
+    ENROLLING,
     OPEN,
     READING,
     Kind,
@@ -12,6 +13,7 @@ from backend.recognition.models.reembedding import OtherEncoding, Reembedding
 
 __all__ = [
     "DELETIONS",
+    "ENROLLING",
     "OPEN",
     "READING",
     "Contact",

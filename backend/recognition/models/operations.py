@@ -18,6 +18,7 @@ class Kind(models.TextChoices):
     """The kind of command."""
 
     ADD = "add"
+    DECIDE = "decide"
     DELETE = "delete"
     DELETE_CONTACT = "delete_contact"
     DELETE_USER = "delete_user"
@@ -27,11 +28,15 @@ class Kind(models.TextChoices):
     REJECT = "reject"
     UNREJECT = "unreject"
     IMPORT = "import"
+    UNDO = "undo"
     RECOGNISE = "recognise"
 
 
 READING = (Kind.RECOGNISE,)
 """Kinds that change nothing: they wait for the changes before them, and not for each other."""
+
+ENROLLING = (Kind.ADD, Kind.DECIDE)
+"""Kinds that store faces of images, for which a worker cuts crops."""
 
 DELETIONS = (Kind.DELETE, Kind.DELETE_CONTACT, Kind.DELETE_USER)
 

@@ -18,7 +18,7 @@ from backend.clients.limits import quota
 from backend.common import submitted_images
 from backend.common.http.errors import Unavailable
 from backend.recognition.gallery.probe import as_file
-from backend.recognition.models import OPEN, Kind, Operation, OperationImage, User
+from backend.recognition.models import ENROLLING, OPEN, Operation, OperationImage, User
 from backend.recognition.operations.commands import Bytes, Command, Submitted
 
 logger = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ def _found(wanted: Submitted, owner_id: int) -> _Sent:
 
 def _has_work(command: Command, sent: Mapping[int, _Sent]) -> bool:
     """Whether a worker has to prepare images: only enrolment cuts crops."""
-    if command.kind != Kind.ADD and not command.urls:
+    if command.kind not in ENROLLING and not command.urls:
         return not all(each.analysis_id is not None or each.reason for each in sent.values())
     return bool(command.urls or sent)
 

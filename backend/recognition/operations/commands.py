@@ -137,6 +137,28 @@ def reject(user_id: int, contact_id: int, *, is_rejected: bool, **face: Any) -> 
     return Command(kind, user_id, contact_id, **_probe(given))
 
 
+def decide(user_id: int, contact_id: int, *, yes: Any, no: Any) -> Command:
+    """Faces of submissions are the contact's, others are not."""
+    lists = {"yes": [] if yes is None else yes, "no": [] if no is None else no}
+    given = validated(contract.DecisionsInput, user_id=user_id, contact_id=contact_id, **lists)
+    enrolled = [_new_structure(face, user_id, contact_id) for face in given["yes"]]
+    rejected = [_new_structure(face, user_id, contact_id) for face in given["no"]]
+    places = [Submitted(each["submission"], each["face"]) for each in given["yes"] + given["no"]]
+    return Command(
+        Kind.DECIDE,
+        user_id,
+        contact_id,
+        {"faces": enrolled, "rejected": rejected},
+        submitted=dict(enumerate(places)),
+    )
+
+
+def undo(user_id: int, operation: uuid.UUID) -> Command:
+    """Undo a decision or a merge."""
+    validated(contract.UserInput, user_id=user_id)
+    return Command(Kind.UNDO, user_id, None, {"of": str(operation)})
+
+
 def merge(user_id: int, contact_id: int, from_contact_id: int) -> Command:
     numbers = {"contact_id": contact_id, "from_contact_id": from_contact_id}
     validated(contract.MergeInput, user_id=user_id, **numbers)

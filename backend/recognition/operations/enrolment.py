@@ -83,6 +83,15 @@ def choose_indexed(contact_pks: Iterable[int]) -> None:
         faces.filter(is_indexed=False, pk__in=chosen).update(is_indexed=True)
 
 
+def remove(faces: models.QuerySet[Face]) -> list[Entry]:
+    """Delete faces; returns their entries."""
+    found = list(faces.select_related("contact"))
+    entries = [results.deleted(face) for face in found]
+    faces.delete()
+    choose_indexed({face.contact_id for face in found})
+    return entries
+
+
 def _errors(requested: Iterable[Mapping[str, Any]], images: Images) -> list[Entry]:
     return [results.requested(each, images[at].reason) for at, each in enumerate(requested)]
 

@@ -7,9 +7,15 @@ from typing import Any, Final
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from backend.recognition.gallery import feedback
 from backend.recognition.models import Contact, Face, Kind, Operation, User
-from backend.recognition.operations import enrolment, rejections, results
+from backend.recognition.operations import (
+    decisions,
+    enrolment,
+    merging,
+    rejections,
+    results,
+    undoing,
+)
 from backend.recognition.operations.enrolment import Images, choose_indexed, contact_of
 from backend.recognition.operations.results import Entry, Result
 
@@ -61,13 +67,12 @@ def merge(user: User, operation: Operation, images: Images) -> Result:
         return result
     target = contact_of(user, operation)
     result = _transfer(source.faces.all(), source, target)
+    pks = [source.pk, target.pk]
     if not result["not_found"]:
-        target.name = target.name or source.name
-        target.save(update_fields=["name"])
-        feedback.merged(source, target)
-        rejections.merged(source, target)
-        source.delete()
-    choose_indexed([source.pk, target.pk])
+        # Merges into the source: its faces are not its own any more.
+        undoing.forget(user.operations.filter(contact_id=source.contact_id))
+        merging.complete(source, target, result)
+    choose_indexed(pks)
     return result
 
 
@@ -99,6 +104,7 @@ Handler = Callable[[User, Operation, Images], Result]
 
 HANDLERS: Final[Mapping[str, Handler]] = {
     Kind.ADD: enrolment.add,
+    Kind.DECIDE: decisions.decide,
     Kind.DELETE: delete,
     Kind.DELETE_CONTACT: delete_contact,
     Kind.DELETE_USER: delete_user,
@@ -106,6 +112,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     Kind.MOVE: move,
     Kind.REJECT: rejections.decide,
     Kind.RENAME: rename,
+    Kind.UNDO: undoing.undo,
     Kind.UNREJECT: rejections.decide,
 }
 
@@ -157,11 +164,14 @@ def _redact_earlier_results(operation: Operation, face_ids: set[int] | None = No
     the operation names none.
     """
     contact_id = operation.contact_id
+    if face_ids is None:
+        _forget_undo(operation)
     earlier = Operation.objects.filter(user=operation.user_id, sequence__lt=operation.sequence)
     earlier = earlier.exclude(kind=Kind.RECOGNISE).exclude(result=None)
     if contact_id is not None:
-        # These two name faces of a second contact.
-        earlier = earlier.filter(Q(contact_id=contact_id) | Q(kind__in=[Kind.MOVE, Kind.MERGE]))
+        # These name faces of a second contact.
+        of_two = [Kind.MOVE, Kind.MERGE, Kind.UNDO]
+        earlier = earlier.filter(Q(contact_id=contact_id) | Q(kind__in=of_two))
     for each in earlier:
         redacted = [
             results.redact(entry)
@@ -171,3 +181,11 @@ def _redact_earlier_results(operation: Operation, face_ids: set[int] | None = No
         ]
         if any(redacted):
             each.save(update_fields=["result"])
+
+
+def _forget_undo(operation: Operation) -> None:
+    """A contact or a user is deleted: what would undo its operations may have names."""
+    earlier = Operation.objects.filter(user=operation.user_id, sequence__lt=operation.sequence)
+    if operation.contact_id is not None:
+        earlier = earlier.filter(contact_id=operation.contact_id)
+    undoing.forget(earlier)

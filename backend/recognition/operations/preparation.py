@@ -22,7 +22,7 @@ from backend.analysis.services import AnalysisError, Finished, FoundFace
 from backend.common import image_downloads
 from backend.common.image_downloads import Download, FetchError
 from backend.recognition.gallery.probe import DELETED, largest
-from backend.recognition.models import Kind, Operation, OperationImage
+from backend.recognition.models import ENROLLING, Operation, OperationImage
 
 TOO_SLOW: Final = "The image took too long to analyse."
 SEVERAL: Final = "{count} faces were found in the image; the largest was taken."
@@ -70,8 +70,9 @@ def prepare(operation: Operation) -> None:
         batch = to_fetch[start : start + _AT_A_TIME]
         _fetch(operation, batch, urls, in_all_s=end - time.monotonic())
     _analyse([image for image in images if image.analysis_id is not None])
-    if settings.FACES_KEEP_CROPS and operation.kind == Kind.ADD:
-        _cut([image for image in images if image.source_name and not image.reason])
+    if settings.FACES_KEEP_CROPS and operation.kind in ENROLLING:
+        enrolled = images[: len(operation.arguments["faces"])]
+        _cut([image for image in enrolled if image.source_name and not image.reason])
 
 
 def findings(operation: Operation) -> dict[int, ImageFinding]:

@@ -11,7 +11,7 @@ from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 
 from backend.common.jobs import wakeups
 from backend.common.jobs.models import Status
-from backend.recognition.contract import ChangesShape, FaceShape, RecognisedFacesShape
+from backend.recognition.contract import ChangesShape, DecidedShape, FaceShape, RecognisedFacesShape
 from backend.recognition.models import OPEN, READING, Contact, Face, FaceCrop, Operation, User
 from backend.recognition.operations import executor, rejections, results
 from backend.recognition.operations.acceptance import accept
@@ -110,6 +110,14 @@ def rejection(operation: Operation) -> bool:
         missing = operation.reason == rejections.NO_CONTACT
         raise (NotThere if missing else CallFailed)(operation.reason)
     return bool((operation.result or {}).get("rejected"))
+
+
+def decided(operation: Operation) -> DecidedShape:
+    """The answer to ended decisions. Raises `CallFailed`."""
+    if operation.status == Status.FAILED and operation.reason == rejections.NO_CONTACT:
+        raise NotThere(operation.reason)
+    rejected = (operation.result or {}).get("rejected", 0)
+    return DecidedShape(**changes(operation), rejected=rejected, operation_id=str(operation.pk))
 
 
 def find_operation(owner_id: int, id: uuid.UUID) -> Operation | None:

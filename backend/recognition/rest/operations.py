@@ -22,7 +22,7 @@ from backend.common.http import admission
 from backend.common.http.errors import Unavailable
 from backend.common.openapi import bad_request, errors, in_path, response, sent
 from backend.recognition.models import DELETIONS, Kind, Operation
-from backend.recognition.operations import events, service
+from backend.recognition.operations import commands, events, service
 from backend.recognition.operations.commands import SEARCHING, Command
 from backend.recognition.operations.service import CallFailed, NotThere
 from backend.recognition.rest.base import (
@@ -152,6 +152,21 @@ class OperationView(GalleryView):
         return Response(CallSerializer(operation).data, headers=NO_STORE)
 
 
+@extend_schema(tags=["Recognition"])
+class UndoView(GalleryView):
+    @command("undo", parameters=[in_path("id", OpenApiTypes.UUID, OPERATION_ID)])
+    def post(self, request: Request, id: UUID) -> HttpResponse:
+        """Undo decisions or a merge.
+
+        Within a day, once. Faces that were deleted or moved since stay as they are; another
+        operation, and one that is undone, is 422.
+        """
+        operation = service.find_operation(self.owner_id, id)
+        if operation is None:
+            raise Http404
+        return execute(request, commands.undo(operation.user.user_id, operation.pk))
+
+
 def _result(operation: Operation) -> HttpResponse:
     headers = {**NO_STORE, "Operation-Id": str(operation.pk)}
     if operation.kind == Kind.RECOGNISE:
@@ -162,6 +177,8 @@ def _result(operation: Operation) -> HttpResponse:
         return JsonResponse(answer, safe=False, headers={**headers, **counted})
     if operation.kind in (Kind.REJECT, Kind.UNREJECT):
         return Response({"rejected": service.rejection(operation)}, headers=headers)
+    if operation.kind == Kind.DECIDE:
+        return Response(service.decided(operation), headers=headers)
     changes = service.changes(operation)
     if operation.kind != Kind.RENAME:
         return Response(changes, headers=headers)

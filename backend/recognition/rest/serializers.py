@@ -18,6 +18,7 @@ from backend.recognition.contract import (
     INTEGERS,
     MOST_ON_REQUEST,
     ChangesShape,
+    DecidedShape,
     FaceShape,
     FlagField,
     ImageField,
@@ -51,6 +52,28 @@ class UploadedFaceShape(TypedDict):
     submission: str
     face: int
     crop_url: str
+
+
+class SuggestedFaceShape(UploadedFaceShape):
+    """A face of an upload that may be a contact's, and the nearest face of the contact."""
+
+    recognition_confidence: float
+    distance: float
+    certainty: str
+    near_crop_url: str | None
+
+
+class SuggestionShape(TypedDict):
+    """A contact, and faces of uploads that it may be; neither confirmed nor rejected."""
+
+    contact_id: int
+    name: str
+    faces_count: int
+    faces: list[SuggestedFaceShape]
+
+
+class SuggestionsShape(TypedDict):
+    contacts: list[SuggestionShape]
 
 
 class UnknownGroupShape(TypedDict):
@@ -190,6 +213,8 @@ class CallSerializer(serializers.Serializer[Operation]):
             return operation.result
         if operation.kind in (Kind.REJECT, Kind.UNREJECT):
             return None if failed else {"rejected": service.rejection(operation)}
+        if operation.kind == Kind.DECIDE:
+            return service.decided(operation)
         return service.changes(operation)
 
 
@@ -209,6 +234,8 @@ REEMBEDDING: Final = component("Reembedding", ProgressShape)
 MATCHES: Final = component("Matches", MatchesShape)
 IMPORTED: Final = component("Imported", ImportedShape)
 UNKNOWN_FACES: Final = component("UnknownFaces", UnknownFacesShape)
+SUGGESTIONS: Final = component("Suggestions", SuggestionsShape)
+DECIDED: Final = component("Decided", DecidedShape)
 RECOGNISED: Final = {
     "anyOf": [
         {"type": "array", "items": FACE, "maxItems": MOST_ON_REQUEST},

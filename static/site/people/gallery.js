@@ -46,6 +46,22 @@ export class Gallery {
     return (await patiently(() => ask(`${this.#base}/unknown/`))).body.groups;
   }
 
+  /** Faces of the uploads that may be known people: `[{contact_id, name, faces_count, faces}]`. */
+  async suggestions() {
+    if (!this.people.length) return [];
+    return (await patiently(() => ask(`${this.#base}/suggestions/`))).body.contacts;
+  }
+
+  /** Many answers about one person as one operation; its id undoes it. */
+  decide({ contact_id: contact }, yes, no) {
+    return this.#call("POST", `/contacts/${contact}/decisions/`, { yes, no });
+  }
+
+  /** Take an operation back. */
+  undo(operation) {
+    return this.#change("POST", `/recognition/operations/${operation}/undo/`);
+  }
+
   /** Add a face to the person of that name, who may be new: `{contact_id, face_id}`. */
   async enrol(submission, face, name) {
     return (await this.enrolAll([{ submission, face }], name))[0];
@@ -97,9 +113,13 @@ export class Gallery {
   }
 
   /** A change or a recognition: at once, or when its turn came. */
-  async #call(method, path, values) {
+  #call(method, path, values) {
+    return this.#change(method, `${this.#base}${path}`, values);
+  }
+
+  async #change(method, path, values) {
     const body = values && new Blob([JSON.stringify(values)], { type: "application/json" });
-    const answer = await patiently(() => ask(`${this.#base}${path}`, { method, body }));
+    const answer = await patiently(() => ask(path, { method, body }));
     return answer.status === 202 ? ended(answer.body.operation_url) : answer.body;
   }
 }

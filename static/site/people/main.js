@@ -6,11 +6,12 @@ import { key, use } from "../page/key.js";
 import { row } from "../page/row.js";
 import { takeFiles } from "../page/transfer.js";
 import { Uploads } from "../page/uploads.js";
-import { Gallery } from "./gallery.js";
+import { Gallery, nameOf } from "./gallery.js";
 import { done } from "./message.js";
-import { NewFaces } from "./new_faces.js";
+import { newFaces } from "./new_faces.js";
 import { Person } from "./person.js";
 import { Photo } from "./photo.js";
+import { suggestions } from "./suggestions.js";
 import * as tiles from "./tiles.js";
 import { openFaces, saving, verdict } from "./verdicts.js";
 
@@ -29,12 +30,12 @@ const people = new Person(() => gallery, async () => {
   await gallery.load();
   know();
   await compare(uploads.items);
-  guarded(() => newFaces.load());
+  review();
 });
 
 const photo = new Photo(find("[data-viewer]"), { onName: name, onNot: refuse, onNext: () => next(true) });
 
-const newFaces = new NewFaces(() => gallery, (faces, wanted) => inTurn(async () => {
+const unknown = newFaces(() => gallery, (faces, wanted) => inTurn(async () => {
   const added = await gallery.enrolAll(faces, wanted);
   await refreshAll();
   done(`Named ${plural(added.length, "face")} ${wanted}.`, () => inTurn(async () => {
@@ -42,6 +43,19 @@ const newFaces = new NewFaces(() => gallery, (faces, wanted) => inTurn(async () 
     await refreshAll();
   }));
 }));
+
+const guesses = suggestions(() => gallery, (person, yes, no) => inTurn(async () => {
+  const { operation_id: operation, added, rejected } = await gallery.decide(person, yes, no);
+  await refreshAll();
+  const said = [added.length && `${plural(added.length, "face")} of ${nameOf(person)}`, rejected && `${rejected} not`];
+  done(`${said.filter(Boolean).join(", ") || "It was answered already"}.`, () => inTurn(async () => {
+    await gallery.undo(operation);
+    await refreshAll();
+  }));
+}));
+
+/** What the page asks by itself. */
+const review = () => Promise.all([guarded(() => unknown.load()), guarded(() => guesses.load())]);
 
 const hasEnded = ({ state }) => state === "done" || state === "failed";
 
@@ -56,7 +70,7 @@ const uploads = new Uploads({
       remember();
       guarded(() => compare([item]));
     }
-    if (uploads.items.every(hasEnded)) guarded(() => newFaces.load());
+    if (uploads.items.every(hasEnded)) review();
   },
 });
 
@@ -128,13 +142,13 @@ async function refresh(item) {
   know();
   await compare([item]);
   guarded(() => compare(uploads.items.filter((each) => each !== item)));
-  guarded(() => newFaces.load());
+  review();
 }
 
 async function refreshAll() {
   await gallery.load();
   know();
-  await newFaces.load();
+  await review();
   guarded(() => compare(uploads.items));
 }
 
@@ -237,7 +251,7 @@ async function begin() {
   await gallery.load();
   know();
   recall();
-  guarded(() => newFaces.load());
+  review();
 }
 
 find("[data-gallery]").addEventListener("change", ({ target }) => {
