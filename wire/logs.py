@@ -35,6 +35,10 @@ _SECRETS: Final = (
 )
 
 
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What would begin another line, or steer a terminal."""
+
+
 def scrub(text: str) -> str:
     """`text` without secrets."""
     for pattern, instead in _SECRETS:
@@ -57,7 +61,11 @@ class TextFormatter(logging.Formatter):
         """The line, with the traceback below it if there is one."""
         known = {name: value for name, value in _context(record).items() if name != "submission"}
         record.context = "".join(f" {name}={value}" for name, value in known.items())
-        return scrub(super().format(record))
+        return _encodable(scrub(super().format(record)))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the library's name
+        """The line without line breaks and control characters of what callers sent."""
+        return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], super().formatMessage(record))
 
 
 class JsonFormatter(logging.Formatter):
@@ -74,7 +82,13 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["error"] = scrub(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=False)
+        text = json.dumps(line, ensure_ascii=False)
+        return _encodable(_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+
+
+def _encodable(text: str) -> str:
+    """`text` with lone surrogates escaped, which no log can write."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _context(record: logging.LogRecord) -> dict[str, str]:

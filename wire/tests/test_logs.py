@@ -74,6 +74,22 @@ class FormatTests(unittest.TestCase):
         self.assertIn("ValueError", json.loads(text)["error"])
         self.assertNotIn("abc", text)
 
+    def test_what_a_caller_sent_begins_no_line_and_steers_no_terminal(self) -> None:
+        for sent in ("a\nFAKE", "a\r\nFAKE", "a\x1b[2JFAKE", "a\x85FAKE", "a\u2028FAKE", "a\udc80"):
+            for kind in logs.FORMATS:
+                with self.subTest(sent, kind=kind):
+                    line = logs.formatter(kind).format(record("sent %s", sent, request_id="b\nc"))
+                    self.assertEqual(len(line.encode().decode().splitlines()), 1)
+                    self.assertNotIn("\x1b", line)
+                    if kind == "json":
+                        self.assertEqual(json.loads(line)["message"], f"sent {sent}")
+        error = record("failed: %s", "a\nFAKE")
+        try:
+            raise ValueError("a\nb")
+        except ValueError:
+            error.exc_info = sys.exc_info()
+        self.assertIn("ValueError: a\nb", logs.formatter("text").format(error))
+
     def test_a_text_line_ends_with_request_and_client(self) -> None:
         entry = record("submission=%s done", _ID, request_id="abc", client_id="7")
         line = logs.formatter("text").format(entry)
