@@ -50,7 +50,8 @@ ENV PATH=/app/.venv/bin:$PATH \
     FACES_MODEL_CACHE=/app/models \
     STORAGE_DIR=/data
 COPY --from=build /app ./
-COPY manage.py LICENSE ./
+# pyproject.toml has the version: wire/release.py.
+COPY manage.py LICENSE pyproject.toml ./
 COPY backend backend
 COPY safe_http safe_http
 COPY static static

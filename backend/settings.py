@@ -163,6 +163,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "backend.common.http.release.context",
             ]
         },
     }
@@ -288,6 +289,7 @@ RQ_SHOW_ADMIN_LINK = False
 
 # Dotted names: each gives numbers of the moment to GET /metrics.
 METRICS_SOURCES = [
+    "backend.common.metrics.release.collect",
     "backend.common.jobs.gauges.of_rows",
     "backend.common.jobs.gauges.of_redis",
     "backend.clients.metrics.collect",

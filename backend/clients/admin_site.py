@@ -19,6 +19,8 @@ from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
+from wire.release import VERSION
+
 if TYPE_CHECKING:
     _Admin = admin.ModelAdmin[Any]
 else:
@@ -42,7 +44,7 @@ class FacesAdminConfig(AdminConfig):
 
 class FacesAdminSite(admin.AdminSite):
     site_header = site_title = "Faces"
-    index_title = "Administration"
+    index_title = f"Administration of version {VERSION}"
     site_url = f"{settings.FACES_BASE_PATH}/dashboard/"  # of "View site"
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:

@@ -22,6 +22,7 @@ from backend.common.jobs import workers
 from backend.common.openapi import response
 from backend.common.storage import base
 from backend.common.storage.base import StorageError
+from wire.release import VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ _READY: Final = {
     "ready": True,
     **dict.fromkeys(("database", "redis", "worker", "storage"), "ok"),
     "detector": "hog",
+    "version": VERSION,
 }
 
 
@@ -41,6 +43,7 @@ class ReadinessSerializer(serializers.Serializer[Any]):
     worker = serializers.ChoiceField(_STATES)
     storage = serializers.ChoiceField(_STATES)
     detector = serializers.CharField(help_text="Finds the faces of uploads.")
+    version = serializers.CharField(help_text="Of this release.")
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -80,7 +83,7 @@ class ReadinessView(PublicView):
         parts = {name: _state(name, check) for name, check in _CHECKS.items()}
         ready = all(state == "ok" for state in parts.values())
         detector = import_string(settings.DETECTOR_IN_USE)()
-        answer = {"ready": ready, **parts, "detector": detector}
+        answer = {"ready": ready, **parts, "detector": detector, "version": VERSION}
         return Response(answer, status=200 if ready else 503)
 
 

@@ -18,6 +18,7 @@ from backend.common.jobs import process_identity
 from backend.common.observability import logs
 from backend.submissions import services
 from backend.submissions.models import Submission
+from wire.release import VERSION
 
 
 class ProductionCheckTests(SimpleTestCase):
@@ -113,7 +114,7 @@ class HealthTests(TestCase):
             answer = self.client.get("/readiness/")
         self.assertEqual(answer.status_code, 503)
         expected = {"ready": False, "database": "ok", "redis": "missing", "worker": "missing"}
-        expected |= {"storage": "ok", "detector": "hog"}
+        expected |= {"storage": "ok", "detector": "hog", "version": VERSION}
         self.assertEqual(answer.json(), expected)
 
 
