@@ -9,10 +9,12 @@ const IDLE_MS = 20_000;
 const live = () => document.getElementById("live");
 let timer = null;
 let asking = false;
+let again = false;
 let stopped = false;
 
 /** Poll once, and show what is new. */
 export async function look() {
+  again = asking; // what is answered now may be from before what was just done
   if (asking || stopped) return;
   asking = true;
   clearTimeout(timer);
@@ -27,7 +29,8 @@ export async function look() {
     // Offline, or the service starts anew: asked again below.
   } finally {
     asking = false;
-    plan();
+    if (again) look();
+    else plan();
   }
 }
 

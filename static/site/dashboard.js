@@ -178,14 +178,19 @@ function trouble(text) {
   notice.hidden = !text;
 }
 
+let turn = 0;
+
 async function ask() {
+  turn += 1;
+  const mine = turn;
   try {
     const answer = await fetch(page.dataset.numbers, { headers: { Accept: "application/json" } });
     if (answer.status === 403) return trouble("You are logged out. Load this page again.");
     if (!answer.ok) throw new Error(String(answer.status));
-    draw(await answer.json());
+    const numbers = await answer.json();
+    if (mine === turn) draw(numbers); // an answer to an older question is outdated
   } catch {
-    trouble("The service does not answer. These numbers are outdated.");
+    if (mine === turn) trouble("The service does not answer. These numbers are outdated.");
   }
 }
 

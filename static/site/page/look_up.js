@@ -17,37 +17,45 @@ export function setUpLookUp() {
   const viewer = new Viewer(place);
   const [input, chooser] = [form.elements.hash, find("#hash-file")];
   let file = null;
+  let turn = 0;
 
   const tell = (...content) => says.replaceChildren(...content);
   const show = async (faces) => {
     place.hidden = false;
     await viewer.show({ file, name: file?.name ?? "" }, { title: file?.name ?? `${input.value.slice(0, 12)}…`, says: plural(faces.length, "face") });
     await viewer.found(faces);
-    tell();
   };
   const attempt = async (work) => {
+    turn += 1;
+    const mine = turn;
     place.hidden = true;
     tell(el("p", { class: "quiet" }, "Looking …"));
     try {
-      await show(await work());
+      const faces = await work();
+      if (mine !== turn) return; // something else is looked up meanwhile
+      await show(faces);
+      if (mine === turn) tell();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      tell(refused(error, file && (() => attempt(() => computed(file)))));
+      if (mine === turn) tell(refused(error, file && (() => attempt(() => computed(file)))));
     }
   };
   const choose = async ([chosen]) => {
     if (!chosen) return;
     file = chosen;
     if (crypto.subtle && fits(file)) {
-      input.value = await sha256(file);
-      attempt(() => known(input.value));
+      const hash = await sha256(chosen);
+      if (file !== chosen) return;
+      input.value = hash;
+      attempt(() => known(hash));
     } else attempt(() => computed(file)); // without TLS the browser has no hashes; the service tells it
   };
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     input.value = input.value.trim().toLowerCase();
-    if (HASH.test(input.value)) attempt(() => known(input.value));
+    const hash = input.value;
+    if (HASH.test(hash)) attempt(() => known(hash));
     else tell(el("p", { class: "notice bad" }, "A SHA-256 has 64 hexadecimal digits: 0 to 9 and a to f."));
   });
   input.addEventListener("input", () => { file = null; });

@@ -95,7 +95,10 @@ function forget(items) {
 
 const stage = new Stage(new Viewer(find("[data-viewer]")), (item) => forget([item]));
 
+let asked = null;
+
 function look(item) {
+  asked = item;
   rows.get(stage.item)?.mark(false);
   rows.get(item)?.mark(true);
   document.body.classList.add("begun");
@@ -104,8 +107,11 @@ function look(item) {
 
 async function lookAtOthers(event) {
   const item = { id: event.submission_id, name: "From the feed", faces: event.faces };
+  asked = item;
   try {
-    look({ ...item, ...fromResource((await ask(`/image/${item.id}/`)).body) });
+    Object.assign(item, fromResource((await ask(`/image/${item.id}/`)).body));
+    if (asked !== item) return; // another one was chosen meanwhile
+    look(item);
     find("[data-viewer]").scrollIntoView({ block: "nearest" });
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;

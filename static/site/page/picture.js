@@ -19,20 +19,22 @@ export class Picture {
   async show({ file, address, fallback, name }) {
     this.clear();
     const turn = this.#turn;
-    if (file) this.#url = URL.createObjectURL(file);
-    for (const source of [this.#url ?? address, fallback]) {
+    const url = file ? URL.createObjectURL(file) : null;
+    for (const source of [url ?? address, fallback]) {
       if (!source) continue;
       const image = new Image();
       image.alt = name ?? "";
       image.src = source;
       const isKnown = await image.decode().then(() => true, () => false);
-      if (turn !== this.#turn) return true; // another picture was asked for meanwhile
-      if (isKnown) {
-        this.#place(image);
-        return true;
-      }
+      const isOld = turn !== this.#turn; // another picture was asked for meanwhile
+      if (isOld || !isKnown) continue;
+      this.#url = url;
+      this.#place(image);
+      return true;
     }
-    return false;
+    // Not before its end: the browser would miss what it still loads.
+    if (url) URL.revokeObjectURL(url);
+    return turn !== this.#turn;
   }
 
   /** Put boxes on it; `onPick(index)` when one is clicked. Returns whether they lie within it. */

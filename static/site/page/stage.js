@@ -29,12 +29,15 @@ export class Stage {
   async changed(item) {
     if (item !== this.item) return;
     this.#viewer.say(said(item), item.state === "failed");
-    const isShown = await this.#shown;
-    if (item === this.item && item.state === "failed" && !isShown) this.#viewer.blank("There is no picture to show.");
-    if (item !== this.item || item.state !== "done" || this.#isComplete) return;
+    const shown = this.#shown;
+    const isShown = await shown;
+    const isLeft = () => item !== this.item || shown !== this.#shown; // it may have been opened again since
+    if (isLeft()) return;
+    if (item.state === "failed" && !isShown) this.#viewer.blank("There is no picture to show.");
+    if (item.state !== "done" || this.#isComplete) return;
     this.#isComplete = true;
     if (!isShown && item.imageUrl) await this.#show(item);
-    await this.#complete(item);
+    if (!isLeft()) await this.#complete(item, isLeft);
   }
 
   clear() {
@@ -48,17 +51,17 @@ export class Stage {
     return this.#viewer.show({ file: item.file, address, fallback, name: item.name }, { title: item.name, says: said(item) });
   }
 
-  async #complete(item) {
+  async #complete(item, isLeft) {
     this.#viewer.mark(item.faces); // at once; all else about them takes another question
     this.#viewer.tools(this.#tools(item));
     announce(`${item.name}: ${words(item)}`);
     if (!item.faces.length) return;
     try {
       item.full ??= byDetector((await ask(`/image/${item.id}/faces/`)).body);
-      if (item === this.item) await this.#viewer.found(item.full);
+      if (!isLeft()) await this.#viewer.found(item.full);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      this.#viewer.say(error.status === 404 ? "It was erased." : error.message, true);
+      if (!isLeft()) this.#viewer.say(error.status === 404 ? "It was erased." : error.message, true);
     }
   }
 
@@ -77,7 +80,7 @@ export class Stage {
       this.#onErased(item);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      this.#viewer.say(error.message, true);
+      if (item === this.item) this.#viewer.say(error.message, true);
     }
   }
 }

@@ -54,8 +54,8 @@ export class Uploads {
   }
 
   again(item) {
-    Object.assign(item, { state: "waiting", note: "", sent: 0 });
-    this.#onChange(item);
+    this.#byId.delete(item.id); // what was sent before is not followed any more
+    this.#change(item, { id: null, statusUrl: null, state: "waiting", note: "", sent: 0 });
     this.#pump();
   }
 
@@ -148,13 +148,15 @@ export class Uploads {
 
   /** Ask how an item is; returns for how many seconds to ask nothing. */
   async #ask(item) {
+    const { statusUrl } = item;
+    const isOver = () => hasEnded(item) || item.statusUrl !== statusUrl;
     try {
-      const { body } = await ask(item.statusUrl);
-      if (hasEnded(item)) return 0;
+      const { body } = await ask(statusUrl);
+      if (isOver()) return 0;
       if (body.status === "done" || body.status === "failed") this.#end(item, fromResource(body));
       else if (body.status !== item.state) this.#change(item, { state: body.status });
     } catch (error) {
-      if (error.status === 404) this.#end(item, { state: "failed", note: "It was erased.", mayAgain: true });
+      if (error.status === 404 && !isOver()) this.#end(item, { state: "failed", note: "It was erased.", mayAgain: Boolean(item.file) });
       return error.waitS ?? 1;
     }
     return 0;

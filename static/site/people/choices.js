@@ -1,7 +1,7 @@
 // Several faces at once, each with an answer: by click, by a swipe, or by the keys Y, N and U.
 
 import { el } from "../page/dom.js";
-import { fill } from "./tiles.js";
+import { fill, stop } from "./tiles.js";
 
 const SWIPE_PX = 40;
 
@@ -28,6 +28,7 @@ export class Choices {
     this.#faces = faces;
     this.#answers = faces.map((face) => before.get(keyOf(face)) ?? "yes");
     this.#buttons = faces.map((face, index) => this.#button(face, index));
+    this.element.querySelectorAll(".portrait").forEach(stop);
     this.element.replaceChildren(...this.#buttons.map((button) => el("li", {}, button)));
   }
 

@@ -126,10 +126,14 @@ export class Gallery {
 
 export const nameOf = (person) => person.name || `Person ${person.contact_id}`;
 
-/** The address of a picture that may need the key; revoke it after use. */
-export async function picture(address) {
-  const response = await fetch(here(address), { headers: headers() });
-  return response.ok ? URL.createObjectURL(await response.blob()) : null;
+/** The address of a picture that may need the key, null without one; revoke it after use. */
+export async function picture(address, signal) {
+  try {
+    const response = await fetch(here(address), { headers: headers(), signal });
+    return response.ok ? URL.createObjectURL(await response.blob()) : null;
+  } catch {
+    return null; // stopped, or the service does not answer
+  }
 }
 
 async function ended(address) {

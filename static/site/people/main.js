@@ -13,7 +13,7 @@ import { Person } from "./person.js";
 import { Photo } from "./photo.js";
 import { suggestions } from "./suggestions.js";
 import * as tiles from "./tiles.js";
-import { openFaces, saving, verdict } from "./verdicts.js";
+import { found, openFaces, saving, verdict } from "./verdicts.js";
 
 const REMEMBERED = 50;
 const STORE = "faces-people";
@@ -26,29 +26,30 @@ const trouble = find("[data-trouble]");
 const rows = new Map();
 let gallery = new Gallery(1);
 
-const people = new Person(() => gallery, async () => {
+const people = new Person(() => gallery, (work) => inTurn(async () => {
+  await work();
   await gallery.load();
   know();
   await compare(uploads.items);
   review();
-});
+}));
 
 const photo = new Photo(find("[data-viewer]"), { onName: name, onNot: refuse, onNext: () => next(true) });
 
-const unknown = newFaces(() => gallery, (faces, wanted) => inTurn(async () => {
+const unknown = newFaces(() => gallery, (faces, wanted) => change(async () => {
   const added = await gallery.enrolAll(faces, wanted);
   await refreshAll();
-  done(`Named ${plural(added.length, "face")} ${wanted}.`, () => inTurn(async () => {
+  done(`Named ${plural(added.length, "face")} ${wanted}.`, () => change(async () => {
     await gallery.withdrawAll(added);
     await refreshAll();
   }));
 }));
 
-const guesses = suggestions(() => gallery, (person, yes, no) => inTurn(async () => {
+const guesses = suggestions(() => gallery, (person, yes, no) => change(async () => {
   const { operation_id: operation, added, rejected } = await gallery.decide(person, yes, no);
   await refreshAll();
   const said = [added.length && `${plural(added.length, "face")} of ${nameOf(person)}`, rejected && `${rejected} not`];
-  done(`${said.filter(Boolean).join(", ") || "It was answered already"}.`, () => inTurn(async () => {
+  done(`${said.filter(Boolean).join(", ") || "It was answered already"}.`, () => change(async () => {
     await gallery.undo(operation);
     await refreshAll();
   }));
@@ -122,7 +123,10 @@ async function compare(items) {
   const waiting = items.filter((item) => item.state === "done" && item.faces.length);
   const work = async () => {
     for (let item = waiting.shift(); item; item = waiting.shift()) {
-      item.candidates = await gallery.recognise(item.id);
+      const asked = item.asked = Symbol("a question");
+      const candidates = await gallery.recognise(item.id);
+      if (asked !== item.asked) continue; // it was asked again meanwhile, and that answer is newer
+      item.candidates = candidates;
       redraw(item);
     }
   };
@@ -157,39 +161,51 @@ function know() {
   photo.know(gallery.people);
 }
 
+const isNamed = ({ kind, name: given }, wanted) => kind === "named" && given.toLocaleLowerCase() === wanted.toLocaleLowerCase();
+
 /** Shown at once, so that the next face can be named; saved in the order of the names. */
 function name(item, index, wanted) {
-  const { kind, best, name: before } = verdict(item, index);
-  const isSame = wanted.toLocaleLowerCase() === before.toLocaleLowerCase();
-  if (saving(item).has(index) || (kind === "named" && isSame)) return next();
-  saving(item).set(index, wanted);
+  if (isNamed(verdict(item, index), wanted)) return next();
+  const mine = { name: wanted };
+  saving(item).set(index, mine);
   redraw(item);
   next();
-  return inTurn(async () => {
-    const face = await gallery.enrol(item.id, index, wanted).finally(() => saving(item).delete(index));
-    const wasNamed = kind === "named";
-    if (wasNamed) await gallery.withdraw(best);
+  return change(() => save(item, index, wanted)).finally(() => {
+    // Not if the face has got another name since, which is still to be saved.
+    if (saving(item).get(index) === mine) saving(item).delete(index);
+    redraw(item);
+  });
+}
+
+/** In its turn, by what is known then: the change before it may have been of the same face. */
+async function save(item, index, wanted) {
+  const now = found(item, index);
+  if (isNamed(now, wanted)) return;
+  const face = await gallery.enrol(item.id, index, wanted);
+  const wasNamed = now.kind === "named";
+  if (wasNamed) await gallery.withdraw(now.best);
+  await refresh(item);
+  done(`Named ${wanted}.`, () => change(async () => {
+    await gallery.withdraw(face);
+    if (wasNamed) {
+      await gallery.load();
+      await gallery.enrol(item.id, index, now.name);
+    }
     await refresh(item);
-    done(`Named ${wanted}.`, () => inTurn(async () => {
-      await gallery.withdraw(face);
-      if (wasNamed) {
-        await gallery.load();
-        await gallery.enrol(item.id, index, before);
-      }
-      await refresh(item);
-      open(item, index);
-    }));
-  }).finally(() => redraw(item));
+    open(item, index);
+  }));
 }
 
 function refuse(item, index) {
-  return inTurn(async () => {
-    const { kind, best, name: before } = verdict(item, index);
+  const asked = verdict(item, index);
+  return change(async () => {
+    const { kind, best, name: before } = found(item, index);
+    if (best?.contact_id !== asked.best.contact_id) return; // named otherwise meanwhile
     await gallery.reject(item.id, index, best, true);
     if (kind === "named") await gallery.withdraw(best);
     await refresh(item);
-    photo.pick(index);
-    done(`Not ${before}.`, () => inTurn(async () => {
+    if (photo.item === item) photo.pick(index);
+    done(`Not ${before}.`, () => change(async () => {
       if (kind === "named") await gallery.enrol(item.id, index, before);
       else await gallery.reject(item.id, index, best, false);
       await refresh(item);
@@ -202,14 +218,20 @@ let last = Promise.resolve();
 
 /** One change after the other: each sees the people of the one before. */
 function inTurn(work) {
-  last = last.then(() => guarded(work));
-  return last;
+  const mine = last.then(work);
+  last = mine.catch(() => {}); // one that fails does not end those behind it
+  return mine;
+}
+
+/** What the visitor does: what was refused before is read by now. */
+function change(work) {
+  trouble.hidden = true;
+  return inTurn(() => guarded(work));
 }
 
 /** Do it, and say so where it is refused. */
 async function guarded(work) {
   try {
-    trouble.hidden = true;
     await work();
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
@@ -236,7 +258,7 @@ function recall() {
     line(item);
   }
   const first = uploads.items.find(({ id }) => id === asked) ?? uploads.items[0];
-  if (first) open(first);
+  if (first && !photo.item) open(first);
 }
 
 // --- the beginning
@@ -252,6 +274,7 @@ async function begin() {
   know();
   recall();
   review();
+  await compare(uploads.items); // what was sent before the people were known
 }
 
 find("[data-gallery]").addEventListener("change", ({ target }) => {
@@ -266,7 +289,7 @@ async function enter() {
     await ask("/client/");
     keyForm.hidden = true;
     find("[data-forget-key]").hidden = false;
-    await begin();
+    await inTurn(begin);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     askForKey(error.message);
@@ -292,6 +315,6 @@ find("[data-forget-key]").addEventListener("click", () => {
 
 takeFiles(take);
 
-if (!needsKey) guarded(begin);
+if (!needsKey) change(begin);
 else if (key()) enter();
 else askForKey();

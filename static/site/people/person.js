@@ -3,21 +3,27 @@
 import { Refusal } from "../page/api.js";
 import { announce, el, find, plural } from "../page/dom.js";
 import { nameOf } from "./gallery.js";
-import { fill } from "./tiles.js";
+import { fill, stop } from "./tiles.js";
 
 export class Person {
   #dialog = find("[data-person]");
   #gallery;
-  #onChange;
+  #change;
+  #turn = 0;
 
-  /** `gallery()` is the one that is shown; `onChange()` after a change is awaited. */
-  constructor(gallery, onChange) {
+  /** `gallery()` is the one that is shown; `change(work)` does it in its turn, and shows what came of it. */
+  constructor(gallery, change) {
     this.#gallery = gallery;
-    this.#onChange = onChange;
+    this.#change = change;
+    this.#dialog.addEventListener("close", () => this.#dialog.open || this.#stopLoading());
   }
 
   async open(person) {
+    this.#turn += 1;
+    const turn = this.#turn;
     const faces = await this.#gallery().faces(person);
+    if (turn !== this.#turn) return; // another one was asked for meanwhile
+    this.#stopLoading();
     const says = el("p", { class: "bad", role: "alert" });
     const act = (work) => this.#act(work, says);
     this.#dialog.replaceChildren(
@@ -72,12 +78,17 @@ export class Person {
     }
   }
 
+  /** Pictures that were not there when the dialog was left may be gone by now. */
+  #stopLoading() {
+    this.#dialog.querySelectorAll(".portrait").forEach(stop);
+  }
+
   async #act(work, says) {
+    const turn = this.#turn;
     try {
       says.textContent = "";
-      await work();
-      await this.#onChange();
-      this.#dialog.close();
+      await this.#change(work);
+      if (turn === this.#turn) this.#dialog.close();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       says.textContent = error.message;

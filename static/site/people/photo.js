@@ -61,9 +61,11 @@ export class Photo {
   async changed(item) {
     if (item !== this.item) return;
     this.#say();
-    this.#shown ??= this.#show(item);
-    await this.#shown;
+    const shown = this.#shown ??= this.#show(item);
+    await shown;
     if (item !== this.item || item.state !== "done") return;
+    // It was left and opened again meanwhile, or there is more to be shown since it is done.
+    if (shown !== this.#shown) { await this.changed(item); return; }
     if (!this.#strip.children.length) this.#mark();
     this.#relabel();
     if (this.index === null && item.faces.length) this.pick(openFaces(item)[0] ?? 0, false);
@@ -100,7 +102,11 @@ export class Photo {
     this.#not.hidden = !best;
     this.#not.textContent = `Not ${name}`;
     // A name that is being typed stays.
-    if (!this.#input.value || this.#input.value === this.#input.dataset.proposed) this.#input.value = name;
+    const isTyped = this.#input.value && this.#input.value !== this.#input.dataset.proposed;
+    if (!isTyped && this.#input.value !== name) {
+      this.#input.value = name;
+      if (document.activeElement === this.#input) this.#input.select(); // so that typing replaces it
+    }
     this.#input.dataset.proposed = name;
   }
 
@@ -115,13 +121,14 @@ export class Photo {
   }
 
   async #show(item) {
+    const mayGetMore = item.state !== "done" && item.state !== "failed";
     const isWell = await this.#picture.show({
       file: item.file, name: item.name,
       address: item.originalUrl && here(item.originalUrl),
       fallback: item.imageUrl && here(item.imageUrl),
     });
     // Not known before it is done: the address of what this page has not sent, or a format that browsers do not know.
-    if (!isWell && item.state !== "done" && item.state !== "failed") this.#shown = null;
+    if (!isWell && mayGetMore) this.#shown = null;
   }
 
   #mark() {

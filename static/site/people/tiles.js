@@ -7,6 +7,7 @@ const SEARCHABLE = 9;
 const list = find("[data-tiles]");
 const search = find("[data-search]");
 const tiles = new Map();
+const loads = new WeakMap();
 
 /** Show these people, `onOpen(person)` for one; a tile that is there already stays as it is. */
 export function show(people, onOpen) {
@@ -21,6 +22,7 @@ export function show(people, onOpen) {
   }
   for (const [id, tile] of left) {
     tile.line.remove();
+    stop(find(".portrait", tile.line));
     tiles.delete(id);
   }
   filter();
@@ -39,21 +41,28 @@ function made(id, onOpen) {
     count.textContent = plural(person.faces_count, "face");
     if (shown === person.crop_url) return;
     shown = person.crop_url;
-    fill(image, person.crop_url);
+    fill(image, shown);
   };
   tiles.set(id, { line, update });
   return tiles.get(id);
 }
 
+/** Load a picture into `place`, instead of one that is still being loaded. */
 export async function fill(place, address) {
+  stop(place);
+  const load = new AbortController();
+  loads.set(place, load);
   place.replaceChildren();
-  const url = address && (await picture(address));
+  const url = address && (await picture(address, load.signal));
   if (!url) return;
   const image = el("img", { alt: "", src: url, width: 160, height: 160 });
   await image.decode().catch(() => {});
   URL.revokeObjectURL(url);
-  place.replaceChildren(image);
+  if (!load.signal.aborted) place.replaceChildren(image);
 }
+
+/** What is being loaded into `place` is not wanted any more. */
+export const stop = (place) => loads.get(place)?.abort();
 
 function filter() {
   const wanted = search.value.trim().toLocaleLowerCase();

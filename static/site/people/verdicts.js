@@ -6,8 +6,12 @@
 //   unknown  nobody who is known, or the photo was not compared yet
 
 export function verdict(item, index) {
-  const saving = item.saving?.get(index);
-  if (saving) return { kind: "named", name: saving, best: null, label: saving };
+  const name = item.saving?.get(index)?.name;
+  return name ? { kind: "named", name, best: null, label: name } : found(item, index);
+}
+
+/** As the service has it: without a name that is on its way there. */
+export function found(item, index) {
   const candidates = item.candidates?.[index] ?? [];
   const given = candidates.find((each) => each.is_enrolled);
   const best = given ?? candidates[0];
@@ -22,5 +26,5 @@ export const isOpen = (item, index) => ["guess", "unknown"].includes(verdict(ite
 
 export const openFaces = (item) => item.faces.map((_, index) => index).filter((index) => isOpen(item, index));
 
-/** Names that are on their way to the service, by face. */
+/** Names that are on their way to the service, as `{name}` by face. */
 export const saving = (item) => (item.saving ??= new Map());

@@ -74,6 +74,7 @@ class DashboardTests(OperatorCase):
         button = page.get_by_role("button", name=f"Try submission {id} again")
         button.focus()
         button.scroll_into_view_if_needed()
+        expect(page.locator("#workers tr")).to_have_count(1)  # above it; it comes after its start
         place = button.bounding_box()
         marked = "node => { node.dataset.seen = '1'; }"
         page.locator("#failures tr", has_text=id).evaluate(marked)

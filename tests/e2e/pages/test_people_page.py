@@ -3,11 +3,11 @@
 import re
 from typing import Any, ClassVar, Final
 
-from playwright.sync_api import FilePayload, Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, Response, Route, expect
 
 from tests.support import image_factories, photographs
 from tests.support.browser import CALM, DARK, PHONE, BrowserCase
-from tests.support.page_actions import choose, drop, jpeg, rows
+from tests.support.page_actions import OPEN_QUICKLY, choose, drop, jpeg, rows
 from wire import environment
 
 PEOPLE: Final = (environment.ROOT / "docs" / "pictures" / "people.jpg").read_bytes()
@@ -61,14 +61,14 @@ class PeopleCase(BrowserCase):
 class LooksTests(PeopleCase):
     def test_it_is_light_under_a_strict_policy_and_begins_as_a_drop_zone(self) -> None:
         page = self.context().new_page()
-        sizes: dict[str, int] = {}
-        page.on("response", lambda each: sizes.__setitem__(each.url, len(each.body())))
+        answers: list[Response] = []
+        page.on("response", lambda each: answers.append(each))
         answer = page.goto("/people/", wait_until="networkidle")
         assert answer is not None
         policy = answer.headers["content-security-policy"]
         self.assertIn("default-src 'self';", policy)
         self.assertNotIn("unsafe", policy)
-        self.assertLess(sum(sizes.values()), WEIGHT_BYTES)
+        self.assertLess(sum(len(each.body()) for each in answers), WEIGHT_BYTES)
         expect(page.get_by_text("Drop photos here")).to_be_visible()
         expect(page.locator("[data-known]")).to_be_hidden()
         page.get_by_text("New faces are not grouped here").click()
@@ -191,6 +191,39 @@ class NamingTests(PeopleCase):
         expect(page.locator("[data-message]")).to_contain_text("Named Bob.")
         expect(page.locator(".viewer .caption .title")).to_contain_text("all named")
         self.assertEqual(self.contacts(), {"Ann": 1, "Bob": 1})
+
+    def test_a_face_that_is_named_anew_before_its_name_is_saved_gets_the_last_name(self) -> None:
+        page = self.open("/people/")
+        held: list[Route] = []
+
+        def hold_first(route: Route) -> None:
+            if held:
+                route.continue_()
+            else:
+                held.append(route)
+
+        page.route("**/contacts/", hold_first)
+        choose(page, jpeg(PEOPLE, "party.jpg"))
+        expect(boxes(page)).to_have_count(4)
+        for who in ("Ann", "Bea"):
+            boxes(page).first.click()
+            page.get_by_role("combobox").fill(who)
+            page.keyboard.press("Enter")
+            expect(boxes(page).first).to_have_attribute("data-name", who)
+        held[0].continue_()
+        expect(page.locator("[data-message]")).to_contain_text("Named Bea.")
+        expect(boxes(page).first).to_have_attribute("data-name", "Bea")
+        self.assertEqual(self.contacts(), {"Bea": 1})
+
+    def test_a_photo_that_is_left_and_opened_again_at_once_has_its_boxes(self) -> None:
+        page = self.open("/people/")
+        choose(page, jpeg(PEOPLE, "party.jpg"), photo("obama"))
+        expect(rows(page, "done")).to_have_count(2)
+        rows(page).nth(1).get_by_role("button").first.click()
+        expect(boxes(page)).to_have_count(1)
+        rows(page).evaluate_all(OPEN_QUICKLY)
+        expect(boxes(page)).to_have_count(4)
+        expect(boxes(page).first).to_have_attribute("data-name", "Who is this?")
 
     def test_a_photo_without_faces_and_a_file_that_is_no_photo_say_so(self) -> None:
         self.expect_console("status of 400")
