@@ -6,7 +6,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from tests.support import costly_files
 
@@ -29,21 +29,33 @@ _WORKED_ON: Final = (
 """They cost a worker the most."""
 
 
-def measured(call: str, data: bytes) -> dict[str, Any]:
-    """What `tests.support.cost_probe` prints."""
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(data)
-        file.flush()
-        command = [sys.executable, "-m", "tests.support.cost_probe", call, file.name]
-        ran = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True)
-    result: dict[str, Any] = json.loads(ran.stdout)
-    return result
-
-
 class _CostCase(unittest.TestCase):
+    _probe: ClassVar[subprocess.Popen[str]]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        command = [sys.executable, "-m", "tests.support.cost_probe"]
+        cls._probe = cls.enterClassContext(
+            subprocess.Popen(
+                command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        )
+
+    def measured(self, call: str, data: bytes) -> dict[str, Any]:
+        """What `tests.support.cost_probe` prints."""
+        assert self._probe.stdin is not None and self._probe.stdout is not None
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            print(call, file.name, file=self._probe.stdin, flush=True)
+            result: dict[str, Any] = json.loads(self._probe.stdout.readline())
+        self.assertIn("cpu_s", result, "the process did not survive the file")
+        return result
+
     def assert_bounded(self, call: str, name: str, *, seconds: int, most_bytes: int) -> None:
         with self.subTest(name):
-            cost = measured(call, costly_files.table()[name]())
+            cost = self.measured(call, costly_files.table()[name]())
             self.assertLess(cost["cpu_s"], seconds, cost)
             self.assertLess(cost["decoders_s"], seconds + _HELPER_S, cost)
             self.assertLess(cost["peak_bytes"], most_bytes, cost)

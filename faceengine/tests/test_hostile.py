@@ -122,9 +122,9 @@ class RefusalTest(unittest.TestCase):
             image_factories.lying_jpeg(self.picture, 65_000, 65_000),
             image_factories.png_header(2**31 - 1, 2**31 - 1),
         ):
-            before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+            before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
             self.assertEqual(reason(data), Problem.TOO_LARGE)
-            self.assertLess(time.perf_counter() - start, 0.2)
+            self.assertLess(time.process_time() - start, 0.2)
             grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
             self.assertLess(grown, 20_000)
 

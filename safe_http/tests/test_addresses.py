@@ -133,12 +133,12 @@ class NameTests(unittest.TestCase):
         self.addCleanup(over.set)
         started = time.monotonic()
         with (
-            mock.patch.object(transport, "_resolve", lambda *_: over.wait(5) and []),
+            mock.patch.object(transport, "_resolve", lambda *_: over.wait(60) and []),
             self.assertRaises(FetchError) as failed,
         ):
             CLIENT.fetch("http://photos.example.org/a.jpg", timeout_s=0.2)
         self.assertFalse(failed.exception.permanent)
-        self.assertLess(time.monotonic() - started, 2)
+        self.assertLess(time.monotonic() - started, 20)
 
     def test_a_resolver_in_trouble_is_worth_another_try(self) -> None:
         trouble = socket.gaierror(socket.EAI_AGAIN, "try again")
@@ -211,7 +211,7 @@ class AllowPrivateTests(unittest.TestCase):
         self.client.fetch(self.server.url("/a.jpg", "nginx")).close()
         self.server.replies["/b"] = redirect(self.server.url("/a.jpg"))
         self.client.fetch(self.server.url("/b", "nginx")).close()
-        answered = self.client.request("GET", self.server.url("/b", "nginx"), timeout_s=5)
+        answered = self.client.request("GET", self.server.url("/b", "nginx"), timeout_s=30)
         self.assertEqual(answered.status, 302)
 
     def test_a_public_host_may_not_redirect_to_a_private_one(self) -> None:
@@ -225,7 +225,7 @@ class AllowPrivateTests(unittest.TestCase):
         self.net.names["nginx"] = [["169.254.169.254"]]
         for url in ("http://169.254.169.254/", "http://[fd00:ec2::254]/", "http://nginx/"):
             with self.subTest(url), self.assertRaises(FetchError):
-                self.client.request("GET", url, timeout_s=5)
+                self.client.request("GET", url, timeout_s=30)
         self.assertEqual(self.net.connected, [])
 
     def test_what_is_forbidden_is_not_connected_under_any_name(self) -> None:

@@ -178,7 +178,7 @@ class ClosedServiceTests(StackCase):
         self.assertEqual(
             self.stack.request("DELETE", "/client/", headers=self.bob).status_code, 202
         )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while self.stack.get("/client/", headers=self.bob).json()["erasing"]:
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.05)

@@ -54,7 +54,7 @@ class BadUploadCase(StackCase):
             self.assertEqual(client.keys("rq:job:*"), [])
             self.assertEqual(client.llen("rq:queue:uploads"), 0)
         # nginx unlinks a body when its request ends, which is a moment after its answer.
-        wait_until(lambda: not self.stack.temporary_files(), "temporary files are gone", 2)
+        wait_until(lambda: not self.stack.temporary_files(), "temporary files are gone")
 
     def assert_invalid(self, response: requests.Response, sentence: str | None = None) -> None:
         """400 with sentences under `image`, or exactly `sentence`."""
@@ -112,7 +112,7 @@ class BadFileTests(BadUploadCase):
                 name, data = hostile_files.table()[row]
                 began = time.monotonic()
                 self.assert_invalid(self.stack.post_image(data, name))
-                self.assertLess(time.monotonic() - began, 3)
+                self.assertLess(time.monotonic() - began, 10)
 
     def test_an_empty_file_is_refused(self) -> None:
         self.assert_invalid(self.stack.post_image(b"", "a.jpg"))
@@ -270,7 +270,7 @@ class BadRequestTests(BadUploadCase):
         began = time.monotonic()
         answer = self.send(self.chunked_head(), chunk(part(b"image", samples.no_face())))
         self.assert_refused(answer, 0, 408)
-        self.assertLess(time.monotonic() - began, 10)
+        self.assertLess(time.monotonic() - began, 30)
 
     def test_broken_chunks_are_refused(self) -> None:
         for row, piece in {

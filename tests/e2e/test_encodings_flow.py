@@ -37,7 +37,7 @@ class FlowCase(StackCase):
         answer = self.stack.request("POST", f"{url or self.stack.url}{POST}", files=files)
         if answer.status_code == 202:
             address = f"/face_encoding/{answer.json()['file_hash']}"
-            wait_until(lambda: self.stack.get(address).status_code != 202, "it is there", 60)
+            wait_until(lambda: self.stack.get(address).status_code != 202, "it is there")
             answer = self.stack.get(address)
         return answer
 
@@ -145,11 +145,11 @@ class WithoutRedisTests(FlowCase):
         try:
             began = time.monotonic()
             self.assertEqual(self.post(known).json(), first)
-            self.assertLess(time.monotonic() - began, 6)
+            self.assertLess(time.monotonic() - began, 20)
             answer = self.post(image)
             self.assertIn(answer.status_code, (200, 202), answer.text)
             address = f"/face_encoding/{answer.json()['file_hash']}"
-            wait_until(lambda: self.stack.get(address).status_code == 200, "it is there", 30)
+            wait_until(lambda: self.stack.get(address).status_code == 200, "it is there")
         finally:
             os.kill(self.stack.redis.pid, signal.SIGCONT)
 

@@ -132,7 +132,7 @@ class LambdaFlowTests(StackCase):
         def there() -> bool:
             return all(row["extraction"] == state for row in self.rows(ids, kind))
 
-        wait_until(there, f"{kind} {ids} are {state}", 40)
+        wait_until(there, f"{kind} {ids} are {state}")
 
     def held(self, ids: list[int]) -> Any:
         """The event that submitted exactly these; its function has not run."""
@@ -141,7 +141,7 @@ class LambdaFlowTests(StackCase):
             sent = {source["pk"] for event in self.emulated.held for source in event["sources"]}
             return sent >= set(ids)
 
-        wait_until(submitted, f"{ids} are submitted", 40)
+        wait_until(submitted, f"{ids} are submitted")
         every = [each for event in self.emulated.held for each in event["sources"]]
         newest = {source["pk"]: source for source in every}
         return {**self.emulated.held[0], "sources": [newest[id] for id in ids]}
@@ -180,7 +180,7 @@ class LambdaFlowTests(StackCase):
             found = {row["photo_id"] for row in self.stack.query(query, reference)}
             return found & {alone, other, both, nobody}  # those of other tests match as well
 
-        wait_until(lambda: matched() >= {alone, both}, "the member's photos are found", 20)
+        wait_until(lambda: matched() >= {alone, both}, "the member's photos are found")
         self.assertEqual(matched(), {alone, both})
         boxes = self.stack.query("SELECT * FROM photos_photoface WHERE photo_id = ?", alone)
         self.assertGreater(boxes[0]["bottom"], boxes[0]["top"])

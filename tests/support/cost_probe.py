@@ -1,10 +1,12 @@
-"""`python -m tests.support.cost_probe check|work FILE`: one file in a process of its own.
+"""`python -m tests.support.cost_probe`: each file in a process of its own, forked from this one.
 
-Prints JSON: `outcome`; `cpu_s` of this process, `decoders_s` of its children; `peak_bytes`, the
-most that one of them took above this process before the file.
+Reads lines `check FILE` and `work FILE`. Prints a line of JSON for each: `outcome`; `cpu_s` of the
+process, `decoders_s` of its children; `peak_bytes`, the most that one of them took above the
+process before the file. What all of them import is imported once.
 """
 
 import json
+import os
 import resource
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ import faceengine
 from faceengine.imaging import isolation
 
 
-def main(call: str, path: str) -> None:
+def measure(call: str, path: str) -> dict[str, Any]:
     with Path(path).open("rb") as file:
         if call == "work":
             faceengine.load()
@@ -28,7 +30,7 @@ def main(call: str, path: str) -> None:
         decoders_s = children.ru_utime + children.ru_stime
         peak_bytes = max(peak_bytes, children.ru_maxrss * 1024 - idle_bytes)
     cost = {"cpu_s": used_s, "decoders_s": decoders_s, "peak_bytes": peak_bytes}
-    print(json.dumps({"outcome": outcome, **cost}))
+    return {"outcome": outcome, **cost}
 
 
 def _work(file: Any) -> object:
@@ -60,5 +62,15 @@ def _cpu_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def main() -> None:
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            print(json.dumps(measure(*line.split())), flush=True)
+            os._exit(0)
+        if ended := os.waitpid(child, 0)[1]:
+            print(json.dumps({"outcome": f"ended with {ended}"}), flush=True)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -65,7 +65,7 @@ class Started(ServerTestCase):
                 await self.assert_closed(alice, 1001, "the server is stopping")
                 await self.assert_closed(bob, 1001, "the server is stopping")
             self.assertEqual(await asyncio.to_thread(process.exit_code), 0, process.log)
-            self.assertLess(time.monotonic() - started, 2)
+            self.assertLess(time.monotonic() - started, 8)
             self.assertNotIn("Traceback", process.log)
 
     async def test_it_stops_cleanly_while_redis_is_away(self) -> None:

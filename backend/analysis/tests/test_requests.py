@@ -128,7 +128,7 @@ class WaitingTests(TransactionTestCase):
         timer = threading.Timer(0.3, finish)
         timer.start()
         with mock.patch.object(wakeups, "wait", wait):
-            self.assertIsNotNone(services.wait(self.analysis_id, timeout_s=10))
+            self.assertIsNotNone(services.wait(self.analysis_id, timeout_s=60))
         timer.join()
         self.assertEqual(len(looks), 1)
 
@@ -146,4 +146,4 @@ class WaitingTests(TransactionTestCase):
             mock.patch.object(redis_clients, "blocking", side_effect=redis.ConnectionError),
             mock.patch.object(time, "sleep", finish),
         ):
-            self.assertIsNotNone(services.wait(self.analysis_id, timeout_s=5))
+            self.assertIsNotNone(services.wait(self.analysis_id, timeout_s=60))

@@ -141,7 +141,7 @@ class EndpointTests(EncodingCase):
         Face.objects.create(analysis=analysis, index=0, encoding=encoding, **box, **quality)
         Analysis.objects.update(status=Status.DONE, processed_at=timezone.now(), faces_count=1)
         images = [EncodedImage.objects.get() for _ in range(50)]
-        in_threads(*(lambda image=each: services.complete(image, timeout_s=5) for each in images))
+        in_threads(*(lambda image=each: services.complete(image, timeout_s=60) for each in images))
         self.assertEqual(self.statistics(), (1, [1.0] * 128))
 
 

@@ -155,12 +155,12 @@ class Galleries(RuleBasedStateMachine):
         def job() -> None:
             operation = self._begun(step)
             note.write_text(str(operation.pk))
-            service.wait(operation, timeout_s=5)
+            service.wait(operation, timeout_s=60)
 
         return job
 
     def _begun(self, step: Step) -> Operation:
-        return service.begin(self._call(step), owner_id=1, timeout_s=5)
+        return service.begin(self._call(step), owner_id=1, timeout_s=60)
 
     def _call(self, step: Step) -> Any:
         user_id, contact = self.user_id, step.get("contact", 0)
@@ -183,7 +183,7 @@ class Galleries(RuleBasedStateMachine):
 
     def _told(self, operations: Sequence[Operation]) -> list[Any]:
         for operation in operations:
-            assert service.wait(operation, timeout_s=5)
+            assert service.wait(operation, timeout_s=60)
         return [self._answer(operation) for operation in operations]
 
     def _answer(self, operation: Operation) -> Any:
