@@ -29,9 +29,8 @@ export function newFaces(gallery, onName) {
     event.preventDefault();
     const [name, faces] = [input.value.trim(), review.choices.of("yes")];
     if (!name || !faces.length) return;
-    review.next();
+    review.answered(onName(faces, name));
     go();
-    onName(faces, name);
   });
   find("[data-skip]", section).addEventListener("click", go);
   return review;

@@ -9,6 +9,7 @@ export class Review {
   #section;
   #sets = [];
   #skipped = new Set();
+  #answered = new Set();
   #load;
   #draw;
   #loading = null;
@@ -40,15 +41,20 @@ export class Review {
     this.#show();
   }
 
-  /** The set that is shown was answered: another one at once. */
-  next() {
-    this.#sets = this.#sets.filter((set) => set !== this.current);
+  /** The set that is shown was answered: another one at once. What is asked until `saved` does not know of it. */
+  answered(saved) {
+    const key = keyOf(this.current);
+    this.#answered.add(key);
     this.#show();
+    saved.finally(() => {
+      this.#answered.delete(key);
+      this.#show();
+    });
   }
 
   /** The set that is shown stays; else the first that was not skipped. */
   #show() {
-    const left = this.#sets.filter((set) => !this.#skipped.has(keyOf(set)));
+    const left = this.#sets.filter((set) => !this.#skipped.has(keyOf(set)) && !this.#answered.has(keyOf(set)));
     const shown = this.current && keyOf(this.current);
     this.current = left.find((set) => keyOf(set) === shown) ?? left[0] ?? null;
     this.#section.hidden = !this.current;
@@ -59,7 +65,7 @@ export class Review {
 
   #skip() {
     if (this.current) this.#skipped.add(keyOf(this.current));
-    this.next();
+    this.#show();
     announce(this.#section.hidden ? "Nothing more to answer" : "The next ones");
   }
 }

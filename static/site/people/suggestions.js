@@ -34,9 +34,8 @@ export function suggestions(gallery, onDecide) {
   });
   button.addEventListener("click", () => {
     const [person, yes, no] = [review.current, review.choices.of("yes"), review.choices.of("no")];
-    review.next();
+    review.answered(onDecide(person, yes, no));
     announce(section.hidden ? "Nothing more to answer" : title.textContent);
-    onDecide(person, yes, no);
   });
   return review;
 }
