@@ -39,7 +39,8 @@ AWS_SECRET_ACCESS_KEY = env.text("AWS_SECRET_ACCESS_KEY")
 
 # --- Uploads
 FACES_MAX_UPLOAD_BYTES = env.number("FACES_MAX_UPLOAD_BYTES", at_least=1)
-FACES_MAX_IMAGE_PIXELS = env.number("FACES_MAX_IMAGE_PIXELS", at_least=1)
+# Beyond, no format could be decoded within the bounds of a decoder.
+FACES_MAX_IMAGE_PIXELS = env.number("FACES_MAX_IMAGE_PIXELS", at_least=1, at_most=1_000_000_000)
 
 # --- Downloads
 FACES_DOWNLOAD_ALLOWED_HOSTS = env.hosts("FACES_DOWNLOAD_ALLOWED_HOSTS")

@@ -54,11 +54,13 @@ class Reader:
             raise self.error(f"{name} must be true or false, not {value!r}")
         return value in _TRUE
 
-    def number(self, name: str, *, at_least: int = 0) -> int:
-        """A whole number, not below `at_least`."""
+    def number(self, name: str, *, at_least: int = 0, at_most: int = 10**18 - 1) -> int:
+        """A whole number, not below `at_least` and not above `at_most`."""
         text = self.text(name)
-        if not (text.isascii() and text.isdecimal() and len(text) <= 18 and int(text) >= at_least):
-            raise self.error(f"{name} must be a whole number from {at_least} up, not {text!r}")
+        is_whole = text.isascii() and text.isdecimal() and len(text) <= 18
+        if not (is_whole and at_least <= int(text) <= at_most):
+            bound = "up" if at_most == 10**18 - 1 else f"to {at_most}"
+            raise self.error(f"{name} must be a whole number from {at_least} {bound}, not {text!r}")
         return int(text)
 
     def real(self, name: str, *, above: float = 0.0) -> float:

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, BinaryIO, Final
 
 from django.conf import settings
@@ -52,6 +53,8 @@ from backend.common.http import admission
 from backend.common.http.errors import Unavailable
 from backend.common.jobs import runner, wakeups
 from backend.common.jobs.models import Status
+from backend.common.observability import logs
+from faceengine.imaging.budget import Slots
 from wire.events import BoxShape, EventFace
 
 logger = logging.getLogger(__name__)
@@ -107,7 +110,10 @@ def check_image(image: BinaryIO) -> None:
     try:
         with computing.decoding():
             faceengine.check_image(
-                image, max_pixels=settings.FACES_MAX_IMAGE_PIXELS, waiting=_waiting_for_decoder
+                image,
+                max_pixels=settings.FACES_MAX_IMAGE_PIXELS,
+                waiting=_waiting_for_decoder,
+                client=logs.client.get() or None,
             )
     except faceengine.Busy as error:
         raise Unavailable(str(error)) from error
@@ -115,11 +121,18 @@ def check_image(image: BinaryIO) -> None:
 
 @contextmanager
 def _waiting_for_decoder() -> Iterator[None]:
-    """Another request runs meanwhile; some threads stay free of such waits."""
-    with admission.blocking_wait_slot() as may_wait:
-        if not may_wait:
+    """Another request runs meanwhile. Some threads never wait so, and one client takes half."""
+    waiting = _waiting_slots().held(logs.client.get() or None, timeout_s=0)
+    with waiting as is_held, admission.blocking_wait_slot() as may_wait:
+        if not (is_held and may_wait):
             raise Unavailable
         yield
+
+
+@cache
+def _waiting_slots() -> Slots:
+    threads = settings.FACES_WEB_THREADS
+    return Slots(threads, max(1, threads * 3 // 8))
 
 
 def client_owner(client_id: int) -> str:

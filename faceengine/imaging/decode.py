@@ -91,8 +91,12 @@ def load_reduced(
         if cost.is_plain:
             _refuse_plain_beyond(cost, stream, max_pixels)
             return load_here(stream, enough_pixels, max_pixels=max_pixels)
-        limits = {"enough_pixels": enough_pixels, "max_pixels": max_pixels}
-        answer = isolation.run(stream, "load", isolation.LOAD, **limits)
+        answer = isolation.run(
+            stream,
+            "load",
+            isolation.LOAD,
+            arguments={"enough_pixels": enough_pixels, "max_pixels": max_pixels},
+        )
     if "image" not in answer:
         raise ImageError(Problem.TOO_LARGE, isolation.TOO_COSTLY)
     width, height = answer["full_size"]
@@ -123,6 +127,7 @@ def check_image(
     *,
     max_pixels: int = MAX_PIXELS,
     waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
+    client: str | None = None,
 ) -> ImageInfo:
     """Make sure that `load_image` will take `source`, at the least cost. Thread-safe.
 
@@ -132,8 +137,8 @@ def check_image(
 
     A file that is not plain, or large, is decoded by a process of its own, in at most 2 s and
     280 MB: a smaller file that takes more is refused, of a larger one the header alone is checked.
-    `waiting` is entered meanwhile; all decodes of this process share a budget of memory.
-    Raises `isolation.Busy` if too many wait.
+    `waiting` is entered meanwhile; all decodes of this process share a budget of memory, and those
+    of one `client` leave a decoder to others. Raises `isolation.Busy` if too many wait.
     """
     with stream_of(source) as stream, _refusing():
         cost = inspection.inspect(stream)
@@ -145,7 +150,10 @@ def check_image(
             with _room.reserved(cost.memory_bytes):
                 return check_here(stream, max_pixels=max_pixels)
         with waiting():
-            answer = isolation.run(stream, "check", isolation.CHECK, max_pixels=max_pixels)
+            arguments = {"max_pixels": max_pixels}
+            answer = isolation.run(
+                stream, "check", isolation.CHECK, arguments=arguments, client=client
+            )
     if not answer.get("whole"):
         raise ImageError(Problem.TOO_LARGE, isolation.TOO_COSTLY)
     return ImageInfo(answer["format"], answer["width"], answer["height"])

@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,13 +25,15 @@ from typing import Any, BinaryIO
 from PIL import Image
 
 from faceengine.errors import FaceEngineError, ImageError, Problem
+from faceengine.imaging.budget import Slots
 
 TOO_COSTLY = "The image takes more time or memory to decode than its size allows."
 
 _TOO_MANY = "Too many images are being decoded. Please try again."
 
-_MAX_DECODERS = 2
-"""At once, of one process."""
+_MAX_DECODERS = 3
+_MOST_OF_ONE = 2
+"""At once, of one process; and of one client in it, so that its images never hold up all others."""
 
 _WAIT_S = 10.0
 """For a free decoder; then `Busy`."""
@@ -57,29 +59,33 @@ CHECK = Limits(seconds=2, memory_bytes=280 << 20, niceness=5)
 LOAD = Limits(seconds=4, memory_bytes=900 << 20)
 
 
-def run(source: BinaryIO, call: str, limits: Limits, **arguments: int) -> dict[str, Any]:
-    """The answer of `isolated.CALLS[call]` about `source`.
+def run(
+    source: BinaryIO,
+    call: str,
+    limits: Limits,
+    *,
+    arguments: Mapping[str, int] | None = None,
+    client: str | None = None,
+) -> dict[str, Any]:
+    """The answer of `isolated.CALLS[call]` about `source`, which `client` sent.
 
     `"image"` of it is a Pillow image. It is empty or not complete if the decoder was ended by a
     limit. Raises `ImageError`, or `Busy`.
     """
-    if not _free.acquire(timeout=_WAIT_S):
-        raise Busy(_TOO_MANY)
-    try:
-        with _descriptor(source) as file:
-            request = {"call": call, "limits": asdict(limits), "arguments": arguments}
-            for _ in range(2):
-                helper = _started()
-                answer = _asked(helper, file, request, limits.seconds * _WALL_SHARE)
-                if "started" in answer:
-                    return answer
-                _forget(helper)  # it was killed; another one is started
-        raise Busy("Images cannot be decoded at the moment. Please try again.")
-    finally:
-        _free.release()
+    request = {"call": call, "limits": asdict(limits), "arguments": {**(arguments or {})}}
+    with _slots.held(client, timeout_s=_WAIT_S) as is_held, _descriptor(source) as file:
+        if not is_held:
+            raise Busy(_TOO_MANY)
+        for _ in range(2):
+            helper = _started()
+            answer = _asked(helper, file, request, limits.seconds * _WALL_SHARE)
+            if "started" in answer:
+                return answer
+            _forget(helper)  # it was killed; another one is started
+    raise Busy("Images cannot be decoded at the moment. Please try again.")
 
 
-_free = threading.BoundedSemaphore(_MAX_DECODERS)
+_slots = Slots(_MAX_DECODERS, _MOST_OF_ONE)
 _starting = threading.Lock()
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 import faceengine
 from faceengine import ImageError, Problem
 from faceengine.imaging import inspection, isolation
-from faceengine.imaging.budget import Budget
+from faceengine.imaging.budget import Budget, Slots
 from tests.support import costly_files, image_factories
 
 PICTURE = image_factories.portrait(width=160)
@@ -116,3 +116,33 @@ class BudgetTests(unittest.TestCase):
             thread.join()
         with budget.reserved(1000):  # counts as all
             pass
+
+
+class SlotsTests(unittest.TestCase):
+    def test_one_client_leaves_a_slot_to_others(self) -> None:
+        slots = Slots(3, 2)
+        with slots.held("a", timeout_s=0) as first, slots.held("a", timeout_s=0) as second:
+            self.assertTrue(first and second)
+            with slots.held("a", timeout_s=0) as third, slots.held("b", timeout_s=0) as other:
+                self.assertEqual((third, other), (False, True))
+                with slots.held(None, timeout_s=0) as fifth:
+                    self.assertFalse(fifth)
+            with slots.held(None, timeout_s=0) as last:
+                self.assertTrue(last)
+        with slots.held("a", timeout_s=0) as again:
+            self.assertTrue(again)
+
+    def test_a_slot_that_becomes_free_is_taken_by_a_client_that_may(self) -> None:
+        slots, found = Slots(2, 1), list[str]()
+
+        def take(client: str) -> None:
+            with slots.held(client, timeout_s=60) as is_held:
+                found.append(client if is_held else "")
+
+        with slots.held("a", timeout_s=0):
+            waiting = threading.Thread(target=take, args=["a"])
+            waiting.start()
+            take("b")
+            self.assertEqual(found, ["b"])
+        waiting.join()
+        self.assertEqual(found, ["b", "a"])
