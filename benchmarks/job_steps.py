@@ -39,7 +39,7 @@ _STEPS: Final = {
     "accept: store the file": "django.db.models.fields.files.FieldFile.save",
     "accept: enqueue": "backend.common.jobs.queues.enqueue",
     "queue: take and end the entry": "backend.common.jobs.worker.Worker._run_from_queue",
-    "job: the rest": "backend.common.jobs.runner.run",
+    "job: the rest": "backend.common.jobs.runner.run_next",
     "claim the row": "backend.common.jobs.fair_shares.claim",
     "claim the analysis": "backend.analysis.compute._claim",
     "decode": "faceengine.engine.open_photo",
@@ -174,7 +174,7 @@ def turns(rows: int) -> Iterator[Figure]:
             _wait(owners[-1], 1)
             done.clear()
             while owners[-1] not in done:
-                runner.run(Submission, "", do)
+                runner.run_next(Submission, do)
             waits.append(len(done))
         what = f"{clients} clients, {rows:,} rows wait: a fresh upload is number"
         yield Figure(what, statistics.median(waits), "", "", f"at most {max(waits)}")

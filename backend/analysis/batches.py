@@ -24,22 +24,23 @@ logger = logging.getLogger(__name__)
 _A_JOB: Final = 8
 """Images of one job: enough to share the encoder, few enough for the other workers to share in."""
 
-_TASK: Final = "backend.analysis.tasks.compute_many"
-
 
 def enqueue(analyses: Sequence[Analysis]) -> None:
     """One job for each few of them. A lost job is no loss: the sweep enqueues its rows singly."""
     for start in range(0, len(analyses), _A_JOB):
         ids = ",".join(str(analysis.pk) for analysis in analyses[start : start + _A_JOB])
-        queues.enqueue(queues.INTERACTIVE, _TASK, ids, job_id=f"analyses-{ids.replace(',', '-')}")
+        job_id = f"analyses-{ids.replace(',', '-')}"
+        queues.enqueue(Analysis.queue, Analysis.batch_task, ids, job_id=job_id)
 
 
 def compute(ids: Sequence[str]) -> list[Analysis]:
     """Compute those that this process can claim; returns those to compute one by one."""
+    return compute_claimed([analysis for id in ids if (analysis := Analysis.claim(id))])
+
+
+def compute_claimed(taken: Sequence[Analysis]) -> list[Analysis]:
+    """Compute claimed analyses together; returns those to compute one by one."""
     with registry.batch():
-        taken = [analysis for id in ids if (analysis := Analysis.claim(id))]
-        if not taken:
-            return []
         try:
             for detector, same in groupby(sorted(taken, key=_detector), key=_detector):
                 _together([*same], detectors.chosen(detector))

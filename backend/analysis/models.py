@@ -26,8 +26,11 @@ class Analysis(Job):
 
     queue = queues.INTERACTIVE
     task = "backend.analysis.tasks.compute"
+    batch_task = "backend.analysis.tasks.compute_many"
     on_failed = "backend.analysis.compute.ended"
     fair_by = "owner"
+    # A request inserts the row, then stores the bytes.
+    takes_turns = "source <> ''"
 
     # A client (`services.client_owner`), a photo or reference, or one comparison.
     owner = models.CharField(max_length=40)
@@ -56,6 +59,11 @@ class Analysis(Job):
             # The retention command looks for analyses of a certain age.
             models.Index(fields=["created_at"], name="analysis_created"),
         ]
+
+    @classmethod
+    def claimable(cls) -> models.QuerySet["Analysis"]:
+        """Due, with the bytes to compute."""
+        return super().claimable().exclude(source="")
 
     def __str__(self) -> str:
         return f"{self.sha256[:12]} by {self.detector}: {self.status}"

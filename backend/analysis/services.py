@@ -51,7 +51,7 @@ from backend.analysis.retention import unreferenced as unreferenced
 from backend.analysis.retention import withdraw as withdraw
 from backend.common.http import admission
 from backend.common.http.errors import Unavailable
-from backend.common.jobs import runner, wakeups
+from backend.common.jobs import fair_shares, runner, wakeups
 from backend.common.jobs.models import Status
 from backend.common.observability import logs
 from faceengine.imaging.budget import Slots
@@ -218,6 +218,19 @@ def compute_many(ids: Sequence[str]) -> None:
     """`compute` for several at once; where that fails, each by itself."""
     for analysis in batches.compute(ids):
         compute(str(analysis.pk))
+
+
+def compute_next() -> None:
+    """`compute` for the analysis whose owner's turn it is."""
+    runner.run_next(Analysis, computing.compute_requested)
+
+
+def compute_next_many(count: int) -> None:
+    """`compute_many` for up to `count` due analyses, those of one owner together."""
+    while taken := fair_shares.claim_some(Analysis, count):
+        count -= len(taken)
+        for analysis in batches.compute_claimed(taken):
+            compute(str(analysis.pk))
 
 
 def sweep() -> None:

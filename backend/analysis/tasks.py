@@ -8,10 +8,10 @@ logger = logging.getLogger(__name__)
 
 
 def compute(id: str) -> None:
-    """Find the faces of the bytes that were stored with the request."""
-    services.compute(id)
+    """Find the faces of the stored bytes of one request, the one whose owner's turn it is."""
+    services.compute_next()
 
 
 def compute_many(ids: str) -> None:
-    """`compute` for several, their ids separated by commas, in one job."""
-    services.compute_many(ids.split(","))
+    """`compute` for as many as these ids, separated by commas, in one job."""
+    services.compute_next_many(len(ids.split(",")))

@@ -9,8 +9,8 @@ logger = logging.getLogger(__name__)
 
 
 def execute(id: str) -> None:
-    """Prepare an operation, and apply it unless it is blocked."""
-    executor.execute(uuid.UUID(id))
+    """Prepare the operation whose client's turn it is; apply what is unblocked then, or was."""
+    executor.execute_next(uuid.UUID(id))
 
 
 def sweep() -> None:

@@ -112,7 +112,7 @@ def _taken_before(submission: Submission) -> Submission:
 
 def process(id: str) -> None:
     """Process a submission, the one whose owner's turn it is. Safe to call any number of times."""
-    runner.run(Submission, id, _process)
+    runner.run_next(Submission, _process)
 
 
 def publish(submission: Submission) -> bool:

@@ -1,34 +1,44 @@
 """Fair shares: owners of due jobs take turns, so that a long backlog of one delays no other.
 
-An entry of the queue stands for any row of its kind: a worker that takes one claims the oldest due
-row of the owner whose turn it is. Each process counts its own turns; on average that is as fair. A
-turn costs two searches in an index of (owner, due_at), at any number of waiting rows.
+An entry of the queue stands for any row of its kind, one of several images for as many: a worker
+that takes one claims the oldest due row of the owner whose turn it is. Kinds of one queue take
+turns too (`others`). Each process counts its own turns; on average that is as fair. A turn costs
+two searches in an index of (owner, due_at), at any number of waiting rows.
 """
 
+from functools import cache
 from typing import Any, Final, TypeVar
 
 from django.db import connection
 from django.utils import timezone
 
 from backend.common.jobs import statements
-from backend.common.jobs.models import Job, own_claim
+from backend.common.jobs.models import Job, kinds, own_claim
 
 J = TypeVar("J", bound=Job)
 
 _last: Final[dict[type[Job], Any]] = {}
 """The owner whose turn was last, of each kind of job."""
 
-# The first row of the next owner, or else the first of all. The state is written out, because the
-# index holds queued rows only.
+# The first row of the next owner, or else the first of all.
+_NEXT: Final = """COALESCE(
+    (SELECT {id} FROM {table} WHERE {waits} AND due_at <= %s AND {owner} > %s
+     ORDER BY {owner}, due_at LIMIT 1 {lock}),
+    (SELECT {id} FROM {table} WHERE {waits} AND due_at <= %s
+     ORDER BY {owner}, due_at LIMIT 1 {lock})
+)"""
+
+_NEXT_OF_OWNER: Final = """(
+    SELECT {id} FROM {table} WHERE {waits} AND due_at <= %s AND {owner} = %s
+    ORDER BY due_at LIMIT 1 {lock}
+)"""
+
 _CLAIM: Final = """
 UPDATE {table} SET {claim}, attempts = attempts + 1
-WHERE status = 'queued' AND {id} = COALESCE(
-    (SELECT {id} FROM {table} WHERE status = 'queued' AND due_at <= %s AND {owner} > %s
-     ORDER BY {owner}, due_at LIMIT 1 {lock}),
-    (SELECT {id} FROM {table} WHERE status = 'queued' AND due_at <= %s
-     ORDER BY {owner}, due_at LIMIT 1 {lock})
-) RETURNING {columns}
+WHERE status = 'queued' AND {id} = {next} RETURNING {columns}
 """
+
+_IS_DUE: Final = "SELECT {id} FROM {table} WHERE {waits} AND due_at <= %s LIMIT 1"
 
 
 def claim(model: type[J]) -> J | None:
@@ -39,15 +49,68 @@ def claim(model: type[J]) -> J | None:
     return job
 
 
+def claim_some(model: type[J], at_most: int) -> list[J]:
+    """Claim up to `at_most` rows of the owner whose turn it is, the oldest first."""
+    first = claim(model) if at_most else None
+    if first is None:
+        return []
+    jobs, owner = [first], getattr(first, model.fair_by)
+    while len(jobs) < at_most:
+        more = statements.returned(model, *_statement(model, _NEXT_OF_OWNER, [_now(model), owner]))
+        if more is None:
+            break
+        jobs.append(more)
+    return jobs
+
+
+def others(task: str) -> list[tuple[str, str]]:
+    """The kinds of its queue that take turns with the kind of `task`: those with a due row, each
+    as its task and that row's id.
+
+    Entries of kinds lie in the queue as they came: without this, a thousand slow ones of one kind
+    would be done before the first of another.
+    """
+    return [(model.task, id) for model in _others(task) if (id := _due(model))]
+
+
+@cache
+def _others(task: str) -> list[type[Job]]:
+    fair = [model for model in kinds() if model.fair_by]
+    ours = [model for model in fair if task in model.tasks()]
+    return [other for other in fair for own in ours if other.queue == own.queue and other != own]
+
+
 def statement(model: type[Job]) -> tuple[str, list[Any]]:
     """The claim of the next row, and its parameters."""
+    now = _now(model)
+    return _statement(model, _NEXT, [now, _last.get(model), now])
+
+
+def _statement(model: type[Job], next: str, chosen_by: list[Any]) -> tuple[str, list[Any]]:
     claim = own_claim()
-    text = _CLAIM.format(
-        **statements.names(model),
+    text = _CLAIM.replace("{next}", next).format(
+        **_names(model),
         claim=", ".join(f"{statements.column(model, name)} = %s" for name in claim),
-        owner=statements.column(model, model.fair_by),
         # PostgreSQL's workers choose side by side; SQLite's statements wait for each other.
         lock="FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else "",
     )
-    (now,) = statements.prepared(model, {"due_at": timezone.now()})
-    return text, [*statements.prepared(model, claim), now, _last.get(model), now]
+    return text, [*statements.prepared(model, claim), *chosen_by]
+
+
+def _names(model: type[Job]) -> dict[str, str]:
+    # The state is written out, because the index holds queued rows only.
+    waits = f"status = 'queued' AND {model.takes_turns}"
+    owner = statements.column(model, model.fair_by)
+    return {**statements.names(model), "owner": owner, "waits": waits}
+
+
+def _now(model: type[Job]) -> Any:
+    return statements.prepared(model, {"due_at": timezone.now()})[0]
+
+
+def _due(model: type[Job]) -> str:
+    """The id of a due row; empty if there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(_IS_DUE.format(**_names(model)), [_now(model)])
+        row = cursor.fetchone()
+    return str(row[0]) if row else ""

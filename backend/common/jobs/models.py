@@ -48,15 +48,18 @@ class Job(models.Model):
     """The columns and transitions of a job; the tables are its subclasses'.
 
     A subclass names its `queue` and its `task`, a dotted name of a function that takes the row's id
-    as text, and calls `job_constraints` and `job_indexes` in its Meta. `on_failed` names a function
-    that is called once with a row that has just ended in FAILED, `fair_by` the column whose values
-    take turns (`fair_shares`).
+    as text, and calls `job_constraints` and `job_indexes` in its Meta. `batch_task` names a
+    function that takes several ids, separated by commas, `on_failed` one that is called once with a
+    row that has just ended in FAILED. `fair_by` is the column whose values take turns
+    (`fair_shares`), `takes_turns` the condition, in SQL, of the queued rows that do.
     """
 
     queue: str
     task: str
+    batch_task: str = ""
     on_failed: str = ""
     fair_by: str = ""
+    takes_turns: str = "TRUE"
 
     status = models.CharField(max_length=16, choices=Status, default=Status.QUEUED)
     created_at = models.DateTimeField(default=timezone.now)
@@ -69,6 +72,11 @@ class Job(models.Model):
 
     class Meta:
         abstract = True
+
+    @classmethod
+    def tasks(cls) -> list[str]:
+        """The dotted names that an entry of the queue may have."""
+        return [task for task in (cls.task, cls.batch_task) if task]
 
     @property
     def kind(self) -> str:
@@ -161,9 +169,10 @@ def job_constraints(name: str) -> list[models.BaseConstraint]:
     ]
 
 
-def job_indexes(name: str, *, fair_by: str = "") -> list[models.Index]:
-    """For the sweep, which looks for due rows and for claimed ones; for turns by `fair_by`."""
-    queued = Q(status=Status.QUEUED)
+def job_indexes(name: str, *, fair_by: str = "", turns_of: Q | None = None) -> list[models.Index]:
+    """For the sweep, which looks for due rows and for claimed ones; for turns by `fair_by`, of the
+    queued rows that meet `turns_of`."""
+    queued = Q(status=Status.QUEUED) & (turns_of or Q())
     turns = models.Index(fields=[fair_by, "due_at"], condition=queued, name=f"{name}_turns")
     return [
         *([turns] if fair_by else []),

@@ -31,22 +31,30 @@ J = TypeVar("J", bound=Job)
 
 
 def run(model: type[J], id: str, do: Callable[[J], object]) -> None:
-    """Claim the row and `do` it; every error becomes a state. Safe to call at any time.
-
-    Where owners take turns, `id` stands for any row: the one is claimed whose turn it is.
-    """
+    """Claim the row and `do` it; every error becomes a state. Safe to call at any time."""
     with registry.batch():
-        job = fair_shares.claim(model) if model.fair_by else model.claim(id)
+        job = model.claim(id)
         if job is None:
             logger.info("nothing to do %s=%s", model._meta.model_name, id)
-            return
-        logger.info("processing %s=%s attempt=%d", job.kind, job.pk, job.attempts)
-        waited = timezone.now() - max(job.created_at, job.due_at)
-        metrics.observe(metrics.WAITS, waited, kind=job.kind)
-        _attempt(job, do)
+        else:
+            _attempt(job, do)
+
+
+def run_next(model: type[J], do: Callable[[J], object]) -> J | None:
+    """`run` for the row whose owner's turn it is; returns it, None if none is due."""
+    with registry.batch():
+        job = fair_shares.claim(model)
+        if job is None:
+            logger.info("nothing to do, no %s is due", model._meta.model_name)
+        else:
+            _attempt(job, do)
+    return job
 
 
 def _attempt(job: J, do: Callable[[J], object]) -> None:
+    logger.info("processing %s=%s attempt=%d", job.kind, job.pk, job.attempts)
+    waited = timezone.now() - max(job.created_at, job.due_at)
+    metrics.observe(metrics.WAITS, waited, kind=job.kind)
     try:
         do(job)
     except JobError as error:

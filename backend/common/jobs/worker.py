@@ -30,7 +30,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from backend.common import redis_clients
-from backend.common.jobs import queues, runner
+from backend.common.jobs import fair_shares, queues, runner
 from backend.common.jobs.models import JobTimeout, kinds
 from backend.common.jobs.registration import Registration
 
@@ -124,7 +124,7 @@ class Worker:
             self._end(job)
             return
         try:
-            self._run(*named)
+            self._run_turn(*named)
         except Exception:  # the edge of the process; a row in its hands is lost and tried again
             logger.exception("a job failed job=%s", job.id)
             self._jobs_left = 0
@@ -183,10 +183,17 @@ class Worker:
             if row is None:
                 time.sleep(_POLL_S)
             else:
-                self._run(row.task, str(row.pk))
+                self._run_turn(row.task, str(row.pk))
         except Exception:  # as above
             logger.exception("no row could be run")
             self._jobs_left = 0
+
+    def _run_turn(self, task: str, id: str) -> None:
+        self._run(task, id)
+        for other in fair_shares.others(task):
+            if self._jobs_left <= 0 or self._is_stopping:
+                return
+            self._run(*other)
 
     def _run(self, task: str, id: str) -> None:
         self._jobs_left -= 1
@@ -219,7 +226,7 @@ def _job_id(entry: bytes) -> str:
 
 def known_tasks() -> frozenset[str]:
     """The dotted names that an entry of the queue may name: the tasks of the models."""
-    return frozenset(model.task for model in kinds())
+    return frozenset(task for model in kinds() for task in model.tasks())
 
 
 def _is_id(task: str, text: str) -> bool:

@@ -62,6 +62,9 @@ class Operation(Job):
     queue = queues.INTERACTIVE
     task = "backend.recognition.tasks.execute"
     on_failed = "backend.recognition.operations.executor.on_end"
+    # Preparing takes long; it is applied in the order of its user, at once when it is unblocked.
+    fair_by = "owner_id"
+    takes_turns = "prepared_at IS NULL"
 
     # Random, because an id must not reveal another.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -89,7 +92,7 @@ class Operation(Job):
             models.CheckConstraint(condition=Q(kind__in=Kind.values), name="operation_kind_known"),
         ]
         indexes = [
-            *job_indexes("operation"),
+            *job_indexes("operation", fair_by="owner", turns_of=Q(prepared_at=None)),
             # For `_unblocked`, of each claim.
             models.Index(fields=["user", "sequence"], condition=OPEN, name="operation_open"),
             # For the limit of open operations of a client.

@@ -36,6 +36,17 @@ def execute(id: uuid.UUID) -> None:
         execute_unblocked(user_pk)
 
 
+def execute_next(id: uuid.UUID) -> None:
+    """Prepare the operation whose client's turn it is, and apply it unless it is blocked.
+
+    `id` is that of the entry in the queue: if it is prepared already, it is applied too.
+    """
+    users = {*Operation.objects.filter(pk=id).values_list("user_id", flat=True)}
+    prepared = runner.run_next(Operation, _step)
+    for user_pk in users | ({prepared.user_id} if prepared else set()):
+        execute_unblocked(user_pk)
+
+
 def execute_unblocked(user_pk: int) -> None:
     """Apply the user's prepared operations until only blocked ones are left.
 

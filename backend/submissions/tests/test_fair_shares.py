@@ -40,7 +40,7 @@ class TurnTests(TestCase):
             done.append(row.sha256)
             row.succeed()
 
-        runner.run(Submission, "any", do)
+        runner.run_next(Submission, do)
         return done[0]
 
     def test_owners_take_turns_and_the_order_of_each_is_kept(self) -> None:
@@ -68,7 +68,7 @@ class TurnTests(TestCase):
         Submission.objects.filter(pk=first.pk).update(status=Status.PROCESSING)
         done: list[str] = []
         with mock.patch.object(Submission, "succeed"):
-            runner.run(Submission, str(first.pk), lambda row: done.append(row.sha256))
+            runner.run_next(Submission, lambda row: done.append(row.sha256))
         self.assertEqual(done, [second.sha256])
 
     def test_what_is_not_due_yet_has_no_turn(self) -> None:
