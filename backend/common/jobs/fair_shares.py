@@ -38,15 +38,23 @@ UPDATE {table} SET {claim}, attempts = attempts + 1
 WHERE status = 'queued' AND {id} = {next} RETURNING {columns}
 """
 
+_TRIES: Final = 5
+
 _IS_DUE: Final = "SELECT {id} FROM {table} WHERE {waits} AND due_at <= %s LIMIT 1"
 
 
 def claim(model: type[J]) -> J | None:
     """Claim the row of `model` that is next; None if none is due."""
-    job = statements.returned(model, *statement(model))
-    if job is not None:
-        _last[model] = getattr(job, model.fair_by)
-    return job
+    for _ in range(_TRIES):
+        job = statements.returned(model, *statement(model))
+        if job is not None:
+            _last[model] = getattr(job, model.fair_by)
+            return job
+        # A statement that waited for another writer asks for what was due when it began. The other
+        # may have claimed the row of this entry, and inserted one that is due since.
+        if not _due(model):
+            break
+    return None
 
 
 def claim_some(model: type[J], at_most: int) -> list[J]:

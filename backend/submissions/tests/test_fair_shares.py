@@ -71,6 +71,14 @@ class TurnTests(TestCase):
             runner.run_next(Submission, lambda row: done.append(row.sha256))
         self.assertEqual(done, [second.sha256])
 
+    def test_a_claim_that_waited_for_a_writer_finds_what_came_meanwhile(self) -> None:
+        (row,) = self.wait(self.owners[0], 1)
+        late = fair_shares.statement(Submission)
+        with mock.patch.object(fair_shares, "_now", return_value="2000-01-01"):
+            early = fair_shares.statement(Submission)
+        with mock.patch.object(fair_shares, "statement", side_effect=[early, late]):
+            self.assertEqual(fair_shares.claim(Submission), row)
+
     def test_what_is_not_due_yet_has_no_turn(self) -> None:
         self.wait(self.owners[0], 1)
         Submission.objects.update(due_at=timezone.now() + timedelta(hours=1))
