@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("clients", "0002_revocation_published"),
-        ("recognition", "0005_rejections"),
+        ("recognition", "0007_decisions"),
     ]
 
     operations = [
