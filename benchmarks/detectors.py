@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ from PIL import Image
 import faceengine
 from benchmarks import recall
 from benchmarks.report import percentile
+from faceengine.detection import detector
+from faceengine.engine import MAX_DETECTION_PIXELS
 from faceengine.imaging.decode import Source
-from tests.support import image_factories
+from faceengine.imaging.scaled import photo
+from tests.support import image_factories, photographs
 
 Box = tuple[int, int, int, int]
 Row = dict[str, Any]
@@ -43,27 +47,51 @@ def _boxes(image: Image.Image, detector: faceengine.Detector) -> list[Box]:
 
 
 def time_rows(repeat: int) -> Iterator[Row]:
-    """Milliseconds from an image in memory to boxes, and from a JPEG to encodings."""
+    """Milliseconds from pixels to boxes, from an image to faces, and from a JPEG to encodings.
+
+    `face_recognition` has no landmarks in its locations: beside it stands the detector alone.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for what, size in SIZES.items():
             image = image_factories.canvas(*size)
             file = Path(folder, "photo.jpg")
             image.save(file, "JPEG", quality=92)
-            yield _timed(f"{what}, boxes", _finders(image, encode=False), repeat)
+            yield _timed(f"{what}, detector alone", _searches(image), repeat)
+            yield _timed(f"{what}, boxes and landmarks", _finders(image, encode=False), repeat)
             yield _timed(f"{what}, file to encodings", _finders(file, encode=True), repeat)
 
 
-def _finders(image: Image.Image | Source, *, encode: bool) -> dict[str, Callable[[], Any]]:
-    work: dict[str, Callable[[], Any]] = {
+Work = dict[str, Callable[[], Any]]
+
+
+def _searches(image: Image.Image) -> Work:
+    """Each detector on the pixels that the engine searches of `image`."""
+    view = photo(image, max_detection_pixels=MAX_DETECTION_PIXELS, encode=False)
+    pixels = view.whole(MAX_DETECTION_PIXELS)
+    work: Work = {
+        name: partial(detector.detect, pixels.pixels, name, pixels.scale_x) for name in _detectors()
+    }
+    if oracle := _oracle():
+        work["face_recognition"] = partial(oracle.locations, image)
+    return work
+
+
+def _finders(image: Image.Image | Source, *, encode: bool) -> Work:
+    work: Work = {
         name: partial(faceengine.find_faces, image, name, encode) for name in _detectors()
     }
+    if encode and _oracle():
+        work["face_recognition"] = partial(_by_face_recognition, image)
+    return work
+
+
+def _oracle() -> Any:
+    """`face_recognition`, where it is installed."""
     try:
         from faceengine.tests import oracle
     except ImportError:
-        return work
-    if isinstance(image, Image.Image):
-        return work | {"face_recognition": partial(oracle.locations, image)}
-    return work | {"face_recognition": partial(_by_face_recognition, image)}
+        return None
+    return oracle
 
 
 def _by_face_recognition(file: Any) -> None:
@@ -124,9 +152,68 @@ def encoding_rows(samples: Sequence[recall.Sample]) -> Iterator[Row]:
     yield _spread("HOG's encoding to YuNet's, distance", distances)
 
 
+PEOPLE = {
+    "obama": ("obama.jpg", "obama2.jpg", "obama3.jpg"),
+    "biden": ("biden.jpg",),
+}
+"""Photographs of the tests of whom."""
+
+
+def pair_rows(samples: Sequence[recall.Sample]) -> Iterator[Row]:
+    """Distances of pairs of the same and of different people, by HOG, by YuNet, and by both.
+
+    The same: photographs of the tests, each unchanged and spoiled in three ways, against the
+    others of that person. Different: those two people, and faces of one photo, who are no twins.
+    """
+    named = [(who, name, _spoiled(name)) for who, names in PEOPLE.items() for name in names]
+    groups = [_both(sample.image) for sample in samples]
+    for first, second in (("hog", "hog"), ("yunet", "yunet"), ("hog", "yunet")):
+        same: list[float] = []
+        different: list[float] = []
+        for (who, name, faces), (other, another, others) in combinations(named, 2):
+            assert name != another
+            found = [faceengine.distance(a[first], b[second]) for a in faces for b in others]
+            (same if who == other else different).extend(found)
+        for faces in groups:
+            pairs = combinations(faces, 2)
+            different += [faceengine.distance(a[first], b[second]) for a, b in pairs]
+        yield _told_apart(f"{first} to {second}, the same person", same, same=True)
+        yield _told_apart(f"{first} to {second}, different people", different, same=False)
+
+
+def _spoiled(name: str) -> list[dict[str, Any]]:
+    """Both encodings of the face of a photograph: as it is, small, dark, compressed."""
+    image = Image.open(photographs.path(name)).convert("RGB")
+    sample = recall.Sample(image, ())
+    changes = ("unchanged", "half size", "dark, with noise", "JPEG quality 10")
+    changed = [each.image for what in changes for each in recall.CHANGES[what](sample)]
+    return [face for each in changed for face in _both(each)]
+
+
+def _both(image: Image.Image) -> list[dict[str, Any]]:
+    """The encodings of each face that HOG and YuNet both find, by detector."""
+    from faceengine.tests import oracle
+
+    others = faceengine.find_faces(image, "yunet")
+    found = []
+    for face in faceengine.find_faces(image):
+        same = max(others, key=lambda other: oracle.iou(face.box, other.box), default=None)
+        if same is not None and oracle.iou(face.box, same.box) >= 0.3:
+            found.append({"hog": face.encoding, "yunet": same.encoding})
+    return found
+
+
+def _told_apart(what: str, distances: Sequence[float], *, same: bool) -> Row:
+    wrong = {
+        f"wrong at {threshold}": sum((each < threshold) != same for each in distances)
+        for threshold in (0.49, 0.6)
+    }
+    return {**_spread(what, distances), **wrong}
+
+
 def _spread(what: str, values: Sequence[float]) -> Row:
     return {
-        "what": f"{what}, {len(values)} faces",
+        "what": f"{what}, {len(values)}",
         "median": round(float(numpy.median(values)), 3),
         "90 %": round(percentile(values, 90), 3),
         "least": round(min(values), 3),
@@ -143,6 +230,7 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
         yield from recall_rows(samples)
         if faceengine.is_available("yunet"):
             yield from encoding_rows(samples)
+            yield from pair_rows(samples)
 
 
 def main() -> None:

@@ -1,24 +1,28 @@
 """The search for faces of every size and direction with YuNet: passes over one image, merged.
 
-1. The whole image at a long side of 640 pixels, enlarged if it is smaller: large faces.
+1. The whole image at a long side of 352 to 640 pixels, enlarged if it is smaller: large faces.
 2. If none of them is good, the same with the image turned by 90, 180 and 270 degrees; the direction
    with most of a face is the photo's. The network finds some faces that stand on their head, but
    takes their mouth for eyes, so upside down is a direction as the others.
-3. In the photo's direction, a larger image in tiles that overlap: small faces.
+3. If a face is doubtful and that side was below 640 pixels, both again at 640; then a second look
+   at each face of the photo's direction that is still doubtful (`yunet_confirmation`).
+4. In the photo's direction, a larger image in tiles that overlap: small faces.
 
-The most that it costs is four times the first pass and once the third.
+The most that it costs is four times the first pass and the one at 640, 16 second looks,
+and once the last pass.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy
 from PIL import Image
 
-from faceengine.detection import yunet
+from faceengine.detection import yunet, yunet_confirmation
 from faceengine.detection.yunet import Candidates
 from faceengine.hog import Detection
 
@@ -26,7 +30,11 @@ if TYPE_CHECKING:
     from faceengine.imaging.scaled import Pixels, Size
 
 WHOLE_PX = 640
-"""Long side of the pass for large faces."""
+"""The longest side of the pass for large faces."""
+
+LEAST_PX, SHARE = 352, 0.55
+"""Of a small image that pass has this share, and at least this long side: 480p takes a third of the
+time that it takes at 640, and where a face is doubtful that pass follows."""
 
 MAX_ENLARGED = 4.0
 """A small image is enlarged by no more: beyond, there is no detail left to find a face by."""
@@ -65,7 +73,7 @@ LARGEST_IN_TILE_PX = 128
 """Larger faces are the first pass's: of one that fills a tile, parts look like faces."""
 
 _FINER = 1.6
-"""The third pass is worth it from this many times the first one's scale: not for 1080p, where the
+"""The last pass is worth it from this many times the first one's scale: not for 1080p, where the
 first finds faces of 30 pixels, but for larger images."""
 
 
@@ -78,8 +86,13 @@ def detect(pixels: Pixels, scale: float = 1.0) -> list[Detection]:
     coarse, fine = _scales(image.size, scale)
     large = _resized(image, fine) if fine > coarse else image
     found = _directions(_resized(large, coarse * image.width / large.width), image.size)
+    whole = _whole(image.size)
+    if coarse < whole and any(map(yunet_confirmation.is_doubtful, found.values())):
+        found = _directions(_resized(image, whole), image.size)
     main = max(found, key=lambda turn: _evidence(found[turn]))
-    faces = [(turn, _certain(each, turn == main)) for turn, each in found.items()]
+    faces = [(turn, _odd(each)) for turn, each in found.items() if turn != main]
+    turned = partial(_turned, turn=main)
+    faces += [(main, yunet_confirmation.confirmed(found[main], image, turned, MIN_SCORE))]
     if fine > coarse:
         faces += [(main, each) for each in _tiled(_turned(large, main), image.size, main)]
     return _merged(faces)
@@ -91,9 +104,15 @@ def smallest_face_px(size: Size, scale: float = 1.0) -> float:
 
 
 def _scales(size: Size, scale: float) -> tuple[float, float]:
-    """Of the first pass and of the third, which is left out where it is not above the first's."""
-    coarse, fine = min(WHOLE_PX / max(size), MAX_ENLARGED), min(1.0, SMALLEST_PX / WORTH_PX / scale)
+    """Of the first pass and of the last, which is left out where it is not above the first's."""
+    least = max(LEAST_PX / max(size), SHARE)
+    coarse, fine = min(_whole(size), least), min(1.0, SMALLEST_PX / WORTH_PX / scale)
     return coarse, fine if fine > coarse * _FINER else coarse
+
+
+def _whole(size: Size) -> float:
+    """The scale of the whole image in a pass at its longest side."""
+    return min(WHOLE_PX / max(size), MAX_ENLARGED)
 
 
 def _resized(image: Image.Image, scale: float) -> Image.Image:
@@ -180,8 +199,8 @@ def _evidence(found: Candidates) -> float:
     return total if total >= MIN_EVIDENCE else 0.0
 
 
-def _certain(found: Candidates, as_the_photo: bool) -> Candidates:
-    return found.of(found.scores >= (MIN_SCORE if as_the_photo else ODD_SCORE))
+def _odd(found: Candidates) -> Candidates:
+    return found.of(found.scores >= ODD_SCORE)
 
 
 def _merged(faces: list[tuple[int, Candidates]]) -> list[Detection]:

@@ -23,6 +23,8 @@ let sending = 0;
 function send(address, file) {
   const body = new FormData();
   body.append("file", file, file.name);
+  const { value } = form.elements.detector;
+  if (value) body.append("detector", value);
   return new Promise((resolve) => {
     const request = new XMLHttpRequest();
     request.open("POST", address);
@@ -52,7 +54,7 @@ async function take(file) {
     added += isArchive ? 1 : body.added.length;
     for (const { name, reason } of body.skipped && !isArchive ? body.skipped : []) skip(name, reason);
   } else if (status === 413) skip(file.name, "It is too large.");
-  else skip(file.name, body.detail ?? body.file?.[0] ?? "It could not be sent.");
+  else skip(file.name, body.detail ?? body.file?.[0] ?? body.detector?.[0] ?? "It could not be sent.");
 }
 
 function skip(name, reason) {

@@ -1,8 +1,13 @@
 """The detector that an upload of photos or a reference names."""
 
 import io
+import tempfile
 import zipfile
+from pathlib import Path
 from typing import Any
+
+from django.core.management import CommandError, call_command
+from django.urls import reverse
 
 from backend.analysis import detectors
 from backend.common.jobs.models import Status
@@ -50,6 +55,42 @@ class DetectorTests(ApiCase):
         self.assertEqual(self.client.post(REFERENCES, form).status_code, 201)
         reference = factories.processed(Reference.objects.get())
         self.assertEqual(reference.extractor.partition("/")[0], "cnn")
+
+    def test_the_forms_of_the_pages_name_it(self) -> None:
+        upload = reverse("album-upload-page", args=[self.album.pk])
+        pages = (self.client, reverse("reference-upload-page")), (self.zoe, upload)
+        for client, page in pages:
+            self.assertContains(client.get(page), '<option value="cnn">cnn</option>', html=True)
+        form = {"file": jpeg(samples.face()), "detector": "cnn", "agree": "on"}
+        for client, page in pages:
+            form["file"].seek(0)
+            self.assertEqual(client.post(page, form).status_code, 302)
+        for row in (Photo.objects.get(), Reference.objects.get()):
+            self.assertEqual(row.detector, "cnn")
+
+    def test_a_form_with_an_unknown_name_is_shown_again_with_the_list(self) -> None:
+        upload = reverse("album-upload-page", args=[self.album.pk])
+        form = {"file": jpeg(samples.face()), "detector": "<dog>", "agree": "on"}
+        names = ", ".join(detectors.available_detectors())
+        for client, page in ((self.client, reverse("reference-upload-page")), (self.zoe, upload)):
+            form["file"].seek(0)
+            answer = client.post(page, form)
+            self.assertIn(
+                f"“&lt;dog&gt;” is no detector of this service. It has: {names}.",
+                answer.content.decode(),
+            )
+        self.assertFalse(Photo.objects.exists() or Reference.objects.exists())
+
+    def test_an_import_from_the_disk_names_it(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            archive = Path(folder, "a.zip")
+            archive.write_bytes(factories.zipped({"a.jpg": samples.no_face()}))
+            arguments = ["import_album", str(archive), "--no-wait"]
+            call_command(*arguments, "--detector=cnn", stdout=io.StringIO())
+            with self.assertRaisesRegex(CommandError, "invalid choice"):
+                call_command(*arguments, "--detector=dog", stdout=io.StringIO())
+        factories.processed(ArchiveUpload.objects.get())
+        self.assertEqual(Photo.objects.get().detector, "cnn")
 
     def test_an_unknown_name_is_answered_with_the_list(self) -> None:
         answers: list[Any] = [

@@ -23,7 +23,7 @@ from backend.photos.albums import archive_import, service
 from backend.photos.albums.service import Skipped
 from backend.photos.clustering import curation
 from backend.photos.files import storage
-from backend.photos.forms import AlbumForm
+from backend.photos.forms import AlbumForm, DetectorForm
 from backend.photos.matching import member_photos
 from backend.photos.members import consent
 from backend.photos.models import Album, Like, Member, Photo
@@ -94,6 +94,7 @@ def upload(request: HttpRequest, pk: str) -> HttpResponseBase:
             return redirect("album-upload-page", pk=row.pk)
     context = {
         "album": row,
+        "choice": DetectorForm(request.POST or None),
         "progress": service.progress(row),
         "uploads": row.uploads.all()[:20],
         "failed": row.photos.filter(status="failed")[:50],
@@ -179,12 +180,16 @@ def _names_on(row: Photo) -> list[tuple[Member, str]]:
 
 def _taken_in(request: HttpRequest, row: Album) -> list[Skipped]:
     """Add the files of a form sent without JavaScript; returns those that were skipped."""
-    sent = request.FILES.getlist("file")
+    sent, choice = request.FILES.getlist("file"), DetectorForm(request.POST)
+    if errors := choice.errors_as_sentences():
+        return [Skipped("", error) for error in errors]
+    detector = choice.cleaned_data["detector"]
     archives = [file for file in sent if (file.name or "").lower().endswith(_ARCHIVES)]
-    report = service.add_photos(row, [file for file in sent if file not in archives])
+    photos = [file for file in sent if file not in archives]
+    report = service.add_photos(row, photos, detector=detector)
     for file in archives:
         try:
-            archive_import.accept(row, file, by=request.user)  # type: ignore[arg-type]
+            archive_import.accept(row, file, by=request.user, detector=detector)  # type: ignore[arg-type]
         except storage.UploadRejected as error:
             report.skipped.append(Skipped(file.name or "", str(error)))
     return report.skipped if sent else [Skipped("", "Choose some files.")]

@@ -16,7 +16,7 @@ from backend.photos.access.selectors import get_or_404
 from backend.photos.clustering import curation
 from backend.photos.extraction import backends
 from backend.photos.files import media_links, storage
-from backend.photos.forms import ConsentForm
+from backend.photos.forms import ConsentForm, DetectorForm
 from backend.photos.matching import member_photos
 from backend.photos.members import consent, references
 from backend.photos.models import Reference
@@ -70,6 +70,7 @@ def upload(request: HttpRequest) -> HttpResponseBase:
             return redirect("references-page")
     context = {
         "asks": asks,
+        "choice": DetectorForm(request.POST or None),
         "most": references.MAX_REFERENCES,
         "elsewhere": elsewhere,
         "errors": errors,
@@ -126,13 +127,17 @@ def _taken_in(request: HttpRequest, *, asks: bool) -> list[str]:
     files = request.FILES.getlist("file")
     if not files:
         return ["Choose a picture of your face."]
-    return [error for file in files if (error := _added(request, file))]
+    choice = DetectorForm(request.POST)
+    if errors := choice.errors_as_sentences():
+        return errors
+    detector = choice.cleaned_data["detector"]
+    return [error for file in files if (error := _added(request, file, detector))]
 
 
-def _added(request: HttpRequest, file: File[Any]) -> str:
+def _added(request: HttpRequest, file: File[Any], detector: str) -> str:
     name = file.name or ""
     try:
-        references.add(consent.member_of(request.user), file, name=name)
+        references.add(consent.member_of(request.user), file, name=name, detector=detector)
     except storage.UploadRejected as error:
         return f"{name}: {error}"
     return ""

@@ -12,6 +12,7 @@ from django.core.files.base import File
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from backend.analysis import services as analysis
 from backend.common.jobs.models import Status
 from backend.photos.albums import archive_import, service
 from backend.photos.files import storage
@@ -32,6 +33,12 @@ class Command(BaseCommand):
         parser.add_argument("--title", help="title of a new album (default: the file's name)")
         parser.add_argument(
             "--date", type=date.fromisoformat, default=date.today(), help="date of a new album"
+        )
+        parser.add_argument(
+            "--detector",
+            default="",
+            choices=analysis.available_detectors(),
+            help="detector of the photos' faces (default: the service's)",
         )
         parser.add_argument("--no-wait", action="store_true", help="do not wait for the workers")
 
@@ -63,7 +70,7 @@ def _accepted(archive: File[Any], options: dict[str, Any]) -> ArchiveUpload:
     """The upload of `archive`. No transaction is open while a large one is copied."""
     album = _album(options, default=(archive.name or "").partition(".")[0])
     try:
-        return archive_import.accept(album, archive, by=None)
+        return archive_import.accept(album, archive, by=None, detector=options["detector"])
     except BaseException:  # a rejected archive leaves no empty album
         if options["album"] is None:
             service.erase_album(album)
