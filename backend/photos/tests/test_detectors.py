@@ -61,7 +61,7 @@ class DetectorTests(ApiCase):
         pages = (self.client, reverse("reference-upload-page")), (self.zoe, upload)
         for client, page in pages:
             self.assertContains(client.get(page), '<option value="cnn">cnn</option>', html=True)
-        form = {"file": jpeg(samples.face()), "detector": "cnn", "agree": "on"}
+        form: dict[str, Any] = {"file": jpeg(samples.face()), "detector": "cnn", "agree": "on"}
         for client, page in pages:
             form["file"].seek(0)
             self.assertEqual(client.post(page, form).status_code, 302)
@@ -70,7 +70,7 @@ class DetectorTests(ApiCase):
 
     def test_a_form_with_an_unknown_name_is_shown_again_with_the_list(self) -> None:
         upload = reverse("album-upload-page", args=[self.album.pk])
-        form = {"file": jpeg(samples.face()), "detector": "<dog>", "agree": "on"}
+        form: dict[str, Any] = {"file": jpeg(samples.face()), "detector": "<dog>", "agree": "on"}
         names = ", ".join(detectors.available_detectors())
         for client, page in ((self.client, reverse("reference-upload-page")), (self.zoe, upload)):
             form["file"].seek(0)
