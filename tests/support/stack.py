@@ -10,9 +10,11 @@ server, and nginx if asked for. Everything ends with the context, also when a te
 """
 
 import atexit
+import functools
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -357,6 +359,11 @@ class Stack:
         }
 
     def _prepare(self) -> None:
+        database = self.storage / "db.sqlite3"
+        migrated = Path(_migrated().name, database.name)
+        is_new = not self.database_url and not database.exists()
+        if is_new and migrated.exists():
+            shutil.copy(migrated, database)
         prepared = subprocess.run(
             [sys.executable, "-m", "tools.migrate"],
             cwd=environment.ROOT,
@@ -365,6 +372,8 @@ class Stack:
             text=True,
         )
         assert prepared.returncode == 0, prepared.stdout + prepared.stderr
+        if is_new and not migrated.exists():
+            shutil.copy(database, migrated)
 
     def _make_processes(self) -> None:
         service = launcher.read(self.environ, environment.defaults())
@@ -410,6 +419,12 @@ class Stack:
             return self.request("GET", url, timeout=5).status_code == 200
         except requests.RequestException:
             return False
+
+
+@functools.cache
+def _migrated() -> tempfile.TemporaryDirectory[str]:
+    """Where the first service of a run leaves its empty database, from which the others go on."""
+    return tempfile.TemporaryDirectory(prefix="faces-migrated-")
 
 
 def _with_includes(text: str) -> str:
