@@ -60,6 +60,8 @@ class FaceShape(NamedFaceShape, total=False):
     """Of its contact; in answers of recognitions."""
     crop_url: str | None
     """Its picture, if one is kept; in lists of faces."""
+    is_used: bool
+    """Whether probes are compared with it: it shows a face, and is among the contact's best."""
     faces_count: int
     """Faces in the image that was recognised, of which this answer is about one."""
     submission: str | None

@@ -84,10 +84,11 @@ def structure(face: Face) -> FaceShape:
 
 
 def listed(face: Face) -> FaceShape:
-    """The structure of a face with `has_crop`."""
+    """The structure of a face with `has_crop`, as lists have it."""
     numbers = (face.user.user_id, face.contact.contact_id, face.face_id)
     has_crop = face.has_crop  # type: ignore[attr-defined]  # an annotation
-    return FaceShape(**structure(face), crop_url=crop_url(*numbers) if has_crop else None)
+    url = crop_url(*numbers) if has_crop else None
+    return FaceShape(**structure(face), crop_url=url, is_used=face.is_indexed)
 
 
 def crop_url(user_id: int, contact_id: int, face_id: int) -> str:

@@ -3,6 +3,7 @@
 import io
 import uuid
 from typing import Any
+from unittest import mock
 
 from django.core.files.storage import default_storage
 from django.test import override_settings
@@ -12,6 +13,7 @@ from backend.clients import erasure
 from backend.clients.models import Client, Scope
 from backend.common.jobs import sweep
 from backend.recognition.models import Contact, Face, FaceCrop, Operation
+from backend.recognition.operations import enrolment
 from backend.recognition.tests import submissions
 from backend.recognition.tests.factories import near, person
 from backend.recognition.tests.test_http import FACES, USER, HttpCase
@@ -152,6 +154,12 @@ class CropTests(EnrolCase):
         self.assertEqual(self.call("get", contact).json()["crop_url"], url)
         renamed = self.call("patch", contact, {"name": "Bea"}).json()
         self.assertEqual((renamed["crop_url"], renamed["faces_count"]), (url, 2))
+
+    @mock.patch.object(enrolment, "INDEXED_FACES", 1)
+    def test_lists_of_faces_say_which_are_used(self) -> None:
+        self.add(self.face(1, score=0.5), self.face(2), self.faceless(3))
+        used = {face["face_id"]: face["is_used"] for face in self.call("get", FACES).json()}
+        self.assertEqual(used, {1: False, 2: True, 3: False})
 
     def test_other_faces_have_none(self) -> None:
         self.add(self.face(1))

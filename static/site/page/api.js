@@ -37,7 +37,8 @@ export async function ask(path, { method = "GET", body, signal } = {}) {
   }
   const answer = parsed(await response.text().catch(() => ""));
   if (!response.ok) throw refusal(response.status, answer, response.headers.get("Retry-After"));
-  return { status: response.status, body: answer, waitS: seconds(response.headers.get("Retry-After")) };
+  const [operation, wait] = ["Operation-Id", "Retry-After"].map((name) => response.headers.get(name));
+  return { status: response.status, body: answer, operation, waitS: seconds(wait) };
 }
 
 /** POST a form; unlike `ask` it tells how much has been sent. */

@@ -24,7 +24,10 @@ export class Choices {
     const before = new Map(this.#faces.map((face, index) => [keyOf(face), this.#answers[index]]));
     const isSame = faces.length === before.size && faces.every((face, index) => keyOf(face) === keyOf(this.#faces[index]));
     this.#words = words;
-    if (isSame) return;
+    if (isSame) {
+      this.#buttons.forEach((button, index) => this.#label(button, index));
+      return;
+    }
     this.#faces = faces;
     this.#answers = faces.map((face) => before.get(keyOf(face)) ?? "yes");
     this.#buttons = faces.map((face, index) => this.#button(face, index));

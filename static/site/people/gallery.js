@@ -86,8 +86,7 @@ export class Gallery {
   async withdrawAll(faces) {
     const path = `/contacts/${faces[0].contact_id}`;
     await this.#call("DELETE", `${path}/faces/`, { faces: faces.map(({ face_id: id }) => ({ face_id: id })) });
-    const { body } = await ask(`${this.#base}${path}/`);
-    if (!body.faces_count) await this.#call("DELETE", `${path}/`);
+    await this.#forgetEmpty(path);
   }
 
   /** This face is not the person's; or it may be. */
@@ -103,9 +102,34 @@ export class Gallery {
     return this.#call("PATCH", `/contacts/${contact}/`, { name });
   }
 
-  /** All faces of one person become another's. */
-  merge({ contact_id: contact }, { contact_id: into }) {
-    return this.#call("POST", `/contacts/${into}/merge/`, { from_contact_id: contact });
+  /** All faces of one person become another's; the operation, which can be undone. */
+  async merge({ contact_id: contact }, { contact_id: into }) {
+    const path = `${this.#base}/contacts/${into}/merge/`;
+    return (await this.#operation("POST", path, { from_contact_id: contact })).id;
+  }
+
+  /** Some faces of a person become another's, who may be new; the number of that one. */
+  async move({ contact_id: contact }, faces, name) {
+    const known = this.named(name);
+    // No other person has the time of this moment as the number.
+    const to = known?.contact_id ?? Date.now();
+    const ids = faces.map(({ face_id: id }) => ({ face_id: id }));
+    await this.#call("POST", `/contacts/${contact}/faces/move/`, { faces: ids, to_contact_id: to });
+    if (!known) await this.rename({ contact_id: to }, name);
+    return to;
+  }
+
+  /** Take `move` back: a person who was new with it goes. */
+  async moveBack(person, faces, from) {
+    const ids = faces.map(({ face_id: id }) => ({ face_id: id }));
+    const path = `/contacts/${from}`;
+    await this.#call("POST", `${path}/faces/move/`, { faces: ids, to_contact_id: person.contact_id });
+    await this.#forgetEmpty(path);
+  }
+
+  /** Everybody, with all faces and pictures. */
+  forgetAll() {
+    return this.#call("DELETE", "/");
   }
 
   forget({ contact_id: contact }) {
@@ -118,9 +142,19 @@ export class Gallery {
   }
 
   async #change(method, path, values) {
+    return (await this.#operation(method, path, values)).result;
+  }
+
+  async #operation(method, path, values) {
     const body = values && new Blob([JSON.stringify(values)], { type: "application/json" });
     const answer = await patiently(() => ask(path, { method, body }));
-    return answer.status === 202 ? ended(answer.body.operation_url) : answer.body;
+    if (answer.status !== 202) return { id: answer.operation, result: answer.body };
+    return { id: answer.body.operation_id, result: await ended(answer.body.operation_url) };
+  }
+
+  async #forgetEmpty(path) {
+    const { body } = await patiently(() => ask(`${this.#base}${path}/`));
+    if (!body.faces_count) await this.#call("DELETE", `${path}/`);
   }
 }
 

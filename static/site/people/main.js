@@ -277,6 +277,8 @@ async function begin() {
   await compare(uploads.items); // what was sent before the people were known
 }
 
+find("[data-forget-all]").addEventListener("click", () => people.forgetAll());
+
 find("[data-gallery]").addEventListener("change", ({ target }) => {
   query.set("user", target.value);
   location.search = query;

@@ -1,8 +1,9 @@
-// One person: the name, the faces by which they are recognised, and how to forget them.
+// One person: the name, the faces by which they are recognised, and how to correct and forget them.
 
 import { Refusal } from "../page/api.js";
 import { announce, el, find, plural } from "../page/dom.js";
 import { nameOf } from "./gallery.js";
+import { done } from "./message.js";
 import { fill, stop } from "./tiles.js";
 
 export class Person {
@@ -10,6 +11,7 @@ export class Person {
   #gallery;
   #change;
   #turn = 0;
+  #says = el("p", { class: "bad", role: "alert" });
 
   /** `gallery()` is the one that is shown; `change(work)` does it in its turn, and shows what came of it. */
   constructor(gallery, change) {
@@ -19,63 +21,153 @@ export class Person {
   }
 
   async open(person) {
-    this.#turn += 1;
-    const turn = this.#turn;
+    const turn = this.#next();
     const faces = await this.#gallery().faces(person);
     if (turn !== this.#turn) return; // another one was asked for meanwhile
-    this.#stopLoading();
-    const says = el("p", { class: "bad", role: "alert" });
-    const act = (work) => this.#act(work, says);
-    this.#dialog.replaceChildren(
+    const ticks = faces.map((_, index) => el("input", { type: "checkbox", "aria-label": `Choose face ${index + 1}` }));
+    const list = el("ul", { class: "crops" }, ...faces.map((face, index) => this.#face(person, face, index, ticks[index])));
+    this.#show(
       el("h2", { id: "person-title", tabindex: -1 }, nameOf(person)),
-      this.#naming(person, act),
-      says,
+      this.#naming(person),
+      this.#says,
       el("h3", {}, plural(faces.length, "face")),
-      el("ul", { class: "crops" }, ...faces.map((face, index) => this.#face(person, face, index, act))),
+      list,
+      this.#moving(person, list, () => faces.filter((_, index) => ticks[index].checked)),
       el("div", { class: "row spread" },
-        el("button", { type: "button", class: "button", onclick: () => this.#forget(person, faces.length, act) }, `Forget ${nameOf(person)}`),
-        el("button", { type: "button", class: "button main", onclick: () => this.#dialog.close() }, "Close")),
+        el("button", { type: "button", class: "button", onclick: () => this.#forget(person, faces.length) }, `Forget ${nameOf(person)}`),
+        this.#close()),
     );
-    if (!this.#dialog.open) this.#dialog.showModal();
-    find("h2", this.#dialog).focus();
   }
 
-  #naming(person, act) {
+  #next() {
+    this.#turn += 1;
+    return this.#turn;
+  }
+
+  #show(title, ...rest) {
+    this.#stopLoading();
+    this.#says.textContent = "";
+    this.#dialog.replaceChildren(title, ...rest);
+    if (!this.#dialog.open) this.#dialog.showModal();
+    title.focus();
+  }
+
+  #close(words = "Close") {
+    return el("button", { type: "button", class: "button main", onclick: () => this.#dialog.close() }, words);
+  }
+
+  #naming(person) {
     const input = el("input", { id: "person-name", value: person.name, maxlength: 200, autocomplete: "off", required: true });
     const onsubmit = (event) => {
       event.preventDefault();
-      act(() => this.#rename(person, input.value.trim()));
+      this.#rename(person, input.value.trim());
     };
     return el("form", { onsubmit },
       el("div", { class: "field" }, el("label", { for: "person-name" }, "Name"), input),
       el("button", { class: "button" }, "Rename"));
   }
 
-  #face(person, face, index, act) {
+  #face(person, face, index, tick) {
     const image = el("span", { class: "portrait" });
     fill(image, face.crop_url);
     const take = () => confirm(`Remove this face of ${nameOf(person)}? This cannot be undone.`)
-      && act(() => this.#gallery().withdraw(face));
-    return el("li", {}, image,
+      && this.#act(() => this.#gallery().withdraw(face).then(() => null));
+    return el("li", {}, el("label", {}, image, tick),
+      face.is_used ? null : el("span", { class: "small quiet" }, face.is_face ? "Not used: 50 others are better" : "Not used: it shows no face"),
       el("button", { type: "button", class: "button slim", "aria-label": `Remove face ${index + 1}`, onclick: take }, "Remove"));
   }
 
-  /** A name that another person has: they may be one. */
-  async #rename(person, name) {
-    const other = this.#gallery().named(name);
-    if (!name || !other || other.contact_id === person.contact_id) {
-      if (name) await this.#gallery().rename(person, name);
-    } else if (confirm(`${name} is known already. Are they one person? Their faces are put together, which cannot be undone.`)) {
-      await this.#gallery().merge(person, other);
-    }
+  /** The chosen faces are another person's, who may be new. */
+  #moving(person, list, chosen) {
+    const input = el("input", { id: "person-other", maxlength: 200, autocomplete: "off", list: "people-names", required: true, placeholder: "A name" });
+    const button = el("button", { class: "button" }, "Move");
+    const form = el("form", { hidden: true, onsubmit: (event) => {
+      event.preventDefault();
+      const [name, faces] = [input.value.trim(), chosen()];
+      if (name && faces.length && name.toLocaleLowerCase() !== person.name.toLocaleLowerCase()) this.#move(person, faces, name);
+    } },
+    el("div", { class: "field" }, el("label", { for: "person-other" }, "The chosen faces are of"), input), button);
+    list.addEventListener("change", () => {
+      const count = chosen().length;
+      form.hidden = !count;
+      button.textContent = `Move ${plural(count, "face")}`;
+    });
+    return form;
   }
 
-  #forget(person, count, act) {
+  #move(person, faces, name) {
+    return this.#act(async () => {
+      const gallery = this.#gallery();
+      const to = await gallery.move(person, faces, name);
+      return [`Moved ${plural(faces.length, "face")} to ${name}.`, () => gallery.moveBack(person, faces, to)];
+    });
+  }
+
+  /** A name that another person has: they may be one. */
+  #rename(person, name) {
+    const other = this.#gallery().named(name);
+    if (!name) return null;
+    if (other && other.contact_id !== person.contact_id) return this.#compare(person, other).catch((error) => this.#refused(error));
+    return this.#act(() => this.#gallery().rename(person, name).then(() => null));
+  }
+
+  /** Both sides of a merge. */
+  async #compare(person, other) {
+    const turn = this.#next();
+    const faces = await Promise.all([person, other].map((each) => this.#gallery().faces(each)));
+    if (turn !== this.#turn) return;
+    const sides = [person, other].map((each, index) => this.#side(each, faces[index]));
+    const merge = () => this.#act(async () => {
+      const gallery = this.#gallery();
+      const operation = await gallery.merge(person, other);
+      return [`${nameOf(person)} and ${nameOf(other)} are one person now.`, () => gallery.undo(operation)];
+    });
+    this.#show(
+      el("h2", { id: "person-title", tabindex: -1 }, "Are they one person?"),
+      el("div", { class: "sides" }, ...sides),
+      this.#says,
+      el("p", { class: "small quiet" }, "It can be undone for a day; in this page while the message is shown."),
+      el("div", { class: "row spread" },
+        el("button", { type: "button", class: "button", onclick: merge }, "Yes, put them together"), this.#close("No")),
+    );
+  }
+
+  #side(person, faces) {
+    const crops = faces.slice(0, 6).map((face) => {
+      const image = el("span", { class: "portrait" });
+      fill(image, face.crop_url);
+      return el("li", {}, image);
+    });
+    return el("section", {}, el("h3", {}, nameOf(person)), el("p", { class: "quiet small" }, plural(faces.length, "face")), el("ul", { class: "crops" }, ...crops));
+  }
+
+  #forget(person, count) {
     const name = nameOf(person);
-    if (confirm(`Forget ${name}, and ${plural(count, "face")} with all pictures? This cannot be undone.`)) {
-      act(() => this.#gallery().forget(person));
-      announce(`${name} was forgotten`);
-    }
+    if (!confirm(`Forget ${name}, and ${plural(count, "face")} with all pictures? This cannot be undone.`)) return;
+    this.#act(() => this.#gallery().forget(person).then(() => null));
+    announce(`${name} was forgotten`);
+  }
+
+  /** All people of the gallery: only once their number was typed. */
+  forgetAll() {
+    this.#next();
+    const people = this.#gallery().people;
+    const faces = people.reduce((sum, each) => sum + each.faces_count, 0);
+    const input = el("input", { id: "person-count", inputmode: "numeric", autocomplete: "off", required: true });
+    const button = el("button", { class: "button", disabled: true }, "Forget everybody");
+    input.addEventListener("input", () => { button.disabled = input.value.trim() !== String(people.length); });
+    const onsubmit = (event) => {
+      event.preventDefault();
+      if (!button.disabled) this.#act(() => this.#gallery().forgetAll().then(() => null));
+    };
+    this.#show(
+      el("h2", { id: "person-title", tabindex: -1 }, "Forget everybody?"),
+      el("p", {}, `${plural(people.length, "person", "people")} with ${plural(faces, "face")}, their names, pictures and answers are deleted. This cannot be undone. The photos stay.`),
+      this.#says,
+      el("form", { onsubmit },
+        el("div", { class: "field" }, el("label", { for: "person-count" }, `Type ${people.length} to confirm`), input), button),
+      el("div", { class: "row spread" }, el("span", {}), this.#close("Cancel")),
+    );
   }
 
   /** Pictures that were not there when the dialog was left may be gone by now. */
@@ -83,15 +175,31 @@ export class Person {
     this.#dialog.querySelectorAll(".portrait").forEach(stop);
   }
 
-  async #act(work, says) {
+  /** Do `work`; it gives what to say and the way back, if there is one. */
+  async #act(work) {
     const turn = this.#turn;
+    let made = null;
     try {
-      says.textContent = "";
-      await this.#change(work);
+      this.#says.textContent = "";
+      await this.#change(async () => { made = await work(); });
       if (turn === this.#turn) this.#dialog.close();
+      if (made) done(made[0], () => this.#back(made[1]));
+    } catch (error) {
+      this.#refused(error);
+    }
+  }
+
+  #refused(error) {
+    if (!(error instanceof Refusal)) throw error;
+    this.#says.textContent = error.message;
+  }
+
+  async #back(undo) {
+    try {
+      await this.#change(undo);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      says.textContent = error.message;
+      done(error.message);
     }
   }
 }
