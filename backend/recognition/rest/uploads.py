@@ -127,9 +127,12 @@ class SuggestionsView(GalleryView):
     def get(self, request: Request, user_id: str) -> Response:
         """Faces of the caller's newest 1000 uploads that may be a contact's, by contact.
 
-        The surest first, at most 24 a contact; without those that were enrolled or rejected.
+        The surest first, at most 24 a contact; without those that were enrolled or rejected. Of a
+        user that does not exist there are none.
         """
-        user = self.user(user_id)
+        user = self.user_or_none(user_id)
+        if user is None:
+            return self.answer({"contacts": []})
         found = uploads.sort_out(self.owner_id, user).suggestions
         return self.answer({"contacts": _suggested(user, found)})
 

@@ -193,7 +193,7 @@ class DecisionsTests(SuggestionsCase):
     def test_they_are_the_calling_clients_alone(self) -> None:
         answer = self.decide([self.place(1)])
         bob = self.key("bob")
-        self.assertEqual(self.call("get", f"{USER}/suggestions/", **bob).status_code, 404)
+        self.assertEqual(self.suggested(**bob), [])
         self.assertEqual(self.decide([self.place(0)], contact=self.contact, **bob).status_code, 404)
         self.assertEqual(self.undo(answer, **bob).status_code, 404)
         self.assertEqual(self.undo(answer, **self.key("bob", Scope.READ)).status_code, 403)
