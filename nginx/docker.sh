@@ -30,7 +30,17 @@ esac
 export FACES_TRUSTED_PROXIES=${FACES_TRUSTED_PROXIES:-}
 
 sh "$folder/settings.sh" > "$temporary/settings.conf"
+configuration=$folder/docker.conf
+# In Kubernetes: nginx takes no search domains from /etc/resolv.conf, and Docker's DNS is not there.
+if [ -n "${FACES_NGINX_DOMAIN:-}" ]; then
+    resolver=$(sed -n 's/^nameserver  *//p' "${FACES_RESOLV_CONF:-/etc/resolv.conf}" | head -n 1)
+    case $resolver in *:*) resolver="[$resolver]" ;; esac
+    sed -e "s/^\( *resolver\) 127\.0\.0\.11 /\1 $resolver /" \
+        -e "s/ \(backend\|wsserver\):/ \1.$FACES_NGINX_DOMAIN:/" \
+        "$folder/docker.conf" > "$temporary/nginx.conf"
+    configuration=$temporary/nginx.conf
+fi
 # The image's authorities; where it has none, untrusted-ca.pem, which has signed nothing.
 cp /etc/ssl/certs/ca-certificates.crt "$temporary/authorities.pem" 2>/dev/null ||
     cp "$folder/untrusted-ca.pem" "$temporary/authorities.pem"
-exec nginx -e stderr -c "$folder/docker.conf" -g 'daemon off;'
+exec nginx -e stderr -c "$configuration" -g 'daemon off;'

@@ -144,6 +144,18 @@ class NginxTests(ConfigTestCase):
         self.assertEqual(started.returncode, 0, started.stderr)
         return (self.storage / "settings.conf").read_text()
 
+    def test_in_kubernetes_the_servers_are_found_by_the_dns_of_the_cluster(self) -> None:
+        resolv = self.storage / "resolv.conf"
+        for nameserver, named in {"10.96.0.10": "10.96.0.10", "fd00::a": "[fd00::a]"}.items():
+            resolv.parent.mkdir(parents=True, exist_ok=True)
+            resolv.write_text(f"search faces.svc\nnameserver {nameserver}\nnameserver 9.9.9.9\n")
+            domain = "faces.svc.cluster.local"
+            self.start_in_docker(FACES_NGINX_DOMAIN=domain, FACES_RESOLV_CONF=str(resolv))
+            written = (self.storage / "nginx.conf").read_text()
+            self.assertIn(f" resolver {named} valid=2s", written)
+            self.assertIn(f"set $backend_address backend.{domain}:8280;", written)
+            self.assertIn(f"set $ws_address wsserver.{domain}:8284;", written)
+
     def docker_script(self, **settings: str) -> subprocess.CompletedProcess[str]:
         programs = self.storage / "programs"
         programs.mkdir(parents=True, exist_ok=True)
