@@ -1,39 +1,66 @@
-"""Animations that are cut short behind their first frame, made readable for their decoders.
+"""Files with damage beside their first picture, made readable for their decoders.
 
-libwebp and libavif refuse a file of which any part is missing. GIF and PNG need no mending.
+libwebp and libavif refuse an animation of which any part is missing, and Pillow a PNG in which a
+note is damaged. Browsers show all of these.
 """
 
 import os
 import struct
+import zlib
 from io import BytesIO
 from typing import BinaryIO
 
-_ANIMATED = 2
-"""The flag in the header of an extended WebP (RFC 9649, section 2.7)."""
+_PICTURES = (b"ANMF", b"VP8 ", b"VP8L")
+"""Chunks of a WebP that hold a picture (RFC 9649, section 2)."""
+
+_MAX_CHUNKS = 4096
+"""Of a PNG that is looked through."""
 
 
 def mended(stream: BinaryIO, head: bytes) -> BinaryIO:
     """`stream`, or a copy that its decoder reads; `head` is its beginning."""
-    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[20] & _ANIMATED:
-        return _shortened_webp(stream) or _at_start(stream)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return _shortened_webp(stream, head) or _at_start(stream)
     return padded_avif(stream, b"\0") or _at_start(stream)
 
 
-def _shortened_webp(stream: BinaryIO) -> BinaryIO | None:
-    """The frames that are whole, if others are missing; None if none is whole, or all are."""
-    data = _all_of(stream)
-    if len(data) >= 8 + struct.unpack_from("<I", data, 4)[0]:
+def _shortened_webp(stream: BinaryIO, head: bytes) -> BinaryIO | None:
+    """The pictures that are whole, if the file is shorter than it says; None if none is whole."""
+    if stream.seek(0, os.SEEK_END) >= 8 + struct.unpack_from("<I", head, 4)[0]:
         return None
+    data = _all_of(stream)
     end, frames = 12, 0
     while end + 8 <= len(data):
         kind, size = struct.unpack_from("<4sI", data, end)
         following = end + 8 + size + size % 2
         if following > len(data):
             break
-        end, frames = following, frames + (kind == b"ANMF")
+        end, frames = following, frames + (kind in _PICTURES)
     if not frames:
         return None
     return BytesIO(b"RIFF" + struct.pack("<I", end - 8) + data[8:end])
+
+
+def without_damaged_notes(stream: BinaryIO, head: bytes) -> BinaryIO | None:
+    """A PNG without the ancillary chunks whose checksum is wrong; None where there is none.
+
+    Such a chunk is not needed to show the picture (PNG specification, 5.4 and 13.2).
+    """
+    if not head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return None
+    data, at, kept = _all_of(stream), 8, [head[:8]]
+    for number in range(_MAX_CHUNKS + 1):
+        if at + 12 > len(data) or number == _MAX_CHUNKS:
+            kept.append(data[at:])
+            break
+        (length,) = struct.unpack_from(">I", data, at)
+        chunk = data[at : at + 12 + length]
+        is_right = zlib.crc32(chunk[4:-4]).to_bytes(4, "big") == chunk[-4:]
+        if is_right or not chunk[4] & 0x20:
+            kept.append(chunk)
+        at += len(chunk)
+    mended = b"".join(kept)
+    return BytesIO(mended) if len(mended) < len(data) else None
 
 
 def padded_avif(stream: BinaryIO, filler: bytes) -> BinaryIO | None:

@@ -54,13 +54,23 @@ def identify(stream: BinaryIO) -> ImageFile.ImageFile:
             raise ImageError(Problem.UNSUPPORTED, message)
     try:
         readable = animations.mended(stream, head)
-        image = Image.open(readable, formats=_PILLOW)
+        image = _open(readable, head)
         return _with_code_points(_past_thumbnails(image), readable)
     except UnidentifiedImageError:
         if not _is_known(head):
             raise
         # The right first bytes and then a header that makes no sense.
         raise ImageError(Problem.CORRUPT, "The image's header is damaged.") from None
+
+
+def _open(stream: BinaryIO, head: bytes) -> ImageFile.ImageFile:
+    try:
+        return Image.open(stream, formats=_PILLOW)
+    except UnidentifiedImageError:
+        mended = animations.without_damaged_notes(stream, head)
+        if mended is None:
+            raise
+        return Image.open(mended, formats=_PILLOW)
 
 
 def _past_thumbnails(image: ImageFile.ImageFile) -> ImageFile.ImageFile:

@@ -73,6 +73,35 @@ class CutAnimationTest(unittest.TestCase):
         self.assertIsNone(reason(data[:-1] + bytes(1000)))
 
 
+class DamagedHeadersTest(unittest.TestCase):
+    def test_a_damaged_note_in_a_png_harms_nothing(self) -> None:
+        picture = image_factories.portrait(width=80)
+        data = encoded(picture, "PNG", pnginfo=_notes(), dpi=(72, 72))
+        for right, wrong in ((b"A comment", b"A common!"), (b"pHYs\0", b"pHYs\1")):
+            damaged = data.replace(right, wrong)
+            self.assertNotEqual(damaged, data)
+            self.assertIsNone(reason(damaged))
+            self.assertEqual(difference(faceengine.load_image(damaged), picture), 0)
+        place = data.index(b"IDAT")
+        for critical in (place + 9, 24):
+            damaged = data[:critical] + b"\x55" + data[critical + 1 :]
+            self.assertIsNotNone(reason(damaged))
+
+    def test_a_webp_that_says_it_is_longer_is_taken_if_its_picture_is_whole(self) -> None:
+        picture = image_factories.portrait(width=80)
+        for options in ({}, {"lossless": True}, {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0"}):
+            data = encoded(picture, "WEBP", **options)
+            longer = data[:4] + struct.pack("<I", len(data) + 1000) + data[8:]
+            self.assertIsNone(reason(longer))
+            self.assertIsNotNone(reason(longer[: len(longer) // 2]))
+
+
+def _notes() -> PngInfo:
+    notes = PngInfo()
+    notes.add_text("Comment", "A comment")
+    return notes
+
+
 class StrayBytesTest(unittest.TestCase):
     def test_stray_bytes_between_the_segments_of_a_jpeg_are_skipped(self) -> None:
         picture = image_factories.portrait(width=80)

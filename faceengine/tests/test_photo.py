@@ -107,6 +107,14 @@ class DecodingTest(unittest.TestCase):
             image, size = load_reduced(data, enough, max_pixels=10**7)
             self.assertEqual((image.width, size), (expected, (1600, 1200)))
 
+    def test_200_megapixels_are_read_at_a_reduced_scale_where_the_setting_allows_them(self) -> None:
+        data = image_factories.encoded(Image.new("L", (20_000, 10_000), 90), "JPEG", quality=30)
+        self.assertEqual(faceengine.check_image(data, max_pixels=250_000_000).width, 20_000)
+        image, size = load_reduced(data, 2_000_000, max_pixels=250_000_000)
+        self.assertEqual((image.size, size), ((2_500, 1_250), (20_000, 10_000)))
+        with self.assertRaisesRegex(faceengine.ImageError, "200,000,000 pixels; at most 128,000"):
+            faceengine.check_image(data)
+
     def test_a_reduced_image_knows_its_full_size_upright(self) -> None:
         data = image_factories.oriented(image_factories.faceless(1600, 1200), 6)
         image, size = load_reduced(data, 100_000, max_pixels=10**7)
