@@ -86,7 +86,7 @@ COPY . .
 RUN printf '/opt/%s/lib/python3.11/site-packages\n' conversion test dev \
         > .venv/lib/python3.11/site-packages/test.pth
 # Tests that need one of these are skipped, and say so; tests/support/prerequisites.py
-ENV TESTS_WITHOUT="browser compiler docs postgresql"
+ENV TESTS_WITHOUT="browser compiler docs lint postgresql"
 USER 10001:10001
 
 FROM test-build AS dev-build

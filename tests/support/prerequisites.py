@@ -8,7 +8,7 @@ import os
 import unittest
 from typing import Final
 
-NAMES: Final = ("browser", "compiler", "docs", "postgresql")
+NAMES: Final = ("browser", "compiler", "docs", "lint", "postgresql")
 
 
 def require(name: str) -> None:
