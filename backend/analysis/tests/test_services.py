@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import threading
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -22,7 +21,7 @@ from backend.analysis.services import AnalysisError
 from backend.common.http.errors import Unavailable
 from backend.common.jobs import process_identity
 from backend.common.jobs.models import JobTimeout, Status
-from faceengine.imaging import isolation
+from faceengine.imaging import budget, isolation
 from faceengine.tests.oracle import face_recognition
 from tests.support import image_factories, photographs
 from wire.events import BoxShape
@@ -202,10 +201,12 @@ class CheckTests(SimpleTestCase):
     def test_while_all_decoders_are_taken_a_plain_image_is_checked_and_others_wait_in_vain(
         self,
     ) -> None:
-        taken = threading.BoundedSemaphore(1)
-        taken.acquire()
+        taken = budget.Slots(1, 1)
         heic = image_factories.encoded(image_factories.faceless(), "HEIC")
-        with mock.patch.multiple(isolation, _free=taken, _WAIT_S=0.01):
+        with (
+            taken.held("a", timeout_s=0),
+            mock.patch.multiple(isolation, _slots=taken, _WAIT_S=0.01),
+        ):
             services.check_image(io.BytesIO(FACELESS))
             with self.assertRaises(Unavailable):
                 services.check_image(io.BytesIO(heic))
