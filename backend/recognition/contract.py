@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final, TypedDict
+from typing import Any, Final, Required, TypedDict
 
 from django.core.files.base import File
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
@@ -38,16 +38,7 @@ INDEXED_FACES: Final = 50
 """Of a contact, those with the best scores, are compared with a probe."""
 
 
-class NamedFaceShape(TypedDict):
-    user_id: int
-    contact_id: int
-    face_id: int
-    face_url: str
-
-
-class FaceShape(NamedFaceShape, total=False):
-    """The face data structure. `id` is stable, and never used again."""
-
+class _FaceDetails(TypedDict, total=False):
     external_id: int | None
     score: float
     id: int
@@ -67,6 +58,26 @@ class FaceShape(NamedFaceShape, total=False):
     submission: str | None
     face: int | None
     """Of a face to enrol: the submitted image, and the face's place among the image's faces."""
+
+
+class NamedFaceShape(TypedDict):
+    user_id: int
+    contact_id: int
+    face_id: int
+    face_url: str
+
+
+class FaceShape(_FaceDetails, NamedFaceShape):
+    """The face data structure. `id` is stable, and never used again."""
+
+
+class RefusedFaceShape(_FaceDetails, total=False):
+    """A face that was not added, as the call named it: without ids that the call left to us."""
+
+    user_id: Required[int]
+    contact_id: int
+    face_id: int
+    face_url: Required[str]
 
 
 class CandidateShape(FaceShape):
@@ -99,7 +110,7 @@ class ChangesShape(TypedDict):
     added: list[FaceShape]
     deleted: list[FaceShape]
     not_found: list[FaceShape]
-    error: list[FaceShape]
+    error: list[RefusedFaceShape]
 
 
 class DecidedShape(ChangesShape):
