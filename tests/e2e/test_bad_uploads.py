@@ -161,7 +161,7 @@ class BadFormTests(BadUploadCase):
         for row, body in {
             "text": form(part(b"image", b"hello", None)),
             "an image as text": form(part(b"image", samples.no_face(), None)),
-            "a file without a name": form(part(b"image", samples.no_face(), b"")),
+            "a file without a name or content": form(part(b"image", b"", b"")),
         }.items():
             with self.subTest(row):
                 self.assert_invalid(self.post(body))

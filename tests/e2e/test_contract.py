@@ -11,6 +11,7 @@ from tests.support import hostile_files, image_factories, raw_http, samples
 from tests.support.listener import Listener
 from tests.support.stack import wait_until
 from tests.support.stack_case import StackCase
+from wire.release import VERSION
 
 EVENT_KEYS = ["message", "created_at", "processed_at", "faces_count", "image_url"]
 EXTENSIONS = "gif, jpg, jpeg, png, webp, bmp, tif, tiff, heic, heif, avif"
@@ -133,6 +134,7 @@ class HealthTests(ContractCase):
         response = self.stack.get("/readiness")
         parts = ("database", "redis", "worker", "storage")
         expected = {"ready": True, **dict.fromkeys(parts, "ok"), "detector": samples.DETECTOR}
+        expected["version"] = VERSION
         self.assertEqual((response.status_code, response.json()), (200, expected))
 
 
