@@ -4,8 +4,9 @@ Settings are read in `backend/settings.py`, one a line, and nowhere else in the 
 """
 
 import os
-from typing import Final
+from typing import Any, Final
 
+import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from backend import databases
@@ -43,3 +44,17 @@ def postgresql(name: str) -> str:
 def redis_url(name: str, *, default: str) -> str:
     """The URL of a Redis, with the password from its `password_file`; empty means `default`."""
     return with_password(url(name, schemes=("redis", "rediss", "unix"), default=default))
+
+
+def email(name: str) -> dict[str, Any]:
+    """Django's settings of an address like `smtp+tls://user:password@host:587`.
+
+    Empty: mail would be printed, and none is sent.
+    """
+    value = text(name) or "consolemail://"
+    scheme = value.partition("://")[0]
+    if scheme not in ("smtp", "smtps", "smtp+tls", "smtp+ssl", "consolemail"):
+        # Never the value: it holds a password.
+        raise ImproperlyConfigured(f"{name} must be an address like smtp+tls://user:password@host")
+    settings: dict[str, Any] = environ.Env.email_url_config(value)
+    return settings

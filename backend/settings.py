@@ -58,6 +58,16 @@ FACES_ADMIN_NETWORKS = env.networks("FACES_ADMIN_NETWORKS")
 FACES_MAX_PENDING = env.number("FACES_MAX_PENDING", at_least=1)
 FACES_MAX_BACKLOG = env.number("FACES_MAX_BACKLOG", at_least=1)
 
+# --- Accounts of members and staff
+FACES_STAFF_SECOND_FACTOR = env.flag("FACES_STAFF_SECOND_FACTOR")
+FACES_EMAIL_URL = env.text("FACES_EMAIL_URL")
+FACES_EMAIL_FROM = env.text("FACES_EMAIL_FROM")
+FACES_OIDC_ISSUER = env.text("FACES_OIDC_ISSUER")
+FACES_OIDC_CLIENT_ID = env.text("FACES_OIDC_CLIENT_ID")
+FACES_OIDC_CLIENT_SECRET = env.text("FACES_OIDC_CLIENT_SECRET")
+FACES_OIDC_NAME = env.text("FACES_OIDC_NAME")
+FACES_OIDC_SIGN_UP = env.flag("FACES_OIDC_SIGN_UP")
+
 # --- Finding faces
 FACES_DETECTOR = env.text("FACES_DETECTOR", choices=("auto", "hog", "cnn", "yunet"))
 FACES_YUNET_MODEL = env.text("FACES_YUNET_MODEL")
@@ -130,6 +140,12 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "backend.common",
     "backend.clients",
+    "backend.accounts",  # before allauth, whose templates it replaces
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "backend.analysis",
     "backend.submissions",
     "backend.face_encodings",
@@ -153,6 +169,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "backend.accounts.second_factor.StaffMiddleware",
 ]
 
 TEMPLATES = [
@@ -188,6 +206,63 @@ CSRF_TRUSTED_ORIGINS = [env.service("SERVICE_URL").origin]
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 X_FRAME_OPTIONS = "DENY"
 
+# --- Accounts by django-allauth
+LOGIN_URL, LOGIN_REDIRECT_URL = "member-login", "you-page"
+# The admin's login: a view, called with the request.
+ADMIN_LOGIN = "backend.accounts.views.admin_login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+    )
+]
+# Of links to set a password: invitations, and those for a forgotten one.
+PASSWORD_RESET_TIMEOUT = 3 * 86_400
+ACCOUNT_ADAPTER = "backend.accounts.adapters.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_AUTHENTICATED_LOGIN_REDIRECTS = False  # our views do so, for GET alone
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # else any address could be sent mail
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
+ACCOUNT_SESSION_REMEMBER = True  # for SESSION_COOKIE_AGE
+# `backend.clients.limits.logins` limits instead: the library's counters count for every browser
+# alike, and are lists, which our cache does not take.
+ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False
+MFA_ADAPTER = "backend.accounts.adapters.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = "Faces"
+MFA_TOTP_TOLERANCE = 1  # a code of the half minute before or after
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+SOCIALACCOUNT_ADAPTER = "backend.accounts.adapters.OidcAdapter"
+# By a link, because a form may not lead elsewhere (form-action of our Content-Security-Policy).
+SOCIALACCOUNT_LOGIN_ON_GET = True
+# A user who is here already is found by an address that the provider has verified.
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": [
+            {
+                "provider_id": "oidc",
+                "name": FACES_OIDC_NAME,
+                "client_id": FACES_OIDC_CLIENT_ID,
+                "secret": FACES_OIDC_CLIENT_SECRET,
+                "settings": {"server_url": FACES_OIDC_ISSUER},
+            }
+        ]
+        if FACES_OIDC_ISSUER
+        else [],
+    }
+}
+
+# --- E-mail
+globals().update(env.email("FACES_EMAIL_URL"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = FACES_EMAIL_FROM
+
 # nginx strips the path that a proxy puts before ours; `reverse` adds it again.
 FORCE_SCRIPT_NAME = FACES_BASE_PATH or None
 # Whether SERVICE_URL is empty: then links have the scheme and host of the request.
@@ -205,7 +280,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "backend.common.redis_clients.MarkingCache",
         "LOCATION": FACES_CACHE_URL,
         "KEY_PREFIX": "faces",
         # A Redis that does not answer must not hold a request: what is cached is only a help.

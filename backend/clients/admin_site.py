@@ -5,9 +5,8 @@ Not in `backend.clients.admin`, because this module loads before the models that
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from functools import partial, update_wrapper
+from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
@@ -15,8 +14,10 @@ from django.contrib import admin
 from django.contrib.admin.apps import AdminConfig
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
+from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
 
 from wire.release import VERSION
@@ -52,18 +53,13 @@ class FacesAdminSite(admin.AdminSite):
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Django's login, with a rate limit and an audit entry."""
-        from backend.clients.limits import logins
-
-        log_in = partial(super().login, request, extra_context)
-        if request.method != "POST":
-            answer = log_in()
-        else:
-            answer = logins.attempt(request, log_in, _too_often)
-            if answer.status_code == 302:
-                audit(request, "log in", "admin")
+        """The login of accounts, with its limits and second factor, for staff."""
+        answer: HttpResponse = import_string(settings.ADMIN_LOGIN)(request)
         answer["Content-Security-Policy"] = _POLICY
         return answer
+
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        return redirect("account_change_password")
 
 
 class AuditedAdmin(_Admin):
@@ -135,11 +131,6 @@ def audit(request: HttpRequest, action: str, subject: str) -> None:
     from backend.clients import audit
 
     audit.audit(actor(request), action, subject)
-
-
-def _too_often(wait_s: float) -> HttpResponse:
-    text = "Too many attempts to log in. Try again later."
-    return HttpResponse(text, status=429, headers={"Retry-After": str(math.ceil(wait_s))})
 
 
 def _with_policy(view: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import redis
 from django.conf import settings
+from django.core.cache.backends.redis import RedisCache
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -100,3 +101,13 @@ class NumbersOnly:
             return int(data)
         except ValueError:
             raise redis.DataError("a value of the cache is no number") from None
+
+
+class MarkingCache(RedisCache):
+    """Stores what is added as 1: such a mark counts by being there.
+
+    Libraries mark by True or a letter that a code or token was used, which `NumbersOnly` refuses.
+    """
+
+    def add(self, key: Any, value: Any, *more: Any, **named: Any) -> bool:
+        return super().add(key, 1, *more, **named)

@@ -49,6 +49,10 @@ UNSAFE: Final = {
     "FACES_UPLOAD_BYTES_RATE": "Empty where strangers reach the service: one can fill the disk.",
     "FACES_LOGIN_RATE": "Empty: passwords can be guessed without a limit.",
     "FACES_ADMIN_NETWORKS": "Empty: a stolen password of staff is enough, from anywhere.",
+    "FACES_STAFF_SECOND_FACTOR": "`false`: a stolen password of staff is enough.",
+    "FACES_EMAIL_URL": "`smtp://…` across a foreign network: links are not encrypted.",
+    "FACES_OIDC_ISSUER": "`http://…`: logins can be forged on the way.",
+    "FACES_OIDC_SIGN_UP": "`true` with a provider at which anybody can register.",
     "FACES_RETENTION_DAYS": "`0`: pictures of people are kept for ever.",
     "FACES_BIND": "`0.0.0.0` opens the service to the network: put TLS in front of it.",
     "FACES_TRUSTED_PROXIES": "**refused**: empty. Networks with clients in them: they could "

@@ -35,6 +35,10 @@ _RULES: Final[dict[str, tuple[set[str], set[str]]]] = {
         {"backend.common", "wire"},
         _DJANGO | {"jwt", "django_rq", "drf_spectacular"},
     ),
+    "backend/accounts": (
+        {"backend.common", "backend.clients", "wire"},
+        _DJANGO | {"allauth"},
+    ),
     "backend/analysis": (
         {"backend.common", "backend.clients", "faceengine", "wire"},
         _DJANGO | {"numpy", "pgvector", "psycopg", "PIL", "drf_spectacular"},
@@ -44,6 +48,7 @@ _FEATURE: Final = (
     {
         "backend.common",
         "backend.clients",
+        "backend.accounts.second_factor",
         # The interface to analyses; the column of an encoding; the search for the nearest; groups.
         "backend.analysis.services",
         "backend.analysis.serializers",
@@ -81,6 +86,12 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
         {"limits", "erasure"},
         {"auth", "admin_site", "tasks"},
         {"admin", "views", "management"},
+        {"urls"},
+    ),
+    "accounts": (
+        {"second_factor", "links"},
+        {"forms", "adapters"},
+        {"views", "staff", "management", "apps"},
         {"urls"},
     ),
     "analysis": (

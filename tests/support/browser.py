@@ -108,6 +108,7 @@ class BrowserCase(StackCase):
         self._complaints: list[str] = []
         self._expected: list[str] = []
         self._strangers: list[str] = []
+        self._allowed: tuple[str, ...] = ()
         # Registered first and so run last, when the pages have had their say.
         self.addCleanup(self.assert_no_complaints)
 
@@ -139,6 +140,10 @@ class BrowserCase(StackCase):
     def expect_console(self, pattern: str) -> None:
         """Messages of the console that match `pattern` are no errors in this test."""
         self._expected.append(pattern)
+
+    def allow(self, *urls: str) -> None:
+        """Requests for what begins with one of `urls` are no errors in this test."""
+        self._allowed += urls
 
     def assert_accessible(self, page: Page) -> None:
         """axe finds nothing serious or critical on the page as it is now, its transitions ended."""
@@ -181,6 +186,8 @@ class BrowserCase(StackCase):
     def _on_request(self, request: Request) -> None:
         url = urlsplit(request.url)
         ours = urlsplit(self.stack.url).netloc
+        if request.url.startswith(self._allowed):
+            return
         if url.scheme not in ("blob", "data") and url.netloc != ours:
             self._strangers.append(request.url)
 

@@ -1,4 +1,4 @@
-"""Limits of the login forms: failed attempts for each address and each name.
+"""Limits of the forms that take a password or code: failed attempts for each address and each name.
 
 A browser that has logged in before is recognised by a signed cookie. Its failures count for itself
 alone, and those of others do not lock it out (OWASP's "device cookies" against guessing that locks
@@ -23,33 +23,19 @@ _SALT: Final = "backend.clients.known_browser"
 _LIFETIME_S: Final = 180 * 86_400
 _MAX_NAMES: Final = 5
 """Names that one browser is remembered for, the newest."""
+_CODES: Final = (5, 300)
+"""Wrong codes of a second factor, and in how many seconds."""
 
 
-def attempt(
-    request: HttpRequest,
-    log_in: Callable[[], HttpResponse],
-    refuse: Callable[[float], HttpResponse],
-) -> HttpResponse:
-    """The response of `log_in`, which redirects on success; `refuse(wait_s)` past the limit."""
-    rate = _FailedAttempts()
-    if not rate.count(request, failures=0):
-        return refuse(rate.wait())
-    response = log_in()
-    if response.status_code == 302:
-        _remember(request, response, rate)
-    elif not rate.count(request, failures=1):
-        return refuse(rate.wait())
-    return response
+class FailedAttempts(LoginRate):
+    """Failures of the name in the form, or of `name`."""
 
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__()
+        self._name = name
 
-class _FailedAttempts(LoginRate):
-    """Counted after the attempt, so that good logins are free."""
-
-    def __init__(self) -> None:
-        self._failures = 0
-
-    def cost(self, request: Request) -> int:
-        return self._failures
+    def username(self, request: Request) -> str:
+        return super().username(request) if self._name is None else self._name
 
     def keys(self, request: Request) -> Iterator[str]:
         known = _known(request)
@@ -58,23 +44,43 @@ class _FailedAttempts(LoginRate):
         else:
             yield from super().keys(request)
 
-    def count(self, request: Any, *, failures: int) -> bool:
-        self._failures = failures
-        return self.hit(request)
+
+class FailedCodes(FailedAttempts):
+    """Of a second factor, whose codes have six digits: as many as allauth allows by itself."""
+
+    name = "codes"
+
+    def _limit(self) -> int | None:
+        if super()._limit() is None:
+            return None
+        limit, self.window_s = _CODES
+        return limit
 
 
-def _known(request: Any) -> dict[str, Any]:
-    """The contents of the cookie; a new browser's without a valid one."""
-    try:
-        cookie = request.COOKIES.get(COOKIE, "")
-        known: dict[str, Any] = signing.loads(cookie, salt=_SALT, max_age=_LIFETIME_S)
-    except signing.BadSignature:
-        return {"browser": secrets.token_urlsafe(12), "names": []}
-    return known
+def attempt(
+    request: HttpRequest,
+    log_in: Callable[[], HttpResponse],
+    refuse: Callable[[float], HttpResponse],
+    rate: FailedAttempts | None = None,
+) -> HttpResponse:
+    """The response of `log_in`, which redirects on success; `refuse(wait_s)` past the limit.
+
+    Counted before the attempt, so that attempts at the same time are no more than others; and
+    given back after a success.
+    """
+    rate = rate or FailedAttempts()
+    asked: Any = request
+    if not rate.hit(asked):
+        return refuse(rate.wait())
+    response = log_in()
+    if response.status_code == 302:
+        rate.give_back()
+    return response
 
 
-def _remember(request: Any, response: HttpResponse, rate: LoginRate) -> None:
-    known, name = _known(request), rate.name_key(request)
+def remember(request: HttpRequest, response: HttpResponse, username: str) -> None:
+    """Let the browser be known as one that has logged in by that name."""
+    known, name = _known(request), FailedAttempts(username).name_key(request)  # type: ignore[arg-type]  # not asked
     known["names"] = [name, *(each for each in known["names"] if each != name)][:_MAX_NAMES]
     response.set_cookie(
         COOKIE,
@@ -85,3 +91,13 @@ def _remember(request: Any, response: HttpResponse, rate: LoginRate) -> None:
         httponly=True,
         samesite="Lax",
     )
+
+
+def _known(request: Any) -> dict[str, Any]:
+    """The contents of the cookie; a new browser's without a valid one."""
+    try:
+        cookie = request.COOKIES.get(COOKIE, "")
+        known: dict[str, Any] = signing.loads(cookie, salt=_SALT, max_age=_LIFETIME_S)
+    except signing.BadSignature:
+        return {"browser": secrets.token_urlsafe(12), "names": []}
+    return known

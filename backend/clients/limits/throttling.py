@@ -11,6 +11,7 @@ import logging
 import time
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -62,7 +63,7 @@ class Rate(BaseThrottle):
         """Count the request; whether it is within the limit."""
         if (limit := self._limit()) is None:
             return True
-        cost, keys = self.cost(request), list(self.keys(request))
+        cost, keys = self.cost(request), [self._cache_key(key) for key in self.keys(request)]
         try:
             # Every counter is raised, also when one is over: asking again must not be free.
             is_within = max([self._raise_count(key, cost) for key in keys]) <= limit
@@ -98,7 +99,7 @@ class Rate(BaseThrottle):
 
     def _raise_count(self, key: str, by: int) -> int:
         """In one round trip; the cache's own `add` and `incr` take three."""
-        cache_key = cache.make_key(self._cache_key(key))
+        cache_key = cache.make_key(key)
         with redis_clients.counters().pipeline(transaction=False) as pipeline:
             pipeline.incrby(cache_key, by)
             # Twice the window, so that none ends before it.
@@ -173,14 +174,27 @@ def address(request: Request) -> str:
 
 
 class LoginRate(Rate):
-    """Login attempts with a password, from one address and for one name."""
+    """Failed logins with a password, from one address and for one name.
+
+    Each attempt is counted before it is made, and given back if it succeeds.
+    """
 
     name = "logins"
     setting = "FACES_LOGIN_RATE"
 
+    def __init__(self) -> None:
+        self._raised: list[str] = []
+
     def keys(self, request: Request) -> Iterator[str]:
         yield f"address={address(request)}"
         yield self.name_key(request)
+
+    def give_back(self) -> None:
+        """Lower the counters that the last `hit` raised, also when their window has ended."""
+        with suppress(RedisError):
+            for key in self._raised:
+                super()._raise_count(key, -1)
+        self._raised = []
 
     def name_key(self, request: Request) -> str:
         # As the login form looks it up (Django's UsernameField): another spelling is no other user.
@@ -189,4 +203,9 @@ class LoginRate(Rate):
         return f"name={hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()}"
 
     def username(self, request: Request) -> str:
-        return str(request.POST.get("username", ""))
+        sent = request.POST
+        return str(sent.get("login", sent.get("username", "")))
+
+    def _raise_count(self, key: str, by: int) -> int:
+        self._raised.append(key)
+        return super()._raise_count(key, by)

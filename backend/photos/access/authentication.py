@@ -16,22 +16,25 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from backend.accounts import second_factor
 from backend.clients.limits import throttling
 from backend.photos.access import basic
 from backend.photos.members import consent
 from backend.photos.models import Member
 
+NEEDS_SECOND_FACTOR: Final = "This account has or needs a second factor: log in on the pages."
 NEEDS_TLS: Final = "Names and passwords are taken over https alone."
 _verified: Final = basic.VerifiedPasswords()
 _SEEN_AGAIN: Final = timedelta(days=1)
 
 
 class _FailedLogins(throttling.LoginRate):
-    """Counts failed logins only, because a script sends its password with every request."""
+    """Peeked at for each request, because a script sends its password with every one."""
 
     def __init__(self, name: str) -> None:
+        super().__init__()
         self.name_sent = name
-        self.counted = 0
+        self.counted = 1
 
     def cost(self, request: Request) -> int:
         return self.counted
@@ -40,7 +43,7 @@ class _FailedLogins(throttling.LoginRate):
         return self.name_sent
 
     def check(self, request: Request, *, count: int) -> None:
-        self.counted = count
+        self.counted, self._raised = count, []
         if not self.hit(request):
             raise Throttled(wait=self.wait())
 
@@ -63,18 +66,21 @@ class BasicLogin(BasicAuthentication):
         user = _verified.find(userid, password)
         if user is None:
             user = self._verify(userid, password, request, failed)
+        if not second_factor.password_is_enough(user):
+            raise AuthenticationFailed(NEEDS_SECOND_FACTOR)
         _note_login(user)
         return user, None
 
     def _verify(self, userid: str, password: str, request: Any, failed: _FailedLogins) -> Any:
         if "\x00" in userid:  # PostgreSQL takes none
             raise AuthenticationFailed
-        try:
-            user, _ = super().authenticate_credentials(userid, password, request)
-        except AuthenticationFailed:
+        with _verified.turn(userid):  # or the first requests of a script would count as failures
+            if user := _verified.find(userid, password):
+                return user
             failed.check(request, count=1)
-            raise
-        _verified.add(user, password)
+            user, _ = super().authenticate_credentials(userid, password, request)
+            failed.give_back()
+            _verified.add(user, password)
         return user
 
     def authenticate_header(self, request: Request) -> str | None:

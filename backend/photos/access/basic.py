@@ -24,6 +24,7 @@ FOREIGN: Final = "This request comes from a page of another site."
 
 _REMEMBERED_S: Final = 300
 _MAX_REMEMBERED: Final = 1000
+_TURNS: Final = 64
 
 
 def is_foreign(request: Request) -> bool:
@@ -66,6 +67,11 @@ class VerifiedPasswords:
         self._key = secrets.token_bytes(32)
         self._until: OrderedDict[bytes, float] = OrderedDict()
         self._lock = threading.Lock()
+        self._turns = [threading.Lock() for _ in range(_TURNS)]
+
+    def turn(self, username: str) -> threading.Lock:
+        """A lock that verifications for one name share, so that the second finds the first's."""
+        return self._turns[hash(username) % _TURNS]
 
     def add(self, user: Any, password: str) -> None:
         with self._lock:

@@ -1,6 +1,6 @@
 from django.urls import re_path
 
-from backend.photos.web import albums, login, members, people
+from backend.photos.web import albums, members, people
 
 MEMBERS = r"^members"
 PHOTOS = rf"{MEMBERS}/photos"
@@ -10,8 +10,6 @@ SAID = r"(?P<said>like|unlike|not-me|undo-not-me|me|not-by-hand|hide|show)"
 DECIDED = r"(?P<action>name|hide|show|merge|split|take-out|offer|confirm|disclaim)"
 
 urlpatterns = [
-    re_path(rf"{MEMBERS}/login/?$", login.Login.as_view(), name="member-login"),
-    re_path(rf"{MEMBERS}/logout/?$", login.Logout.as_view(), name="member-logout"),
     re_path(rf"{MEMBERS}/?$", albums.start, name="members-page"),
     re_path(rf"{PHOTOS}/?$", albums.album_list, name="albums-page"),
     re_path(rf"{PHOTOS}/albums/new/?$", albums.new, name="album-new-page"),

@@ -35,8 +35,8 @@ def served() -> set[tuple[str, str]]:
     """The views of the project, by name and method."""
     found = set()
     for pattern in patterns(get_resolver().url_patterns):
-        if str(pattern.pattern).startswith(("^members", "^_")):
-            continue  # pages of members; what only nginx can ask for
+        if str(pattern.pattern).startswith(("^members", "^accounts", "^_")):
+            continue  # pages of members and accounts; what only nginx can ask for
         view: Any = getattr(pattern.callback, "cls", None)
         name = pattern.name or pattern.callback.__name__
         if view is not None:
