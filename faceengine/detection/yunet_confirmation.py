@@ -31,7 +31,7 @@ MIN_MEAN_SCORE = 0.778
 """Of the first pass and the better look (docs/detector.md has what it finds)."""
 
 MAX_LOOKED_AT = 16
-"""Candidates of an image that get a second look, the best first; each takes about 0.6 ms."""
+"""Candidates of an image that get a second look, the best first."""
 
 CELL_PX = 128
 """Side of the square that is cut out round a candidate."""
