@@ -19,7 +19,7 @@ export function setUpLookUp() {
   let file = null;
   let turn = 0;
 
-  const tell = (...content) => says.replaceChildren(...content);
+  const say = (...content) => says.replaceChildren(...content);
   const show = async (faces) => {
     place.hidden = false;
     await viewer.show({ file, name: file?.name ?? "" }, { title: file?.name ?? `${input.value.slice(0, 12)}…`, says: plural(faces.length, "face") });
@@ -29,15 +29,15 @@ export function setUpLookUp() {
     turn += 1;
     const mine = turn;
     place.hidden = true;
-    tell(el("p", { class: "quiet" }, "Looking …"));
+    say(el("p", { class: "quiet" }, "Looking …"));
     try {
       const faces = await work();
       if (mine !== turn) return; // something else is looked up meanwhile
       await show(faces);
-      if (mine === turn) tell();
+      if (mine === turn) say();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      if (mine === turn) tell(refused(error, file && (() => attempt(() => computed(file)))));
+      if (mine === turn) say(refused(error, file && (() => attempt(() => computed(file)))));
     }
   };
   const choose = async ([chosen]) => {
@@ -56,7 +56,7 @@ export function setUpLookUp() {
     input.value = input.value.trim().toLowerCase();
     const hash = input.value;
     if (HASH.test(hash)) attempt(() => known(hash));
-    else tell(el("p", { class: "notice bad" }, "A SHA-256 has 64 hexadecimal digits: 0 to 9 and a to f."));
+    else say(el("p", { class: "notice bad" }, "A SHA-256 has 64 hexadecimal digits: 0 to 9 and a to f."));
   });
   input.addEventListener("input", () => { file = null; });
   chooser.addEventListener("change", () => {
