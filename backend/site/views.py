@@ -12,12 +12,14 @@ from backend.common.http.service_url import service_url
 
 # Named here, so that the browser asks for all of them at once and not for one after the other.
 MODULES: Final = (
-    "api", "camera", "compare", "detector", "dom", "faces", "feed", "key", "live", "look_up",
-    "picture", "progress", "row", "stage", "thumbnails", "transfer", "uploads", "viewer",
+    "api", "camera", "compare", "detector", "dom", "entrance", "faces", "feed", "key", "live",
+    "look_up", "newest", "picture", "progress", "row", "stage", "thumbnails", "transfer",
+    "uploads", "viewer",
 )  # fmt: skip
 
 PEOPLE_SHARES: Final = (
-    "api", "dom", "faces", "key", "picture", "row", "thumbnails", "transfer", "uploads",
+    "api", "detector", "dom", "entrance", "faces", "key", "newest", "picture", "row", "thumbnails",
+    "transfer", "uploads",
 )  # fmt: skip
 
 

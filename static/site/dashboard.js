@@ -1,6 +1,8 @@
 // Asks for the numbers every few seconds and puts them where they belong. Rows are kept by what
 // they are about, so that nothing jumps, and a button keeps its focus.
 
+import { Newest } from "./page/newest.js";
+
 const EVERY_MS = 3000;
 const SVG = "http://www.w3.org/2000/svg";
 const SHORTEST_S = 0.005;
@@ -178,19 +180,18 @@ function trouble(text) {
   notice.hidden = !text;
 }
 
-let turn = 0;
+const questions = new Newest();
 
 async function ask() {
-  turn += 1;
-  const mine = turn;
+  const isNewest = questions.next();
   try {
     const answer = await fetch(page.dataset.numbers, { headers: { Accept: "application/json" } });
     if (answer.status === 403) return trouble("You are logged out. Load this page again.");
     if (!answer.ok) throw new Error(String(answer.status));
     const numbers = await answer.json();
-    if (mine === turn) draw(numbers); // an answer to an older question is outdated
+    if (isNewest()) draw(numbers); // an answer to an older question is outdated
   } catch {
-    if (mine === turn) trouble("The service does not answer. These numbers are outdated.");
+    if (isNewest()) trouble("The service does not answer. These numbers are outdated.");
   }
 }
 

@@ -3,6 +3,7 @@
 import { fits, patiently, Refusal, send, TOO_LARGE } from "./api.js";
 import { nameDetector } from "./detector.js";
 import { el, find } from "./dom.js";
+import { Newest } from "./newest.js";
 import { Picture } from "./picture.js";
 import { takeDrops } from "./transfer.js";
 
@@ -11,19 +12,18 @@ const SCALE = 1.2; // the distance at the right end of the scale; two people rar
 export function setUpComparison() {
   const result = find("[data-verdict]");
   const files = {};
-  let turn = 0;
+  const comparisons = new Newest();
 
   const choose = async (number, file) => {
     files[number] = file;
-    turn += 1;
+    const isNewest = comparisons.next();
     if (!files[1] || !files[2]) {
       result.replaceChildren(hint(files));
       return;
     }
-    const mine = turn;
     result.replaceChildren(el("p", { class: "quiet" }, "Comparing …"));
     const shown = await compared(files).catch(refused);
-    if (mine === turn) result.replaceChildren(shown);
+    if (isNewest()) result.replaceChildren(shown);
   };
   for (const element of document.querySelectorAll("[data-side]")) setUpSide(element, choose);
   result.append(hint(files));

@@ -4,6 +4,7 @@ import { ask, fits, patiently, Refusal, rest, send, TOO_LARGE } from "./api.js";
 import { nameDetector } from "./detector.js";
 import { el, find, plural } from "./dom.js";
 import { byDetector } from "./faces.js";
+import { Newest } from "./newest.js";
 import { takeDrops } from "./transfer.js";
 import { Viewer } from "./viewer.js";
 
@@ -17,7 +18,7 @@ export function setUpLookUp() {
   const viewer = new Viewer(place);
   const [input, chooser] = [form.elements.hash, find("#hash-file")];
   let file = null;
-  let turn = 0;
+  const lookUps = new Newest();
 
   const say = (...content) => says.replaceChildren(...content);
   const show = async (faces) => {
@@ -26,18 +27,17 @@ export function setUpLookUp() {
     await viewer.found(faces);
   };
   const attempt = async (work) => {
-    turn += 1;
-    const mine = turn;
+    const isNewest = lookUps.next();
     place.hidden = true;
     say(el("p", { class: "quiet" }, "Looking …"));
     try {
       const faces = await work();
-      if (mine !== turn) return; // something else is looked up meanwhile
+      if (!isNewest()) return; // something else is looked up meanwhile
       await show(faces);
-      if (mine === turn) say();
+      if (isNewest()) say();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      if (mine === turn) say(refused(error, file && (() => attempt(() => computed(file)))));
+      if (isNewest()) say(refused(error, file && (() => attempt(() => computed(file)))));
     }
   };
   const choose = async ([chosen]) => {

@@ -5,8 +5,9 @@ import { setUpCamera } from "./camera.js";
 import { setUpComparison } from "./compare.js";
 import { setUpDetector } from "./detector.js";
 import { announce, copy, find, place, plural } from "./dom.js";
+import { askForKey, setUpEntrance } from "./entrance.js";
 import { Feed } from "./feed.js";
-import { key, use } from "./key.js";
+import { key } from "./key.js";
 import { Live } from "./live.js";
 import { setUpLookUp } from "./look_up.js";
 import { summarise } from "./progress.js";
@@ -131,45 +132,18 @@ const feed = new Feed(Math.max(0, Number(place.dataset.nowMs) - SHOWN_AT_START_M
   gap: () => live.gap(),
   state(kind, seconds) {
     live.state(kind, seconds);
-    if (kind === "closed") askForKey("This key is no longer valid.");
+    if (kind !== "closed") return;
+    close();
+    askForKey("This key is no longer valid.");
   },
 });
 
 // --- the key, where one is needed
 
-const keyForm = find("[data-key-form]");
-const forgetKey = find("[data-forget-key]");
-
-async function enter() {
-  try {
-    const { body } = await ask("/client/");
-    keyForm.hidden = true;
-    forgetKey.hidden = false;
-    feed.open(body.feed_url);
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    askForKey(error.message);
-  }
-}
-
-function askForKey(words = "") {
+function close() {
   feed.close();
   live.state("closed");
-  find("#key-says").textContent = words;
-  keyForm.hidden = false;
-  forgetKey.hidden = true;
 }
-
-keyForm.addEventListener("submit", (event) => {
-  event.preventDefault();
-  use(keyForm.elements.key.value.trim());
-  enter();
-});
-
-forgetKey.addEventListener("click", () => {
-  use(null);
-  location.reload(); // nothing of what it opened stays in sight
-});
 
 // --- the ways in
 
@@ -183,6 +157,4 @@ setUpLookUp();
 const command = find("[data-command]");
 find("[data-copy-command]").addEventListener("click", ({ currentTarget }) => copy(command.textContent, currentTarget, command));
 
-if (!needsKey) feed.open();
-else if (key()) enter();
-else askForKey();
+setUpEntrance({ onOpen: (client) => feed.open(client?.feed_url), onClosed: close });

@@ -4,6 +4,7 @@
 // from-image), so a box is placed by its share of the picture's width and height.
 
 import { el } from "./dom.js";
+import { Newest } from "./newest.js";
 
 const LARGEST = 2; // a small picture is shown at most at twice its size
 
@@ -13,12 +14,12 @@ export class Picture {
   #frame = null;
   #boxes = [];
   #url = null;
-  #turn = 0;
+  #pictures = new Newest();
 
   /** Show a file, or the address of an image; false if the browser knows neither. */
   async show({ file, address, fallback, name }) {
     this.clear();
-    const turn = this.#turn;
+    const isNewest = this.#pictures.current();
     const url = file ? URL.createObjectURL(file) : null;
     for (const source of [url ?? address, fallback]) {
       if (!source) continue;
@@ -26,15 +27,14 @@ export class Picture {
       image.alt = name ?? "";
       image.src = source;
       const isKnown = await image.decode().then(() => true, () => false);
-      const isOld = turn !== this.#turn; // another picture was asked for meanwhile
-      if (isOld || !isKnown) continue;
+      if (!isNewest() || !isKnown) continue; // another picture was asked for meanwhile
       this.#url = url;
       this.#place(image);
       return true;
     }
     // Not before its end: the browser would miss what it still loads.
     if (url) URL.revokeObjectURL(url);
-    return turn !== this.#turn;
+    return !isNewest();
   }
 
   /** Put boxes on it; `onPick(index)` when one is clicked. Returns whether they lie within it. */
@@ -63,7 +63,7 @@ export class Picture {
   }
 
   clear() {
-    this.#turn += 1;
+    this.#pictures.next();
     if (this.#url) URL.revokeObjectURL(this.#url);
     this.#url = this.image = this.#frame = null;
     this.#boxes = [];

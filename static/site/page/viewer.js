@@ -2,6 +2,7 @@
 
 import { announce, el, plural } from "./dom.js";
 import { crop, details } from "./faces.js";
+import { Newest } from "./newest.js";
 import { Picture } from "./picture.js";
 
 const LARGE_STRIP = 24;
@@ -15,7 +16,7 @@ export class Viewer {
   #panel = el("div", { class: "panel" });
   #faces = [];
   #shown = null;
-  #turn = 0;
+  #images = new Newest();
 
   constructor(element) {
     element.append(
@@ -32,7 +33,7 @@ export class Viewer {
 
   /** Show an image, and whether that went; its faces come later. `source` as in `Picture.show`. */
   async show(source, { title, says }) {
-    this.#turn += 1;
+    this.#images.next();
     this.#clearFaces();
     this.#title.textContent = title;
     this.say(says);
@@ -59,7 +60,7 @@ export class Viewer {
   }
 
   clear() {
-    this.#turn += 1;
+    this.#images.next();
     this.#clearFaces();
     this.#picture.clear();
     this.#title.textContent = this.#says.textContent = "";
@@ -73,11 +74,11 @@ export class Viewer {
 
   /** All about the faces: `[{box, encoding, quality}]`. */
   async found(faces) {
-    const turn = this.#turn;
+    const isNewest = this.#images.current();
     if (!this.mark(faces) && this.#shown.fallback) {
       // The browser has not turned it upright as the service does: show how the service sees it.
       await this.#picture.show({ address: this.#shown.fallback, name: this.#shown.name });
-      if (turn !== this.#turn) return;
+      if (!isNewest()) return;
       this.mark(faces);
     }
     this.#faces = faces;

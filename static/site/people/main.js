@@ -2,7 +2,8 @@
 
 import { ask, Refusal } from "../page/api.js";
 import { announce, find, place, plural } from "../page/dom.js";
-import { key, use } from "../page/key.js";
+import { setUpEntrance } from "../page/entrance.js";
+import { key } from "../page/key.js";
 import { row } from "../page/row.js";
 import { takeFiles } from "../page/transfer.js";
 import { Uploads } from "../page/uploads.js";
@@ -284,39 +285,10 @@ find("[data-gallery]").addEventListener("change", ({ target }) => {
   location.search = query;
 });
 
-const keyForm = find("[data-key-form]");
-
-async function enter() {
-  try {
-    await ask("/client/");
-    keyForm.hidden = true;
-    find("[data-forget-key]").hidden = false;
-    await inTurn(begin);
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    askForKey(error.message);
-  }
-}
-
-function askForKey(words = "") {
-  find("#key-says").textContent = words;
-  keyForm.hidden = false;
-}
-
-keyForm.addEventListener("submit", (event) => {
-  event.preventDefault();
-  use(keyForm.elements.key.value.trim());
-  enter();
-});
-
-find("[data-forget-key]").addEventListener("click", () => {
-  use(null);
-  try { sessionStorage.removeItem(STORE); } catch { /* nothing there */ }
-  location.reload(); // nothing of what it opened stays in sight
-});
-
 takeFiles(take);
-
-if (!needsKey) change(begin);
-else if (key()) enter();
-else askForKey();
+setUpEntrance({
+  onOpen: (client) => (client ? inTurn(begin) : change(begin)),
+  onForget() {
+    try { sessionStorage.removeItem(STORE); } catch { /* nothing there */ }
+  },
+});

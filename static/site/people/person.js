@@ -2,6 +2,7 @@
 
 import { Refusal } from "../page/api.js";
 import { announce, el, find, plural } from "../page/dom.js";
+import { Newest } from "../page/newest.js";
 import { nameOf } from "./gallery.js";
 import { done } from "./message.js";
 import { fill, stop } from "./tiles.js";
@@ -10,7 +11,7 @@ export class Person {
   #dialog = find("[data-person]");
   #gallery;
   #change;
-  #turn = 0;
+  #questions = new Newest();
   #says = el("p", { class: "bad", role: "alert" });
 
   /** `gallery()` is the one that is shown; `change(work)` does it in its turn, and shows what came of it. */
@@ -21,9 +22,9 @@ export class Person {
   }
 
   async open(person) {
-    const turn = this.#next();
+    const isNewest = this.#questions.next();
     const faces = await this.#gallery().faces(person);
-    if (turn !== this.#turn) return; // another one was asked for meanwhile
+    if (!isNewest()) return; // another one was asked for meanwhile
     const ticks = faces.map((_, index) => el("input", { type: "checkbox", "aria-label": `Choose face ${index + 1}` }));
     const list = el("ul", { class: "crops" }, ...faces.map((face, index) => this.#face(person, face, index, ticks[index])));
     this.#show(
@@ -37,11 +38,6 @@ export class Person {
         el("button", { type: "button", class: "button", onclick: () => this.#forget(person, faces.length) }, `Forget ${nameOf(person)}`),
         this.#close()),
     );
-  }
-
-  #next() {
-    this.#turn += 1;
-    return this.#turn;
   }
 
   #show(title, ...rest) {
@@ -113,9 +109,9 @@ export class Person {
 
   /** Both sides of a merge. */
   async #compare(person, other) {
-    const turn = this.#next();
+    const isNewest = this.#questions.next();
     const faces = await Promise.all([person, other].map((each) => this.#gallery().faces(each)));
-    if (turn !== this.#turn) return;
+    if (!isNewest()) return;
     const sides = [person, other].map((each, index) => this.#side(each, faces[index]));
     const merge = () => this.#act(async () => {
       const gallery = this.#gallery();
@@ -150,7 +146,7 @@ export class Person {
 
   /** All people of the gallery: only once their number was typed. */
   forgetAll() {
-    this.#next();
+    this.#questions.next();
     const people = this.#gallery().people;
     const faces = people.reduce((sum, each) => sum + each.faces_count, 0);
     const input = el("input", { id: "person-count", inputmode: "numeric", autocomplete: "off", required: true });
@@ -177,12 +173,12 @@ export class Person {
 
   /** Do `work`; it gives what to say and the way back, if there is one. */
   async #act(work) {
-    const turn = this.#turn;
+    const isNewest = this.#questions.current();
     let made = null;
     try {
       this.#says.textContent = "";
       await this.#change(async () => { made = await work(); });
-      if (turn === this.#turn) this.#dialog.close();
+      if (isNewest()) this.#dialog.close();
       if (made) done(made[0], () => this.#back(made[1]));
     } catch (error) {
       this.#refused(error);
