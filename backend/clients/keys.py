@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
 
 import redis
 from django.db import transaction
@@ -12,13 +11,10 @@ from django.utils import timezone
 
 from backend.clients.audit import audit
 from backend.clients.models import ApiKey, Client, check_scopes
-from backend.common import redis_clients
+from backend.common import event_stream, redis_clients
 from wire import feeds
 
 logger = logging.getLogger(__name__)
-
-_MARKER: Final = "faces:revocations-kept"
-"""A key that exists as long as Redis lost nothing."""
 
 
 def create_key(
@@ -67,7 +63,7 @@ def publish_revocations() -> None:
     A key ends when it is revoked or expires; its expiry may have been moved after a token was made.
     """
     try:
-        _mark_lost()
+        event_stream.mark_lost("revocations", _mark)
         for key in _ended().filter(revocation_published=False):
             publish_revocation(key.prefix)
             ApiKey.objects.filter(pk=key.pk).update(revocation_published=True)
@@ -75,12 +71,9 @@ def publish_revocations() -> None:
         logger.warning("the ends of keys are published later: %s", error)
 
 
-def _mark_lost() -> None:
-    """If Redis was emptied, mark every end as unpublished: tokens of the last hour still live."""
-    client = redis_clients.default()
-    if not client.exists(_MARKER):
-        _ended().update(revocation_published=False)
-        client.set(_MARKER, "1")
+def _mark() -> int:
+    """Mark every end as unpublished: tokens of the last hour still live."""
+    return _ended().update(revocation_published=False)
 
 
 def _ended() -> QuerySet[ApiKey]:

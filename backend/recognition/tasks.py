@@ -3,7 +3,7 @@
 import logging
 import uuid
 
-from backend.recognition.operations import executor, retention
+from backend.recognition.operations import events, executor, retention
 
 logger = logging.getLogger(__name__)
 
@@ -14,8 +14,9 @@ def execute(id: str) -> None:
 
 
 def sweep() -> None:
-    """Complete ended operations, and delete what is kept no longer."""
+    """Complete and publish ended operations, and delete what is kept no longer."""
     retention.tidy_up()
+    events.sweep()
     retention.delete_old()
     retention.delete_stray_files()
     retention.delete_crops_not_kept()

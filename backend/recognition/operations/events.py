@@ -3,16 +3,16 @@
 Only of operations that were answered with 202: other callers have the result already.
 """
 
-import logging
+from typing import Final
 
-import redis
+from django.db.models import Q
 
 from backend.common import event_stream
 from backend.common.http.service_url import service_url
 from backend.recognition.models import Operation
 from wire import events as wire
 
-logger = logging.getLogger(__name__)
+_outbox: Final = event_stream.Outbox(Operation, name="operation-events", only=Q(notify_on_end=True))
 
 
 def url(operation: Operation) -> str:
@@ -23,20 +23,18 @@ def url(operation: Operation) -> str:
 def publish(operation: Operation) -> bool:
     """Append the event of an ended operation to the stream; False if the sweep has to retry it."""
     fields = wire.to_entry(_event(operation), owner=str(operation.owner_id))
-    try:
-        event_id = event_stream.append(fields, owner=operation.owner_id, subject=operation.pk)
-        if not Operation.objects.filter(pk=operation.pk).update(event_id=event_id):
-            event_stream.erase(event_id, owner=operation.owner_id, subject=operation.pk)
-    except redis.RedisError as error:
-        logger.warning("event has to wait operation=%s: %s", operation.pk, error)
-        return False
-    return True
+    return _outbox.publish(operation, fields)
+
+
+def sweep() -> None:
+    """Publish the events that are not in the stream. Raises `redis.RedisError`."""
+    _outbox.sweep(publish)
 
 
 def erase(operation: Operation) -> None:
     """Delete an operation's event from Redis. Raises `redis.RedisError`."""
     if operation.notify_on_end:
-        event_stream.erase(operation.event_id, owner=operation.owner_id, subject=operation.pk)
+        _outbox.erase(operation)
 
 
 def _event(operation: Operation) -> wire.OperationEvent:

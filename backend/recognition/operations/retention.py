@@ -92,9 +92,6 @@ def tidy_up() -> None:
     for which in (Q(images__isnull=False), ~Q(file_name="")):
         for operation in ended.filter(which).distinct()[:_AT_A_TIME]:
             executor.clean_up(operation)
-    for operation in ended.filter(notify_on_end=True, event_id="")[:_AT_A_TIME]:
-        if not events.publish(operation):
-            break
 
 
 def _erase(operation: Operation) -> None:

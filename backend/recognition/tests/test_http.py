@@ -2,16 +2,18 @@
 
 import base64
 import json
+from datetime import timedelta
 from typing import Any
 from unittest import mock
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import override_settings
+from django.utils import timezone
 
 from backend.clients import erasure
 from backend.clients.keys import create_key
 from backend.clients.models import AuditEntry, Client, Scope
-from backend.common import redis_clients
+from backend.common import event_stream, redis_clients
 from backend.common.jobs import queues, sweep
 from backend.recognition import tasks
 from backend.recognition.models import Operation, User
@@ -231,8 +233,41 @@ class LaterTests(HttpCase):
         with mock.patch("backend.recognition.operations.events.publish", return_value=False):
             tasks.execute(body["operation_id"])
         self.assertEqual(redis_clients.default().xlen(events.STREAM), 0)
-        sweep.once()
+        self.let_time_pass_and_sweep()
         self.assertEqual(redis_clients.default().xlen(events.STREAM), 1)
+
+    def test_an_event_that_an_emptied_redis_lost_is_published_again_once(self) -> None:
+        self.add(self.face(7))  # answered with 200: no event
+        body = self.later().json()
+        tasks.execute(body["operation_id"])
+        sweep.once()
+        redis_clients.default().flushdb()
+        self.let_time_pass_and_sweep()
+        self.let_time_pass_and_sweep()
+        told: Any = redis_clients.default().xrange(events.STREAM)
+        self.assertEqual([fields["submission_id"] for _, fields in told], [body["operation_id"]])
+
+    def test_an_event_that_is_lost_before_its_row_has_it_is_published_again(self) -> None:
+        """Redis is emptied, and the sweep passes, between the append and the row's update."""
+        body = self.later().json()
+        append = event_stream.append
+
+        def lost_at_once(*args: Any, **kwargs: Any) -> str:
+            event_id = append(*args, **kwargs)
+            redis_clients.default().flushdb()
+            sweep.once()
+            return event_id
+
+        with mock.patch.object(event_stream, "append", lost_at_once):
+            tasks.execute(body["operation_id"])
+        self.assertEqual(redis_clients.default().xlen(events.STREAM), 0)
+        self.let_time_pass_and_sweep()
+        self.assertEqual(redis_clients.default().xlen(events.STREAM), 1)
+
+    def let_time_pass_and_sweep(self) -> None:
+        ended = Operation.objects.filter(processed_at__isnull=False)
+        ended.update(processed_at=timezone.now() - timedelta(seconds=10))
+        sweep.once()
 
     def test_reads_have_the_number_of_pending_calls(self) -> None:
         self.add(self.face(7))
