@@ -157,6 +157,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "backend.common.http.admission.ConcurrencyLimitMiddleware",
     "backend.common.observability.logs.RequestIdMiddleware",
+    "backend.clients.limits.throttling.CallerKeyMiddleware",
     "backend.common.http.service_url.ServiceUrlMiddleware",
     "backend.common.metrics.middleware.MetricsMiddleware",
     "backend.common.http.security_headers.StrictTransportMiddleware",

@@ -53,7 +53,6 @@ from backend.common.http import admission
 from backend.common.http.errors import Unavailable
 from backend.common.jobs import fair_shares, runner, wakeups
 from backend.common.jobs.models import Status
-from backend.common.observability import logs
 from faceengine.imaging.budget import Slots
 from wire.events import BoxShape, EventFace
 
@@ -113,7 +112,7 @@ def check_image(image: BinaryIO) -> None:
                 image,
                 max_pixels=settings.FACES_MAX_IMAGE_PIXELS,
                 waiting=_waiting_for_decoder,
-                client=logs.client.get() or None,
+                client=admission.caller_key.get(),
             )
     except faceengine.Busy as error:
         raise Unavailable(str(error)) from error
@@ -121,8 +120,8 @@ def check_image(image: BinaryIO) -> None:
 
 @contextmanager
 def _waiting_for_decoder() -> Iterator[None]:
-    """Another request runs meanwhile. Some threads never wait so, and one client takes half."""
-    waiting = _waiting_slots().held(logs.client.get() or None, timeout_s=0)
+    """Another request runs meanwhile. Some threads never wait so, and one caller takes half."""
+    waiting = _waiting_slots().held(admission.caller_key.get(), timeout_s=0)
     with waiting as is_held, admission.blocking_wait_slot() as may_wait:
         if not (is_held and may_wait):
             raise Unavailable

@@ -42,6 +42,7 @@ class ApiKeyAuthentication(BaseAuthentication):
             throttling.count_refused(request)
             raise
         logs.client.set(str(found.client_id))
+        throttling.count_for(found, request)
         return None, found
 
     def authenticate_header(self, request: Request) -> str:

@@ -10,12 +10,13 @@ import ipaddress
 import logging
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse
 from redis import RedisError
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
@@ -23,6 +24,7 @@ from rest_framework.throttling import BaseThrottle
 
 from backend.clients import caller
 from backend.common import redis_clients
+from backend.common.http import admission
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # loads its settings, which name this module
@@ -154,11 +156,35 @@ def count_refused(request: Request, who: caller.Caller = caller.ANONYMOUS) -> No
         raise Throttled(wait=rate.wait())
 
 
+class CallerKeyMiddleware:
+    """Counts each request for its address, until an authentication finds a client or a member."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        token = admission.caller_key.set(f"address={address(request)}")
+        try:
+            return self.get_response(request)
+        finally:
+            admission.caller_key.reset(token)
+
+
+def count_for(who: caller.Caller, request: Request) -> None:
+    """Count what the request takes of shared resources for `who`."""
+    admission.caller_key.set(_key_of(who, request))
+
+
+def count_for_member(user_id: int) -> None:
+    """As `count_for`, of a member who is logged in."""
+    admission.caller_key.set(f"member={user_id}")
+
+
 def _key_of(who: caller.Caller, request: Request) -> str:
     return f"address={address(request)}" if who.is_anonymous else f"client={who.client_id}"
 
 
-def address(request: Request) -> str:
+def address(request: HttpRequest | Request) -> str:
     """The caller's address as nginx saw it, which overwrites what the caller sends.
 
     Of IPv6 the first 64 bits, because one customer commonly holds that network.

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from typing import Any
 from unittest import mock
 
 import redis
@@ -10,10 +11,12 @@ from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import TestCase, override_settings
 
+from backend.analysis import services
 from backend.clients.limits import throttling
 from backend.clients.models import Scope
 from backend.clients.tests import factories
 from backend.common import redis_clients
+from backend.common.http import admission
 
 
 class UploadRateTests(TestCase):
@@ -43,6 +46,36 @@ class UploadRateTests(TestCase):
     def test_without_redis_every_request_is_allowed(self) -> None:
         with mock.patch.object(redis_clients, "counters", side_effect=redis.ConnectionError):
             self.assertEqual(self.statuses(3), [400] * 3)
+
+
+class CallerKeyTests(TestCase):
+    """The caller for whom an upload takes decoders and waiting threads."""
+
+    def counted(self, **options: Any) -> str | None:
+        keys: list[str | None] = []
+
+        def check(_: object) -> None:
+            keys.append(admission.caller_key.get())
+            raise services.AnalysisError("Seen.", permanent=True)
+
+        with mock.patch.object(services, "check_image", check):
+            file = SimpleUploadedFile("image.jpg", b"an image")
+            answer = self.client.post("/generate_face_encoding", {"upload_file": file}, **options)
+        self.assertEqual(len(keys), 1, answer.content)
+        return keys[0]
+
+    def test_it_is_a_client_by_its_key_and_an_address_without_one(self) -> None:
+        alice = factories.headers("alice")
+        keys = [
+            self.counted(headers={"x-real-ip": "10.1.1.1"}),
+            self.counted(headers={"x-real-ip": "10.1.1.2"}),
+            self.counted(headers={**alice, "x-real-ip": "10.1.1.1"}),
+            self.counted(headers={**alice, "x-real-ip": "10.1.1.2"}),
+        ]
+        self.assertEqual(keys[:2], ["address=10.1.1.1", "address=10.1.1.2"])
+        self.assertRegex(str(keys[2]), r"^client=\d+$")
+        self.assertEqual(keys[2], keys[3])
+        self.assertIsNone(admission.caller_key.get())
 
 
 class ChargeTests(TestCase):

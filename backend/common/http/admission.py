@@ -44,6 +44,13 @@ _run_slot: Final[ContextVar[_RunSlot | None]] = ContextVar("run_slot", default=N
 """The slot of the request that this thread serves; None outside of a request."""
 
 
+caller_key: Final[ContextVar[str | None]] = ContextVar("caller_key", default=None)
+"""The caller as limits count it: a client, a member, or an address; None outside of a request.
+
+Of what the callers of a process share, decoders and waiting threads, each gets a part.
+"""
+
+
 class ConcurrencyLimitMiddleware:
     """Holds a run slot for each request."""
 

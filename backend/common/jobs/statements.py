@@ -4,11 +4,12 @@ Django's ORM has no `UPDATE … RETURNING`, and takes up to 1 ms to compile a st
 a quarter of a small image's job. SQLite has `RETURNING` since 3.35 (2021).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any, Final, TypeVar
 
-from django.db import connection
+from django.db import connection, connections
 from django.db.models import Field, Model
 from django.db.models.sql import Query
 
@@ -18,6 +19,8 @@ _UPDATE: Final = "UPDATE {table} SET {values} WHERE {where} RETURNING {columns}"
 _INSERT: Final = (
     "INSERT INTO {table} ({names}) VALUES ({values}) ON CONFLICT DO NOTHING RETURNING {columns}"
 )
+
+_INSERT_MANY: Final = "INSERT INTO {table} ({names}) VALUES {values} RETURNING {id}"
 
 
 def update(model: type[M], where: Mapping[str, Any], values: Mapping[str, Any]) -> M | None:
@@ -44,6 +47,26 @@ def insert(row: M) -> M | None:
     return returned(model, statement, prepared(model, values))
 
 
+def insert_many(model: type[Model], rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Insert `rows`, all with the same columns, and return their keys in order.
+
+    As `bulk_create`, which relies on the order of `RETURNING` too, but without an instance for
+    each row, which takes three quarters of its time. SQLite takes 32,766 values in a statement.
+    """
+    if not rows:
+        return []
+    each = f"({', '.join('%s' for _ in rows[0])})"
+    statement = _INSERT_MANY.format(
+        **names(model),
+        names=", ".join(column(model, name) for name in rows[0]),
+        values=", ".join([each] * len(rows)),
+    )
+    columns = [_prepared_column(model, name, [row[name] for row in rows]) for name in rows[0]]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, list(chain.from_iterable(zip(*columns, strict=True))))
+        return [key for (key,) in cursor.fetchall()]
+
+
 def returned(model: type[M], statement: str, parameters: list[Any]) -> M | None:
     """Run `statement`, which returns one row of `model` in the columns of `names`, or none."""
     with connection.cursor() as cursor:
@@ -65,6 +88,11 @@ def prepared(model: type[Model], values: Mapping[str, Any]) -> list[Any]:
     return [
         _field(model, name).get_db_prep_save(value, connection) for name, value in values.items()
     ]
+
+
+def _prepared_column(model: type[Model], name: str, values: list[Any]) -> list[Any]:
+    prepare, itself = _field(model, name).get_db_prep_save, connections[connection.alias]
+    return [prepare(value, itself) for value in values]  # a proxy would be asked twice for each
 
 
 @cache

@@ -104,6 +104,7 @@ class IsMember(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         if request.user is None or not request.user.is_authenticated:
             return False
+        throttling.count_for_member(request.user.pk)
         staff: Mapping[str, Callable[[Any], bool]] = getattr(view, "staff", {})
         method = (request.method or "").lower()
         needed = staff.get("get" if method == "head" else method)

@@ -3,6 +3,7 @@
 import base64
 from datetime import date, timedelta
 from typing import Any
+from unittest import mock
 from urllib.parse import urlsplit
 
 from django.contrib.auth.models import User
@@ -13,6 +14,8 @@ from django.test import Client, TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from backend.analysis import services as analysis
+from backend.common.http import admission
 from backend.photos.extraction import results
 from backend.photos.members import consent
 from backend.photos.models import Album, Member, Person, Photo, Reference, UnknownFace
@@ -197,6 +200,15 @@ class ReferenceTests(ApiCase):
         self.assertEqual(self.client.delete(f"{REFERENCES}{made['pk']}/").status_code, 404)
         self.assertEqual(self.get(REFERENCES)["results"], [])
         self.assertIsNotNone(Reference.objects.get().marked_for_deletion_at)
+
+    def test_it_is_counted_for_its_member(self) -> None:
+        keys = []
+        with mock.patch.object(
+            analysis, "check_image", lambda _: keys.append(admission.caller_key.get())
+        ):
+            for path in (REFERENCES, "/members/photos/facedetection/upload/"):
+                self.client.post(path, {"file": jpeg()})
+        self.assertEqual(keys, [f"member={self.alice.user_id}"] * 2)
 
     def test_a_rejected_one_says_why(self) -> None:
         reference = factories.reference(self.alice, factories.jpeg("a"))

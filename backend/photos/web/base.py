@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
+from backend.clients.limits import throttling
 from backend.common.http.security_headers import protect
 from backend.photos.access import authentication
 from backend.photos.access.permissions import can_manage_albums, can_manage_people
@@ -33,6 +34,7 @@ def for_members(
         def answer(request: HttpRequest, **named: Any) -> HttpResponseBase:
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path(), reverse("member-login"))
+            throttling.count_for_member(request.user.pk)
             if request.method not in methods:
                 return refused(request, "This page does not accept that method.", 405)
             try:

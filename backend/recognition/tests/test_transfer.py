@@ -9,6 +9,7 @@ from typing import Any
 from unittest import mock
 
 from django.test import TestCase
+from rest_framework.exceptions import ValidationError
 
 from backend.clients.models import ANONYMOUS_ID
 from backend.recognition.gallery import cache
@@ -16,7 +17,7 @@ from backend.recognition.models import Contact, Face, Feedback, User
 from backend.recognition.operations import retention
 from backend.recognition.tests import factories
 from backend.recognition.tests.factories import MODEL, add, near, person
-from backend.recognition.transfer import exporter, importer
+from backend.recognition.transfer import exporter, importer, jsonl, line_values
 from backend.recognition.transfer.jsonl import Unreadable
 
 Lines = list[dict[str, Any]]
@@ -173,7 +174,51 @@ class TransferTests(TestCase):
                 imported(bad)
         self.assertFalse(User.objects.filter(user_id=2).exists())
 
+    def test_a_line_is_valid_where_its_serializer_says_so(self) -> None:
+        odd: list[Any] = [
+            None,
+            "",
+            "x",
+            "é\n",
+            "\0",
+            "\ud800",
+            "y" * 201,
+            "5",
+            5,
+            -1,
+            0.5,
+            True,
+            2**63,
+            10**400,
+        ]
+        odd += [
+            "2026-02-01",
+            "2026-02-01T10:00:00+02:00",
+            "2026-2-1 9:00Z",
+            str(uuid.uuid4()),
+            [],
+            {},
+        ]
+        odd += [float("nan"), 1, "A" * 684, "A" * 683 + "=", base64.b64encode(bytes(512)).decode()]
+        for line in exported(self.user)[1:-1]:
+            ((kind, content),) = line.items()
+            for name in content:
+                without = {key: value for key, value in content.items() if key != name}
+                for changed in (without, *({**content, name: value} for value in odd)):
+                    with self.subTest(kind, name=name, value=str(changed.get(name))[:20]):
+                        is_valid = line_values.values(kind, changed) is not None
+                        self.assertEqual(is_valid, _is_valid(kind, changed))
+        self.assertEqual([line_values.values("face", each) for each in odd], [None] * len(odd))
+
     @mock.patch.object(importer, "MAX_FACES", 5)
     def test_more_faces_than_allowed_are_refused(self) -> None:
         with self.assertRaisesRegex(Unreadable, "At most 5 faces"):
             imported(joined(exported(self.user)))
+
+
+def _is_valid(kind: str, content: Any) -> bool:
+    try:
+        jsonl.KINDS[kind].run_validation(content)
+    except ValidationError:
+        return False
+    return True

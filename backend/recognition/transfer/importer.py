@@ -21,12 +21,16 @@ from typing import IO, Any, Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Model
+from django.utils import timezone
 
 from backend.clients.limits import quota
+from backend.common.jobs import statements
 from backend.recognition.contract import INDEXED_FACES
 from backend.recognition.gallery import locking
 from backend.recognition.models import OPEN, Contact, Face, Feedback, User
-from backend.recognition.transfer.jsonl import Line, Unreadable, lines, plain
+from backend.recognition.transfer.jsonl import Unreadable, lines, plain
+from backend.recognition.transfer.line_values import Line
 
 MAX_FACES: Final = 200_000
 """Of one file."""
@@ -176,7 +180,7 @@ class _Survey:
         _once(self.contacts, values["contact_id"], "contact_id")
 
     def see_face(self, values: Line) -> None:
-        contact_id, id = values["contact"]["contact_id"], values["id"]
+        contact_id, id = values["contact_id"], values["id"]
         self._check_contact(contact_id, "contact_id")
         _once(self.ids, id, "id")
         _once(self.face_ids, (contact_id, values["face_id"]), "face_id")
@@ -186,8 +190,8 @@ class _Survey:
     def see_feedback(self, values: Line) -> None:
         _once(self.answers, values["answer_id"], "answer_id")
         for name in ("named", "truth"):
-            if values[name]["contact_id"] is not None:
-                self._check_contact(values[name]["contact_id"], name)
+            if values[name] is not None:
+                self._check_contact(values[name], name)
 
     def indexed(self) -> set[int]:
         """The ids of the faces with the best scores of each contact."""
@@ -206,32 +210,39 @@ class _Storing:
     user: User
     indexed: set[int]
     imported: Imported = field(default_factory=Imported)
-    contacts: dict[int | None, Contact] = field(default_factory=dict)
+    contacts: dict[int | None, int | None] = field(default_factory=lambda: {None: None})
+    """Keys of the stored contacts, by their `contact_id`."""
 
     def store(self, kind: str, pickled: bytes) -> None:
         batch: list[Line] = pickle.loads(pickled)  # made by `_batches`, in this process
         getattr(self, f"_store_{kind}")(batch)
 
     def _store_contact(self, batch: list[Line]) -> None:
-        rows = (Contact(user=self.user, **values) for values in batch)
-        self.contacts |= {each.contact_id: each for each in Contact.objects.bulk_create(rows)}
-        self.imported.contacts = len(self.contacts)
+        keys = self._insert(Contact, batch, created_at=timezone.now())
+        self.contacts |= {
+            values["contact_id"]: key for values, key in zip(batch, keys, strict=True)
+        }
+        self.imported.contacts += len(keys)
 
     def _store_face(self, batch: list[Line]) -> None:
         ids = [values.pop("id") for values in batch]
         for id, values in zip(ids, batch, strict=True):
-            values["contact"] = self.contacts[values["contact"]["contact_id"]]
+            values["contact_id"] = self.contacts[values["contact_id"]]
             values["is_indexed"] = id in self.indexed
-        faces = Face.objects.bulk_create(Face(user=self.user, **values) for values in batch)
-        self.imported.ids |= {id: face.pk for id, face in zip(ids, faces, strict=True)}
+        keys = self._insert(Face, batch)
+        self.imported.ids |= zip(ids, keys, strict=True)
         self.imported.faces = len(self.imported.ids)
 
     def _store_feedback(self, batch: list[Line]) -> None:
         for values in batch:
-            for name in ("named", "truth"):
-                values[name] = self.contacts.get(values[name]["contact_id"])
-        rows = Feedback.objects.bulk_create(Feedback(user=self.user, **each) for each in batch)
-        self.imported.feedback += len(rows)
+            values["named_id"] = self.contacts[values.pop("named")]
+            values["truth_id"] = self.contacts[values.pop("truth")]
+        self.imported.feedback += len(self._insert(Feedback, batch))
+
+    def _insert(self, model: type[Model], batch: list[Line], **same: object) -> list[int]:
+        """Insert rows of the user, each with `same`."""
+        common = {"user_id": self.user.pk, **same}
+        return statements.insert_many(model, [{**common, **values} for values in batch])
 
 
 def _batches(lines: Iterator[tuple[str, Line]]) -> Iterator[_Batch]:

@@ -24,8 +24,16 @@ from backend.recognition.contract import (
     FlagField,
     IntegerField,
     NumberField,
+    SubmissionField,
     TextField,
     first_error,
+)
+from backend.recognition.transfer import line_values
+from backend.recognition.transfer.line_values import (
+    HASH_CHARACTERS,
+    MODEL_CHARACTERS,
+    NOTE_CHARACTERS,
+    Line,
 )
 
 FORMAT: Final = "faces-gallery"
@@ -42,8 +50,6 @@ _MAX_MEMBERS: Final = 10_000
 
 _LINE_VALUES: Final = 64
 """Of one line; a face has 12. A line of 60 kB can hold 10,000 keys, and cost 100 times as much."""
-
-Line = dict[str, Any]
 
 
 class Unreadable(ValueError):
@@ -89,9 +95,9 @@ class _FaceLine(serializers.Serializer[Any]):
     score = NumberField()
     is_face = FlagField()
     encoding = _EncodingField(allow_null=True)
-    model = TextField(max_length=64, allow_blank=True)
-    sha256 = TextField(max_length=64, allow_blank=True)
-    note = TextField(max_length=200, allow_blank=True)
+    model = TextField(max_length=MODEL_CHARACTERS, allow_blank=True)
+    sha256 = TextField(max_length=HASH_CHARACTERS, allow_blank=True)
+    note = TextField(max_length=NOTE_CHARACTERS, allow_blank=True)
     created_at = _ZonedMomentField()
 
     def validate(self, attrs: Line) -> Line:
@@ -102,7 +108,7 @@ class _FaceLine(serializers.Serializer[Any]):
 
 
 class _FeedbackLine(serializers.Serializer[Any]):
-    answer_id = serializers.UUIDField()
+    answer_id = SubmissionField()
     is_right = FlagField()
     named = IntegerField(source="named.contact_id", allow_null=True)
     is_truth_known = FlagField()
@@ -147,11 +153,19 @@ def write_line(file: IO[bytes], line: Line) -> None:
 
 
 def _values(number: int, kind: str, content: Any) -> Line:
+    values = line_values.values(kind, content)
+    if values is None:
+        raise Unreadable(number, _what_is_wrong(kind, content))
+    return values
+
+
+def _what_is_wrong(kind: str, content: Any) -> str:
     try:
-        return dict(KINDS[kind].run_validation(content))
+        KINDS[kind].run_validation(content)
     except ValidationError as error:
         ((field, (message,)),) = first_error(error.detail, kind).items()
-        raise Unreadable(number, f"{field}: {message}") from error
+        return f"{field}: {message}"
+    return "Its values are not as the format has them."
 
 
 def _objects(file: IO[bytes], max_bytes: int) -> Iterator[tuple[int, Line]]:
