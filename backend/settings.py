@@ -9,6 +9,7 @@ from wire.environment import ROOT
 # --- The service
 ENVIRONMENT = env.text("ENVIRONMENT", choices=("development", "production"))
 SECRET_KEY = env.text("DJANGO_SECRET_KEY")
+SECRET_KEY_FALLBACKS = env.words("DJANGO_SECRET_KEY_FALLBACKS")
 DEBUG = env.flag("DJANGO_DEBUG")
 ALLOWED_HOSTS = env.words("DJANGO_ALLOWED_HOSTS")
 if ALLOWED_HOSTS:
@@ -171,7 +172,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "backend.accounts.second_factor.StaffMiddleware",
+    "backend.accounts.second_factor.SecondFactorMiddleware",
 ]
 
 TEMPLATES = [

@@ -10,9 +10,11 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 
-from backend.accounts import links, second_factor
+from backend.accounts import encryption, links, second_factor
 from backend.clients.admin_site import audit
 from backend.clients.limits import logins
 
@@ -35,6 +37,14 @@ class AccountAdapter(DefaultAccountAdapter):
     def get_reset_password_from_key_url(self, key: str) -> str:
         return links.absolute(key)
 
+    def set_password(self, user: Any, password: str) -> None:
+        """If the password is still the one that was checked: of several requests with one link, or
+        one old password, a single one sets a new one. Raises PermissionDenied in the others."""
+        before = user.password
+        user.set_password(password)
+        if not User.objects.filter(pk=user.pk, password=before).update(password=user.password):
+            raise PermissionDenied
+
     def post_login(self, request: HttpRequest, user: Any, **named: Any) -> HttpResponse:
         """After all factors, whichever way the user came."""
         response: HttpResponse = super().post_login(request, user, **named)
@@ -56,6 +66,13 @@ class AccountAdapter(DefaultAccountAdapter):
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):
+    def encrypt(self, text: str) -> str:
+        return encryption.encrypt(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Raises `encryption.SecretUnreadable`."""
+        return encryption.decrypt(encrypted_text)
+
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
         """Not the last one of staff that needs one."""
         user = authenticator.user

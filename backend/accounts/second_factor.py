@@ -26,6 +26,11 @@ _OPEN: Final = frozenset(
 )
 """URL names beside `mfa_…` that a member of staff reaches without the second factor."""
 
+_ASKING: Final = frozenset(
+    {"mfa_authenticate", "mfa_reauthenticate", "mfa_reauthenticate_webauthn"}
+)
+"""The pages that take the second factor, beside those that show, add or remove one."""
+
 
 def is_set_up(user: Any) -> bool:
     return bool(Authenticator.objects.filter(user_id=user.pk, type__in=_KINDS).exists())
@@ -54,9 +59,13 @@ def note_new(request: HttpRequest, user: Any, authenticator: Authenticator, **_:
         )
 
 
-class StaffMiddleware:
-    """With `FACES_STAFF_SECOND_FACTOR`, sessions of staff without a second factor reach nothing but
-    the pages that set it up or ask for it."""
+class SecondFactorMiddleware:
+    """Sessions without a second factor: those of its owner reach no page that changes it or shows
+    its codes; with `FACES_STAFF_SECOND_FACTOR` those of staff reach nothing but the pages that set
+    it up or ask for it.
+
+    A session may be older than the second factor of its user.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -67,20 +76,23 @@ class StaffMiddleware:
     def process_view(
         self, request: HttpRequest, view: Any, args: Any, named: Any
     ) -> HttpResponse | None:
-        if not settings.FACES_STAFF_SECOND_FACTOR or _is_open(request):
-            return None
-        if not is_required(request.user) or was_given(request):
+        if not _is_closed(request) or was_given(request):
             return None
         if "text/html" not in request.META.get("HTTP_ACCEPT", ""):
-            return JsonResponse({"detail": "Staff needs a second factor: log in."}, status=403)
+            return JsonResponse({"detail": "A second factor is needed: log in."}, status=403)
         if not is_set_up(request.user):
             return redirect("mfa_index")
         asked = urlencode({"next": request.get_full_path()})
         return redirect(f"{reverse('mfa_reauthenticate')}?{asked}")
 
 
-def _is_open(request: HttpRequest) -> bool:
+def _is_closed(request: HttpRequest) -> bool:
+    """Whether the page needs the second factor of its user."""
     if settings.SESSION_COOKIE_NAME not in request.COOKIES or request.resolver_match is None:
-        return True
+        return False
     name = request.resolver_match.view_name
-    return name in _OPEN or name.startswith("mfa_")
+    if name in _OPEN or name in _ASKING:
+        return False
+    if name.startswith("mfa_"):
+        return request.user.is_authenticated and is_set_up(request.user)
+    return is_required(request.user)

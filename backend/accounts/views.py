@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from functools import partial, wraps
@@ -18,13 +19,18 @@ from django.urls import reverse
 from redis import RedisError
 
 from backend.accounts import second_factor
+from backend.accounts.encryption import SecretUnreadable
 from backend.accounts.forms import LoginForm, StaffLoginForm
 from backend.clients.limits import logins
 from backend.common.http.security_headers import protect
 
+logger = logging.getLogger(__name__)
+
 View = Callable[..., HttpResponseBase]
 
 TOO_MANY: Final = "Too many attempts to log in. Try again later."
+_OTHER_KEY: Final = "Your second factor cannot be checked. Ask staff for help."
+_FALLBACKS: Final = "neither DJANGO_SECRET_KEY nor DJANGO_SECRET_KEY_FALLBACKS has"
 _NO_REDIS: Final = "A part of the service is missing for the moment. Try again in a while."
 
 
@@ -47,6 +53,9 @@ def page(view: View) -> View:
             response = view(request, **named)
         except RedisError:  # what marks a code as used
             response = refused(request, _NO_REDIS, 503)
+        except SecretUnreadable:
+            logger.error("a second factor is encrypted with a key that %s", _FALLBACKS)
+            response = refused(request, _OTHER_KEY, 503)
         protect(request, response)
         response["Cache-Control"] = "private, no-store"
         return response

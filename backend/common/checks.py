@@ -14,15 +14,21 @@ _DEFAULT_KEY_PREFIX = "insecure-"
 
 @register()
 def production_is_safe(app_configs: Any, **kwargs: Any) -> list[Error]:
-    """faces.E001 to E004, E020 and E021, in `ENVIRONMENT=production` only."""
+    """faces.E001 to E004, E020, E021 and E023, in `ENVIRONMENT=production` only."""
     if settings.ENVIRONMENT != "production":
         return []
     findings = [
         (
-            settings.SECRET_KEY.startswith(_DEFAULT_KEY_PREFIX) or len(settings.SECRET_KEY) < 32,
+            _is_weak(settings.SECRET_KEY),
             "DJANGO_SECRET_KEY is the default or too short.",
             "Set it to a random text of at least 32 characters, e.g. from `openssl rand -hex 32`.",
             "faces.E001",
+        ),
+        (
+            any(_is_weak(key) for key in settings.SECRET_KEY_FALLBACKS),
+            "DJANGO_SECRET_KEY_FALLBACKS has the default, or a key that is too short.",
+            "Remove it: `manage.py encrypt_second_factors` in development needs it no more.",
+            "faces.E023",
         ),
         (
             settings.DEBUG,
@@ -56,6 +62,10 @@ def production_is_safe(app_configs: Any, **kwargs: Any) -> list[Error]:
         ),
     ]
     return [Error(text, hint=hint, id=id) for wrong, text, hint, id in findings if wrong]
+
+
+def _is_weak(key: str) -> bool:
+    return key.startswith(_DEFAULT_KEY_PREFIX) or len(key) < 32
 
 
 @register()

@@ -27,6 +27,8 @@ UNSAFE: Final = {
     "ENVIRONMENT": "`development`: unsafe settings are not refused.",
     "DJANGO_SECRET_KEY": "**refused**: the default, or fewer than 32 characters. The key "
     "signs links, tokens and sessions, so a known one forges them.",
+    "DJANGO_SECRET_KEY_FALLBACKS": "**refused**: a key like those. A leaked one forges sessions "
+    "until it is removed.",
     "DJANGO_DEBUG": "**refused**: `true`. Error pages show settings and code.",
     "DJANGO_ALLOWED_HOSTS": "**refused**: `*`, or empty. Links could point elsewhere.",
     "SERVICE_URL": "**refused**: `http://…`. Images, keys and passwords are not encrypted.",

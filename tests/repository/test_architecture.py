@@ -37,7 +37,7 @@ _RULES: Final[dict[str, tuple[set[str], set[str]]]] = {
     ),
     "backend/accounts": (
         {"backend.common", "backend.clients", "wire"},
-        _DJANGO | {"allauth"},
+        _DJANGO | {"allauth", "cryptography"},
     ),
     "backend/analysis": (
         {"backend.common", "backend.clients", "faceengine", "wire"},
@@ -89,7 +89,7 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
         {"urls"},
     ),
     "accounts": (
-        {"second_factor", "links"},
+        {"encryption", "second_factor", "links"},
         {"forms", "adapters"},
         {"views", "staff", "management", "apps"},
         {"urls"},

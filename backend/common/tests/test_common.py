@@ -34,11 +34,15 @@ class ProductionCheckTests(SimpleTestCase):
                 self.assertEqual(self.ids(), set(), path)
 
     @override_settings(
-        ENVIRONMENT="production", SECRET_KEY="insecure-x", DEBUG=True, ALLOWED_HOSTS=["*"]
+        ENVIRONMENT="production",
+        SECRET_KEY="insecure-x",
+        SECRET_KEY_FALLBACKS=["insecure-y"],
+        DEBUG=True,
+        ALLOWED_HOSTS=["*"],
     )
     def test_what_is_unsafe_is_refused_in_production(self) -> None:
         self.assertIn("faces.E020", self.ids(), "whether there is a proxy is not said")
-        unsafe = {f"faces.{id}" for id in ("E001", "E002", "E003", "E004", "E021")}
+        unsafe = {f"faces.{id}" for id in ("E001", "E002", "E003", "E004", "E021", "E023")}
         self.assertLessEqual(unsafe, self.ids())
 
     @override_settings(SECRET_KEY="insecure-x", DEBUG=True, ALLOWED_HOSTS=["*"])
