@@ -28,8 +28,9 @@ from benchmarks import recall
 from benchmarks.report import percentile
 from faceengine.detection import detector
 from faceengine.engine import MAX_DETECTION_PIXELS
+from faceengine.hog import Detection
 from faceengine.imaging.decode import Source
-from faceengine.imaging.scaled import photo
+from faceengine.imaging.scaled import Photo, photo
 from tests.support import image_factories, photographs
 
 Box = tuple[int, int, int, int]
@@ -65,15 +66,16 @@ Work = dict[str, Callable[[], Any]]
 
 
 def _searches(image: Image.Image) -> Work:
-    """Each detector on the pixels that the engine searches of `image`."""
-    view = photo(image, max_detection_pixels=MAX_DETECTION_PIXELS, encode=False)
-    pixels = view.whole(MAX_DETECTION_PIXELS)
-    work: Work = {
-        name: partial(detector.detect, pixels.pixels, name, pixels.scale_x) for name in _detectors()
-    }
+    """Each detector on `image`, reduced to what the engine searches of it: boxes alone."""
+    picture = photo(image, max_detection_pixels=MAX_DETECTION_PIXELS, encode=False)
+    work: Work = {name: partial(_search, picture, name) for name in _detectors()}
     if oracle := _oracle():
         work["face_recognition"] = partial(oracle.locations, image)
     return work
+
+
+def _search(picture: Photo, name: faceengine.Detector) -> Sequence[Detection]:
+    return detector.detect(picture.whole(MAX_DETECTION_PIXELS), name)
 
 
 def _finders(image: Image.Image | Source, *, encode: bool) -> Work:

@@ -153,11 +153,13 @@ def _find(
             encode=encode and detector != "yunet",
         )
     view = picture.whole(max_detection_pixels)
-    detected = detection.detect(view.pixels, detector, view.scale_x)
+    detected = detection.detect(view, detector)
     outers = [_outer(view, each, detector) for each in detected]
     boxes = [_inner(outer, picture.size) for outer in outers]
     places = [(box, each.rotation) for box, each in zip(boxes, detected, strict=True)]
-    chips = _chips(picture, view, places, detailed=encode)
+    # YuNet had no need of an array of the whole, so cutting out its faces shall have none either.
+    whole = view if detector != "yunet" and picture.scale == view.scale_x == 1 else None
+    chips = _chips(picture, whole, places, detailed=encode)
     found = [
         _Found(
             box, quality.measure(outer, box, picture.size, each.score, chip), chip, each.rotation
@@ -170,18 +172,17 @@ def _find(
 
 def _chips(
     picture: Photo,
-    view: View,
+    whole: View | None,
     places: Sequence[tuple[Box, int]],
     *,
     detailed: bool,
 ) -> list[AlignedFace]:
-    """The chips at `places` (box, rotation): from the searched pixels if they are all there are.
+    """The chips at `places` (box, rotation): from `whole`, a view of the full image, or from parts.
 
-    Else from better. A chip that a reduced image would have to enlarge is worth decoding the rest,
-    if it is encoded.
+    A chip that a reduced image would have to enlarge is worth decoding the rest, if it is encoded.
     """
-    if picture.scale == 1 and view.scale_x == 1 and not any(turned for _, turned in places):
-        return [landmarks.cut(view, *place) for place in places]
+    if whole is not None:
+        return [landmarks.cut(whole, *place) for place in places]
     chips = [landmarks.cut(picture.around(place[0]), *place) for place in places]
     lacking = any(chip.side_px < CHIP_SIDE_PX for chip in chips)
     if detailed and lacking and picture.sharpen():

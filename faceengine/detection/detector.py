@@ -10,7 +10,7 @@ from faceengine.hog import Detection
 from faceengine.types import DETECTORS, Detector
 
 if TYPE_CHECKING:
-    from faceengine.imaging.scaled import Pixels, Size
+    from faceengine.imaging.scaled import Size, View
 
 # dlib's detectors search the image at twice its size, as `face_recognition.face_locations` does.
 UPSAMPLE = 1
@@ -20,20 +20,17 @@ _DLIB_SMALLEST_PX = 37
 the size, as their pyramids map them back."""
 
 
-def detect(pixels: Pixels, detector: Detector, scale: float = 1.0) -> Sequence[Detection]:
-    """The faces in RGB `pixels`, uint8 (height, width, 3), best first; boxes may reach outside.
-
-    `scale` is how many of these pixels a pixel of the full image has, along one side.
-    """
+def detect(view: View, detector: Detector) -> Sequence[Detection]:
+    """The faces in `view`, in its pixels, best first; boxes may reach outside."""
     if detector == "hog":
-        return hog.detect(pixels, upsample=UPSAMPLE)
+        return hog.detect(view.pixels, upsample=UPSAMPLE)
     if detector == "yunet":
         from faceengine.detection import yunet_search
 
-        return yunet_search.detect(pixels, scale)
+        return yunet_search.detect(view.image, view.scale_x)
     from faceengine.detection import cnn
 
-    return cnn.detect(pixels, upsample=UPSAMPLE)
+    return cnn.detect(view.pixels, upsample=UPSAMPLE)
 
 
 def smallest_face_px(size: Size, detector: Detector, scale: float = 1.0) -> float:
