@@ -53,6 +53,7 @@ COPY --from=build /app ./
 # pyproject.toml has the version: wire/release.py.
 COPY manage.py LICENSE pyproject.toml ./
 COPY backend backend
+COPY docs docs
 COPY nginx nginx
 COPY safe_http safe_http
 COPY static static

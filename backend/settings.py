@@ -128,6 +128,7 @@ FACES_WEB_THREADS = env.number("FACES_WEB_THREADS", at_least=1)
 
 # --- What follows is not for changing by the environment.
 INSTALLED_APPS = [
+    "backend.site",  # before the admin, of which it replaces a template
     "backend.clients.admin_site.FacesAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -152,7 +153,6 @@ INSTALLED_APPS = [
     "backend.face_encodings",
     "backend.recognition",
     "backend.photos",
-    "backend.site",
 ]
 
 MIDDLEWARE = [

@@ -60,8 +60,12 @@ _FEATURE: Final = (
     _DJANGO | {"numpy", "drf_spectacular"},
 )
 _FEATURES: Final = ("submissions", "face_encodings", "recognition", "photos", "site")
-# What one of them alone needs: photos makes thumbnails, and asks AWS Lambda.
-_BESIDES: Final = {"photos": {"PIL", "boto3", "botocore"}, "recognition": {"cachetools"}}
+# What one of them alone needs: photos makes thumbnails, and asks AWS Lambda; site renders docs/.
+_BESIDES: Final = {
+    "photos": {"PIL", "boto3", "botocore"},
+    "recognition": {"cachetools"},
+    "site": {"markdown"},
+}
 
 # The layers inside each app, the lowest first: an import goes to its own room (a module or package
 # of the app's folder) or to a lower layer, never to a sibling.
@@ -143,7 +147,7 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
         {"rest", "web", "media", "admin", "tasks", "management"},
         {"urls", "apps"},
     ),
-    "site": ({"dashboard", "api_docs", "views", "apps"}, {"urls"}),
+    "site": ({"dashboard", "api_docs", "help", "views", "apps"}, {"urls"}),
     "wsserver": (
         {"request", "stream"},
         {"delivery", "metrics"},

@@ -55,3 +55,9 @@ def drop(target: Locator, *files: FilePayload) -> None:
     data = transfer(target.page, files)
     for event in ("dragenter", "dragover", "drop"):
         target.dispatch_event(event, {"dataTransfer": data})
+
+
+def log_out(page: Page) -> None:
+    """By the account menu of the header."""
+    page.get_by_role("button", name="Account of").click()
+    page.get_by_role("button", name="Log out").click()

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
+
+from backend.common.http.errors import permission_denied
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +26,7 @@ class AdminNetworksMiddleware:
         if first not in _PATHS or not settings.FACES_ADMIN_NETWORKS or _is_inside(request):
             return self.get_response(request)
         logger.warning("refused a request: the address is not in FACES_ADMIN_NETWORKS")
-        return JsonResponse({"detail": "Forbidden."}, status=403)
+        return permission_denied(request)
 
 
 def _is_inside(request: HttpRequest) -> bool:

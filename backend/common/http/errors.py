@@ -1,4 +1,7 @@
-"""One shape for every error: `{"field": ["…"]}` for validation, `{"detail": "…"}` otherwise."""
+"""One shape for every error: `{"field": ["…"]}` for validation, `{"detail": "…"}` otherwise.
+
+A browser that opens a page gets 403 and 404 as HTML.
+"""
 
 import errno
 import logging
@@ -11,12 +14,14 @@ from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
+from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 from redis import RedisError
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from backend.common.http.security_headers import protect
 from backend.common.storage.base import StorageError
 
 logger = logging.getLogger(__name__)
@@ -90,6 +95,8 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     if settings.SESSION_COOKIE_SECURE and not request.is_secure():
         why += ", so cookies are sent over https alone, and this request came over http"
     text = _explained("This form has expired or was sent from another site.", f"{why}.")
+    if _wants_html(request):
+        return _page(request, 403, "This form was not accepted", f"{text} Load its page again.")
     return HttpResponse(text, status=403, content_type="text/plain; charset=utf-8")
 
 
@@ -99,13 +106,31 @@ def _explained(detail: str, why: str) -> str:
     return f"{detail} {why}" if settings.ENVIRONMENT == "development" else detail
 
 
-def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
+def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    if _wants_html(request):
+        return _page(request, 403, "This page is not for you", "It needs rights that you lack.")
     return JsonResponse({"detail": "Forbidden."}, status=403)
 
 
-def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _wants_html(request):
+        why = "The address may be mistyped, or what it led to was deleted."
+        return _page(request, 404, "There is no such page", why)
     return JsonResponse({"detail": "Not found."}, status=404)
 
 
 def server_error(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"detail": "Something went wrong here; it has been logged."}, status=500)
+
+
+def _wants_html(request: HttpRequest) -> bool:
+    """Whether the Accept header prefers HTML to JSON, as that of browsers does for pages."""
+    preferred = request.get_preferred_type(["application/json", "text/html"])
+    return preferred == "text/html"
+
+
+def _page(request: HttpRequest, status: int, title: str, why: str) -> HttpResponse:
+    response = render(request, "site/error.html", {"title": title, "why": why}, status=status)
+    protect(request, response)
+    response["Cache-Control"] = "private, no-store"
+    return response

@@ -14,6 +14,7 @@ import oidc_provider_mock
 from playwright.sync_api import Page, expect
 
 from tests.support.browser import DARK, PHONE, BrowserCase
+from tests.support.page_actions import log_out
 
 _PASSWORD: Final = "correct horse battery"
 _NEW: Final = "staple of a horse"
@@ -105,7 +106,7 @@ class AccountsPagesTests(AccountsCase):
         self.look_at(page, "password-change")
         page.get_by_role("button", name="Change Password").click()
         expect(page.get_by_text("Password successfully changed")).to_be_visible()
-        page.get_by_role("button", name="Log out").click()
+        log_out(page)
         self.log_in(page, "bob")
         expect(page.get_by_role("alert")).to_contain_text("not correct")
         self.look_at(page, "login-refused")
@@ -123,7 +124,7 @@ class AccountsPagesTests(AccountsCase):
         secret = self.set_up_totp(page)
         page.goto("/accounts/second-factor/")
         self.look_at(page, "second-factor")
-        page.get_by_role("button", name="Log out").click()
+        log_out(page)
         other = self.opened("/members/photos/", "alice")
         other.get_by_label("Code").fill(totp(secret))
         self.look_at(other, "code")
@@ -172,7 +173,7 @@ class StaffSecondFactorTests(AccountsCase):
         page.get_by_label("Name").fill("Laptop")
         page.get_by_role("button", name="Add").click()
         expect(page.get_by_text("Recovery Codes").first).to_be_visible()
-        page.get_by_role("button", name="Log out").click()
+        log_out(page)
         page.goto(f"{url}/admin/")
         self.log_in(page, "olga")
         self.look_at(page, "passkey")

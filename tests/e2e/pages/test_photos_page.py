@@ -8,7 +8,7 @@ from playwright.sync_api import FilePayload, Page, expect
 from backend.photos.tests import factories
 from tests.support import image_factories, samples
 from tests.support.browser import CALM, DARK, PHONE, BrowserCase
-from tests.support.page_actions import drop, jpeg
+from tests.support.page_actions import drop, jpeg, log_out
 from tests.support.stack import wait_until
 
 _PASSWORD: Final = "correct horse battery"
@@ -229,7 +229,7 @@ class PhotosPageTests(BrowserCase):
         expect(alice.get_by_text("You have opted out")).to_be_visible()
         self.assertEqual(self.stack.query("SELECT id FROM photos_reference"), [])
         self.assertEqual([file for file in self.stack.stored_files() if "references" in file], [])
-        alice.get_by_role("button", name="Log out").click()
+        log_out(alice)
         expect(alice.get_by_role("heading", name="Log in")).to_be_visible()
         self.look_at(alice, "login")
         alice.goto(f"{_FACES}/you/")

@@ -1,0 +1,30 @@
+"""The documentation at `/help/`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import FileResponse, Http404, HttpRequest
+
+from backend.common.http.security_headers import Page
+from backend.site.help import pages
+
+
+class HelpView(Page):
+    """A page of `docs/`; without a name its index."""
+
+    template_name = "site/help.html"
+
+    def get_context_data(self, name: str = pages.INDEX, **kwargs: Any) -> dict[str, Any]:
+        found = pages.page(name)
+        if found is None:
+            raise Http404
+        return super().get_context_data(**pages.context(found), **kwargs)
+
+
+def picture(request: HttpRequest, name: str) -> FileResponse:
+    """A picture that a page shows."""
+    if name not in pages.pictures():
+        raise Http404
+    file = (pages.DOCS / "pictures" / name).open("rb")
+    return FileResponse(file, headers={"Cache-Control": "public, max-age=3600"})
