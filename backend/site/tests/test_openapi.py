@@ -14,7 +14,10 @@ from backend.site.api_docs.openapi import Generator
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 
-_PAGES: Final = {"home", "people_page", "docs", "dashboard", "dashboard_numbers", "dashboard_retry"}
+_PAGES: Final = {
+    *("home", "people_page", "docs", "dashboard", "dashboard_numbers", "dashboard_retry"),
+    *("help", "help_page", "help_picture"),
+}
 """For people, who see what there is to do."""
 
 
