@@ -59,7 +59,7 @@ def page(name: str) -> HelpPage | None:
     if name not in titles():
         return None
     text = (DOCS / f"{name}.md").read_text()
-    return HelpPage(name, titles()[name], _renderer(name).convert(text))
+    return HelpPage(name, titles()[name], str(_renderer(name).convert(text)))
 
 
 @cache
@@ -93,7 +93,7 @@ def _renderer(name: str) -> Markdown:
     return made
 
 
-class _Links(Treeprocessor):
+class _Links(Treeprocessor):  # type: ignore[misc]  # Python-Markdown has no types
     """Links to other pages lead to their addresses; those out of `docs` become plain text."""
 
     def __init__(self, md: Markdown, name: str) -> None:

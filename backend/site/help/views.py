@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import mimetypes
 from typing import Any
 
-from django.http import FileResponse, Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 
 from backend.common.http.security_headers import Page
 from backend.site.help import pages
@@ -22,9 +23,11 @@ class HelpView(Page):
         return super().get_context_data(**pages.context(found), **kwargs)
 
 
-def picture(request: HttpRequest, name: str) -> FileResponse:
+def picture(request: HttpRequest, name: str) -> HttpResponse:
     """A picture that a page shows."""
     if name not in pages.pictures():
         raise Http404
-    file = (pages.DOCS / "pictures" / name).open("rb")
-    return FileResponse(file, headers={"Cache-Control": "public, max-age=3600"})
+    content = (pages.DOCS / "pictures" / name).read_bytes()
+    kind, _ = mimetypes.guess_type(name)
+    headers = {"Cache-Control": "public, max-age=3600"}
+    return HttpResponse(content, content_type=kind, headers=headers)

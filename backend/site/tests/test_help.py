@@ -37,7 +37,6 @@ class HelpTests(SimpleTestCase):
                 answer = self.client.get(picture)
                 self.assertEqual(answer.status_code, 200, picture)
                 self.assertTrue(answer.headers["Content-Type"].startswith("image/"))
-                answer.close()
         for path in ("/help/pictures/draw_people.py", "/help/pictures/..", "/help/pictures/x.png"):
             self.assertEqual(self.client.get(path).status_code, 404)
 
