@@ -9,6 +9,8 @@ class Problem(StrEnum):
     EMPTY = "empty"
     NOT_AN_IMAGE = "not_an_image"
     UNSUPPORTED = "unsupported"
+    UNSUPPORTED_IMAGE = "unsupported_image"
+    """An image, but of a format or kind that is not decoded here."""
     CAMERA_RAW = "camera_raw"
     TRUNCATED = "truncated"
     CORRUPT = "corrupt"

@@ -47,7 +47,11 @@ class AnalysisError(JobError):
         return cls(str(error), permanent=True, is_specific=error.reason in _SPECIFIC)
 
 
-_SPECIFIC: Final = (faceengine.Problem.TOO_LARGE, faceengine.Problem.CAMERA_RAW)
+_SPECIFIC: Final = (
+    faceengine.Problem.TOO_LARGE,
+    faceengine.Problem.CAMERA_RAW,
+    faceengine.Problem.UNSUPPORTED_IMAGE,
+)
 
 
 TOO_COSTLY: Final = "The image takes more time or memory than there is for one."

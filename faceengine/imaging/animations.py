@@ -1,20 +1,15 @@
-"""Files with damage beside their first picture, made readable for their decoders.
+"""Animations that are cut short, made readable for their decoders.
 
-libwebp and libavif refuse an animation of which any part is missing, and Pillow a PNG in which a
-note is damaged. Browsers show all of these.
+libwebp and libavif refuse one of which any part is missing; browsers show its first picture.
 """
 
 import os
 import struct
-import zlib
 from io import BytesIO
 from typing import BinaryIO
 
 _PICTURES = (b"ANMF", b"VP8 ", b"VP8L")
 """Chunks of a WebP that hold a picture (RFC 9649, section 2)."""
-
-_MAX_CHUNKS = 4096
-"""Of a PNG that is looked through."""
 
 
 def mended(stream: BinaryIO, head: bytes) -> BinaryIO:
@@ -39,28 +34,6 @@ def _shortened_webp(stream: BinaryIO, head: bytes) -> BinaryIO | None:
     if not frames:
         return None
     return BytesIO(b"RIFF" + struct.pack("<I", end - 8) + data[8:end])
-
-
-def without_damaged_notes(stream: BinaryIO, head: bytes) -> BinaryIO | None:
-    """A PNG without the ancillary chunks whose checksum is wrong; None where there is none.
-
-    Such a chunk is not needed to show the picture (PNG specification, 5.4 and 13.2).
-    """
-    if not head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return None
-    data, at, kept = _all_of(stream), 8, [head[:8]]
-    for number in range(_MAX_CHUNKS + 1):
-        if at + 12 > len(data) or number == _MAX_CHUNKS:
-            kept.append(data[at:])
-            break
-        (length,) = struct.unpack_from(">I", data, at)
-        chunk = data[at : at + 12 + length]
-        is_right = zlib.crc32(chunk[4:-4]).to_bytes(4, "big") == chunk[-4:]
-        if is_right or not chunk[4] & 0x20:
-            kept.append(chunk)
-        at += len(chunk)
-    mended = b"".join(kept)
-    return BytesIO(mended) if len(mended) < len(data) else None
 
 
 def padded_avif(stream: BinaryIO, filler: bytes) -> BinaryIO | None:

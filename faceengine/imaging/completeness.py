@@ -24,7 +24,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from faceengine.errors import ImageError, Problem
 from faceengine.imaging import animations
 
-_END_OF_JPEG, _END_OF_PNG = b"\xff\xd9", b"IEND\xaeB`\x82"
+_END_OF_JPEG = b"\xff\xd9"
+_END_OF_PNG = re.compile(rb"\0\0\0\0IEND.{4}", re.DOTALL)
+"""With any checksum: decoders do not look at this one."""
 _RESTARTS = tuple(bytes((0xFF, 0xD0 + number)) for number in range(8))
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _NOISE = bytes(random.Random(0).choices(range(0xFF), k=1024))  # without 0xff, which begins a marker
@@ -82,7 +84,8 @@ def _smallest(data: bytes) -> Image.Image:
 def _png_lacks(image: ImageFile.ImageFile, stream: BinaryIO) -> bool:
     """Whether its end is missing, or fewer bytes of pixels are there than its header promises."""
     is_animated = getattr(image, "is_animated", False)
-    if not is_animated and _END_OF_PNG not in _end(stream, 64) and _END_OF_PNG not in _end(stream):
+    ends = (_END_OF_PNG.search(_end(stream, size)) for size in (64, sys.maxsize))
+    if not is_animated and not any(ends):
         return True
     interlaced = bool(image.info.get("interlace"))
     last_row = image.crop((0, image.height - 1, image.width, image.height))

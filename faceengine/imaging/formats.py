@@ -3,32 +3,22 @@
 import struct
 from typing import BinaryIO
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from faceengine.errors import ImageError, Problem
-from faceengine.imaging import animations, camera_raw
+from faceengine.imaging import animations, camera_raw, other_formats, png_notes
 
 # Pillow knows some fifty formats, some by starting other programs (EPS runs Ghostscript). Naming
 # these keeps the rest out of an attacker's reach.
 _PILLOW = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 
+# Profiles with tables have megabytes.
+PngImagePlugin.MAX_TEXT_CHUNK = 8 << 20
+
 _HEIC_BRANDS = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 )
 _HEAD_BYTES = 64
-
-# Common files that are mistaken for images, so that the message can name the format.
-_OTHER_FORMATS = (
-    (b"%PDF", "a PDF document"),
-    (b"8BPS", "a Photoshop document"),
-    (b"%!PS", "a PostScript document"),
-    (b"\x00\x00\x01\x00", "an icon"),
-    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"),
-    (b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
-    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),
-    (b"\xff\x0a", "a JPEG XL image"),
-    (b"<svg", "an SVG drawing"),
-)
 
 _NEW_SUBFILE_TYPE, _REDUCED, _MOST_THUMBNAILS = 254, 1, 10
 
@@ -48,29 +38,16 @@ def identify(stream: BinaryIO) -> ImageFile.ImageFile:
         raise ImageError(Problem.CAMERA_RAW, _CAMERA_RAW)
     if _is_heic(head):
         return _with_code_points(_open_heic(stream), stream)
-    for start, what in _OTHER_FORMATS:
-        if head.startswith(start):
-            message = f"The file is {what}, which is not among the supported formats."
-            raise ImageError(Problem.UNSUPPORTED, message)
+    other_formats.refuse(head)
     try:
-        readable = animations.mended(stream, head)
-        image = _open(readable, head)
+        readable = png_notes.without_odd_notes(stream, head) or animations.mended(stream, head)
+        image = Image.open(readable, formats=_PILLOW)
         return _with_code_points(_past_thumbnails(image), readable)
     except UnidentifiedImageError:
         if not _is_known(head):
             raise
         # The right first bytes and then a header that makes no sense.
         raise ImageError(Problem.CORRUPT, "The image's header is damaged.") from None
-
-
-def _open(stream: BinaryIO, head: bytes) -> ImageFile.ImageFile:
-    try:
-        return Image.open(stream, formats=_PILLOW)
-    except UnidentifiedImageError:
-        mended = animations.without_damaged_notes(stream, head)
-        if mended is None:
-            raise
-        return Image.open(mended, formats=_PILLOW)
 
 
 def _past_thumbnails(image: ImageFile.ImageFile) -> ImageFile.ImageFile:
@@ -116,7 +93,7 @@ def _is_known(head: bytes) -> bool:
 
 def _is_heic(head: bytes) -> bool:
     """Whether an ISO base media file is HEIC: `mif1` and `msf1` are AVIF's main brands too."""
-    if head[4:8] != b"ftyp" or head[8:12] not in _HEIC_BRANDS:
+    if not head.startswith(b"ftyp", 4) or head[8:12] not in _HEIC_BRANDS:
         return False
     brands = head[16 : min(len(head), int.from_bytes(head[:4], "big"))]
     return b"avif" not in brands and b"avis" not in brands

@@ -60,7 +60,7 @@ class _Strange(Exception):
 def inspect(stream: BinaryIO) -> Cost:
     """The cost of the image in `stream`, which is left at its start.
 
-    Raises `ImageError` for a JPEG with so many scans that no process should decode it.
+    Raises `ImageError` for a JPEG of a kind that is not decoded, or with too many scans.
     """
     stream.seek(0)
     head = stream.read(32)
@@ -122,6 +122,9 @@ def _jpeg(stream: BinaryIO, _: bytes) -> Cost:
     raise _Strange
 
 
+_DECODED_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
+"""Baseline, extended and progressive; the last two with arithmetic coding."""
+
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
@@ -164,6 +167,7 @@ class _Metadata:
 def _of_frame(frame: bytes, scan: bytes, stream: BinaryIO) -> Cost:
     """The cost of a JPEG by its frame header (marker, then B.2.2) and first scan header (B.2.3)."""
     height, width, components = struct.unpack_from(">HHB", frame, 2)
+    _refuse_unusual(frame)
     samples = [divmod(frame[8 + 3 * index], 16) for index in range(components)]
     cost = _plain("JPEG", width, height, stream)
     if frame[0] in (0xC0, 0xC1) and scan[0] == components:
@@ -178,6 +182,17 @@ def _of_frame(frame: bytes, scan: bytes, stream: BinaryIO) -> Cost:
     kept = int(2 * width * height * share)
     memory, whole = cost.memory_bytes + kept, 4 * width * height + kept
     return Cost(True, memory, cost.seconds + seconds, load_bytes=whole)
+
+
+def _refuse_unusual(frame: bytes) -> None:
+    """Raise `ImageError` for the kinds of JPEG that neither libjpeg nor browsers decode."""
+    if frame[0] not in _DECODED_FRAMES:
+        message = "The file is a lossless or hierarchical JPEG, which is not supported."
+    elif frame[1] != 8:
+        message = f"The file is a JPEG of {frame[1]} bits a channel; 8 are supported."
+    else:
+        return
+    raise ImageError(Problem.UNSUPPORTED_IMAGE, message)
 
 
 def _scans(stream: BinaryIO) -> int:

@@ -9,6 +9,7 @@ from faceengine.imaging import colour
 
 _STRIP_PIXELS = 1 << 20
 _WHITE = (255, 255, 255, 255)
+_PHOTOMETRIC = 262
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 
 # The eight values of the EXIF tag "Orientation" (EXIF 2.3, table 6): what to do to the stored
@@ -116,7 +117,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
     except ValueError as error:
         message = f"Images with {image.mode} colours are not supported."
-        raise ImageError(Problem.UNSUPPORTED, message) from error
+        raise ImageError(Problem.UNSUPPORTED_IMAGE, message) from error
 
 
 def _on_white(opaque: Image.Image, alpha: Image.Image) -> Image.Image:
@@ -138,8 +139,17 @@ def _shallow(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
         full = 1.0 if highest <= 1 else 255.0 if highest <= 255 else highest
     else:
         full = 65535.0 if highest <= 65535 else highest
-    scale = 255.0 / full
-    return lambda part: part.convert("F").point(lambda value: value * scale + 0.5).convert("L")
+    scale, first = 255.0 / full, 0.5
+    if _is_white_zero(image):
+        scale, first = -scale, 255.5
+    return lambda part: part.convert("F").point(lambda value: value * scale + first).convert("L")
+
+
+def _is_white_zero(image: Image.Image) -> bool:
+    """Whether a TIFF's 0 means white (TIFF 6.0, PhotometricInterpretation), which Pillow turns
+    round for 8 bits alone."""
+    tags = getattr(image, "tag_v2", {})
+    return image.format == "TIFF" and tags.get(_PHOTOMETRIC) == 0
 
 
 def _numbers(extrema: object) -> tuple[float, float]:
