@@ -24,12 +24,24 @@ from faceengine.imaging.drawing import draw_boxes
 from faceengine.imaging.isolation import Busy
 from faceengine.imaging.metadata import taken_at
 from faceengine.runtime import MODEL, configure
-from faceengine.types import DETECTORS, Box, Detector, Face, Faces, Point, Pose, Quality, Reason
+from faceengine.types import (
+    DETECTORS,
+    Box,
+    Detector,
+    Face,
+    Faces,
+    Point,
+    Pose,
+    Quality,
+    Reason,
+    overlap,
+)
 
 if TYPE_CHECKING:
     from faceengine.engine import (
         MAX_DETECTION_PIXELS,
         distance,
+        encode_boxes,
         encode_many,
         find_faces,
         load,
@@ -62,6 +74,7 @@ __all__ = [
     "configure",
     "distance",
     "draw_boxes",
+    "encode_boxes",
     "encode_many",
     "find_faces",
     "is_available",
@@ -69,6 +82,7 @@ __all__ = [
     "load_image",
     "load_reduced",
     "open_photo",
+    "overlap",
     "taken_at",
 ]
 

@@ -12,6 +12,7 @@ from PIL import Image
 from faceengine import encoding, landmarks, quality
 from faceengine.conversion import CHIP_SIDE_PX
 from faceengine.detection import detector as detection
+from faceengine.drawn import encode_boxes
 from faceengine.encoding import distance
 from faceengine.hog import Detection
 from faceengine.imaging.decode import MAX_PIXELS, Source
@@ -26,6 +27,7 @@ __all__ = [
     "MAX_DETECTION_PIXELS",
     "Photo",
     "distance",
+    "encode_boxes",
     "encode_many",
     "find_faces",
     "load",

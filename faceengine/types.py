@@ -40,6 +40,15 @@ class Box(NamedTuple):
         return self.bottom - self.top
 
 
+def overlap(one: Box, other: Box) -> float:
+    """Intersection over union of two boxes, from 0 to 1."""
+    width = min(one.right, other.right) - max(one.left, other.left)
+    height = min(one.bottom, other.bottom) - max(one.top, other.top)
+    shared = max(0, width) * max(0, height)
+    whole = one.width * one.height + other.width * other.height - shared
+    return shared / whole if whole > 0 else 0.0
+
+
 class Point(NamedTuple):
     """A place in the upright full image, in pixels."""
 
@@ -54,6 +63,8 @@ class Reason(StrEnum):
     BLURRED = "blurred"
     TURNED_AWAY = "turned_away"
     CUT_OFF = "cut_off"
+    UNCLEAR = "unclear"
+    """Drawn by hand, and no detector sees a face there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ An event is one entry of the Redis stream `STREAM`. The id that Redis gives the 
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, NotRequired, TypeAlias, TypedDict, final
@@ -61,8 +61,14 @@ class BoxShape(TypedDict):
     left: int
 
 
+DRAWN: Final = "drawn"
+HIDDEN: Final = "hidden"
+
 ROTATIONS: Final = (90, 180, 270)
 """Of turned faces, in degrees clockwise."""
+
+
+BY_HAND: Final = (DRAWN, HIDDEN)
 
 
 class EventFace(TypedDict):
@@ -71,6 +77,13 @@ class EventFace(TypedDict):
     box: BoxShape
     rotation: NotRequired[int]
     """Degrees clockwise by which the face is turned: 90, 180 or 270. Missing: it is upright."""
+    by_hand: NotRequired[str]
+    """A person drew the box ("drawn"), or said that it holds no face ("hidden")."""
+
+
+def shown(faces: Iterable[EventFace]) -> list[EventFace]:
+    """Those that were not hidden by hand."""
+    return [face for face in faces if face.get("by_hand") != HIDDEN]
 
 
 @final
@@ -103,7 +116,7 @@ def build_event(
         "message": MESSAGES[outcome],
         "created_at": created_at.isoformat(),
         "processed_at": processed_at.isoformat(),
-        "faces_count": len(faces),
+        "faces_count": len(shown(faces)),
         "image_url": image_url,
         "submission_id": submission_id,
         "outcome": outcome,

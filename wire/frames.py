@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from wire.events import MESSAGES, OF_SUBMISSIONS, ROTATIONS, Outcome
+from wire.events import BY_HAND, MESSAGES, OF_SUBMISSIONS, ROTATIONS, Outcome
 
 Schema = dict[str, Any]
 
@@ -25,9 +25,13 @@ _ROTATION: Final[Schema] = {
     "enum": [*ROTATIONS],
     "description": "Degrees clockwise by which the face is turned; missing where it is upright.",
 }
+_BY_HAND: Final[Schema] = {
+    "enum": [*BY_HAND],
+    "description": "A person drew the box, or said that it holds no face; missing otherwise.",
+}
 _FACE: Final[Schema] = {
     "type": "object",
-    "properties": {"box": _BOX, "rotation": _ROTATION},
+    "properties": {"box": _BOX, "rotation": _ROTATION, "by_hand": _BY_HAND},
     "required": ["box"],
 }
 

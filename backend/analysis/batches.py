@@ -13,7 +13,7 @@ from django.utils import timezone
 
 import faceengine
 from backend.analysis import compute as computing
-from backend.analysis import detectors
+from backend.analysis import detectors, marks
 from backend.analysis.models import Analysis
 from backend.common.jobs import queues
 from backend.common.jobs.models import JobTimeout
@@ -40,18 +40,21 @@ def compute(ids: Sequence[str]) -> list[Analysis]:
 
 def compute_claimed(taken: Sequence[Analysis]) -> list[Analysis]:
     """Compute claimed analyses together; returns those to compute one by one."""
+    drawn_on = marks.marked(taken)
+    singly = [each for each in taken if each.pk in drawn_on and each.requeue(due_at=timezone.now())]
+    taken = [each for each in taken if each.pk not in drawn_on]
     with registry.batch():
         try:
             for detector, same in groupby(sorted(taken, key=_detector), key=_detector):
                 _together([*same], detectors.chosen(detector))
-            return []
+            return singly
         except Exception as error:  # which of them it was shows when each is done by itself
             logger.warning("%d images are done singly: %s", len(taken), error)
             # Rows recorded before the error are no longer claimed, so they stay as they are.
             rest = [each for each in taken if each.requeue(due_at=timezone.now())]
             if isinstance(error, JobTimeout):  # nor is there time for a single one
                 raise
-            return rest
+            return singly + rest
 
 
 def _detector(analysis: Analysis) -> str:

@@ -18,9 +18,9 @@ from django.db import transaction
 from django.utils import timezone
 
 import faceengine
-from backend.analysis import detectors, retention
+from backend.analysis import detectors, marks, retention
 from backend.analysis.metrics import ENGINE, FACES
-from backend.analysis.models import Analysis, Face
+from backend.analysis.models import Analysis, Face, Mark
 from backend.common.jobs import process_identity, statements, wakeups
 from backend.common.jobs.models import JobError, JobTimeout, Status, own_claim
 from backend.common.metrics import registry
@@ -173,18 +173,91 @@ def _give_up(analysis: Analysis, error: AnalysisError | None) -> None:
 def _find_and_record(analysis: Analysis, image: BinaryIO) -> Computed:
     started = time.monotonic()
     photo, faces = _find(image, analysis.detector)
-    rows = conclude(analysis, faces, engine_s=time.monotonic() - started)
+    rows = [_row(analysis, index, face) for index, face in enumerate(faces)]
+    known = marks.of_bytes(analysis)
+    marks.hide_known(known, rows)
+    drawn = _looked_at(photo, marks.missing(known, rows))
+    rows += _drawn(analysis, len(rows), drawn)
+    _conclude(analysis, faces, rows, engine_s=time.monotonic() - started)
     return Computed(analysis, rows, photo)
 
 
-def conclude(analysis: Analysis, faces: faceengine.Faces, *, engine_s: float) -> list[Face]:
-    """Record what the engine found in `engine_s` seconds, and wake the requests that wait."""
+def conclude(analysis: Analysis, faces: faceengine.Faces, *, engine_s: float) -> None:
+    """Record what the engine found in `engine_s` seconds, and wake the requests that wait.
+
+    Not for bytes that were corrected by hand.
+    """
+    rows = [_row(analysis, index, face) for index, face in enumerate(faces)]
+    _conclude(analysis, faces, rows, engine_s=engine_s)
+
+
+def _conclude(
+    analysis: Analysis, faces: faceengine.Faces, rows: Sequence[Face], *, engine_s: float
+) -> None:
     analysis.engine_s = engine_s
     registry.observe(ENGINE, engine_s, stage="detect_encode")
     registry.count(FACES, len(faces))
-    rows = _record(analysis, faces)
+    _record(analysis, faces, rows)
     ended(analysis)
+
+
+def add_drawn(image: BinaryIO, owner: str, sha256: str) -> None:
+    """Look at the boxes that were drawn on these bytes, and add them to each finished analysis.
+
+    Raises `AnalysisError`, for a box outside the image after that mark was deleted.
+    """
+    photo = None
+    for analysis in marks.finished(owner, sha256):
+        missing = marks.missing(marks.of_bytes(analysis), analysis.faces.all())
+        if missing:
+            photo = photo or _open(image)
+            _append(analysis, _looked_at(photo, missing))
+
+
+OUTSIDE: Final = "The box lies outside the image."
+
+
+def _looked_at(photo: faceengine.Photo, drawn: Sequence[Mark]) -> list[faceengine.Face]:
+    boxes = []
+    for mark in drawn:
+        width, height = photo.size
+        box = faceengine.Box(
+            max(0, mark.top), min(width, mark.right), min(height, mark.bottom), max(0, mark.left)
+        )
+        if box.width < marks.MIN_SIDE_PX or box.height < marks.MIN_SIDE_PX:
+            mark.delete()
+            raise AnalysisError(OUTSIDE, permanent=True)
+        boxes.append(box)
+    with decoding():
+        return faceengine.encode_boxes(photo, boxes) if boxes else []
+
+
+def _append(analysis: Analysis, drawn: Sequence[faceengine.Face]) -> None:
+    """Add drawn faces behind those that `analysis` has, unless they were taken back meanwhile."""
+    with transaction.atomic():
+        # Two processes must not give one place to two faces.
+        Analysis.objects.select_for_update().filter(pk=analysis.pk).first()
+        rows = list(analysis.faces.all())
+        start = 1 + max((row.index for row in rows), default=-1)
+        missing = marks.missing(marks.of_bytes(analysis), rows)
+        wanted = [face for face in drawn if any(marks.is_at(mark, face.box) for mark in missing)]
+        Face.objects.bulk_create(_drawn(analysis, start, wanted))
+
+
+def _drawn(analysis: Analysis, start: int, faces: Sequence[faceengine.Face]) -> list[Face]:
+    rows = [_row(analysis, index, face) for index, face in enumerate(faces, start)]
+    for row in rows:
+        row.by_hand = marks.DRAWN
     return rows
+
+
+def _open(image: BinaryIO) -> faceengine.Photo:
+    with decoding():
+        return faceengine.open_photo(
+            image,
+            max_detection_pixels=settings.FACES_MAX_DETECTION_PIXELS,
+            max_pixels=settings.FACES_MAX_IMAGE_PIXELS,
+        )
 
 
 def _find(image: BinaryIO, detector: str) -> tuple[faceengine.Photo, faceengine.Faces]:
@@ -192,34 +265,29 @@ def _find(image: BinaryIO, detector: str) -> tuple[faceengine.Photo, faceengine.
     bound = settings.FACES_MAX_DETECTION_PIXELS
     try:
         with decoding():
-            photo = faceengine.open_photo(
-                image, max_detection_pixels=bound, max_pixels=settings.FACES_MAX_IMAGE_PIXELS
-            )
+            photo = _open(image)
             found = detectors.chosen(detector)
             return photo, faceengine.find_faces(photo, found, max_detection_pixels=bound)
     except faceengine.FaceEngineError as error:
         raise AnalysisError(str(error), permanent=False) from error
 
 
-def _record(analysis: Analysis, faces: faceengine.Faces) -> list[Face]:
+def _record(analysis: Analysis, faces: faceengine.Faces, rows: Sequence[Face]) -> None:
     """Write all faces and the state in one transaction, if the claim is still ours."""
     with transaction.atomic():
         results = {"faces_count": len(faces), "smallest_face_px": faces.smallest_face_px}
         if not analysis.succeed(**results, engine_s=analysis.engine_s):
             raise AnalysisError("Another worker took this image over.", permanent=False)
-        rows = [_row(analysis, index, face) for index, face in enumerate(faces)]
         Face.objects.bulk_create(rows)
     logger.info("computed analysis=%d faces=%d", analysis.pk, len(faces))
-    return rows
 
 
 def _row(analysis: Analysis, index: int, face: faceengine.Face) -> Face:
-    assert face.encoding is not None
     return Face(
         analysis=analysis,
         index=index,
         **face.box._asdict(),
-        encoding=face.encoding,
+        encoding=face.encoding,  # type: ignore[misc]  # None of drawn ones, as the table allows
         score=face.quality.score,
         size_px=face.quality.size_px,
         sharpness=face.quality.sharpness,

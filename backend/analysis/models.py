@@ -3,6 +3,8 @@
 import uuid
 
 from django.db import models
+from django.db.models import Q
+from django.utils import timezone
 
 from backend.analysis.fields import EncodingField
 from backend.common.jobs import queues
@@ -69,6 +71,34 @@ class Analysis(Job):
         return f"{self.sha256[:12]} by {self.detector}: {self.status}"
 
 
+class Mark(models.Model):
+    """What an owner said by hand of an image: there is a face in this box, or there is none.
+
+    It is of the bytes, so it holds for each analysis of theirs and for every copy.
+    """
+
+    class Kind(models.TextChoices):
+        """Also the values of `Face.by_hand`."""
+
+        DRAWN = "drawn"
+        HIDDEN = "hidden"
+
+    owner = models.CharField(max_length=40)
+    sha256 = models.CharField(max_length=64)
+    kind = models.CharField(max_length=8, choices=Kind)
+    top = models.IntegerField()
+    right = models.IntegerField()
+    bottom = models.IntegerField()
+    left = models.IntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["owner", "sha256"], name="mark_of_bytes")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} box in {self.sha256[:12]}"
+
+
 class FaceManager(models.Manager["Face"]):
     """Rows come without their encodings, which are several times as large as all the rest."""
 
@@ -89,7 +119,9 @@ class Face(models.Model):
     bottom = models.IntegerField()
     left = models.IntegerField()
     # On PostgreSQL a migration adds an index of nearest neighbours; SQLite has none such.
-    encoding = EncodingField()
+    # None only of one that was drawn or is hidden by hand. Its type says never: such a face is too
+    # poor, and what compares faces leaves those out.
+    encoding = EncodingField(null=True)  # type: ignore[misc]
     score = models.FloatField()
     size_px = models.PositiveIntegerField()
     sharpness = models.FloatField()
@@ -98,6 +130,8 @@ class Face(models.Model):
     too_poor = models.CharField(max_length=16, blank=True)
     # Degrees clockwise by which the face is turned: 0, 90, 180 or 270.
     rotation = models.PositiveSmallIntegerField(default=0, db_default=0)
+    # Of `Mark.Kind`; empty of a face that was found and stays. A hidden one keeps its place.
+    by_hand = models.CharField(max_length=8, blank=True, default="", db_default="")
 
     objects = FaceManager()
 
@@ -106,6 +140,9 @@ class Face(models.Model):
         constraints = [
             # The order is part of the result: "the first face" must be one face.
             models.UniqueConstraint(fields=["analysis", "index"], name="face_order"),
+            models.CheckConstraint(
+                condition=Q(encoding__isnull=False) | ~Q(by_hand=""), name="found_face_has_encoding"
+            ),
         ]
 
     def __str__(self) -> str:

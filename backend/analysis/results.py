@@ -6,9 +6,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TypedDict
 
+from django.db.models import F
+
 import faceengine
-from backend.analysis import compute
+from backend.analysis import compute, marks
 from backend.analysis.fields import read_many
+from backend.analysis.marks import HIDDEN
 from backend.analysis.models import Analysis, Face
 from backend.analysis.nearest import Floats32
 from backend.common.jobs.models import Status
@@ -30,6 +33,8 @@ class QualityShape(TypedDict):
 class FoundFace:
     """One face: its box in the upright image's pixels, its 128 numbers, its quality.
 
+    One that was drawn by hand and is too unclear has no numbers.
+
     `rotation` is by how many degrees clockwise it is turned: 0, 90, 180 or 270.
     """
 
@@ -37,6 +42,13 @@ class FoundFace:
     encoding: list[float]
     quality: QualityShape
     rotation: int = 0
+    by_hand: str = ""
+    """"drawn" or "hidden", of `marks`; empty: found, and not corrected."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a person can be recognised by it: a drawn one may be too unclear."""
+        return self.by_hand != HIDDEN and bool(self.encoding)
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,7 @@ class Finished:
     """A finished analysis in short."""
 
     faces_count: int
+    """That the detector found."""
     made_by: str
     """Detector, bound of pixels and model: what the result depends on besides the bytes."""
     model: str
@@ -60,9 +73,24 @@ class GoodFaces:
 
 
 def faces(analysis_id: int) -> list[FoundFace]:
-    """The faces of a finished analysis, in order."""
+    """The faces that the detector found, in order, whatever was corrected by hand since."""
+    rows = Face.objects.with_encodings().filter(analysis_id=analysis_id)
+    return [_face(row) for row in rows.filter(index__lt=F("analysis__faces_count"))]
+
+
+def corrected_faces(analysis_id: int) -> list[FoundFace]:
+    """`faces` as they were corrected: hidden ones in their places, drawn ones behind them."""
     rows = Face.objects.with_encodings().filter(analysis_id=analysis_id)
     return [_face(row) for row in rows]
+
+
+def face_at(analysis_id: int, box: BoxShape) -> int | None:
+    """The place of the face that is shown nearest to `box`; None where there is none."""
+    wanted = faceengine.Box(**box)
+    shown = Face.objects.filter(analysis_id=analysis_id).exclude(by_hand=HIDDEN)
+    near = [(faceengine.overlap(marks.box_of(row), wanted), row.index) for row in shown]
+    best = max(near, default=(0.0, -1))
+    return best[1] if best[0] >= marks.SAME_BOX else None
 
 
 def finished(analysis_ids: Collection[int]) -> dict[int, Finished]:
@@ -86,6 +114,7 @@ def face_id(analysis_id: int, index: int) -> int | None:
 def good_faces(analysis_ids: Collection[int], model: str) -> GoodFaces:
     """The faces of these analyses by which a person can be recognised, encoded by `model`."""
     rows = Face.objects.filter(analysis__in=analysis_ids, analysis__model=model, too_poor="")
+    rows = rows.exclude(by_hand=HIDDEN)
     integers, encodings = read_many(rows.order_by("pk"), "pk", "analysis_id", "index")
     places = [(pk, analysis, index) for pk, analysis, index in integers.tolist()]
     return GoodFaces(places, encodings)
@@ -93,7 +122,8 @@ def good_faces(analysis_ids: Collection[int], model: str) -> GoodFaces:
 
 def first_encodings(analysis_ids: Iterable[int]) -> dict[int, list[float]]:
     """The encoding of each analysis's first face; one without faces is left out."""
-    rows = Face.objects.filter(analysis_id__in=list(analysis_ids), index=0).order_by()
+    found = Face.objects.filter(analysis_id__in=list(analysis_ids), analysis__faces_count__gt=0)
+    rows = found.filter(index=0).order_by()
     stored = rows.values_list("analysis_id", "encoding")
     return {id: encoding.tolist() for id, encoding in stored}
 
@@ -101,7 +131,7 @@ def first_encodings(analysis_ids: Iterable[int]) -> dict[int, list[float]]:
 def _face(row: Face) -> FoundFace:
     return FoundFace(
         box=BoxShape(top=row.top, right=row.right, bottom=row.bottom, left=row.left),
-        encoding=row.encoding.tolist(),
+        encoding=[] if row.encoding is None else row.encoding.tolist(),
         quality=QualityShape(
             score=row.score,
             size_px=row.size_px,
@@ -111,6 +141,7 @@ def _face(row: Face) -> FoundFace:
             too_poor=row.too_poor or None,
         ),
         rotation=row.rotation,
+        by_hand=row.by_hand,
     )
 
 

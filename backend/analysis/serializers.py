@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from backend.analysis import detectors
 from backend.common.openapi import ENCODING, BoxSerializer, in_query
-from wire.events import ROTATIONS
+from wire.events import BY_HAND, ROTATIONS
 
 FACE_EXAMPLE: Final = {
     "box": {"top": 171, "right": 409, "bottom": 439, "left": 141},
@@ -30,8 +30,16 @@ FACE_EXAMPLE: Final = {
 class FaceEncodingField(serializers.Field[Any, Any, Any, Any]):
     """128 numbers, as they are."""
 
-    def to_representation(self, value: list[float]) -> list[float]:
+    def to_representation(self, value: list[float]) -> Any:
         return value
+
+
+@extend_schema_field({"oneOf": [ENCODING, {"type": "null"}]})
+class FaceEncodingOrNullField(FaceEncodingField):
+    """128 numbers, null for a drawn face that is too unclear."""
+
+    def to_representation(self, value: list[float]) -> Any:
+        return value or None
 
 
 class QualitySerializer(serializers.Serializer[Any]):
@@ -100,8 +108,16 @@ class UsedDetectorField(serializers.ChoiceField):
         super().__init__(choices=[*detectors.NAMES], **kwargs)
 
 
+class ByHandField(serializers.ChoiceField):
+    """What a person said of a face."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        text = "A person drew the box, or said that it holds no face; missing otherwise."
+        super().__init__(choices=[*BY_HAND], **{"required": False, "help_text": text, **kwargs})
+
+
 class TurnedSerializer(serializers.Serializer[Any]):
-    """A face that may be turned: `rotation` is missing where it is upright."""
+    """A face that may be turned, or corrected: what is not so is missing."""
 
     rotation = serializers.ChoiceField(
         ROTATIONS,
@@ -111,8 +127,9 @@ class TurnedSerializer(serializers.Serializer[Any]):
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         shape = dict(super().to_representation(instance))
-        if not shape.get("rotation"):
-            shape.pop("rotation", None)
+        for name in ("rotation", "by_hand"):
+            if not shape.get(name):
+                shape.pop(name, None)
         return shape
 
 
@@ -130,3 +147,10 @@ class FaceSerializer(TurnedSerializer):
     box = BoxSerializer()
     encoding = FaceEncodingField()
     quality = QualitySerializer()
+
+
+class CorrectedFaceSerializer(FaceSerializer):
+    """A face that may have been corrected by hand."""
+
+    encoding = FaceEncodingOrNullField()
+    by_hand = ByHandField()

@@ -21,10 +21,16 @@ import faceengine
 from backend.analysis import batches, detectors, retention
 from backend.analysis import compute as computing
 from backend.analysis.compute import AnalysisError as AnalysisError  # part of this interface
+from backend.analysis.compute import add_drawn as add_drawn
 from backend.analysis.compute import key
 from backend.analysis.detectors import available_detectors as available_detectors
 from backend.analysis.detectors import default_detector as default_detector
 from backend.analysis.detectors import detector_of_encodings as detector_of_encodings
+from backend.analysis.marks import MIN_SIDE_PX as MIN_SIDE_PX
+from backend.analysis.marks import MarkRefused as MarkRefused
+from backend.analysis.marks import forget_marks as forget_marks
+from backend.analysis.marks import hide_face as hide_face
+from backend.analysis.marks import mark_face as mark_face
 from backend.analysis.models import Analysis, Face, source_path
 from backend.analysis.pictures import crop as crop
 from backend.analysis.pictures import draw as draw
@@ -35,7 +41,9 @@ from backend.analysis.results import Finished as Finished
 from backend.analysis.results import FoundFace as FoundFace
 from backend.analysis.results import GoodFaces as GoodFaces
 from backend.analysis.results import QualityShape as QualityShape
+from backend.analysis.results import corrected_faces as corrected_faces
 from backend.analysis.results import current_model as current_model
+from backend.analysis.results import face_at as face_at
 from backend.analysis.results import face_id as face_id
 from backend.analysis.results import faces as faces
 from backend.analysis.results import failed as failed
@@ -54,7 +62,7 @@ from backend.common.http.errors import Unavailable
 from backend.common.jobs import fair_shares, runner, wakeups
 from backend.common.jobs.models import Status
 from faceengine.imaging.budget import Slots
-from wire.events import BoxShape, EventFace
+from wire.events import BoxShape, EventFace, shown
 
 logger = logging.getLogger(__name__)
 
@@ -70,10 +78,15 @@ _ONE_PIXEL: Final = bytes.fromhex(
 
 @dataclass(frozen=True)
 class Result:
-    """A finished analysis: its row's id, and the faces in `face_recognition`'s order."""
+    """A finished analysis: its row's id, and the faces in `face_recognition`'s order.
+
+    With corrections: hidden ones are in their places, drawn ones behind them.
+    """
 
     analysis_id: int
     faces: Sequence[EventFace]
+    faces_count: int = field(default=0, compare=False)
+    """That the detector found."""
     made_by: str = field(default="", compare=False)
     """As `Finished.made_by`."""
     model: str = field(default="", compare=False)
@@ -82,11 +95,8 @@ class Result:
 
     @property
     def boxes(self) -> list[BoxShape]:
-        return [face["box"] for face in self.faces]
-
-    @property
-    def faces_count(self) -> int:
-        return len(self.faces)
+        """Of the faces that are shown."""
+        return shown_boxes(self.faces)
 
 
 def load_engine() -> None:
@@ -250,13 +260,23 @@ def event_faces(analysis_id: int) -> list[EventFace]:
     return [_event_face(row) for row in Face.objects.filter(analysis_id=analysis_id)]
 
 
+def shown_boxes(faces: Iterable[EventFace]) -> list[BoxShape]:
+    """The boxes of those of `faces` that were not hidden by hand."""
+    return [face["box"] for face in shown(faces)]
+
+
 def _event_face(row: Face) -> EventFace:
     box = BoxShape(top=row.top, right=row.right, bottom=row.bottom, left=row.left)
-    return {"box": box, "rotation": row.rotation} if row.rotation else {"box": box}
+    face = EventFace(box=box, rotation=row.rotation) if row.rotation else EventFace(box=box)
+    if row.by_hand:
+        face["by_hand"] = row.by_hand
+    return face
 
 
 def _result(
     analysis: Analysis, faces: Iterable[Face], photo: faceengine.Photo | None = None
 ) -> Result:
-    shown = [_event_face(row) for row in faces]
-    return Result(analysis.pk, shown, made_by(analysis), analysis.model, photo)
+    placed = [_event_face(row) for row in faces]
+    return Result(
+        analysis.pk, placed, analysis.faces_count, made_by(analysis), analysis.model, photo
+    )

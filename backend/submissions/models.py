@@ -77,3 +77,25 @@ class Submission(Job):
 
     def __str__(self) -> str:
         return f"{self.id} ({self.status})"
+
+
+class Correction(Job):
+    """Work on an image whose faces were corrected by hand: they are looked at, and drawn anew.
+
+    What was corrected is in the marks of its bytes (`analysis.marks`), so this may run twice.
+    """
+
+    queue = queues.INTERACTIVE
+    task = "backend.submissions.tasks.correct"
+    on_failed = "backend.submissions.corrections.ended"
+    fair_by = "owner_id"
+
+    owner = models.ForeignKey("clients.Client", on_delete=models.PROTECT, related_name="+")
+    submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="corrections")
+
+    class Meta:
+        constraints = job_constraints("correction")
+        indexes = job_indexes("correction", fair_by="owner")
+
+    def __str__(self) -> str:
+        return f"correction of {self.submission_id} ({self.status})"

@@ -1,14 +1,15 @@
 """Request and answer bodies of submissions."""
 
-from typing import Any
+from typing import Any, Final
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from backend.analysis import services as analysis
 from backend.analysis.serializers import (
+    ByHandField,
+    CorrectedFaceSerializer,
     DetectorField,
-    FaceSerializer,
     SmallestFaceField,
     TurnedSerializer,
     UsedDetectorField,
@@ -23,6 +24,14 @@ from backend.submissions.models import Submission
 NOT_AN_IMAGE = (
     "Upload a valid image. The file you uploaded was either not an image or a corrupted image."
 )
+
+TOO_SMALL: Final = (
+    f"A box has at least {analysis.MIN_SIDE_PX} pixels a side, right of left and bottom below top."
+)
+ONE_OF: Final = "Send one box, or the number of one face."
+
+_LONGEST_PX: Final = 1_000_000
+"""More than any image has, so that a wrong number is refused before a database refuses it."""
 
 
 def _check(file: Any) -> None:
@@ -53,6 +62,45 @@ class AcceptedSerializer(serializers.Serializer[Any]):
 
 class BoxedFaceSerializer(TurnedSerializer):
     box = BoxSerializer()
+    by_hand = ByHandField()
+
+
+class _DrawnBoxSerializer(BoxSerializer):
+    """A box that was drawn; beyond the image it is cut off."""
+
+    top, right, bottom, left = (
+        serializers.IntegerField(min_value=-_LONGEST_PX, max_value=_LONGEST_PX) for _ in range(4)
+    )
+
+    def validate(self, attrs: dict[str, int]) -> dict[str, int]:
+        sides = attrs["right"] - attrs["left"], attrs["bottom"] - attrs["top"]
+        if min(sides) < analysis.MIN_SIDE_PX:
+            raise serializers.ValidationError(TOO_SMALL)
+        return attrs
+
+
+class CorrectionSerializer(serializers.Serializer[Any]):
+    """A box round a face that was missed, or the number of one that was hidden."""
+
+    box = _DrawnBoxSerializer(required=False)
+    face = serializers.IntegerField(min_value=0, max_value=2**31 - 1, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if len(attrs) != 1:
+            raise serializers.ValidationError({"box": [ONE_OF]})
+        return attrs
+
+
+class FaceNumberSerializer(serializers.Serializer[Any]):
+    """Which of the image's faces."""
+
+    face = serializers.IntegerField(min_value=0, max_value=2**31 - 1)
+
+
+class DrawnFaceSerializer(CorrectedFaceSerializer):
+    """A face and its place among the image's faces."""
+
+    face = serializers.IntegerField(min_value=0)
 
 
 class SubmissionSerializer(serializers.ModelSerializer[Submission]):
@@ -111,4 +159,4 @@ class FacesSerializer(serializers.Serializer[Any]):
 
     status = serializers.ChoiceField(Status.values)
     detector = UsedDetectorField(allow_null=True, help_text="null until it is done.")
-    faces = FaceSerializer(many=True)
+    faces = CorrectedFaceSerializer(many=True)

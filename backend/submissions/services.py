@@ -166,8 +166,17 @@ def _erased_as_it_is(submission: Submission) -> bool:
     with transaction.atomic():
         gone, _ = as_seen.delete()
         if gone:
+            # It locks the client's row: of two copies that are erased at once, one is the last.
             quota.release(submission.owner_id, submission.size_bytes)
+            _forget_marks(submission)
     return bool(gone)
+
+
+def _forget_marks(submission: Submission) -> None:
+    """With the last copy of the bytes goes what was corrected on them by hand."""
+    copies = Submission.objects.filter(owner_id=submission.owner_id, sha256=submission.sha256)
+    if not copies.exists():
+        analysis.forget_marks(analysis.client_owner(submission.owner_id), submission.sha256)
 
 
 def erase_of(owner_id: int, *, at_most: int) -> int:
@@ -191,9 +200,9 @@ def _find_and_draw(submission: Submission) -> None:
             image, owner=owner, sha256=submission.sha256, detector=submission.detector
         )
         result = ""
-        if found.faces:
+        if found.boxes:
             result = _save_result(submission, analysis.draw(found.photo or image, found.boxes))
-    count = found.faces_count
+    count = len(found.boxes)
     if submission.succeed(analysis_id=found.analysis_id, faces_count=count, result=result):
         logger.info("done submission=%s faces=%d", submission.pk, count)
         events.publish(submission, faces=found.faces)
@@ -207,6 +216,14 @@ def _save_result(submission: Submission, jpeg: bytes) -> str:
     # and no address leads to that.
     submission.result.storage.delete(path)
     return str(submission.result.storage.save(path, ContentFile(jpeg)))
+
+
+def replace_result(submission: Submission, jpeg: bytes, *, faces_count: int) -> None:
+    """Store another picture of an ended submission."""
+    result = _save_result(submission, jpeg)
+    done = Submission.objects.filter(pk=submission.pk, status=Status.DONE)
+    if not done.update(result=result, faces_count=faces_count):  # it was erased meanwhile
+        submission.result.storage.delete(result)
 
 
 def _delete_what_was_made(submission: Submission, found: analysis.Result, result: str) -> None:
@@ -281,4 +298,4 @@ def faces(submission: Submission) -> list[analysis.FoundFace]:
     """The faces that were found, with encoding and quality, in order; none before it is done."""
     if submission.status != Status.DONE or submission.analysis_id is None:
         return []
-    return analysis.faces(submission.analysis_id)
+    return analysis.corrected_faces(submission.analysis_id)

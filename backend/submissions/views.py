@@ -6,12 +6,13 @@ from uuid import UUID
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import NotFound
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from backend.analysis import services as analysis
 from backend.analysis.serializers import DETECTOR, FACE_EXAMPLE, requested_detector
 from backend.analysis.services import AnalysisError
 from backend.clients import caller
@@ -21,28 +22,44 @@ from backend.clients.auth.authentication import LinkAuthentication
 from backend.clients.limits import throttling
 from backend.clients.models import Scope
 from backend.common.http import protected_files
-from backend.common.http.parsers import MultiPartParser
+from backend.common.http.parsers import JSONParser, MultiPartParser
 from backend.common.http.service_url import service_url
+from backend.common.jobs.models import JobError, Status
 from backend.common.observability import logs
 from backend.common.openapi import (
     LINK_PARAMETERS,
     bad_request,
+    body,
     errors,
     in_path,
     response,
     sent,
 )
-from backend.submissions import services
+from backend.submissions import corrections, services
 from backend.submissions.models import Submission
 from backend.submissions.serializers import (
     NOT_AN_IMAGE,
+    ONE_OF,
     AcceptedSerializer,
+    CorrectionSerializer,
+    DrawnFaceSerializer,
+    FaceNumberSerializer,
     FacesSerializer,
     SubmissionSerializer,
     UploadSerializer,
 )
+from wire.events import BoxShape
 
 _NOT_KEPT: Final = {"Cache-Control": "no-store"}
+
+
+class Conflict(APIException):
+    status_code = 409
+    default_detail = "The image is not processed yet."
+
+
+class Unprocessable(APIException):
+    status_code = 422
 
 
 _ID: Final = "7246f927-3c53-4d2f-9f4e-5f4f4b0d1f6a"
@@ -81,6 +98,14 @@ _FAILED: Final = {
     "processed_at": _DONE["processed_at"],
     "reason": "The image could not be decoded.",
 }
+
+_STATUS: Final = {"status_url": f"{_HOST}/image/{_ID}/"}
+_PENDING: Final = {
+    "type": "object",
+    "properties": {"status_url": {"type": "string", "format": "uri"}},
+    "required": ["status_url"],
+}
+_DRAWN: Final = {**FACE_EXAMPLE, "by_hand": "drawn", "face": 1}
 
 _id: Final = in_path("id", OpenApiTypes.UUID, _ID, "The submission's id.")
 _face: Final = in_path("face", OpenApiTypes.INT, 0, "From 0, in the order of the answer.")
@@ -170,9 +195,22 @@ class SubmissionView(APIView):
         return Response(status=204)
 
 
+def _refusal(description: str, text: str) -> OpenApiResponse:
+    return response({"$ref": "#/components/schemas/Detail"}, description, {"detail": text})
+
+
+class _CorrectionRate(throttling.UploadRate):
+    """A drawn box costs as much as an upload: the image is decoded again."""
+
+    def cost(self, request: Request) -> int:
+        return 0 if request.method == "GET" else 1
+
+
 @extend_schema(tags=["Submissions"], parameters=[_id])
 class FacesView(APIView):
-    scopes = {"get": Scope.READ}
+    parser_classes = [JSONParser]
+    throttle_classes = [throttling.RequestRate, _CorrectionRate]
+    scopes = {"get": Scope.READ, "post": Scope.UPLOAD, "delete": Scope.UPLOAD}
 
     @extend_schema(
         operation_id="image_faces",
@@ -191,8 +229,71 @@ class FacesView(APIView):
         submission = _own(request, id)
         found_by = submission.analysis.detector if submission.analysis else None
         faces = services.faces(submission)
-        body = {"status": submission.status, "detector": found_by, "faces": faces}
-        return Response(FacesSerializer(body).data, headers=_NOT_KEPT)
+        shown = {"status": submission.status, "detector": found_by, "faces": faces}
+        return Response(FacesSerializer(shown).data, headers=_NOT_KEPT)
+
+    @extend_schema(
+        operation_id="image_face_draw",
+        request=body(CorrectionSerializer, {"box": FACE_EXAMPLE["box"]}),
+        responses={
+            201: response(DrawnFaceSerializer, "The face, behind the others.", _DRAWN),
+            200: response(DrawnFaceSerializer, "It was there before.", _DRAWN),
+            202: response(_PENDING, "It is still being looked at; see the submission.", _STATUS),
+            400: bad_request("No box.", {"box": [ONE_OF]}),
+            409: _refusal("It has no faces yet.", "The image is not processed yet."),
+            422: _refusal("It cannot be done.", "The box lies outside the image."),
+            **errors(404, 415),
+        },
+    )
+    def post(self, request: Request, id: UUID) -> Response:
+        """Draw a box round a face that was missed.
+
+        The face is aligned and encoded; one that is too unclear has a box, and no numbers. With
+        the number of a face that was hidden, it is shown again.
+        """
+        submission = _processed(request, id)
+        wanted = CorrectionSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        box = wanted.validated_data.get("box") or _box(submission, wanted.validated_data["face"])
+        try:
+            is_new = corrections.draw(submission, box)
+        except corrections.Pending:
+            status_url = f"{service_url()}/image/{submission.pk}/"
+            return Response({"status_url": status_url}, status=202, headers=_NOT_KEPT)
+        except (analysis.MarkRefused, JobError) as error:
+            raise Unprocessable(str(error)) from error
+        place, face = _face_at(submission, box)
+        shown = DrawnFaceSerializer({**vars(face), "face": place}).data
+        return Response(shown, status=201 if is_new else 200, headers=_NOT_KEPT)
+
+    @extend_schema(
+        operation_id="image_face_hide",
+        request=body(FaceNumberSerializer, {"face": 0}),
+        responses={
+            204: response(None, "No picture shows its box any more."),
+            202: response(_PENDING, "Its pictures are still being drawn.", _STATUS),
+            400: bad_request("No such face.", {"face": ["The image has no such face."]}),
+            409: _refusal("It has no faces yet.", "The image is not processed yet."),
+            422: _refusal("It cannot be done.", "The box lies outside the image."),
+            **errors(404, 415),
+        },
+    )
+    def delete(self, request: Request, id: UUID) -> Response:
+        """Hide a box that holds no face.
+
+        On every copy of these bytes. The other faces keep their numbers.
+        """
+        submission = _processed(request, id)
+        wanted = FaceNumberSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        try:
+            corrections.hide(submission, _box(submission, wanted.validated_data["face"]))
+        except corrections.Pending:
+            status_url = f"{service_url()}/image/{submission.pk}/"
+            return Response({"status_url": status_url}, status=202, headers=_NOT_KEPT)
+        except (analysis.MarkRefused, JobError) as error:
+            raise Unprocessable(str(error)) from error
+        return Response(status=204)
 
 
 @extend_schema(tags=["Submissions"], parameters=[_id, _face])
@@ -268,6 +369,29 @@ class ResultView(APIView):
 def _own(request: Request, id: UUID) -> Submission:
     """The caller's submission; another's is answered as one that does not exist."""
     return get_object_or_404(Submission, pk=id, owner_id=caller.from_request(request).client_id)
+
+
+def _processed(request: Request, id: UUID) -> Submission:
+    """As `_own`, once its faces are known."""
+    submission = _own(request, id)
+    if submission.status != Status.DONE or submission.analysis_id is None:
+        raise Conflict
+    return submission
+
+
+def _box(submission: Submission, face: int) -> BoxShape:
+    faces = services.event_faces(submission)
+    if face >= len(faces):
+        raise ValidationError({"face": ["The image has no such face."]})
+    return faces[face]["box"]
+
+
+def _face_at(submission: Submission, box: BoxShape) -> tuple[int, analysis.FoundFace]:
+    place = analysis.face_at(submission.analysis_id or 0, box)
+    faces = services.faces(submission)
+    if place is None or place >= len(faces):  # taken back, or erased, in this moment
+        raise Http404
+    return place, faces[place]
 
 
 def _reachable(request: Request, id: UUID) -> Submission:

@@ -63,7 +63,9 @@ def as_file(sent: bytes | File[Any]) -> tuple[File[Any], str]:
 def largest(faces: Sequence[FoundFace]) -> FoundFace | None:
     """The face that stands for the image."""
     return max(
-        faces, key=lambda face: (face.quality["size_px"], face.quality["score"]), default=None
+        (face for face in faces if face.is_usable),
+        key=lambda face: (face.quality["size_px"], face.quality["score"]),
+        default=None,
     )
 
 

@@ -23,11 +23,15 @@ from backend.common import image_downloads
 from backend.common.image_downloads import Download, FetchError
 from backend.recognition.gallery.probe import DELETED, largest
 from backend.recognition.models import ENROLLING, Operation, OperationImage
+from wire.events import HIDDEN
 
 TOO_SLOW: Final = "The image took too long to analyse."
 SEVERAL: Final = "{count} faces were found in the image; the largest was taken."
 
 NO_SUCH_FACE: Final = "The image has {count} faces, counted from 0."
+
+IS_HIDDEN: Final = "This box was hidden by hand: it holds no face."
+TOO_UNCLEAR: Final = "The face is too unclear to recognise a person by ({reason})."
 
 CROP_PX: Final = 160
 """Sides of a crop: sharp on a phone's screen as a tile of 80 points."""
@@ -88,10 +92,11 @@ def findings(operation: Operation) -> dict[int, ImageFinding]:
 def _finding(image: OperationImage, finished: Finished | None) -> ImageFinding:
     if image.reason or image.analysis_id is None or finished is None:
         return ImageFinding(image.sha256, reason=image.reason or DELETED)
-    faces = analysis.faces(image.analysis_id) if finished.faces_count else []
+    faces = analysis.corrected_faces(image.analysis_id)
     if image.face_index is not None:
         return _one(image, faces, finished.model)
-    note = SEVERAL.format(count=len(faces)) if len(faces) > 1 else ""
+    count = sum(face.is_usable for face in faces)
+    note = SEVERAL.format(count=count) if count > 1 else ""
     return ImageFinding(
         image.sha256,
         largest(faces),
@@ -107,6 +112,8 @@ def _one(image: OperationImage, faces: Sequence[FoundFace], model: str) -> Image
     index = image.face_index or 0
     if index >= len(faces):
         return ImageFinding(image.sha256, reason=NO_SUCH_FACE.format(count=len(faces)))
+    if not faces[index].is_usable:
+        return ImageFinding(image.sha256, reason=_why_not(faces[index]))
     crop = None if image.crop is None else bytes(image.crop)
     return ImageFinding(
         image.sha256,
@@ -117,6 +124,12 @@ def _one(image: OperationImage, faces: Sequence[FoundFace], model: str) -> Image
         analysis_id=image.analysis_id,
         face_index=index,
     )
+
+
+def _why_not(face: FoundFace) -> str:
+    if face.by_hand == HIDDEN:
+        return IS_HIDDEN
+    return TOO_UNCLEAR.format(reason=face.quality["too_poor"])
 
 
 def _cut(images: Sequence[OperationImage]) -> None:

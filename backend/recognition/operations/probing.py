@@ -15,6 +15,7 @@ from backend.recognition.models import Face, User
 from backend.recognition.operations import rejections
 from backend.recognition.operations.preparation import ImageFinding
 from backend.recognition.operations.results import Entry, Result
+from wire.events import HIDDEN
 
 
 def recognised(user: User, image: ImageFinding, wanted: Mapping[str, Any] | None) -> Result:
@@ -25,11 +26,12 @@ def recognised(user: User, image: ImageFinding, wanted: Mapping[str, Any] | None
     rejected = {} if wanted is None else rejections.of_image(user, image)
     probing = _Probing(user, image, wanted or {}, rejected)
     if (wanted or {}).get("faces") == "all":
-        return {"all": [probing.of_all(at, face) for at, face in enumerate(image.faces)]}
+        shown = [(at, face) for at, face in enumerate(image.faces) if face.by_hand != HIDDEN]
+        return {"all": [probing.of_all(at, face) for at, face in shown]}
     if image.face is None:
         return {"faces": None, "faces_count": 0}
     entries = probing.candidates(list(image.faces).index(image.face), image.face)
-    return {"faces": entries, "faces_count": len(image.faces)}
+    return {"faces": entries, "faces_count": sum(face.by_hand != HIDDEN for face in image.faces)}
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class _Probing:
         return {"face": index, "box": face.box, "quality": face.quality, "candidates": candidates}
 
     def candidates(self, index: int, face: FoundFace) -> list[Entry]:
+        if not face.is_usable:
+            return []
         rejected = self.rejected.get(index, frozenset())
         at_most = self.wanted.get("limit") or MOST
         found = cache.identify(

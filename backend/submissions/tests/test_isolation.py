@@ -53,6 +53,8 @@ class MatrixTests(IsolationCase):
             ("post", "/image/", "upload"),
             ("get", f"/image/{submission.pk}/", "read"),
             ("get", f"/image/{submission.pk}/faces/", "read"),
+            ("post", f"/image/{submission.pk}/faces/", "upload"),
+            ("delete", f"/image/{submission.pk}/faces/", "upload"),
             ("get", f"/image/{submission.pk}/faces/0/crop.jpg", "read"),
             ("get", f"/image/{submission.pk}/original", "read"),
             ("get", submission.result.url, "read"),
@@ -94,7 +96,7 @@ class MatrixTests(IsolationCase):
                 theirs = getattr(Http(), method)(path, headers=bob)
                 self.assertEqual(theirs.status_code, 404)
                 if path.endswith("/"):
-                    nothing = f"/image/{uuid.uuid4()}/"
+                    nothing = path.replace(str(path.split("/")[2]), str(uuid.uuid4()))
                     missing = getattr(Http(), method)(nothing, headers=bob)
                     self.assertEqual(theirs.content, missing.content)
         self.assertTrue(Submission.objects.exists())
@@ -107,7 +109,7 @@ class MatrixTests(IsolationCase):
 
     def test_the_owner_reaches_all_of_it(self) -> None:
         alice = factories.headers("alice")
-        expected = [400, 200, 200, 200, 200, 200, 200, 204, 202]
+        expected = [400, 200, 200, 415, 400, 200, 200, 200, 200, 204, 202]
         statuses = [self.status(method, path, alice) for method, path, _ in self.endpoints]
         self.assertEqual(statuses, expected)
 

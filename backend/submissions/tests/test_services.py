@@ -187,7 +187,7 @@ class ProcessTests(SubmissionCase):
         # Two rows claimed, faces in the transaction that ends the analysis, the row, its event.
         marks = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
         statements = [each for each in captured if not each["sql"].startswith(marks)]
-        self.assertEqual(len(statements), 6)
+        self.assertEqual(len(statements), 7)
 
     def test_a_known_image_is_drawn_all_the_same(self) -> None:
         first, second = accept(), accept()
