@@ -118,8 +118,20 @@ class OlderSessionTests(AccountCase):
             for answer in (self.client.get(url), self.client.post(url)):
                 asks = "/accounts/second-factor/reauthenticate?next="
                 self.assertTrue(answer.headers.get("Location", "").startswith(asks), url)
+        self.assertEqual(Authenticator.objects.filter(user=self.alice).count(), 2)
+
+    def test_with_the_second_factor_it_does(self) -> None:
+        answer = self.client.post("/accounts/second-factor/reauthenticate", {"code": code()})
+        self.assertEqual(answer.status_code, 302)
+        self.assertEqual(self.client.get("/accounts/second-factor").status_code, 200)
+        self.assertEqual(self.client.get("/accounts/second-factor/recovery-codes").status_code, 200)
 
 
+# The real hasher takes a fifth of a second for each password.
+@override_settings(
+    PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+    FACES_LOGIN_RATE=(100, 86_400),
+)
 class AtTheSameTimeTests(TransactionTestCase):
     """What works once works once, also for requests that arrive together."""
 
