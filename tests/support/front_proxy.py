@@ -3,7 +3,7 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -22,13 +22,14 @@ http {{
     fastcgi_temp_path "{folder}/fastcgi"; uwsgi_temp_path "{folder}/uwsgi";
     scgi_temp_path "{folder}/scgi";
     map $http_upgrade $connection_of_upgrade {{ default upgrade; "" close; }}
+    {certificate}
 {servers}
 }}
 """
 
 _SERVER: Final = """
     server {{
-        listen 127.0.0.1:{port};{listen_ipv6}
+        listen 127.0.0.1:{port}{ssl};{listen_ipv6}
         location {location} {{
             proxy_pass {target};
             proxy_http_version 1.1;
@@ -48,24 +49,37 @@ _SERVER: Final = """
 class FrontProxy:
     """One server a port: `targets` are `proxy_pass` addresses by their location and a name.
 
-    `port(name)` is the port of the server; `/elsewhere` on each is a page of another origin.
+    `/elsewhere` on each is a page of another origin. With `certificate`, a file of a key and its
+    certificate, the servers speak TLS; `ports` are theirs, by default free ones.
     """
 
-    def __init__(self, targets: Mapping[str, tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        targets: Mapping[str, tuple[str, str]],
+        *,
+        host: str = "localhost",
+        certificate: Path | None = None,
+        ports: Sequence[int] = (),
+    ) -> None:
         self._targets: Final = dict(targets)
-        self._ports: Final = dict(zip(targets, free_ports(len(targets)), strict=True))
+        self._host: Final = host
+        self._certificate: Final = certificate
+        ports = ports or free_ports(len(targets))
+        self._ports: Final = dict(zip(targets, ports, strict=True))
         self._folder: Final = tempfile.TemporaryDirectory(prefix="faces-front-")
         self._process: subprocess.Popen[bytes]
 
     def url(self, name: str) -> str:
         """The origin of this server."""
-        return f"http://localhost:{self._ports[name]}"
+        return f"{'https' if self._certificate else 'http'}://{self._host}:{self._ports[name]}"
 
     def __enter__(self) -> Self:
+        ssl = " ssl" if self._certificate else ""
         servers = "".join(
             _SERVER.format(
                 port=self._ports[name],
-                listen_ipv6=f" listen [::1]:{self._ports[name]};" if config.has_ipv6() else "",
+                ssl=ssl,
+                listen_ipv6=f" listen [::1]:{self._ports[name]}{ssl};" if config.has_ipv6() else "",
                 location=location,
                 target=target,
             )
@@ -73,7 +87,13 @@ class FrontProxy:
         )
         user = "user root;" if os.geteuid() == 0 else ""
         path = Path(self._folder.name, "nginx.conf")
-        path.write_text(_CONF.format(folder=self._folder.name, user=user, servers=servers))
+        pem = self._certificate
+        certificate = f'ssl_certificate "{pem}"; ssl_certificate_key "{pem}";' if pem else ""
+        path.write_text(
+            _CONF.format(
+                folder=self._folder.name, user=user, servers=servers, certificate=certificate
+            )
+        )
         program = apt.find("nginx")
         assert program is not None
         self._process = subprocess.Popen([program, "-e", "stderr", "-c", str(path)])
@@ -93,7 +113,9 @@ class FrontProxy:
     def _answers(self) -> bool:
         assert self._process.poll() is None, "the proxy in front has ended"
         try:
-            url = f"{self.url(next(iter(self._ports)))}/elsewhere"
-            return requests.get(url, timeout=5).status_code == 200
+            scheme = "https" if self._certificate else "http"
+            url = f"{scheme}://127.0.0.1:{next(iter(self._ports.values()))}/elsewhere"
+            # Its certificate is for another name.
+            return requests.get(url, timeout=5, verify=self._certificate is None).status_code == 200
         except requests.RequestException:
             return False
