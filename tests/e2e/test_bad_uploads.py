@@ -35,6 +35,7 @@ class BadUploadCase(StackCase):
         # Small, so that the bound can be crossed without sending 100 MB.
         "settings": {"FACES_MAX_UPLOAD_BYTES": str(MAX_BYTES)},
     }
+    shares = "bad uploads"
 
     def setUp(self) -> None:
         super().setUp()
@@ -352,6 +353,8 @@ def chunk(data: bytes) -> bytes:
 
 
 class HostileNameTests(BadUploadCase):
+    shares = ""  # what it uploads is stored
+
     def test_a_hostile_name_never_becomes_a_path(self) -> None:
         for name in (
             b"../../../../etc/passwd.jpg",

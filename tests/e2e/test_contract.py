@@ -26,6 +26,7 @@ def same_box(one: dict[str, int], other: dict[str, int]) -> bool:
 
 class ContractCase(StackCase):
     options: ClassVar[dict[str, Any]] = {"nginx": True, "wsservers": 2}
+    shares = "contract"
 
     def picture_at(self, url: str) -> Image.Image:
         """The image at one of the service's own absolute addresses."""

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Final, cast
 
 import requests
 
-from tests.support import old_release
+from tests.support import old_release, prepared
+from tests.support.postgres_server import PostgresServer
 from tests.support.stack import Stack
 from tests.support.stack_case import StackCase
 
@@ -55,8 +56,11 @@ class UpgradedStack(Stack):
     counts: dict[str, int]
 
     def _prepare(self) -> None:
+        if PostgresServer.current is not None:
+            self.database_url = PostgresServer.current.create_database()
+            self.environ["DATABASE_URL"] = self.database_url
         old_release.restore(self.storage, self.database_url, self.environ)
-        super()._prepare()
+        prepared.migrate(self.environ)
         ran = self.manage("shell", "-v", "0", "-c", _COUNT.format(models=_MODELS))
         assert ran.returncode == 0, ran.stderr
         self.counts = json.loads(ran.stdout)

@@ -36,6 +36,17 @@ class _Another(_Example):
     pass
 
 
+class _OneService(_Example):
+    shares = "a service"
+
+
+class _SameService(_OneService):
+    pass
+
+
+_NAME = f"{__name__}._Another"
+
+
 def load_tests(
     loader: unittest.TestLoader, tests: unittest.TestSuite, pattern: str | None
 ) -> unittest.TestSuite:
@@ -58,6 +69,19 @@ class SharingTests(unittest.TestCase):
         self.assertEqual(len(_ran), 4)
         self.assertEqual(_set_up, {_Example: 1, _Another: 1})
         self.assertEqual(_torn_down, _set_up)
+
+    def test_classes_that_share_a_service_stay_together_and_their_cost_is_printed(self) -> None:
+        load = unittest.defaultTestLoader.loadTestsFromTestCase
+        kinds = (_OneService, _SameService, _Another)
+        tests = list(parallel_runner.flat(load(kind) for kind in kinds))
+        suite = parallel_runner.ClassSuite(tests)
+        self.assertEqual(suite.run(unittest.TestResult()).testsRun, 6)
+        self.assertEqual([cost.name for cost in suite.costs], ["all of a service", _NAME])
+        with redirect_stdout(StringIO()) as printed:
+            parallel_runner.print_costs([parallel_runner.Cost(1, 2, "a"), *suite.costs], 1)
+        self.assertEqual(
+            printed.getvalue().split(), ["1.0", "s", "2.0", "s", "of", "processor", "a"]
+        )
 
     def test_a_process_that_dies_makes_the_run_fail(self) -> None:
         argv = mock.patch.object(sys, "argv", ["-c", "raise SystemExit(3)"])

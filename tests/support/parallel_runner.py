@@ -13,11 +13,12 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 import django.test
 
@@ -26,8 +27,8 @@ MOST: Final = 4
 
 
 def wanted() -> int:
-    """How many processes share a whole run: one a core."""
-    return max(1, min(MOST, len(os.sched_getaffinity(0))))
+    """How many processes share a whole run: one more than cores, for one that waits."""
+    return min(MOST, 1 + len(os.sched_getaffinity(0)))
 
 
 def flat(tests: Iterable[unittest.TestCase | unittest.TestSuite]) -> Iterator[unittest.TestCase]:
@@ -39,20 +40,42 @@ def flat(tests: Iterable[unittest.TestCase | unittest.TestSuite]) -> Iterator[un
             yield test
 
 
-class SharedSuite(unittest.TestSuite):
+class Cost(NamedTuple):
+    """What a class took with what it set up: the processor's time also of ended processes."""
+
+    wall_s: float
+    processor_s: float
+    name: str
+
+
+class ClassSuite(unittest.TestSuite):
+    """Class by class: the cost of each is kept in `costs`."""
+
+    def __init__(self, tests: Iterable[unittest.TestCase]) -> None:
+        super().__init__(tests)
+        self.costs: list[Cost] = []
+
+    def run(self, result: unittest.TestResult, debug: bool = False) -> unittest.TestResult:
+        classes = list(_classes(flat(self)))
+        while (index := self._take()) < len(classes) and not result.shouldStop:
+            wall_s, processor_s = time.monotonic(), _processor_s()
+            unittest.TestSuite(classes[index]).run(result, debug)
+            # A suite ends with its last class torn down, but leaves its name for the next suite.
+            result._previousTestClass = None  # type: ignore[attr-defined]
+            taken_s = time.monotonic() - wall_s, _processor_s() - processor_s
+            self.costs.append(Cost(*taken_s, _name(_unit(classes[index][0]))))
+        return result
+
+    def _take(self) -> int:
+        return len(self.costs)
+
+
+class SharedSuite(ClassSuite):
     """All classes to look at; run, only those that this process is the first to take."""
 
     def __init__(self, tests: Iterable[unittest.TestCase], taken: Path) -> None:
         super().__init__(tests)
         self._taken = taken
-
-    def run(self, result: unittest.TestResult, debug: bool = False) -> unittest.TestResult:
-        classes = list(_classes(flat(self)))
-        while (index := self._take()) < len(classes) and not result.shouldStop:
-            unittest.TestSuite(classes[index]).run(result, debug)
-            # A suite ends with its last class torn down, but leaves its name for the next suite.
-            result._previousTestClass = None  # type: ignore[attr-defined]
-        return result
 
     def _take(self) -> int:
         with self._taken.open("ab") as file:
@@ -61,17 +84,38 @@ class SharedSuite(unittest.TestSuite):
             return file.tell() - 1
 
 
+def _processor_s() -> float:
+    """Of this process and of those that it has seen end."""
+    used = os.times()
+    return sum(used[:4])
+
+
+def _unit(test: unittest.TestCase) -> object:
+    """What is never split: a class, or all that share one service by a name."""
+    return getattr(test, "shares", "") or type(test)
+
+
+def _name(unit: object) -> str:
+    return f"{unit.__module__}.{unit.__qualname__}" if isinstance(unit, type) else f"all of {unit}"
+
+
 def _classes(tests: Iterable[unittest.TestCase]) -> Iterator[list[unittest.TestCase]]:
     """Each class's tests: those that start services first, for they take the longest.
 
     Else in Django's order, whose reason is that some classes leave the database empty.
     """
-    each = [list(group) for _, group in groupby(tests, type)]
+    each = [list(group) for _, group in groupby(tests, _unit)]
     each.sort(key=lambda group: isinstance(group[0], django.test.SimpleTestCase))
     return iter(each)
 
 
-def run(jobs: int) -> int:
+def print_costs(costs: Iterable[Cost], most: int) -> None:
+    """The `most` classes that took the longest."""
+    for cost in sorted(costs, reverse=True)[:most]:
+        print(f"{cost.wall_s:7.1f} s {cost.processor_s:7.1f} s of processor  {cost.name}")
+
+
+def run(jobs: int, durations: int = 0) -> int:
     """Run this very command in `jobs` processes; how many tests failed, with the sums printed."""
     with tempfile.TemporaryDirectory(prefix="faces-shared-tests-") as name:
         folder = Path(name)
@@ -86,12 +130,12 @@ def run(jobs: int) -> int:
             for _ in range(jobs)
         ]
         _wait(running)
-        return _sum(folder, running)
+        return _sum(folder, running, durations)
 
 
-def note(folder: Path, counts: dict[str, int]) -> None:
+def note(folder: Path, counts: dict[str, int], costs: list[Cost]) -> None:
     """What one process of a shared run found."""
-    (folder / f"{os.getpid()}.json").write_text(json.dumps(counts))
+    (folder / f"{os.getpid()}.json").write_text(json.dumps({"costs": costs, **counts}))
 
 
 def _wait(running: list[subprocess.Popen[bytes]]) -> None:
@@ -131,12 +175,13 @@ def _write(text: bytes, lock: threading.Lock) -> None:
         sys.stdout.flush()
 
 
-def _sum(folder: Path, running: list[subprocess.Popen[bytes]]) -> int:
+def _sum(folder: Path, running: list[subprocess.Popen[bytes]], durations: int) -> int:
     counts: dict[str, Any] = {"passed": 0, "failed": 0, "skipped": 0}
     told = [json.loads(file.read_text()) for file in folder.glob("*.json")]
     for each in told:
         for name in counts:
             counts[name] += each[name]
+    print_costs((Cost(*cost) for each in told for cost in each["costs"]), durations)
     # One that said nothing was ended before it could.
     silent = sum(each.returncode != 0 for each in running) if len(told) < len(running) else 0
     print(", ".join(f"{count} {name}" for name, count in counts.items()), flush=True)

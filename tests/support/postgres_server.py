@@ -99,10 +99,12 @@ class PostgresServer:
         """The address of one of its databases, for `DATABASE_URL`."""
         return f"postgres://{_USER}@127.0.0.1:{self.port}/{database}"
 
-    def create_database(self) -> str:
-        """A new empty database; returns its address."""
+    def create_database(self, like: str = "") -> str:
+        """A new database, empty or as the one at the address `like`; returns its address."""
         name = f"faces_{uuid.uuid4().hex}"
-        self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        template = sql.Identifier(like.rpartition("/")[2] or "template1")
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        self._execute(statement.format(sql.Identifier(name), template))
         return self.url(name)
 
     def drop_database(self, url: str) -> None:

@@ -27,8 +27,10 @@ from django.test.runner import DiscoverRunner
 from backend import databases
 from tests.support import parallel_runner, photographs
 from tests.support.postgres_server import PostgresServer
+from tests.support.prepared import Prepared
 from tests.support.redis_server import RedisServer
 from tests.support.samples import DETECTOR
+from wire import environment
 
 
 class Result(unittest.TextTestResult):
@@ -63,10 +65,12 @@ class Runner(DiscoverRunner):
         database: str = "sqlite",
         jobs: int | None = None,
         share: Path | None = None,
+        durations: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._jobs, self._share = jobs, share
+        self._jobs, self._share, self._durations = jobs, share, durations or 0
+        self._suite: parallel_runner.ClassSuite | None = None
         self._rest = ExitStack()
         self._result: Result | None = None
         self._on_postgresql = database == "postgresql"
@@ -83,8 +87,12 @@ class Runner(DiscoverRunner):
         parser.add_argument(
             "--jobs",
             type=int,
-            help="how many processes share the tests; without, one a core for all tests, else one",
+            help="how many processes share the tests; without, one more than there are cores",
         )
+        if "--durations" not in parser._option_string_actions:  # Django's own, of Python 3.12
+            parser.add_argument(
+                "--durations", type=int, metavar="N", help="print the N classes that take longest"
+            )
         parser.add_argument("--share", type=Path, help=SUPPRESS)
 
     def run_tests(self, test_labels: list[str], **kwargs: Any) -> int:
@@ -92,7 +100,7 @@ class Runner(DiscoverRunner):
         # A few tests are done before a second process is ready for them.
         jobs = self._jobs or (1 if test_labels else parallel_runner.wanted())
         if jobs > 1 and not self.pdb:
-            return parallel_runner.run(jobs)
+            return parallel_runner.run(jobs, self._durations)
         with self._rest:
             failed: int = super().run_tests(test_labels, **kwargs)
         if self._result is not None:
@@ -102,9 +110,12 @@ class Runner(DiscoverRunner):
 
     def build_suite(self, *args: Any, **kwargs: Any) -> unittest.TestSuite:
         suite = super().build_suite(*args, **kwargs)
+        tests = parallel_runner.flat(suite)
         if self._share is None:
-            return suite
-        return parallel_runner.SharedSuite(parallel_runner.flat(suite), self._share / "taken")
+            self._suite = parallel_runner.ClassSuite(tests)
+        else:
+            self._suite = parallel_runner.SharedSuite(tests, self._share / "taken")
+        return self._suite
 
     def setup_test_environment(self, **kwargs: Any) -> None:
         super().setup_test_environment(**kwargs)
@@ -131,9 +142,11 @@ class Runner(DiscoverRunner):
             print(f"skipped {number}: {reason}", flush=True)
 
     def _report(self, counts: dict[str, int]) -> None:
+        costs = self._suite.costs if self._suite else []
         if self._share is not None:
-            parallel_runner.note(self._share, counts)
+            parallel_runner.note(self._share, counts, costs)
         else:
+            parallel_runner.print_costs(costs, self._durations)
             print(", ".join(f"{count} {name}" for name, count in counts.items()), flush=True)
 
     def _use(self, storage: Path, redis_url: str) -> None:
@@ -171,11 +184,22 @@ class Runner(DiscoverRunner):
         database = databases.configuration(url, sqlite=storage / "db.sqlite3")
         if not url:
             database["TEST"] = {"NAME": str(storage / "test.sqlite3")}
+            self._copy_database(storage / "test.sqlite3")
         settings.DATABASES = {"default": database}
         # Nothing is connected yet: the connection is made anew from this.
         connections.settings = connections.configure_settings(settings.DATABASES)
         connections["default"].close()
         del connections["default"]
+
+    def _copy_database(self, path: Path) -> None:
+        """Where several processes share the run, its first one migrates for all."""
+        if self._share is None:
+            return
+        Prepared.shared = self._share
+        own = {"CACHE_BACKEND_URL": os.environ["CACHE_BACKEND_URL"], "DATABASE_URL": ""}
+        environ = {**os.environ, **environment.defaults(), **own}
+        Prepared.once(environ).copy_sqlite(path)
+        self.keepdb = True
 
 
 def _let_hypothesis_take_its_time() -> None:

@@ -10,11 +10,9 @@ server, and nginx if asked for. Everything ends with the context, also when a te
 """
 
 import atexit
-import functools
 import os
 import random
 import re
-import shutil
 import signal
 import socket
 import sqlite3
@@ -34,6 +32,7 @@ import psycopg
 import requests
 from psycopg.rows import dict_row
 
+from tests.support import prepared
 from tests.support.listener import Listener
 from tests.support.postgres_server import PostgresServer
 from tests.support.redis_server import RedisServer
@@ -123,10 +122,6 @@ class Stack:
         for folder in (self.storage, self.logs, self.temporary):
             folder.mkdir()
         self.redis.start()
-        if "DATABASE_URL" in self._settings:
-            self.database_url = self._settings["DATABASE_URL"]
-        elif PostgresServer.current is not None:
-            self.database_url = PostgresServer.current.create_database()
         self.environ = self._environment()
         self._prepare()
         self._make_processes()
@@ -359,21 +354,14 @@ class Stack:
         }
 
     def _prepare(self) -> None:
-        database = self.storage / "db.sqlite3"
-        migrated = Path(_migrated().name, database.name)
-        is_new = not self.database_url and not database.exists()
-        if is_new and migrated.exists():
-            shutil.copy(migrated, database)
-        prepared = subprocess.run(
-            [sys.executable, "-m", "tools.migrate"],
-            cwd=environment.ROOT,
-            env=self.environ,
-            capture_output=True,
-            text=True,
-        )
-        assert prepared.returncode == 0, prepared.stdout + prepared.stderr
-        if is_new and not migrated.exists():
-            shutil.copy(database, migrated)
+        """Make what the processes need to start: folders, static files and tables."""
+        if "DATABASE_URL" in self._settings:
+            self.database_url = self._settings["DATABASE_URL"]
+            prepared.migrate(self.environ)
+            return
+        ready = prepared.Prepared.once(self.environ)
+        ready.fill(self.storage)
+        self.database_url = self.environ["DATABASE_URL"] = ready.database_url()
 
     def _make_processes(self) -> None:
         service = launcher.read(self.environ, environment.defaults())
@@ -419,12 +407,6 @@ class Stack:
             return self.request("GET", url, timeout=5).status_code == 200
         except requests.RequestException:
             return False
-
-
-@functools.cache
-def _migrated() -> tempfile.TemporaryDirectory[str]:
-    """Where the first service of a run leaves its empty database, from which the others go on."""
-    return tempfile.TemporaryDirectory(prefix="faces-migrated-")
 
 
 def _with_includes(text: str) -> str:

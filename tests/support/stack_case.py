@@ -4,23 +4,35 @@ import sys
 import unittest
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from tests.support import samples
 from tests.support.listener import Listener
 from tests.support.stack import ENDED, Stack, wait_until
 
+_shared: Final[dict[str, Stack]] = {}
+
 
 class StackCase(unittest.TestCase):
-    """Starts `Stack(**options)` for the class; a failing test shows what its processes printed."""
+    """Starts `Stack(**options)` for the class; a failing test shows what its processes printed.
+
+    Classes of one module that give the same name as `shares` have one service for all of them.
+    """
 
     options: ClassVar[dict[str, Any]] = {}
+    shares: ClassVar[str] = ""
     stack: ClassVar[Stack]
 
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.stack = cls.enterClassContext(Stack(**cls.options))
+        if not cls.shares:
+            cls.stack = cls.enterClassContext(Stack(**cls.options))
+            return
+        if cls.shares not in _shared:
+            _shared[cls.shares] = unittest.enterModuleContext(Stack(**cls.options))
+            unittest.addModuleCleanup(_shared.pop, cls.shares)
+        cls.stack = _shared[cls.shares]
 
     def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
         before = _broken(result)
