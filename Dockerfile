@@ -72,7 +72,8 @@ RUN pip --python .venv install --require-hashes --prefix /opt/test -r requiremen
  && pip --python .venv install --require-hashes --prefix /opt/test --no-deps -r requirements/oracle.txt
 COPY tests/__init__.py tests/
 COPY tests/support tests/support
-RUN PATH=/usr/local/bin:$PATH python -m tests.support.photographs
+RUN PATH=/usr/local/bin:$PATH python -m tests.support.photographs \
+ && { PATH=/usr/local/bin:$PATH python -m tests.support.sface || :; }
 
 FROM app AS test
 USER root

@@ -1,4 +1,5 @@
-"""Image in, faces out: dlib's face models and YuNet on ONNX Runtime. No Django, no settings.
+"""Image in, faces out: dlib's models, YuNet and ArcFace's kin on ONNX Runtime. No Django, no
+settings.
 
     image = faceengine.load_image("photo.jpg")
     for face in faceengine.find_faces(image):
@@ -11,6 +12,7 @@ first call that needs them, and models load then too, or with `load()`, once a p
 from typing import TYPE_CHECKING, Any
 
 from faceengine.detection.detector import is_available
+from faceengine.encoders import DLIB, Encoder, Thresholds, open_encoder
 from faceengine.errors import FaceEngineError, ImageError, ModelError, Problem
 from faceengine.imaging.decode import (
     DETAILED_PIXELS,
@@ -52,11 +54,13 @@ if TYPE_CHECKING:
 __all__ = [
     "DETAILED_PIXELS",
     "DETECTORS",
+    "DLIB",
     "MAX_DETECTION_PIXELS",
     "MODEL",
     "Box",
     "Busy",
     "Detector",
+    "Encoder",
     "Face",
     "FaceEngineError",
     "Faces",
@@ -70,6 +74,7 @@ __all__ = [
     "Quality",
     "Reason",
     "Source",
+    "Thresholds",
     "check_image",
     "configure",
     "distance",
@@ -81,6 +86,7 @@ __all__ = [
     "load",
     "load_image",
     "load_reduced",
+    "open_encoder",
     "open_photo",
     "overlap",
     "taken_at",

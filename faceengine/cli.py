@@ -1,4 +1,5 @@
-"""The command line: `python -m faceengine detect|encode|draw|compare FILES…`, `fetch` and `warm`.
+"""The command line: `python -m faceengine detect|encode|draw|compare FILES…`, `convert`, `fetch`,
+`warm`.
 
 Results go to standard output, as JSON lines (default) or as a table; progress and errors go to
 standard error. A file that can not be used does not stop the others. Exit codes: 0 all well, 1 some
@@ -15,11 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import faceengine
-from faceengine import reports
+from faceengine import encoders, reports
 from faceengine.reports import Report, Row
-
-SAME_PERSON = 0.6
-"""The distance up to which `face_recognition.compare_faces` calls two faces the same person's."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,8 +47,11 @@ def _run(options: argparse.Namespace) -> int:
         yunet_model=options.yunet_model,
     )
     if options.command in ("fetch", "warm"):
-        return _fetch() if options.command == "fetch" else _warm()
-    faceengine.load(options.detector)
+        return _fetch() if options.command == "fetch" else _warm(options)
+    if options.command == "convert":
+        return _convert(options)
+    options.encoder = faceengine.open_encoder(getattr(options, "encoder", "dlib"))
+    faceengine.load(options.detector, options.encoder)
     rows = _compare(options) if options.command == "compare" else _each(options)
     report = Report(table=options.table)
     for row in rows:
@@ -66,12 +67,21 @@ def _fetch() -> int:
     return 0
 
 
-def _warm() -> int:
+def _convert(options: argparse.Namespace) -> int:
+    encoder = encoders.convert(options.file, options.folder)
+    print(f"{encoder.name}, {encoder.dimensions} numbers, is in {options.folder}")
+    if encoder.thresholds is None:
+        print(f"it has no [thresholds] in {options.folder / encoders.FACTS}", file=sys.stderr)
+    return 0
+
+
+def _warm(options: argparse.Namespace) -> int:
     from faceengine.runtime import cache_folder
 
+    encoder = faceengine.open_encoder(options.encoder)
     for detector in faceengine.DETECTORS:
         if faceengine.is_available(detector):
-            faceengine.load(detector)
+            faceengine.load(detector, encoder)
         else:
             print(f"{detector} is left out: its weights were not fetched", file=sys.stderr)
     print(f"models are ready in {cache_folder()}")
@@ -87,6 +97,7 @@ def _each(options: argparse.Namespace) -> Iterator[Row]:
 
 def _compare(options: argparse.Namespace) -> Iterator[Row]:
     """Every face of every file with every face of the reference."""
+    threshold = _threshold(options)
     reference = _found(options.reference, options, encode=True)
     for file in _progress(options):
         row = _tried(file, lambda file: {"faces": _found(file, options, encode=True)})
@@ -102,19 +113,30 @@ def _compare(options: argparse.Namespace) -> Iterator[Row]:
                     "face": index,
                     "reference_face": number,
                     "distance": round(distance, 6),
-                    "same_person": distance <= options.threshold,
+                    "same_person": distance <= threshold,
                 }
+
+
+def _threshold(options: argparse.Namespace) -> float:
+    """The distance up to which two faces are one person's: as named, or the encoder's."""
+    if options.threshold is not None:
+        return float(options.threshold)
+    if options.encoder.thresholds is None:
+        raise faceengine.ModelError("The encoder has no threshold of its own: name --threshold.")
+    return float(options.encoder.thresholds.same_person)
 
 
 def _faces(file: Path, options: argparse.Namespace) -> Row:
     encode = options.command == "encode"
     faces = [reports.described(face) for face in _found(file, options, encode=encode)]
-    return {"model": faceengine.MODEL, "faces": faces} if encode else {"faces": faces}
+    return {"model": options.encoder.name, "faces": faces} if encode else {"faces": faces}
 
 
 def _found(file: Path, options: argparse.Namespace, *, encode: bool) -> list[faceengine.Face]:
     limit = options.max_detection_pixels
-    return faceengine.find_faces(file, options.detector, encode, max_detection_pixels=limit)
+    return faceengine.find_faces(
+        file, options.detector, encode, encoder=options.encoder, max_detection_pixels=limit
+    )
 
 
 def _drawn(file: Path, options: argparse.Namespace) -> Row:
@@ -152,21 +174,30 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in (
         ("detect", "where the faces are, and how good they are"),
-        ("encode", "the same, with each face's 128 numbers"),
+        ("encode", "the same, with each face's numbers"),
         ("draw", "write NAME.faces.jpg with a box round each face"),
         ("compare", "how far the faces of FILES are from those of REFERENCE"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         _add_running(command)
         _add_searching(command)
+        if name in ("encode", "compare"):
+            _add_encoder(command)
         if name == "compare":
             command.add_argument("reference", type=Path, metavar="REFERENCE")
-            command.add_argument("--threshold", type=float, default=SAME_PERSON)
+            command.add_argument("--threshold", type=float, help="default: the encoder's")
         if name == "draw":
             command.add_argument("--output", type=Path, help="the folder to write to")
         command.add_argument("files", type=Path, nargs="+", metavar="FILES")
     text = "convert the models now, at install time, so that no later start has to"
-    _add_running(commands.add_parser("warm", help=text, description=text))
+    command = commands.add_parser("warm", help=text, description=text)
+    _add_running(command)
+    _add_encoder(command)
+    text = "convert an encoder's ONNX file, or that of a pack's folder, into the new folder FOLDER"
+    command = commands.add_parser("convert", help=text, description=text)
+    _add_running(command)
+    command.add_argument("file", type=Path, metavar="FILE")
+    command.add_argument("folder", type=Path, metavar="FOLDER")
     text = "download the weights of the detector yunet into the model cache, at install time"
     _add_running(commands.add_parser("fetch", help=text, description=text))
     return parser
@@ -178,6 +209,11 @@ def _add_running(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--provider", action="append", choices=("cpu", "cuda", "openvino"), help="default: cpu"
     )
+
+
+def _add_encoder(command: argparse.ArgumentParser) -> None:
+    text = "an encoder's ONNX file or folder (default: dlib)"
+    command.add_argument("--encoder", default="dlib", metavar="PATH", help=text)
 
 
 def _add_searching(command: argparse.ArgumentParser) -> None:

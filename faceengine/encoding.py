@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from faceengine.runtime import MODEL, once, session
+from faceengine.encoders import DLIB, Encoder
+from faceengine.errors import ModelError
+from faceengine.runtime import MODEL, once, opened, session
 
 if TYPE_CHECKING:
     from faceengine.imaging.scaled import Pixels
@@ -20,32 +23,49 @@ _DIGEST = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
 _BATCH = 32
 
 
-def encode(chips: Sequence[Pixels]) -> list[Encoding]:
-    """Encode chips, each uint8 (150, 150, 3) RGB, as one batch: an array of 128 float32 each."""
+def encode(chips: Sequence[Pixels], encoder: Encoder = DLIB) -> list[Encoding]:
+    """Encode chips of `encoder` as one batch: an array of float32 (`encoder.dimensions`,) each.
+
+    A chip is uint8 RGB: (150, 150, 3) of dlib's, (112, 112, 3) of others (`landmarks.cut`).
+    """
     encodings: list[Encoding] = []
-    for start in range(0, len(chips), _BATCH):
-        batch = numpy.stack(chips[start : start + _BATCH])
-        (result,) = _session().run(None, {"chips": batch})
+    step = min(_BATCH, encoder.batch)
+    for start in range(0, len(chips), step):
+        batch = numpy.stack(chips[start : start + step])
+        (result,) = _session(encoder).run(None, {"chips": batch})
         encodings.extend(numpy.array(row) for row in result)
     return encodings
 
 
 def distance(a: Encoding, b: Encoding) -> float:
-    """The Euclidean distance of two encodings of the same `MODEL`.
+    """The Euclidean distance of two encodings by the same encoder.
 
-    About 0 for the same photo, and 0.6 is where `face_recognition` draws the line between one
-    person and two.
+    Of dlib's: about 0 for the same photo, and 0.6 is where `face_recognition` draws the line
+    between one person and two.
     """
     return float(numpy.linalg.norm(numpy.subtract(a, b, dtype=numpy.float64)))
 
 
-def load() -> None:
-    """Load the network now, converting it first if it never was."""
-    _session()
+def load(encoder: Encoder = DLIB) -> None:
+    """Load the network now; dlib's is converted first if it never was."""
+    _session(encoder)
 
 
-def _session() -> Any:
-    return once("encoder", lambda: session(f"{MODEL}.dat", _DIGEST, MODEL, _build))
+def _session(encoder: Encoder) -> Any:
+    return once(f"encoder {encoder.name}", lambda: _opened(encoder))
+
+
+def _opened(encoder: Encoder) -> Any:
+    if encoder.network is None:
+        return session(f"{MODEL}.dat", _DIGEST, MODEL, _build)
+    try:
+        with encoder.network.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"The encoder {encoder.network} cannot be read: {error}.") from error
+    if found != encoder.digest:
+        raise ModelError(f"The encoder {encoder.network} is damaged: convert it again.")
+    return opened(encoder.network)
 
 
 def _build(data: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from faceengine import encoding, landmarks, quality
 from faceengine.conversion import CHIP_SIDE_PX
 from faceengine.detection import detector as detection
 from faceengine.drawn import encode_boxes
+from faceengine.encoders import DLIB, Encoder
 from faceengine.encoding import distance
 from faceengine.hog import Detection
 from faceengine.imaging.decode import MAX_PIXELS, Source
@@ -59,6 +61,7 @@ def find_faces(
     detector: Detector = "hog",
     encode: bool = True,
     *,
+    encoder: Encoder = DLIB,
     max_detection_pixels: int = MAX_DETECTION_PIXELS,
     max_pixels: int = MAX_PIXELS,
 ) -> Faces:
@@ -72,20 +75,21 @@ def find_faces(
     twice its size, and boxes are those of `face_recognition` on images of up to
     `max_detection_pixels`; YuNet's boxes frame a face alike. A larger image is searched at a
     smaller scale; boxes are in the full image's pixels all the same, and landmarks and encodings
-    made from its full detail.
+    made from its full detail. `encoder` makes the encodings (`open_encoder`).
 
     Raises `ImageError` as `load_image` does, and `ModelError` where a model can not be loaded.
     """
     detector = detection.checked(detector)
     limits = {"max_detection_pixels": max_detection_pixels, "max_pixels": max_pixels}
-    found = _find(image, detector, encode, **limits)
-    return _encoded([found])[0] if encode else found.faces()
+    found = _find(image, detector, encoder if encode else None, **limits)
+    return _encoded([found], encoder)[0] if encode else found.faces()
 
 
 def encode_many(
     images: Iterable[Image.Image | Source],
     detector: Detector = "hog",
     *,
+    encoder: Encoder = DLIB,
     max_detection_pixels: int = MAX_DETECTION_PIXELS,
     max_pixels: int = MAX_PIXELS,
 ) -> list[Faces]:
@@ -96,18 +100,18 @@ def encode_many(
     """
     detector = detection.checked(detector)
     limits = {"max_detection_pixels": max_detection_pixels, "max_pixels": max_pixels}
-    return _encoded([_find(image, detector, True, **limits) for image in images])
+    return _encoded([_find(image, detector, encoder, **limits) for image in images], encoder)
 
 
-def load(detector: Detector = "hog") -> None:
-    """Load every model that `find_faces` needs with `detector`, converting them first if need be.
+def load(detector: Detector = "hog", encoder: Encoder = DLIB) -> None:
+    """Load every model that `find_faces` needs with `detector` and `encoder`, converted if need be.
 
     Optional: models load on first use. Call it once before a process forks its workers, and what
     is loaded is shared by all of them. With the provider "cuda", load after the fork instead.
     """
     detection.load(detection.checked(detector))
     landmarks.load()
-    encoding.load()
+    encoding.load(encoder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,7 @@ class _Search:
 def _find(
     image: Image.Image | Source | Photo,
     detector: Detector,
-    encode: bool,
+    encoder: Encoder | None,
     *,
     max_detection_pixels: int,
     max_pixels: int,
@@ -152,7 +156,7 @@ def _find(
             image,
             max_pixels=max_pixels,
             max_detection_pixels=max_detection_pixels,
-            encode=encode and detector != "yunet",
+            encode=encoder is not None and detector != "yunet",
         )
     view = picture.whole(max_detection_pixels)
     detected = detection.detect(view, detector)
@@ -161,7 +165,7 @@ def _find(
     places = [(box, each.rotation) for box, each in zip(boxes, detected, strict=True)]
     # YuNet had no need of an array of the whole, so cutting out its faces shall have none either.
     whole = view if detector != "yunet" and picture.scale == view.scale_x == 1 else None
-    chips = _chips(picture, whole, places, detailed=encode)
+    chips = _chips(picture, whole, places, encoder)
     found = [
         _Found(
             box, quality.measure(outer, box, picture.size, each.score, chip), chip, each.rotation
@@ -176,19 +180,19 @@ def _chips(
     picture: Photo,
     whole: View | None,
     places: Sequence[tuple[Box, int]],
-    *,
-    detailed: bool,
+    encoder: Encoder | None,
 ) -> list[AlignedFace]:
     """The chips at `places` (box, rotation): from `whole`, a view of the full image, or from parts.
 
     A chip that a reduced image would have to enlarge is worth decoding the rest, if it is encoded.
     """
+    cut = partial(landmarks.cut, encoder=encoder or DLIB)
     if whole is not None:
-        return [landmarks.cut(whole, *place) for place in places]
-    chips = [landmarks.cut(picture.around(place[0]), *place) for place in places]
+        return [cut(whole, *place) for place in places]
+    chips = [cut(picture.around(place[0]), *place) for place in places]
     lacking = any(chip.side_px < CHIP_SIDE_PX for chip in chips)
-    if detailed and lacking and picture.sharpen():
-        chips = [landmarks.cut(picture.around(place[0]), *place) for place in places]
+    if encoder is not None and lacking and picture.sharpen():
+        chips = [cut(picture.around(place[0]), *place) for place in places]
     return chips
 
 
@@ -225,8 +229,8 @@ def _inner(outer: Box, size: tuple[int, int]) -> Box:
     return Box(max(top, 0), min(right, width), min(bottom, height), max(left, 0))
 
 
-def _encoded(searches: Sequence[_Search]) -> list[Faces]:
+def _encoded(searches: Sequence[_Search], encoder: Encoder) -> list[Faces]:
     """The faces of several images, encoded together."""
     found = chain.from_iterable(search.found for search in searches)
-    encodings = iter(encoding.encode([each.chip.pixels for each in found]))
+    encodings = iter(encoding.encode([each.chip.encoded for each in found], encoder))
     return [search.faces(encodings) for search in searches]

@@ -119,15 +119,20 @@ def session(
     `source` is the name of a file of dlib's, or the path of another. `arena` keeps the largest
     memory that a run needed for the next run.
     """
+    from faceengine.conversion.cache import converted
+
+    # First: a provider that is not installed needs no conversion to be refused.
+    _installed()
+    file = source if isinstance(source, Path) else _models_folder() / source
+    return opened(converted(file, digest, cache_folder(), name, build), arena=arena)
+
+
+def opened(model: Path | bytes, *, arena: bool = False) -> Any:
+    """An ONNX Runtime session of a converted `model`, by the settings of `configure`."""
     # It would report this machine and every session to its makers, in the background.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
-    from faceengine.conversion.cache import converted
-
-    providers = _installed(onnxruntime.get_available_providers())
-    file = source if isinstance(source, Path) else _models_folder() / source
-    model = converted(file, digest, cache_folder(), name, build)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _settings.threads
     options.inter_op_num_threads = 1
@@ -136,7 +141,7 @@ def session(
     options.enable_cpu_mem_arena = arena
     options.log_severity_level = 3
     # From the file rather than from bytes: one copy of the weights less in memory.
-    loaded = onnxruntime.InferenceSession(model, options, providers=providers)
+    loaded = onnxruntime.InferenceSession(model, options, providers=_installed())
     _give_back()
     return loaded
 
@@ -154,7 +159,11 @@ def cache_folder() -> Path:
     return Path(base) / "faceengine"
 
 
-def _installed(available: Sequence[str]) -> list[str]:
+def _installed() -> list[str]:
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    available = onnxruntime.get_available_providers()
     for name in _settings.providers:
         provider, package = _PROVIDERS[name]
         if provider not in available:

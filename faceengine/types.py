@@ -100,12 +100,13 @@ class Quality:
 class Face:
     """One face of an image.
 
-    `encoding` is an array of 128 float32 whose Euclidean distances separate people (made by
-    `faceengine.MODEL`), or None when none was asked for. `landmarks` are dlib's five points: the
-    outer and inner corner of the eye on the picture's right, then of the one on its left, and
-    the base of the nose. `rotation` is how far the face is turned clockwise in the image, to the
-    nearest of 0, 90, 180 and 270 degrees; box and landmarks are in the image's pixels all the same,
-    the encoding is of the face turned upright. Detectors other than "yunet" find faces at 0 alone.
+    `encoding` is an array of float32 whose Euclidean distances separate people, 128 of dlib's
+    encoder and as many as another makes, or None when none was asked for. `landmarks` are dlib's
+    five points, whatever the detector: the outer and inner corner of the eye on the picture's
+    right, then of the one on its left, and the base of the nose. `rotation` is how far the face is
+    turned clockwise in the image, to the nearest of 0, 90, 180 and 270 degrees; box and landmarks
+    are in the image's pixels all the same, the encoding is of the face turned upright. Detectors
+    other than "yunet" find faces at 0 alone.
     """
 
     box: Box

@@ -155,6 +155,16 @@ def fetch_photographs() -> None:
             raise UserError(_why_pip_failed(error)) from error
 
 
+def fetch_encoder() -> None:
+    """The second encoder of the tests; without it the tests that need it are skipped."""
+    command = [str(PYTHON), "-m", "tests.support.sface"]
+    try:
+        with Step("Fetching the encoder SFace of the tests") as step:
+            run(command, step)
+    except CommandFailed:
+        say(f"  It cannot be had now; its tests are skipped. Later: {' '.join(command)}")
+
+
 def make_environment() -> None:
     """`.venv`, unless it is there and works."""
     if _environment_works():
@@ -196,6 +206,7 @@ def parts(*, test: bool) -> list[Part]:
         _packages("test-packages", TEST),
         oracle,
         Part("photographs", photographs, fetch_photographs),
+        Part("encoder", (ROOT / "tests" / "support" / "sface.py",), fetch_encoder),
         engine,
     ]
 
