@@ -13,6 +13,7 @@ from unittest import mock
 
 import numpy
 from onnx import load_model, save_model
+from PIL import Image
 
 import faceengine
 from faceengine import DLIB, Encoder, ModelError, encoders, encoding, landmarks, runtime
@@ -229,11 +230,11 @@ class FacesTest(FolderCase):
         for degrees in (0, 15):
             turned = image.rotate(degrees)
             (face,) = faceengine.find_faces(turned, encode=False)
-            view = View(numpy.asarray(turned))
+            view = View(turned)
             chip = landmarks.cut(view, face.box, 0, encoder)
             self.assertEqual(chip.encoded.shape, (112, 112, 3))
             box = faceengine.Box(32, 92, 92, 20)
-            again = landmarks.cut(View(chip.encoded), box)
+            again = landmarks.cut(View(Image.fromarray(chip.encoded)), box)
             off = numpy.array(again.landmarks) - landmarks._ON_TEMPLATE
             self.assertLess(float(abs(off).max()), 7, degrees)
 
