@@ -95,7 +95,7 @@ class Server:
             thread.join()
 
     def _start(self, work: Callable[..., None], *args: object) -> None:
-        self._threads.append(threading.Thread(target=work, args=args))
+        self._threads.append(threading.Thread(target=work, args=args, daemon=True))
         self._threads[-1].start()
 
     def _accept(self) -> None:

@@ -50,7 +50,7 @@ class Requests(BaseHTTPRequestHandler):
 def lambda_service() -> Iterator[Any]:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Requests)
     server.events, server.status, server.max_bytes = [], 202, 1 << 20
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{server.server_address[1]}"
     try:
