@@ -165,6 +165,7 @@ MIDDLEWARE = [
     "backend.clients.limits.admin_networks.AdminNetworksMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "backend.common.http.database_restarts.DatabaseRestartMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -60,9 +60,15 @@ http {{
 
 {_from_settings(stack)}
 {_outside()}
+    # Twice the same: a request that a web process had in hand when it died is repeated once, and
+    # waits in the socket for the next one.
+    upstream backend {{
+        server "{stack.backend.reached_at}" max_fails=0;
+        server "{stack.backend.reached_at}" max_fails=0;
+    }}
     server {{
 {listen}
-        set $backend_address "{_upstream(stack.backend)}";
+        set $backend_address backend;
         set $ws_address "{_upstream(stack.ws)}";
         set $media_dir "{stack.storage}/media";
         include "{ROOT}/nginx/faces.conf";

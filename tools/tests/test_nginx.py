@@ -13,7 +13,7 @@ from unittest import mock
 
 import requests
 
-from tools import config_files
+from tools import config, config_files
 from tools.shell import ROOT
 from tools.tests.launched import free_port, wait_until
 from tools.tests.test_config_files import a_stack
@@ -44,6 +44,9 @@ class Echo(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.posted.append(self.path)
+        if "dies" in self.path and self.posted.count(self.path) == 1:
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
         self.do_GET()
 
     def log_message(self, format: str, *args: object) -> None:
@@ -57,10 +60,12 @@ class NginxTests(unittest.TestCase):
     backend: ThreadingHTTPServer
     port: int
     url: str
+    service: config.Stack
 
     @classmethod
     def setUpClass(cls) -> None:
         folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        Echo.posted.clear()
         cls.backend = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
         cls.addClassCleanup(cls.backend.server_close)
         cls.addClassCleanup(cls.backend.shutdown)
@@ -74,6 +79,7 @@ class NginxTests(unittest.TestCase):
             FACES_MAX_UPLOAD_BYTES=str(_LIMIT_BYTES),
             **cls.settings,
         )
+        cls.service = service
         rules = folder / "nginx"
         rules.mkdir()
         for source in (ROOT / "nginx").glob("*.conf"):
@@ -144,6 +150,25 @@ class NginxTests(unittest.TestCase):
         answer = requests.post(self.url, data=chunks, timeout=10)
         self.assertEqual(answer.json()["bytes"], 500_000)
         self.assertEqual(answer.json()["headers"]["content-length"], "500000")
+
+    def test_a_request_whose_web_process_dies_is_repeated_if_that_is_safe(self) -> None:
+        for path, status in (("/image/?dies", 200), ("/verify?dies", 200), ("/other/?dies", 502)):
+            with self.subTest(path):
+                answer = requests.post(self.url + path, data=b"x" * 50_000, timeout=10)
+                self.assertEqual(answer.status_code, status)
+                self.assertEqual(Echo.posted.count(path), 2 if status == 200 else 1)
+
+    def test_a_body_that_nginx_cannot_store_is_refused_with_the_reason(self) -> None:
+        bodies = self.service.run / "nginx" / "client_body"
+        bodies.rename(bodies.with_name("away"))
+        self.addCleanup(bodies.with_name("away").rename, bodies)
+        small, large = (
+            requests.post(self.url + "/image/?stored", data=b"x" * size, timeout=10)
+            for size in (100_000, 900_000)
+        )
+        self.assertEqual(small.json()["bytes"], 100_000)
+        self.assertEqual((large.status_code, large.headers["Retry-After"]), (503, "5"))
+        self.assertIn("no room for the upload", large.json()["detail"])
 
     def test_a_body_that_says_it_is_too_large_is_refused(self) -> None:
         self.assert_error(self.post(b"Content-Length: 2000000\r\n\r\n"), 413)
