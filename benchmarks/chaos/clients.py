@@ -1,0 +1,131 @@
+"""Those who use the service meanwhile: they upload, listen, and keep what they were answered."""
+
+import json
+import random
+import time
+from collections import Counter
+from contextlib import suppress
+from threading import Event, Lock, Thread
+from typing import Any, Final
+
+import requests
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+from tests.support import samples
+
+ACCEPTED: Final = 202
+NO_ANSWER: Final = "no answer"
+
+_TIMEOUT_S: Final = 30.0
+_POLL_S: Final = 0.2
+# Faces in the picture, picture, how often it is sent.
+_PICTURES: Final = ((1, samples.face, 3), (0, samples.no_face, 2))
+
+
+class Uploads:
+    """Images from several threads at `rate` a second, until `stop()`."""
+
+    def __init__(self, url: str, *, seed: int, rate: float, threads: int = 4) -> None:
+        self.accepted: Final[dict[str, int]] = {}
+        """The faces that the picture has, by submission."""
+        self.answers: Final = Counter[str]()
+        """How often each status, or `NO_ANSWER`, came."""
+        self.last_answer_at = time.monotonic()
+        self.during: Final = Counter[str]()
+        """How often an upload was not accepted, by the fault of that moment."""
+        self.fault = ""
+        self._url: Final = f"{url}/image/"
+        self._pause_s: Final = threads / rate
+        self._choice: Final = random.Random(seed)
+        self._lock: Final = Lock()
+        self._is_over: Final = Event()
+        self._threads: Final = [Thread(target=self._run, daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Send no more; returns when each that was sent has its answer."""
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join(2 * _TIMEOUT_S)
+
+    def _run(self) -> None:
+        while not self._is_over.wait(self._pause_s):
+            self._upload(*self._next())
+
+    def _next(self) -> tuple[int, bytes]:
+        with self._lock:
+            number = self._choice.getrandbits(60)
+            weights = [weight for *_, weight in _PICTURES]
+            faces, picture, _ = self._choice.choices(_PICTURES, weights)[0]
+        return faces, samples.another(picture(), number)
+
+    def _upload(self, faces: int, picture: bytes) -> None:
+        fault, answer, id = self.fault, NO_ANSWER, ""
+        # `trust_env`: a proxy of the environment is not for this machine.
+        with suppress(requests.RequestException, ValueError), requests.Session() as session:
+            session.trust_env = False
+            response = session.post(
+                self._url, files={"image": ("image.jpg", picture)}, timeout=_TIMEOUT_S
+            )
+            answer = str(response.status_code)
+            if response.status_code == ACCEPTED:
+                id = str(response.json()["id"])
+        with self._lock:
+            self.answers[answer] += 1
+            if id:
+                self.accepted[id] = faces
+            else:
+                self.during[f"{answer}, {fault or 'no fault'}"] += 1
+
+
+class Listener:
+    """Follows the events over reconnects, as docs/events.md shows it."""
+
+    def __init__(self, url: str) -> None:
+        self.published: Final = Counter[str]()
+        """How often each submission's event came."""
+        self._url: Final = f"{url.replace('http:', 'ws:')}/faces?outcomes=all"
+        self._is_over: Final = Event()
+        self._thread: Final = Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._is_over.set()
+        self._thread.join(2 * _TIMEOUT_S)
+
+    def wait_for(self, ids: set[str], timeout_s: float) -> set[str]:
+        """Those of `ids` whose event has not come in time."""
+        deadline = time.monotonic() + timeout_s
+        while (missing := ids - set(self.published)) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        return missing
+
+    def _run(self) -> None:
+        since = ""
+        while not self._is_over.wait(_POLL_S):
+            url = self._url + (f"&since={since}" if since else "")
+            with (
+                suppress(OSError, WebSocketException),
+                connect(url, proxy=None, open_timeout=_TIMEOUT_S) as socket,
+            ):
+                while not self._is_over.is_set():
+                    with suppress(TimeoutError):
+                        since = self._take(json.loads(socket.recv(timeout=1))) or since
+
+    def _take(self, frame: dict[str, Any]) -> str:
+        """Count an event; its position in the stream, or nothing where the frame is no event."""
+        if "submission_id" not in frame:
+            return ""
+        self.published[frame["submission_id"]] += 1
+        return str(frame["event_id"])
+
+
+def resources(url: str, ids: set[str]) -> dict[str, dict[str, Any] | None]:
+    """The status resource of each of `ids`; None where there is none."""
+    with requests.Session() as session:
+        session.trust_env = False
+        answers = {id: session.get(f"{url}/image/{id}/", timeout=_TIMEOUT_S) for id in ids}
+    return {id: each.json() if each.status_code == 200 else None for id, each in answers.items()}
