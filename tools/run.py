@@ -33,7 +33,7 @@ from wire import environment
 _START_TIMEOUT_S: Final = 120.0
 _REDIS_TIMEOUT_S: Final = 10.0
 _POLL_S: Final = 0.1
-_WATCH_S: Final = 1.0
+_WATCH_S: Final = 0.1
 _MAX_CONNECTIONS: Final = 16384
 _CRASHES_AT_START: Final = 3
 # As supervisor reports it.
