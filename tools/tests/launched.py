@@ -13,21 +13,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.support.prepared import Prepared
 from tools.shell import ROOT
 from wire import environment
 
-_TIMEOUT_S: Final = 60.0
+_TIMEOUT_S: Final = 180.0
 _MARK: Final = "FACES_LAUNCHED_BY_TEST"
 # Below the ports that the kernel gives to clients, one of which could take a free one.
 _PORTS: Final = iter(range(8_400 + os.getpid() % 100 * 60, 15_000))
 
 
 class Launched:
-    """One run of `python -m tools.run`; what it prints is in `output`."""
+    """One run of `python -m tools.run`; what it prints is in `output`.
+
+    Without `storage` it has a new folder whose database is up to date already.
+    """
 
     def __init__(self, *, storage: Path | None = None, **settings: str) -> None:
         self._folder: Final = tempfile.TemporaryDirectory(prefix="faces-run-")
         self.storage: Final = storage or Path(self._folder.name, "a folder")
+        self._is_prepared: Final = storage is None
         self.settings: Final = settings
         self._log: Final = Path(self._folder.name, "log")
         self.process: subprocess.Popen[bytes]
@@ -36,6 +41,8 @@ class Launched:
     def __enter__(self) -> Self:
         self.environ = {**os.environ, **environment.defaults(), **self._addresses()}
         self.environ |= {"FACES_WORKERS": "1", _MARK: self._folder.name, **self.settings}
+        if self._is_prepared:
+            Prepared.once(self.environ).fill(self.storage)
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tools.run"],

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import stat
+import tempfile
 import time
 import unittest
 from collections.abc import Iterator
@@ -49,7 +50,10 @@ class RunningTests(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.service = cls.enterClassContext(Launched()).wait_for("Faces is ready")
+        # From nothing, as the first time; its name has a space.
+        folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()), "a folder")
+        service = cls.enterClassContext(Launched(storage=folder))
+        cls.service = service.wait_for("Faces is ready")
 
     def test_it_answers_through_nginx(self) -> None:
         answer = requests.get(f"{self.service.url}/healthcheck", timeout=10)

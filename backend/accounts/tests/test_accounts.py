@@ -32,11 +32,7 @@ def code(steps: int = 0, secret: str = _SECRET) -> str:
     return str(format_hotp_value(hotp_value(secret, int(time.time() // 30) + steps)))
 
 
-# The real one takes a fifth of a second for each password.
-@override_settings(
-    PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
-    FACES_LOGIN_RATE=(3, 86_400),
-)
+@override_settings(FACES_LOGIN_RATE=(3, 86_400))
 class AccountCase(TestCase):
     zoe: ClassVar[User]
     alice: ClassVar[User]

@@ -127,11 +127,7 @@ class OlderSessionTests(AccountCase):
         self.assertEqual(self.client.get("/accounts/second-factor/recovery-codes").status_code, 200)
 
 
-# The real hasher takes a fifth of a second for each password.
-@override_settings(
-    PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
-    FACES_LOGIN_RATE=(100, 86_400),
-)
+@override_settings(FACES_LOGIN_RATE=(100, 86_400))
 class AtTheSameTimeTests(TransactionTestCase):
     """What works once works once, also for requests that arrive together."""
 

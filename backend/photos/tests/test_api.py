@@ -412,8 +412,6 @@ class PeopleTests(ApiCase):
         self.assertEqual(answer.status_code, 404)
 
 
-# The real one takes a fifth of a second for each password.
-@override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"])
 class AuthenticationTests(ApiCase):
     def setUp(self) -> None:
         super().setUp()

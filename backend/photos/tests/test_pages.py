@@ -28,10 +28,6 @@ FACES = f"{PAGES}/facedetection"
 NOT_PROCESSED = "Your reference has not been processed yet"
 
 without_faces = override_settings(FACES_PHOTOS_EXTRACTION="off")
-# The real one takes a fifth of a second for each password.
-quick_passwords = override_settings(
-    PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]
-)
 
 
 def file(content: bytes, name: str = "me.jpg") -> SimpleUploadedFile:
@@ -287,7 +283,6 @@ class PeoplePageTests(PageCase):
         self.assertIn("Joe", self.text(f"{PAGES}/people/?hidden=true", client=self.zoe))
 
 
-@quick_passwords
 class LoginTests(TestCase):
     def setUp(self) -> None:
         cache.clear()
