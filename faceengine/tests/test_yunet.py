@@ -20,7 +20,7 @@ from faceengine.conversion import yunet as conversion
 from faceengine.detection import yunet, yunet_confirmation, yunet_search, yunet_weights
 from faceengine.runtime import model_file
 from faceengine.tests import oracle
-from tests.support import image_factories, photographs
+from tests.support import image_factories, photographs, prerequisites
 
 PHOTOS = ("obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg")
 
@@ -47,14 +47,14 @@ class WeightsCase(unittest.TestCase):
     def setUpClass(cls) -> None:
         super().setUpClass()
         if not faceengine.is_available("yunet"):
-            raise unittest.SkipTest(yunet_weights.MISSING)
+            prerequisites.missing(yunet_weights.MISSING)
 
 
 def source() -> bytes:
     """The fetched file; images keep the converted one alone."""
     file = runtime.cache_folder() / yunet_weights.FILE
     if not file.is_file():
-        raise unittest.SkipTest(f"{file} was removed after it was converted")
+        prerequisites.missing(f"{file} was removed after it was converted")
     return file.read_bytes()
 
 

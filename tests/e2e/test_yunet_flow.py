@@ -3,7 +3,6 @@
 import io
 import math
 import tempfile
-import unittest
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +10,8 @@ from PIL import Image
 
 import faceengine
 from backend.photos.tests import factories
-from tests.support import image_factories, photographs, samples
+from faceengine.detection import yunet_weights
+from tests.support import image_factories, photographs, prerequisites, samples
 from tests.support.stack import wait_until
 from tests.support.stack_case import StackCase
 
@@ -26,9 +26,14 @@ def on_its_side(name: str = "obama.jpg") -> bytes:
     return jpeg.getvalue()
 
 
-@unittest.skipUnless(faceengine.is_available("yunet"), "YuNet's weights could not be fetched")
 class YunetFlowTests(StackCase):
     options: ClassVar[dict[str, Any]] = {"nginx": True, "settings": {"FACES_DETECTOR": "yunet"}}
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        if not faceengine.is_available("yunet"):
+            prerequisites.missing(yunet_weights.MISSING)
+        super().setUpClass()
 
     def post(self, path: str, image: bytes, field: str = "image", **form: Any) -> Any:
         files = {field: ("a.jpg", image)}

@@ -6,7 +6,7 @@ is unset all of them are required, so that no test is skipped unnoticed.
 
 import os
 import unittest
-from typing import Final
+from typing import Final, NoReturn
 
 NAMES: Final = ("browser", "compiler", "docs", "lint", "postgresql")
 
@@ -17,3 +17,10 @@ def require(name: str) -> None:
         raise ValueError(f"no such prerequisite: {name!r}; there are {', '.join(NAMES)}")
     if name in os.environ.get("TESTS_WITHOUT", "").split():
         raise unittest.SkipTest(f"{name} is not in this image: see TESTS_WITHOUT in the Dockerfile")
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip what calls this; the run's closing lines name the reason. In CI it fails instead."""
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        raise AssertionError(f"in CI nothing is skipped for this: {reason}")
+    raise unittest.SkipTest(reason)

@@ -17,7 +17,7 @@ from PIL import Image
 from faceengine import hog
 from faceengine.hog import build, native
 from faceengine.hog.boxes import detections_of
-from tests.support import photographs
+from tests.support import photographs, prerequisites
 
 Pixels = NDArray[np.uint8]
 
@@ -43,7 +43,7 @@ def kernels() -> list[native.Kernel]:
         known = native.take_reference(dlib_detector())
         return [native.Kernel(s, known.model) for s in native.usable_instruction_sets()]
     except native.NotUsable as error:
-        raise unittest.SkipTest(str(error)) from error
+        prerequisites.missing(str(error))
 
 
 def setUpModule() -> None:
@@ -51,7 +51,7 @@ def setUpModule() -> None:
     try:
         build.build()
     except build.CompileError as error:
-        raise unittest.SkipTest(f"the kernel is not compiled: {error}") from error
+        prerequisites.missing(f"the kernel is not compiled: {error}")
 
 
 class SameAsDlib(unittest.TestCase):

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceengine.hog import build, native
-from tests.support import photographs
+from tests.support import photographs, prerequisites
 
 
 def setUpModule() -> None:
     try:
         build.build()
     except build.CompileError as error:
-        raise unittest.SkipTest(f"the kernel is not compiled: {error}") from error
+        prerequisites.missing(f"the kernel is not compiled: {error}")
 
 
 def libraries() -> dict[str, ctypes.CDLL]:
