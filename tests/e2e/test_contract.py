@@ -195,8 +195,12 @@ class EventTests(ContractCase):
         self.stack.wait_ended([id])
         nginx = self.stack.nginx
         assert nginx is not None
-        wait_until(lambda: id in self.stack.wsservers[0].output(), "the server has told of it")
-        self.assertIn(request_id, nginx.output())
+        wait_until(lambda: id in self.stack.wsservers[0].output(), "the server has logged it")
+        # After the event was added to the stream, which the server reads at once.
+        wait_until(
+            lambda: f"event submission={id}" in self.stack.pool.output(), "the worker has logged it"
+        )
+        wait_until(lambda: request_id in nginx.output(), "nginx has logged it")
         (accepted,) = [line for line in self.stack.web.output().splitlines() if id in line]
         self.assertIn(request_id, accepted)
         worker = [line for line in self.stack.pool.output().splitlines() if id in line]

@@ -63,7 +63,7 @@ DARK: Final = {**DESKTOP, "color_scheme": "dark"}
 CALM: Final = {**DESKTOP, "reduced_motion": "reduce"}
 
 # Only a test that fails waits so long: also a busy machine is to be done by then.
-_TIMEOUT_S: Final = 60.0
+_TIMEOUT_S: Final = 180.0
 _SERIOUS: Final = ("serious", "critical")
 _END_TRANSITIONS: Final = """() => document.getAnimations()
     .filter((each) => each instanceof CSSTransition).forEach((each) => each.finish())"""

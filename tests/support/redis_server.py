@@ -21,8 +21,8 @@ from typing import Any, Final, Self
 
 import redis
 
-_START_TIMEOUT_S: Final = 60.0
-_STOP_TIMEOUT_S: Final = 60.0
+_START_TIMEOUT_S: Final = 180.0
+_STOP_TIMEOUT_S: Final = 180.0
 _PORT_ATTEMPTS: Final = 5
 
 

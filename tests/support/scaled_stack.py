@@ -28,7 +28,7 @@ class ScaledStack(Stack):
     def processes(self) -> list[ServiceProcess]:
         return [*self.more_web, *super().processes()]
 
-    def wait_ready(self, timeout_s: float = 60) -> None:
+    def wait_ready(self, timeout_s: float = 180) -> None:
         super().wait_ready(timeout_s)
         for url in self.backend_urls:
             wait_until(partial(self._is_ready, f"{url}/readiness/"), f"{url} answers")

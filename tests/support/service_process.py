@@ -69,12 +69,12 @@ class ServiceProcess:
         if self.is_running:
             os.kill(self.pid, self._stop_signal)
 
-    def wait(self, timeout_s: float = 60) -> int:
+    def wait(self, timeout_s: float = 180) -> int:
         """Its exit code, once it has ended."""
         assert self._process is not None
         return self._process.wait(timeout_s)
 
-    def stop(self, timeout_s: float = 60) -> int:
+    def stop(self, timeout_s: float = 180) -> int:
         """End it in order and return its exit code; what it left behind is killed."""
         self.terminate()
         try:

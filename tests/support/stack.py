@@ -57,8 +57,8 @@ _KEPT: Final = ("FACES_MODEL_CACHE",)
 _PORTS: Final = range(15_000, 32_000)
 
 _POLL_S: Final = 0.01
-_START_TIMEOUT_S: Final = 60.0
-_REQUEST_TIMEOUT_S: Final = 30.0
+_START_TIMEOUT_S: Final = 180.0
+_REQUEST_TIMEOUT_S: Final = 120.0
 
 
 class Stack:
@@ -236,13 +236,13 @@ class Stack:
         resource: dict[str, Any] = response.json()
         return resource
 
-    def wait_ended(self, ids: Iterable[str], timeout_s: float = 60) -> dict[str, dict[str, Any]]:
+    def wait_ended(self, ids: Iterable[str], timeout_s: float = 180) -> dict[str, dict[str, Any]]:
         """The status resources of `ids`, once each is done or failed."""
         wanted = list(ids)
         self.wait_until_ended(wanted, timeout_s)
         return {id: self.status(id) for id in wanted}
 
-    def wait_until_ended(self, ids: Iterable[str], timeout_s: float = 60) -> None:
+    def wait_until_ended(self, ids: Iterable[str], timeout_s: float = 180) -> None:
         """Return once each of `ids` is done or failed, or gone, by the database's rows."""
         wanted = list(ids)
 
@@ -303,7 +303,7 @@ class Stack:
 
     # --- faults
 
-    def wait_in_work(self, id: str, timeout_s: float = 60) -> int:
+    def wait_in_work(self, id: str, timeout_s: float = 180) -> int:
         """Wait until a worker has `id` in hand; returns the process that holds it."""
 
         def in_work() -> bool:
@@ -429,7 +429,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def wait_until(
-    condition: Callable[[], bool], what: str, timeout_s: float = 60, *, poll_s: float = _POLL_S
+    condition: Callable[[], bool], what: str, timeout_s: float = 180, *, poll_s: float = _POLL_S
 ) -> None:
     """Return once `condition` holds; `TimeoutError` naming `what` if it does not in time."""
     deadline = time.monotonic() + timeout_s

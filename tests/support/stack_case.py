@@ -46,7 +46,7 @@ class StackCase(unittest.TestCase):
         return self.enterContext(self.stack.listen(query, instance=instance))
 
     def assert_each_ended_once(
-        self, ids: Iterable[str], *listeners: Listener, timeout_s: float = 60
+        self, ids: Iterable[str], *listeners: Listener, timeout_s: float = 180
     ) -> dict[str, dict[str, Any]]:
         """Each of `ids` is done or failed, its event once in the stream, once at each listener.
 
