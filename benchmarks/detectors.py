@@ -20,12 +20,14 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import dlib
 import numpy
 from PIL import Image
 
 import faceengine
 from benchmarks import recall
 from benchmarks.report import percentile
+from faceengine import landmarks
 from faceengine.detection import detector
 from faceengine.engine import MAX_DETECTION_PIXELS
 from faceengine.hog import Detection
@@ -48,17 +50,19 @@ def _boxes(image: Image.Image, detector: faceengine.Detector) -> list[Box]:
 
 
 def time_rows(repeat: int) -> Iterator[Row]:
-    """Milliseconds from pixels to boxes, from an image to faces, and from a JPEG to encodings.
+    """Milliseconds from an image to boxes, landmarks and faces, and from a JPEG to encodings.
 
-    `face_recognition` has no landmarks in its locations: beside it stands the detector alone.
+    Each row has the same steps for every detector. `face_recognition`, whose locations are boxes,
+    stands in the first row and the last.
     """
     with tempfile.TemporaryDirectory() as folder:
         for what, size in SIZES.items():
             image = image_factories.canvas(*size)
             file = Path(folder, "photo.jpg")
             image.save(file, "JPEG", quality=92)
-            yield _timed(f"{what}, detector alone", _searches(image), repeat)
-            yield _timed(f"{what}, boxes and landmarks", _finders(image, encode=False), repeat)
+            yield _timed(f"{what}, boxes", _searches(image), repeat)
+            yield _timed(f"{what}, boxes, five landmarks", _marked(image), repeat)
+            yield _timed(f"{what}, faces with quality", _finders(image, encode=False), repeat)
             yield _timed(f"{what}, file to encodings", _finders(file, encode=True), repeat)
 
 
@@ -76,6 +80,23 @@ def _searches(image: Image.Image) -> Work:
 
 def _search(picture: Photo, name: faceengine.Detector) -> Sequence[Detection]:
     return detector.detect(picture.whole(MAX_DETECTION_PIXELS), name)
+
+
+def _marked(image: Image.Image) -> Work:
+    """Each detector, then dlib's predictor of five landmarks on each box, in the pixels searched.
+
+    All that a face has by `find_faces` but its chip and its quality.
+    """
+    picture = photo(image, max_detection_pixels=MAX_DETECTION_PIXELS, encode=False)
+    return {name: partial(_landmarks, picture, name) for name in _detectors()}
+
+
+def _landmarks(picture: Photo, name: faceengine.Detector) -> None:
+    view = picture.whole(MAX_DETECTION_PIXELS)
+    predictor = landmarks.predictor()
+    for found in detector.detect(view, name):
+        edges = found.left, found.top, found.right, found.bottom
+        predictor(view.pixels, dlib.rectangle(*edges))
 
 
 def _finders(image: Image.Image | Source, *, encode: bool) -> Work:

@@ -54,7 +54,7 @@ def cut(view: View, box: Box, rotation: int = 0, encoder: Encoder = DLIB) -> Ali
     # Contiguous: dlib takes no other.
     pixels = numpy.ascontiguousarray(numpy.rot90(view.pixels, quarters))
     edges = _turned(_edges(view, box), view.pixels.shape, quarters)
-    shape = _predictor()(pixels, dlib.rectangle(*edges))
+    shape = predictor()(pixels, dlib.rectangle(*edges))
     details = dlib.get_face_chip_details(shape, CHIP_SIDE_PX, _PADDING)
     places = [_turned_back(part.x, part.y, pixels.shape, quarters) for part in shape.parts()]
     points = tuple(
@@ -95,7 +95,7 @@ _Edges = tuple[int, int, int, int]
 
 def load() -> None:
     """Load the landmark model now."""
-    _predictor()
+    predictor()
 
 
 def _edges(view: View, box: Box) -> _Edges:
@@ -126,6 +126,7 @@ def _turned_back(x: float, y: float, shape: tuple[int, ...], quarters: int) -> t
     return x, y
 
 
-def _predictor() -> Any:
+def predictor() -> Any:
+    """dlib's predictor of five landmarks: (pixels, `dlib.rectangle`) to their places."""
     name = "shape_predictor_5_face_landmarks.dat"
     return once("landmarks", lambda: dlib.shape_predictor(str(model_file(name))))

@@ -33,7 +33,8 @@ class Options:
     """Before the second attempt, on average; twice as long before each further one."""
     margin_s: float = 3.0
     """Kept before the function's limit, for the last callbacks and the result."""
-    detector: str = "hog"
+    detector: str = "auto"
+    """yunet where its weights are in the image, else hog."""
     max_detection_pixels: int = 1920 * 1080
     runtime_api: str = ""
     """`host:port` of the runtime API, which returns other invocations: never connected to."""

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from unittest import mock
 
 import faceengine
+from lambdaworker.options import Options
 from lambdaworker.sources import usable
 
 
@@ -26,6 +27,7 @@ class DetectorTests(unittest.TestCase):
     def test_auto_is_yunet_where_its_weights_are(self) -> None:
         with with_weights(*faceengine.DETECTORS):
             self.assertEqual(usable("auto"), "yunet")
+            self.assertEqual(usable("", Options().detector), "yunet")
 
     def test_a_function_without_its_own_detector_does_not_start(self) -> None:
         with with_weights("hog", "cnn"), self.assertRaisesRegex(ValueError, "'yunet'"):

@@ -15,7 +15,7 @@ from lambdaworker.batch import Result, SourcesLeft
 from lambdaworker.options import Options
 from lambdaworker.tests import service as services
 from lambdaworker.tests.service import Answer, event, source
-from tests.support import hostile_files, image_factories, photographs
+from tests.support import hostile_files, image_factories, photographs, samples
 from wire.facedetection import (
     NOT_PROCESSING,
     Capability,
@@ -25,7 +25,7 @@ from wire.facedetection import (
     read_payload,
 )
 
-FAST = Options(retry_delay_s=0.001, margin_s=0.0, attempts=3)
+FAST = Options(retry_delay_s=0.001, margin_s=0.0, attempts=3, detector=samples.DETECTOR)
 
 ALL = tuple(Capability)
 

@@ -11,6 +11,7 @@ from backend.analysis import batches, compute, detectors, services
 from backend.analysis.models import Analysis
 from backend.analysis.tests.test_services import OBAMA, SHA256
 from backend.common.jobs.models import Status
+from wire import environment
 
 
 def with_weights(*names: str) -> AbstractContextManager[object]:
@@ -22,6 +23,9 @@ NO_YUNET = ("hog", "cnn")
 
 
 class DefaultTests(SimpleTestCase):
+    def test_auto_is_the_default(self) -> None:
+        self.assertEqual(environment.defaults()["FACES_DETECTOR"], "auto")
+
     @override_settings(FACES_DETECTOR="auto")
     def test_auto_is_yunet_where_its_weights_are_else_hog(self) -> None:
         with with_weights(*NO_YUNET):
