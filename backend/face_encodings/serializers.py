@@ -26,7 +26,7 @@ from backend.analysis.services import AnalysisError, FoundFace
 from backend.common import bounded_json
 from backend.common.http.errors import TooLarge
 from backend.common.http.service_url import service_url
-from backend.common.openapi import ENCODING
+from backend.common.openapi import ENCODING, BoxSerializer
 from backend.face_encodings.models import EncodedImage
 from backend.face_encodings.statistics import Statistics
 
@@ -158,6 +158,9 @@ def _one_a_side(*kinds: str) -> dict[str, Any]:
     return {"allOf": [{"oneOf": each} for each in one]}
 
 
+_ALL: Final = "Compares every face of both sides; without it the first of each."
+
+
 class SidesSerializer(serializers.Serializer[Any]):
     """Two sides, each an encoding, or the hash of an image that was sent before."""
 
@@ -167,6 +170,7 @@ class SidesSerializer(serializers.Serializer[Any]):
     encoding_2 = EncodingField(required=False)
 
     detector = DetectorField(help_text="Of the hashes: whose encodings are meant.")
+    faces = serializers.ChoiceField(["all"], required=False, help_text=_ALL)
 
     constraints = _one_a_side("hash", "encoding")
 
@@ -182,6 +186,7 @@ class SidesFormSerializer(serializers.Serializer[Any]):
     encoding_2 = EncodingTextField(required=False, help_text=_A_TEXT)
 
     detector = DetectorField(help_text=_A_DETECTOR)
+    faces = serializers.ChoiceField(["all"], required=False, help_text=_ALL)
 
     constraints = _one_a_side(*KINDS)
 
@@ -269,11 +274,30 @@ class FalseAcceptRateSerializer(serializers.Serializer[Any]):
     source = serializers.CharField()  # type: ignore[assignment]
 
 
+class PairSerializer(serializers.Serializer[Any]):
+    """The two faces that the verdict is about, from 0."""
+
+    face_1 = serializers.IntegerField(min_value=0)
+    face_2 = serializers.IntegerField(min_value=0)
+
+
 class VerdictSerializer(serializers.Serializer[Any]):
     distance = serializers.FloatField(min_value=0, help_text="Euclidean.")
     same_person = serializers.BooleanField()
     threshold = serializers.FloatField()
     false_accept_rate = FalseAcceptRateSerializer()
+    faces_1 = serializers.ListField(
+        child=BoxSerializer(allow_null=True),
+        required=False,
+        help_text="With `faces=all`: the boxes of the first side; null of an encoding.",
+    )
+    faces_2 = serializers.ListField(child=BoxSerializer(allow_null=True), required=False)
+    distances = serializers.ListField(
+        child=serializers.ListField(child=serializers.FloatField(min_value=0)),
+        required=False,
+        help_text="A row for each face of the first side, a column for each of the second.",
+    )
+    pair = PairSerializer(required=False)
 
 
 def as_answer(image: EncodedImage, faces: list[FoundFace]) -> Body:

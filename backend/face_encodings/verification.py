@@ -14,8 +14,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import Any, Final, NoReturn, TypedDict
+from typing import Any, Final, NamedTuple, NoReturn, NotRequired, TypedDict
 
+import numpy
 from django.conf import settings
 from django.core.files.base import File
 
@@ -45,11 +46,38 @@ class FalseAcceptRate(TypedDict):
     source: str
 
 
+class Box(TypedDict):
+    """Pixels of the upright image."""
+
+    top: int
+    right: int
+    bottom: int
+    left: int
+
+
+class SideFace(NamedTuple):
+    """One face of a side; an encoding that was sent itself, or of the first face, has no box."""
+
+    encoding: Encoding
+    box: Box | None = None
+
+
+class Pair(TypedDict):
+    """The two faces that a verdict is about, from 0 in the order of their sides."""
+
+    face_1: int
+    face_2: int
+
+
 class Verdict(TypedDict):
     distance: float
     same_person: bool
     threshold: float
     false_accept_rate: FalseAcceptRate
+    faces_1: NotRequired[list[Box | None]]
+    faces_2: NotRequired[list[Box | None]]
+    distances: NotRequired[list[list[float]]]
+    pair: NotRequired[Pair]
 
 
 class NoFace(Exception):
@@ -71,6 +99,26 @@ def verdict(a: Encoding, b: Encoding) -> Verdict:
     )
 
 
+def verdict_of_all(ones: Sequence[SideFace], twos: Sequence[SideFace]) -> Verdict:
+    """Compare every face of one side with every face of the other; the verdict is of the nearest.
+
+    `distances` has a row for each face of the first side and a column for each of the second.
+    """
+    columns = numpy.array([face.encoding for face in twos], dtype=numpy.float64)
+    rows = [
+        numpy.linalg.norm(columns - numpy.asarray(face.encoding), axis=1).tolist() for face in ones
+    ]
+    row = min(range(len(rows)), key=lambda index: min(rows[index]))
+    column = min(range(len(twos)), key=lambda index: rows[row][index])
+    return Verdict(
+        **verdict(ones[row].encoding, twos[column].encoding),
+        faces_1=[face.box for face in ones],
+        faces_2=[face.box for face in twos],
+        distances=rows,
+        pair=Pair(face_1=row, face_2=column),
+    )
+
+
 def false_accept_rate(threshold: float) -> FalseAcceptRate:
     """The published bound of the rate at `threshold`."""
     for measured_at, rate in _PUBLISHED:
@@ -82,9 +130,11 @@ def false_accept_rate(threshold: float) -> FalseAcceptRate:
 
 
 def of_uploads(
-    uploads: dict[int, File[Any]], *, owner_id: int, detector: str = ""
-) -> dict[int, Encoding]:
-    """The first encoding of each side's image. Nothing of an image that was only compared is kept.
+    uploads: dict[int, File[Any]], *, owner_id: int, detector: str = "", every: bool = False
+) -> dict[int, list[SideFace]]:
+    """The first face of each side's image, or every face.
+
+    Nothing of an image that was only compared is kept.
 
     Raises `NoFace`, `AnalysisError`, or `Unavailable` when it takes too long.
     """
@@ -92,13 +142,15 @@ def of_uploads(
     known = {
         side: services.up_to_date(owner_id, sha256, detector) for side, sha256 in hashes.items()
     }
-    encodings = {side: _of_image(image, side) for side, image in known.items() if image}
+    faces = {side: _of_image(image, side, every) for side, image in known.items() if image}
     new = {side: (upload, hashes[side]) for side, upload in uploads.items() if not known[side]}
-    return {**encodings, **_computed(new, detector or analysis.detector_of_encodings())}
+    return {**faces, **_computed(new, detector or analysis.detector_of_encodings(), every)}
 
 
-def of_hash(sha256: str, side: int, *, owner_id: int, detector: str = "") -> Encoding | None:
-    """The first encoding of an image that the client has sent before; None if it has not.
+def of_hash(
+    sha256: str, side: int, *, owner_id: int, detector: str = "", every: bool = False
+) -> list[SideFace] | None:
+    """The first face, or every face, of an image that the client has sent before; else None.
 
     Raises `NoFace`, `AnalysisError`, or `Unavailable` when it is not there yet.
     """
@@ -107,38 +159,44 @@ def of_hash(sha256: str, side: int, *, owner_id: int, detector: str = "") -> Enc
         return None
     if not services.complete(image, timeout_s=settings.FACES_SYNC_RESPONSE_TIMEOUT_S):
         _give_up()
-    return _of_image(image, side)
+    return _of_image(image, side, every)
 
 
-def _of_image(image: EncodedImage, side: int) -> Encoding:
-    return _first(image.analysis_id or 0, side, faces_count=image.faces_count)
+def _of_image(image: EncodedImage, side: int, every: bool) -> list[SideFace]:
+    return _faces(image.analysis_id or 0, side, every, faces_count=image.faces_count)
 
 
-def _computed(new: dict[int, tuple[File[Any], str]], detector: str) -> dict[int, Encoding]:
+def _computed(
+    new: dict[int, tuple[File[Any], str]], detector: str, every: bool
+) -> dict[int, list[SideFace]]:
     deadline = time.monotonic() + settings.FACES_SYNC_RESPONSE_TIMEOUT_S
     owner = analysis.one_time_owner()
     ids = analysis.request_many(list(new.values()), owner=owner, detector=detector)
     asked = dict(zip(new, ids, strict=True))
     try:
-        return {side: _awaited(id, side, deadline) for side, id in asked.items()}
+        return {side: _awaited(id, side, deadline, every) for side, id in asked.items()}
     finally:
         for id in set(asked.values()):
             analysis.withdraw(id)
 
 
-def _awaited(id: int, side: int, deadline: float) -> Encoding:
+def _awaited(id: int, side: int, deadline: float, every: bool) -> list[SideFace]:
     left_s = max(0.0, deadline - time.monotonic())
     found = services.wait(id, timeout_s=left_s) or _give_up()
-    return _first(id, side, faces_count=found.faces_count)
+    return _faces(id, side, every, faces_count=found.faces_count)
 
 
-def _first(analysis_id: int, side: int, *, faces_count: int) -> Encoding:
+def _faces(analysis_id: int, side: int, every: bool, *, faces_count: int) -> list[SideFace]:
     if not faces_count:
         raise NoFace(side)
-    found = analysis.first_encodings([analysis_id])
+    if every:
+        found = [SideFace(each.encoding, Box(**each.box)) for each in analysis.faces(analysis_id)]
+    else:
+        firsts = analysis.first_encodings([analysis_id])
+        found = [SideFace(encoding) for encoding in firsts.values()]
     if not found:
         raise AnalysisError(services.ERASED, permanent=True)
-    return found[analysis_id]
+    return found
 
 
 def _give_up() -> NoReturn:

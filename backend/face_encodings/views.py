@@ -1,5 +1,6 @@
 """Encodings of images, by upload and by hash; statistics; are these two the same person?"""
 
+from functools import partial
 from typing import Any, Final
 
 from django.conf import settings
@@ -263,7 +264,8 @@ class VerifyView(APIView):
         """Are these two the same person?
 
         Each side is an image, the hash of one that was sent before (which needs the scope `read` as
-        well), or an encoding.
+        well), or an encoding. Compared is the first face of each; with `faces=all` every face with
+        every other, and the verdict is of the nearest `pair`.
         """
         form = serializers.SidesFormSerializer(data=request.data)
         form.is_valid(raise_exception=True)
@@ -272,32 +274,35 @@ class VerifyView(APIView):
         if not client.may(Scope.READ) and any(kind == "hash" for kind, _ in sides.values()):
             raise PermissionDenied("This key lacks the scope 'read', which a hash needs.")
         try:
-            one, two = _encodings(sides, client.client_id, requested_detector(request))
+            every = request.data.get("faces") == "all"
+            ones, twos = _faces(sides, client.client_id, requested_detector(request), every)
         except verification.NoFace as error:
             raise Unusable(serializers.NO_FACES, side=error.side) from error
         except AnalysisError as error:
             raise Unusable(str(error)) from error
-        verdict = serializers.VerdictSerializer(verification.verdict(one, two))
-        return Response(verdict.data, headers=_NOT_KEPT)
+        first = partial(verification.verdict, ones[0].encoding, twos[0].encoding)
+        verdict = verification.verdict_of_all(ones, twos) if every else first()
+        return Response(serializers.VerdictSerializer(verdict).data, headers=_NOT_KEPT)
 
 
-def _encodings(
-    sides: dict[int, tuple[str, Any]], owner_id: int, detector: str
-) -> tuple[verification.Encoding, verification.Encoding]:
-    """The encodings of both sides, whatever was sent for each."""
+def _faces(
+    sides: dict[int, tuple[str, Any]], owner_id: int, detector: str, every: bool
+) -> tuple[list[verification.SideFace], list[verification.SideFace]]:
+    """The faces of both sides, whatever was sent for each: the first, or every one."""
     uploads = {number: value for number, (kind, value) in sides.items() if kind == "image"}
     for number, file in uploads.items():
         serializers.check(file, side=number)
-    found: dict[int, verification.Encoding] = {}
+    options: dict[str, Any] = {"owner_id": owner_id, "detector": detector, "every": every}
+    found: dict[int, list[verification.SideFace]] = {}
     for number, (kind, value) in sides.items():
         if kind == "hash":
-            known = verification.of_hash(value, number, owner_id=owner_id, detector=detector)
+            known = verification.of_hash(value, number, **options)
             if known is None:
                 raise Unusable(serializers.NOT_FOUND, side=number)
             found[number] = known
         elif kind == "encoding":
-            found[number] = value
-    found |= verification.of_uploads(uploads, owner_id=owner_id, detector=detector)
+            found[number] = [verification.SideFace(value)]
+    found |= verification.of_uploads(uploads, **options)
     return found[1], found[2]
 
 

@@ -13,7 +13,7 @@ from backend.common.http.service_url import service_url
 # Named here, so that the browser asks for all of them at once and not for one after the other.
 MODULES: Final = (
     "api", "camera", "compare", "detector", "dom", "entrance", "faces", "feed", "key", "live",
-    "look_up", "newest", "picture", "progress", "row", "stage", "thumbnails", "transfer",
+    "look_up", "newest", "picture", "progress", "recent", "row", "stage", "thumbnails", "transfer",
     "uploads", "viewer",
 )  # fmt: skip
 
@@ -48,6 +48,7 @@ class _Application(Page):
             # The page subscribes from this time on: the clock of the browser may be wrong.
             now_ms=round(time.time() * 1000),
             service_url=service_url(),
+            retention_days=settings.FACES_RETENTION_DAYS,
             modules=[f"site/{name}.js" for name in self.modules],
             **kwargs,
         )
@@ -66,6 +67,5 @@ class PeopleView(_Application):
         return super().get_context_data(
             keeps_crops=settings.FACES_KEEP_CROPS,
             groups_unknown=settings.FACES_GROUP_UNKNOWN,
-            retention_days=settings.FACES_RETENTION_DAYS,
             **kwargs,
         )

@@ -71,6 +71,8 @@ class Submission(Job):
                 condition=Q(status=Status.FAILED),
                 name="submission_failed",
             ),
+            # A client lists its newest.
+            models.Index(fields=["owner", "-created_at", "-id"], name="submission_newest"),
             # Retention deletes by age.
             models.Index(fields=["created_at"], name="submission_created"),
         ]

@@ -154,6 +154,33 @@ class SubmissionSerializer(serializers.ModelSerializer[Submission]):
         return submission.reason or None
 
 
+class ListedSubmissionSerializer(SubmissionSerializer):
+    """A submission of a list: without its faces, which the status resource has."""
+
+    class Meta(SubmissionSerializer.Meta):
+        fields = [
+            *("id", "status", "created_at", "processed_at", "faces_count"),
+            *("image_url", "original_url", "reason"),
+        ]
+
+
+class SubmissionsSerializer(serializers.Serializer[Any]):
+    """A page of a client's submissions, the newest first."""
+
+    results = ListedSubmissionSerializer(many=True)
+    next = serializers.URLField(allow_null=True, help_text="The page of older ones.")
+
+
+class ListQuerySerializer(serializers.Serializer[Any]):
+    """The query of a list."""
+
+    limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
+    before = serializers.RegexField(
+        r"^[0-9]{1,17}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", required=False
+    )
+    sha256 = serializers.RegexField(r"^[0-9a-fA-F]{64}$", required=False)
+
+
 class FacesSerializer(serializers.Serializer[Any]):
     """The faces of a submission, in full; none before it is done."""
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import re
 import uuid
+from datetime import datetime
 from pathlib import PurePath
 from typing import Any, BinaryIO, Final, cast
 
 from django.conf import settings
 from django.core.files.base import ContentFile, File
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from backend.analysis import services as analysis
 from backend.clients.limits import quota
@@ -259,6 +261,25 @@ def submitted_image(owner_id: int, id: uuid.UUID) -> SubmittedImage | None:
         detector=submission.detector,
         failure=submission.reason if failed else "",
     )
+
+
+def newest(
+    owner_id: int, at_most: int, *, before: tuple[datetime, uuid.UUID] | None = None
+) -> list[Submission]:
+    """The newest submissions of a client; with `before` those behind one of that time and id."""
+    rows = Submission.objects.filter(owner_id=owner_id)
+    if before:
+        created_at, pk = before
+        rows = rows.filter(Q(created_at__lt=created_at) | Q(created_at=created_at, pk__lt=pk))
+    return list(rows.order_by("-created_at", "-pk")[:at_most])
+
+
+def of_bytes(owner_id: int, sha256: str, at_most: int) -> list[Submission]:
+    """The newest submissions of a client with these bytes whose faces are known."""
+    owner = analysis.client_owner(owner_id)
+    rows = Submission.objects.filter(analysis__owner=owner, analysis__sha256=sha256)
+    done = rows.filter(owner_id=owner_id, status=Status.DONE)
+    return list(done.order_by("-created_at", "-pk")[:at_most])
 
 
 def newest_analysed(owner_id: int, at_most: int) -> dict[int, AnalysedImage]:

@@ -1,6 +1,8 @@
 """Upload an image; ask how it is going."""
 
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import Http404, HttpResponse
@@ -32,6 +34,7 @@ from backend.common.openapi import (
     body,
     errors,
     in_path,
+    in_query,
     response,
     sent,
 )
@@ -45,7 +48,9 @@ from backend.submissions.serializers import (
     DrawnFaceSerializer,
     FaceNumberSerializer,
     FacesSerializer,
+    ListQuerySerializer,
     SubmissionSerializer,
+    SubmissionsSerializer,
     UploadSerializer,
 )
 from wire.events import BoxShape
@@ -106,6 +111,12 @@ _PENDING: Final = {
     "required": ["status_url"],
 }
 _DRAWN: Final = {**FACE_EXAMPLE, "by_hand": "drawn", "face": 1}
+_LISTED: Final = {
+    name: value
+    for name, value in _DONE.items()
+    if name not in ("faces", "detector", "smallest_face_px", "attempts")
+}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _id: Final = in_path("id", OpenApiTypes.UUID, _ID, "The submission's id.")
 _face: Final = in_path("face", OpenApiTypes.INT, 0, "From 0, in the order of the answer.")
@@ -120,7 +131,12 @@ _PICTURES += ["image/png", "image/tiff", "image/webp"]
 class ImageView(APIView):
     parser_classes = [MultiPartParser]
     throttle_classes = [throttling.RequestRate, throttling.UploadRate, throttling.UploadBytesRate]
-    scopes = {"post": Scope.UPLOAD}
+    scopes = {"get": Scope.READ, "post": Scope.UPLOAD}
+
+    def get_throttles(self) -> list[Any]:
+        """A list is no upload."""
+        is_upload = self.request.method == "POST"
+        return super().get_throttles() if is_upload else [throttling.RequestRate()]
 
     @extend_schema(
         operation_id="image_upload",
@@ -160,6 +176,42 @@ class ImageView(APIView):
             }
         )
         return Response(accepted.data, status=202, headers={"Location": status_url})
+
+    @extend_schema(
+        operation_id="image_list",
+        parameters=[
+            in_query("limit", int, "At most so many, up to 200; 50 if it is not given."),
+            in_query("before", str, "Of `next`: the page behind a submission."),
+            in_query("sha256", str, "Those of a file with this SHA-256 whose faces are known."),
+        ],
+        responses={
+            200: response(SubmissionsSerializer, "A page.", {"results": [_LISTED], "next": None}),
+            400: bad_request("A parameter is malformed.", {"limit": ["A valid integer is …"]}),
+        },
+    )
+    def get(self, request: Request) -> Response:
+        """The newest submissions.
+
+        Of the caller's client; `next` leads to older ones.
+        """
+        query = ListQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        page = _page(caller.from_request(request).client_id, **query.validated_data)
+        return Response(SubmissionsSerializer(page).data, headers=_NOT_KEPT)
+
+
+def _page(owner_id: int, *, limit: int, before: str = "", sha256: str = "") -> dict[str, Any]:
+    if sha256:
+        return {"results": services.of_bytes(owner_id, sha256.lower(), limit), "next": None}
+    microseconds, _, id = before.partition("_")
+    behind = (_EPOCH + timedelta(microseconds=int(microseconds)), UUID(id)) if before else None
+    found = services.newest(owner_id, limit + 1, before=behind)
+    if len(found) <= limit:
+        return {"results": found, "next": None}
+    last = found[limit - 1]
+    at = (last.created_at - _EPOCH) // timedelta(microseconds=1)
+    query = urlencode({"limit": limit, "before": f"{at}_{last.pk}"})
+    return {"results": found[:limit], "next": f"{service_url()}/image/?{query}"}
 
 
 @extend_schema(tags=["Submissions"], parameters=[_id])

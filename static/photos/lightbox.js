@@ -1,6 +1,7 @@
 // A photo large over the page, with its neighbours by the arrow keys. Without script, its own page.
 
 const links = () => [...document.querySelectorAll("[data-tiles] a[data-large]")];
+const SWIPED_PX = 50;
 let box = null;
 let shown = null;
 
@@ -32,7 +33,17 @@ function build() {
     go(step);
   });
   box.addEventListener("click", (event) => { if (event.target.closest(".picture") && event.target !== image) box.close(); });
-  box.addEventListener("close", () => shown?.focus());
+  box.addEventListener("close", () => {
+    if (history.state?.lightbox) history.back();
+    shown?.focus();
+  });
+  let from = null;
+  box.addEventListener("touchstart", ({ touches }) => { from = touches.length === 1 ? touches[0].clientX : null; }, { passive: true });
+  box.addEventListener("touchend", ({ changedTouches }) => {
+    const moved = from === null ? 0 : changedTouches[0].clientX - from;
+    from = null;
+    if (Math.abs(moved) > SWIPED_PX) go(moved < 0 ? 1 : -1);
+  });
   document.body.append(box);
 }
 
@@ -60,11 +71,16 @@ function go(step) {
   if (box.contains(document.activeElement) ? document.activeElement.disabled : true) box.dismiss.focus();
 }
 
+// The browser's Back closes it, and leaves the page where it is.
+addEventListener("popstate", () => box?.open && box.close());
+if (history.state?.lightbox) history.replaceState(null, ""); // after a reload
+
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.("[data-tiles] a[data-large]");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
   if (!box) build();
   show(link);
+  history.pushState({ lightbox: true }, "");
   box.showModal();
 });

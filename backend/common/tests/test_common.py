@@ -126,7 +126,7 @@ class ErrorShapeTests(TestCase):
     def test_unknown_paths_and_methods_answer_in_json(self) -> None:
         for method, path, status in (
             ("get", "/nowhere", 404),
-            ("get", "/image/", 405),
+            ("put", "/image/", 405),
             ("delete", "/image", 405),
             ("post", "/healthcheck/", 405),
             ("delete", "/readiness", 405),

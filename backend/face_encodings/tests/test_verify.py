@@ -48,6 +48,21 @@ class VerifyTests(EncodingCase):
             self.assertIn(body["same_person"], {same} if same is not None else {True, False})
             self.assertEqual(body["threshold"], 0.6)
 
+    def test_with_all_faces_the_nearest_pair_is_the_verdict(self) -> None:
+        biden_alone = self.verify(image_1=BIDEN, image_2=TWO).json()
+        body = self.verify(image_1=BIDEN, image_2=TWO, faces="all").json()
+        self.assertEqual([len(body["faces_1"]), len(body["faces_2"])], [1, 2])
+        self.assertEqual(len(body["distances"]), 1)
+        self.assertAlmostEqual(body["distance"], min(body["distances"][0]))
+        self.assertEqual(body["pair"]["face_2"], body["distances"][0].index(body["distance"]))
+        self.assertLessEqual(body["distance"], biden_alone["distance"])
+        self.assertNotIn("distances", biden_alone)
+        encoding = self.post(OBAMA).json()["face_encoding"]
+        body = self.verify_json(encoding_1=encoding, hash_2=sha256(OBAMA), faces="all").json()
+        self.assertEqual((body["faces_1"], len(body["faces_2"])), ([None], 1))
+        self.assertTrue(body["same_person"])
+        self.assertEqual(self.verify(image_1=OBAMA, image_2=TWO, faces="x").status_code, 400)
+
     def test_two_people_are_two(self) -> None:
         self.assertFalse(self.verify(image_1=OBAMA, image_2=BIDEN).json()["same_person"])
 

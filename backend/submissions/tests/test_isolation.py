@@ -1,5 +1,6 @@
 """What is one client's is nobody else's: not seen, not counted, not deleted, not even known of."""
 
+import hashlib
 import io
 import time
 import uuid
@@ -51,6 +52,7 @@ class MatrixTests(IsolationCase):
         submission = submitted("alice")
         self.endpoints = [
             ("post", "/image/", "upload"),
+            ("get", "/image/", "read"),
             ("get", f"/image/{submission.pk}/", "read"),
             ("get", f"/image/{submission.pk}/faces/", "read"),
             ("post", f"/image/{submission.pk}/faces/", "upload"),
@@ -109,9 +111,28 @@ class MatrixTests(IsolationCase):
 
     def test_the_owner_reaches_all_of_it(self) -> None:
         alice = factories.headers("alice")
-        expected = [400, 200, 200, 415, 400, 200, 200, 200, 200, 204, 202]
+        expected = [400, 200, 200, 200, 415, 400, 200, 200, 200, 200, 204, 202]
         statuses = [self.status(method, path, alice) for method, path, _ in self.endpoints]
         self.assertEqual(statuses, expected)
+
+    def test_a_client_lists_its_own_and_pages_through_them(self) -> None:
+        alice, bob = factories.headers("alice"), factories.headers("bob")
+        mine = {str(pk) for pk in Submission.objects.values_list("pk", flat=True)}
+        mine |= {str(submitted("alice", FACELESS).pk) for _ in range(2)}
+        submitted("bob")
+        path, seen = "/image/?limit=2", []
+        while path:
+            page = Http().get(path, headers=alice).json()
+            seen += [each["id"] for each in page["results"]]
+            path = page["next"]
+        self.assertEqual((len(seen), set(seen)), (3, mine))
+        by_bytes = f"/image/?sha256={hashlib.sha256(OBAMA).hexdigest().upper()}"
+        for headers in (alice, bob):
+            (found,) = Http().get(by_bytes, headers=headers).json()["results"]
+            self.assertEqual((found["id"] in mine, found["faces_count"]), (headers is alice, 1))
+        self.assertEqual(Http().get("/image/").json(), {"results": [], "next": None})
+        for bad in ("limit=0", "limit=x", "before=1", "sha256=1"):
+            self.assertEqual(Http().get(f"/image/?{bad}", headers=alice).status_code, 400)
 
     def test_the_faces_of_an_image_come_with_encoding_and_quality(self) -> None:
         submission = submitted("anonymous")

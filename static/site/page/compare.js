@@ -3,6 +3,7 @@
 import { fits, patiently, Refusal, send, TOO_LARGE } from "./api.js";
 import { nameDetector } from "./detector.js";
 import { el, find } from "./dom.js";
+import { crop } from "./faces.js";
 import { Newest } from "./newest.js";
 import { Picture } from "./picture.js";
 import { takeDrops } from "./transfer.js";
@@ -11,56 +12,119 @@ const SCALE = 1.2; // the distance at the right end of the scale; two people rar
 
 export function setUpComparison() {
   const result = find("[data-verdict]");
-  const files = {};
   const comparisons = new Newest();
+  const sides = [];
 
-  const choose = async (number, file) => {
-    files[number] = file;
+  const choose = async () => {
     const isNewest = comparisons.next();
-    if (!files[1] || !files[2]) {
-      result.replaceChildren(hint(files));
+    sides.forEach((side) => side.unmark());
+    if (!sides.every(({ file }) => file)) {
+      result.replaceChildren(hint(sides));
       return;
     }
     result.replaceChildren(el("p", { class: "quiet" }, "Comparing …"));
-    const shown = await compared(files).catch(refused);
-    if (isNewest()) result.replaceChildren(shown);
+    try {
+      const answer = await compared(sides.map(({ file }) => file));
+      if (isNewest()) await pairs(answer, sides, result, isNewest);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      if (isNewest()) result.replaceChildren(refused(error));
+    }
   };
-  for (const element of document.querySelectorAll("[data-side]")) setUpSide(element, choose);
-  result.append(hint(files));
+  for (const element of document.querySelectorAll("[data-side]")) sides.push(new Side(element, choose));
+  result.append(hint(sides));
 }
 
-const hint = (files) => el("p", { class: "quiet" }, files[1] || files[2] ? "And now the other one." : "Choose or drop one picture on each side.");
+const hint = (sides) => el("p", { class: "quiet" }, sides.some(({ file }) => file) ? "And now the other one." : "Choose or drop one picture on each side.");
 
-function setUpSide(element, choose) {
-  const number = element.dataset.side;
-  const picture = new Picture();
-  const words = number === "1" ? "First picture" : "Second picture";
-  const input = el("input", { type: "file", id: `side-${number}`, class: "visually-hidden", accept: "image/*,.heic,.heif,.avif" });
-  const name = el("p", { class: "small quiet file" }, "Choose or drop one");
-  const take = async ([file]) => {
-    if (!file) return;
-    name.textContent = file.name;
-    choose(Number(number), file);
-    if (!(await picture.show({ file, name: words }))) picture.element.replaceChildren(el("p", { class: "quiet blank" }, "No preview"));
+/** Shows the verdict of the most similar pair, and of each other pair that is picked. */
+async function pairs(answer, sides, result, isNewest) {
+  const picked = [answer.pair.face_1, answer.pair.face_2];
+  const show = () => {
+    const distance = answer.distances[picked[0]][picked[1]];
+    sides.forEach((side, index) => side.pick(picked[index]));
+    result.replaceChildren(verdict({ ...answer, distance, same_person: distance <= answer.threshold }, picked));
   };
-  input.addEventListener("change", () => {
-    take([...input.files]);
-    input.value = "";
-  });
-  takeDrops(element, take);
-  element.append(picture.element, input, el("label", { for: input.id, class: "pick" }, el("strong", {}, words), name));
+  await Promise.all(sides.map(({ shown }) => shown));
+  if (!isNewest()) return;
+  sides.forEach((side, index) => side.mark(answer[`faces_${index + 1}`], (face) => {
+    picked[index] = face;
+    show();
+  }));
+  show();
+}
+
+/** One of the two pictures, with a box and a button for each of its faces. */
+class Side {
+  file = null;
+  shown = null;
+  #picture = new Picture();
+  #strip = el("div", { class: "strip", role: "group" });
+  #name = el("p", { class: "small quiet file" }, "Choose or drop one");
+  #words;
+  #onFile;
+
+  constructor(element, onFile) {
+    const { side } = element.dataset;
+    this.#words = side === "1" ? "First picture" : "Second picture";
+    this.#onFile = onFile;
+    this.#strip.setAttribute("aria-label", `Faces of the ${this.#words.toLowerCase()}`);
+    const input = el("input", { type: "file", id: `side-${side}`, class: "visually-hidden", accept: "image/*,.heic,.heif,.avif" });
+    input.addEventListener("change", () => {
+      this.#take([...input.files]);
+      input.value = "";
+    });
+    takeDrops(element, (files) => this.#take(files));
+    element.append(this.#picture.element, input, el("label", { for: input.id, class: "pick" }, el("strong", {}, this.#words), this.#name), this.#strip);
+  }
+
+  mark(boxes, onPick) {
+    const faces = boxes.map((box) => ({ box }));
+    this.#picture.mark(faces, onPick);
+    this.#strip.replaceChildren(...(faces.length < 2 ? [] : faces.map(({ box }, index) => this.#thumb(box, index, faces.length, onPick))));
+  }
+
+  pick(index) {
+    this.#picture.pick(index);
+    [...this.#strip.children].forEach((thumb, each) => thumb.setAttribute("aria-pressed", String(each === index)));
+  }
+
+  unmark() {
+    this.mark([], () => {});
+  }
+
+  #thumb(box, index, count, onPick) {
+    const { image } = this.#picture;
+    const label = `Face ${index + 1} of ${count}`;
+    const onclick = () => onPick(index);
+    return el("button", { type: "button", class: "thumb", "aria-label": label, onclick }, image ? crop(image, box, 96) : String(index + 1));
+  }
+
+  #take([file]) {
+    if (!file) return;
+    this.file = file;
+    this.#name.textContent = file.name;
+    this.shown = this.#show(file);
+    this.#onFile();
+  }
+
+  async #show(file) {
+    const isShown = await this.#picture.show({ file, name: this.#words });
+    if (!isShown) this.#picture.element.replaceChildren(el("p", { class: "quiet blank" }, "No preview"));
+  }
 }
 
 async function compared(files) {
   const form = nameDetector(new FormData());
-  for (const number of [1, 2]) {
-    if (!fits(files[number])) throw new Refusal(TOO_LARGE, { body: { side: number } });
-    form.append(`image_${number}`, files[number], files[number].name || "picture.png");
-  }
-  return verdict(await patiently(() => send("/verify", form)));
+  form.append("faces", "all");
+  files.forEach((file, index) => {
+    if (!fits(file)) throw new Refusal(TOO_LARGE, { body: { side: index + 1 } });
+    form.append(`image_${index + 1}`, file, file.name || "picture.png");
+  });
+  return patiently(() => send("/verify", form));
 }
 
-function verdict({ distance, same_person: isSame, threshold, false_accept_rate: rate }) {
+function verdict({ distance, same_person: isSame, threshold, false_accept_rate: rate, faces_1: ones, faces_2: twos }, picked) {
   const scale = el("div", { class: "scale", "aria-hidden": "true" }, el("span", { class: "bound" }), el("span", { class: "needle" }));
   scale.style.setProperty("--at", `${Math.min(100, (100 * distance) / SCALE)}%`);
   scale.style.setProperty("--bound", `${Math.min(100, (100 * threshold) / SCALE)}%`);
@@ -68,6 +132,7 @@ function verdict({ distance, same_person: isSame, threshold, false_accept_rate: 
     "div",
     { class: isSame ? "answer same" : "answer different" },
     el("h3", {}, isSame ? "The same person" : "Two different people"),
+    ones.length * twos.length > 1 && el("p", { class: "small quiet", "data-pair": true }, `Face ${picked[0] + 1} of ${ones.length} and face ${picked[1] + 1} of ${twos.length}`),
     el("p", {}, "Their encodings are ", el("strong", { class: "number", "data-distance": distance }, distance.toFixed(3)),
       " apart; up to ", el("span", { class: "number" }, String(threshold)), " counts as the same person."),
     scale,
@@ -82,7 +147,6 @@ function meaning({ at_most: atMost, measured_at_threshold: measuredAt }) {
 }
 
 function refused(error) {
-  if (!(error instanceof Refusal)) throw error;
   const side = { 1: "First picture: ", 2: "Second picture: " }[error.body?.side] ?? "";
   return el("p", { class: "notice bad" }, side + error.message);
 }

@@ -71,14 +71,23 @@ async function sha256(file) {
   return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The faces behind a hash; waits while they are still being looked for. */
+/** The faces behind a hash: of an upload, or of a request for encodings; waits while they are computed. */
 async function known(hash) {
+  const uploaded = await ofUpload(hash);
+  if (uploaded) return uploaded;
   for (let tries = 0; tries < TRIES; tries += 1) {
     const { status, body, waitS } = await patiently(() => ask(`/face_encoding/${hash}`));
     if (status === 200) return byDetector(body);
     await rest(waitS);
   }
   throw new Refusal("This takes longer than usual. Look it up again in a while.");
+}
+
+/** The faces of an image that was uploaded with the same bytes; null where there is none. */
+async function ofUpload(hash) {
+  const { body } = await patiently(() => ask(`/image/?sha256=${hash}&limit=1`));
+  const [newest] = body.results;
+  return newest ? byDetector((await ask(`/image/${newest.id}/faces/`)).body) : null;
 }
 
 async function computed(file) {
@@ -92,8 +101,8 @@ async function computed(file) {
 function refused(error, onCompute) {
   if (error.body?.message !== "No face encoding found!") return el("p", { class: "notice bad" }, error.message);
   const words = onCompute
-    ? "The encodings of this file have not been requested yet."
-    : "The encodings of a file with this hash have not been requested.";
+    ? "This file has not been uploaded here yet."
+    : "No file with this hash was uploaded here.";
   const button = onCompute && el("button", { type: "button", class: "button slim", onclick: onCompute }, "Compute them now");
   return el("div", { class: "notice row spread" }, el("p", {}, words), button || null);
 }

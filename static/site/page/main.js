@@ -1,6 +1,6 @@
 // The page put together.
 
-import { ask, Refusal } from "./api.js";
+import { ask, patiently, Refusal } from "./api.js";
 import { setUpCamera } from "./camera.js";
 import { setUpComparison } from "./compare.js";
 import { setUpDetector } from "./detector.js";
@@ -11,6 +11,7 @@ import { key } from "./key.js";
 import { Live } from "./live.js";
 import { setUpLookUp } from "./look_up.js";
 import { summarise } from "./progress.js";
+import { forget as forgetIds, forgetAll, recall, remember } from "./recent.js";
 import { row } from "./row.js";
 import { Stage } from "./stage.js";
 import { takeFiles } from "./transfer.js";
@@ -19,9 +20,12 @@ import { Viewer } from "./viewer.js";
 
 const SHOWN_AT_START_MS = 10 * 60_000;
 const ROWS_A_FRAME = 50;
+const ERASED_AT_ONCE = 4;
 
 const needsKey = place.hasAttribute("data-closed");
 const list = find("[data-mine]");
+const eraseAll = find("[data-erase-all]");
+const trouble = find("[data-mine-trouble]");
 const clear = find("[data-clear]");
 const rows = new Map();
 const changed = new Set();
@@ -44,11 +48,13 @@ function refresh() {
     rows.get(item)?.update();
     stage.changed(item);
   }
+  remember(items);
   tellHowFar();
 }
 
 function tellHowFar() {
   summarise(uploads.items);
+  eraseAll.hidden = !uploads.items.some(({ id }) => id);
   clear.hidden = !uploads.items.some(({ state }) => state === "done" || state === "failed");
   find("[data-mine-empty]").hidden = uploads.items.length > 0;
 }
@@ -78,7 +84,9 @@ function line(item) {
   return made.line;
 }
 
+/** Takes items off the list; what the service has of them stays. */
 function forget(items) {
+  forgetIds(items.map(({ id }) => id));
   for (const item of items) {
     uploads.remove(item);
     rows.get(item)?.line.remove();
@@ -90,6 +98,75 @@ function forget(items) {
     else document.body.classList.remove("begun");
   }
   tellHowFar();
+}
+
+/** What was sent before the page was loaded. */
+async function restore() {
+  const kept = recall();
+  if (!kept.length || uploads.items.length) return;
+  const known = await newest();
+  const isWhole = known.next === null;
+  const byId = new Map(known.results.map((each) => [each.id, each]));
+  forgetIds(kept.filter(({ id }) => isWhole && !byId.has(id)).map(({ id }) => id)); // erased since
+  for (const { id, name } of recall()) list.append(line(uploads.adopt(id, name, byId.get(id))));
+  tellHowFar();
+}
+
+async function newest() {
+  try {
+    return (await ask("/image/?limit=200")).body;
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return { results: [] };
+  }
+}
+
+async function eraseAllOfThem() {
+  const mine = uploads.items.filter(({ id }) => id);
+  if (!confirm(`Erase ${plural(mine.length, "image")} of this list and the results from the service?`)) return;
+  let refusedWith = "";
+  for (let at = 0; at < mine.length; at += ERASED_AT_ONCE) {
+    const outcomes = await Promise.all(mine.slice(at, at + ERASED_AT_ONCE).map(erased));
+    refusedWith = outcomes.find((each) => each) ?? refusedWith;
+  }
+  announce(refusedWith || `${plural(mine.length, "image")} erased`);
+  trouble.textContent = refusedWith;
+}
+
+/** Erases one; returns why it was refused, if it was. */
+async function erased(item) {
+  try {
+    await patiently(() => ask(`/image/${item.id}/`, { method: "DELETE" }));
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    if (error.status !== 404) return error.message;
+  }
+  forget([item]);
+  return "";
+}
+
+/** Up and down in the list, by the keys. */
+function step(event) {
+  const move = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  const here = event.target.closest("li");
+  const next = move && (move > 0 ? here?.nextElementSibling : here?.previousElementSibling);
+  if (!next) return;
+  event.preventDefault();
+  open(next);
+}
+
+function showFailed() {
+  const failed = [...list.children].filter((each) => each.dataset.state === "failed");
+  const at = failed.findIndex((each) => each.matches(":has([aria-current=true])"));
+  const next = failed[(at + 1) % failed.length];
+  next.scrollIntoView({ block: "nearest" });
+  open(next);
+}
+
+function open(listed) {
+  const button = find("button", listed);
+  button.focus();
+  button.click();
 }
 
 // --- what is looked at
@@ -149,6 +226,9 @@ function close() {
 
 takeFiles(take);
 clear.addEventListener("click", () => forget(uploads.clear()));
+eraseAll.addEventListener("click", eraseAllOfThem);
+find("[data-failed]").addEventListener("click", showFailed);
+list.addEventListener("keydown", step);
 setUpCamera(take);
 setUpDetector();
 setUpComparison();
@@ -157,4 +237,11 @@ setUpLookUp();
 const command = find("[data-command]");
 find("[data-copy-command]").addEventListener("click", ({ currentTarget }) => copy(command.textContent, currentTarget, command));
 
-setUpEntrance({ onOpen: (client) => feed.open(client?.feed_url), onClosed: close });
+setUpEntrance({
+  async onOpen(client) {
+    await restore(); // before the feed, which shows the rest as the images of others
+    feed.open(client?.feed_url);
+  },
+  onClosed: close,
+  onForget: forgetAll,
+});

@@ -57,6 +57,13 @@ export class Picture {
     box.dataset.above = parseFloat(box.style.top) + parseFloat(box.style.height) > 88;
   }
 
+  /** Show it `factor` times as large; beyond 1 it is scrolled within its place. */
+  zoom(factor) {
+    this.element.style.setProperty("--zoom", factor);
+    this.element.classList.toggle("zoomed", factor > 1);
+    this.element.tabIndex = factor > 1 ? 0 : -1; // scrolled by the keys as well
+  }
+
   /** Make one of the boxes stand out. */
   pick(index) {
     this.#boxes.forEach((box, each) => box.classList.toggle("picked", each === index));

@@ -1,7 +1,9 @@
 // One line of the list: an image on its way.
 
 import { el, plural, size } from "./dom.js";
+import { here } from "./api.js";
 import { draw } from "./thumbnails.js";
+import { countOf } from "./uploads.js";
 
 /** The state of an item in words. */
 export function words(item) {
@@ -10,7 +12,7 @@ export function words(item) {
     case "uploading": return item.sent < 1 ? `Uploading, ${Math.round(100 * item.sent)} %` : "Checking";
     case "queued": return "Queued";
     case "processing": return "Looking for faces";
-    case "done": return item.naming ?? (item.faces.length ? plural(item.faces.length, "face") : "No face");
+    case "done": return item.naming ?? (countOf(item) ? plural(countOf(item), "face") : "No face");
     default: return item.note;
   }
 }
@@ -31,13 +33,20 @@ export function row(item, { onOpen, onAgain }) {
   );
   const again = el("button", { type: "button", class: "button slim", hidden: true, onclick: () => onAgain(item) }, "Try again");
   const line = el("li", { "data-state": item.state }, open, again);
-  if (item.file) draw(item.file, picture);
+  let isDrawn = false;
+  const drawOnce = () => {
+    const source = item.file ?? (item.imageUrl ?? item.originalUrl);
+    if (isDrawn || !source) return;
+    isDrawn = true;
+    draw(item.file ?? here(source), picture);
+  };
   const update = () => {
     line.dataset.state = item.state;
     state.textContent = words(item);
+    drawOnce();
     bar.style.setProperty("--sent", item.sent);
     again.hidden = item.state !== "failed" || !item.mayAgain;
   };
   update();
-  return { line, update, mark: (isOpen) => open.setAttribute("aria-current", String(isOpen)) };
+  return { line, update, open, mark: (isOpen) => open.setAttribute("aria-current", String(isOpen)) };
 }

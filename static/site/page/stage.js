@@ -4,6 +4,7 @@ import { ask, here, Refusal } from "./api.js";
 import { announce, el, plural } from "./dom.js";
 import { byDetector } from "./faces.js";
 import { words } from "./row.js";
+import { countOf } from "./uploads.js";
 
 export class Stage {
   item = null;
@@ -55,7 +56,7 @@ export class Stage {
     this.#viewer.mark(item.faces); // at once; all else about them takes another question
     this.#viewer.tools(this.#tools(item));
     announce(`${item.name}: ${words(item)}`);
-    if (!item.faces.length) return;
+    if (!countOf(item)) return;
     try {
       item.full ??= byDetector((await ask(`/image/${item.id}/faces/`)).body);
       if (!isLeft()) await this.#viewer.found(item.full);
@@ -68,8 +69,8 @@ export class Stage {
   #tools(item) {
     const erase = () => confirm(`Erase ${item.name} and its results from the service?`) && this.#erase(item);
     const result = item.imageUrl && el("a", { class: "button slim", href: here(item.imageUrl), download: `${item.name}-faces.jpg` }, "Save with boxes");
-    const name = item.faces.length > 0 && el("a", { class: "button slim", href: here(`/people/?image=${item.id}`) }, "Name the people");
-    const button = item.file && el("button", { class: "button slim", type: "button", onclick: erase }, "Erase");
+    const name = countOf(item) > 0 && el("a", { class: "button slim", href: here(`/people/?image=${item.id}`) }, "Name the people");
+    const button = el("button", { class: "button slim", type: "button", onclick: erase }, "Erase");
     return [name, result, button].filter(Boolean);
   }
 
@@ -89,5 +90,5 @@ function said(item) {
   if (item.state === "failed") return item.note;
   if (item.state !== "done") return words(item);
   const took = item.tookMs ? `, ${(item.tookMs / 1000).toFixed(1)} s after it was sent` : "";
-  return item.faces.length ? `${plural(item.faces.length, "face")}${took}` : `No face was found${took}`;
+  return countOf(item) ? `${plural(countOf(item), "face")}${took}` : `No face was found${took}`;
 }

@@ -1,5 +1,7 @@
 // Small pictures of files, made only for rows that are looked at, two at a time.
 
+import { headers } from "./key.js";
+
 const SIDE_PX = 96;
 const PARALLEL = 2;
 
@@ -16,9 +18,9 @@ const watcher = new IntersectionObserver((entries) => {
   next();
 }, { rootMargin: "200px" });
 
-/** Draw `file` on `canvas` when that comes into sight. */
-export function draw(file, canvas) {
-  files.set(canvas, file);
+/** Draw a file, or the picture at an address, on `canvas` when that comes into sight. */
+export function draw(source, canvas) {
+  files.set(canvas, source);
   watcher.observe(canvas);
 }
 
@@ -33,12 +35,17 @@ function next() {
   }
 }
 
+async function fetched(address) {
+  const answer = await fetch(address, { headers: headers() });
+  return answer.blob();
+}
+
 async function make(canvas) {
   const file = files.get(canvas);
   if (!canvas.isConnected || !file) return;
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file);
+    bitmap = await createImageBitmap(typeof file === "string" ? await fetched(file) : file);
   } catch {
     return; // a format that the browser does not know; the service may
   }

@@ -41,11 +41,11 @@ export class Uploads {
     return added;
   }
 
-  /** Follow an image that was sent before. */
-  adopt(id) {
+  /** Follow an image that was sent before; `resource` is what is known of it. */
+  adopt(id, name = "Photo", resource = null) {
     const item = {
-      id, name: "Photo", state: "queued", note: "", sent: 1, faces: [], mayAgain: false,
-      since: null, statusUrl: `/image/${id}/`,
+      id, name, state: "queued", note: "", sent: 1, faces: [], mayAgain: false,
+      since: null, statusUrl: `/image/${id}/`, ...(resource && fromResource(resource)),
     };
     this.items.push(item);
     this.#byId.set(id, item);
@@ -172,6 +172,9 @@ export class Uploads {
   }
 }
 
+/** How many faces were found; their boxes may come later. */
+export const countOf = (item) => item.count ?? item.faces.length;
+
 const hasEnded = (item) => item.state === "done" || item.state === "failed";
 
 export const fromEvent = (event) => ({
@@ -183,7 +186,8 @@ export const fromEvent = (event) => ({
 
 export const fromResource = (resource) => ({
   state: resource.status,
-  faces: resource.faces,
+  faces: resource.faces ?? [], // a list has only their number
+  count: resource.faces_count,
   note: resource.reason ?? "",
   imageUrl: resource.image_url,
   originalUrl: resource.original_url,

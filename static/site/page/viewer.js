@@ -6,6 +6,7 @@ import { Newest } from "./newest.js";
 import { Picture } from "./picture.js";
 
 const LARGE_STRIP = 24;
+const LARGEST_ZOOM = 8;
 
 export class Viewer {
   #picture = new Picture();
@@ -14,17 +15,23 @@ export class Viewer {
   #tools = el("div", { class: "row" });
   #strip = el("div", { class: "strip", role: "group", "aria-label": "Faces" });
   #panel = el("div", { class: "panel" });
+  #zoomed = 1;
+  #zooms = [["Zoom out", "−", 0.5], ["Zoom in", "+", 2]].map(([label, sign, by]) =>
+    el("button", { type: "button", class: "button slim", "aria-label": label, onclick: () => this.#zoom(this.#zoomed * by) }, sign));
   #faces = [];
+  #picked = 0;
   #shown = null;
   #images = new Newest();
 
   constructor(element) {
     element.append(
       this.#picture.element,
-      el("div", { class: "caption" }, el("div", {}, this.#title, this.#says), this.#tools),
+      el("div", { class: "caption" }, el("div", {}, this.#title, this.#says), el("div", { class: "row" }, ...this.#zooms, this.#tools)),
       this.#strip,
       this.#panel,
     );
+    this.#strip.addEventListener("keydown", (event) => this.#step(event));
+    this.#zoom(1);
   }
 
   get image() {
@@ -35,6 +42,7 @@ export class Viewer {
   async show(source, { title, says }) {
     this.#images.next();
     this.#clearFaces();
+    this.#zoom(1);
     this.#title.textContent = title;
     this.say(says);
     this.#tools.replaceChildren();
@@ -88,10 +96,29 @@ export class Viewer {
   }
 
   pick(index, isAsked = false) {
+    this.#picked = index;
     this.#picture.pick(index);
     [...this.#strip.children].forEach((thumb, each) => thumb.setAttribute("aria-pressed", String(each === index)));
     this.#panel.replaceChildren(details(this.#faces[index], index, this.image));
     if (isAsked) announce(`Face ${index + 1} of ${plural(this.#faces.length, "face")}`);
+  }
+
+  #zoom(factor) {
+    this.#zoomed = Math.min(LARGEST_ZOOM, Math.max(1, factor));
+    this.#picture.zoom(this.#zoomed);
+    const [out, into] = this.#zooms;
+    out.disabled = this.#zoomed === 1;
+    into.disabled = this.#zoomed === LARGEST_ZOOM;
+  }
+
+  /** From face to face by the arrow keys. */
+  #step(event) {
+    const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const next = this.#picked + move;
+    if (!move || !this.#faces[next]) return;
+    event.preventDefault();
+    this.pick(next, true);
+    this.#strip.children[next].focus();
   }
 
   #thumb(face, index) {
