@@ -54,6 +54,10 @@ def create_album(title: str, *, date: date, hidden: bool = False) -> Album:
     return Album.objects.create(title=title, date=date, hidden=hidden)
 
 
+def change_album(album: Album, *, title: str, date: date, hidden: bool) -> None:
+    Album.objects.filter(pk=album.pk).update(title=title, date=date, hidden=hidden)
+
+
 def add_photos(album: Album, uploads: Iterable[File[Any]], *, detector: str = "") -> Report:
     """Add those of the files that are images and not in the album yet.
 

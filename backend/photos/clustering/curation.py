@@ -93,6 +93,19 @@ def split(person: Person, faces: Collection[int]) -> Person:
     return new
 
 
+def unmerge(person: Person, faces: Collection[int], *, name: str) -> Person:
+    """Undo a merge: those of `faces` that are still in the group become one of that name again.
+
+    Raises `CurationError` if none of them is left, or nothing else would be.
+    """
+    with transaction.atomic():
+        held = person.faces.filter(pk__in=faces).values_list("pk", flat=True)
+        apart = split(person, list(held))
+        Person.objects.filter(pk=apart.pk).update(name=name)
+    apart.refresh_from_db()
+    return apart
+
+
 def take_out(person: Person, face_id: int) -> bool:
     """Take a face out of the group; it may join another. False if it is not in it."""
     with transaction.atomic():

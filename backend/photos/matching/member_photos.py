@@ -37,6 +37,10 @@ _SHOWN: Final = (
 """The columns that pages show: a quarter of those of a photo and its album."""
 
 
+_MOST_REJECTED: Final = 500
+"""Read for the list of rejected photos; more than a member looks through."""
+
+
 @dataclass(frozen=True)
 class OnPhoto:
     """A member on a photo: by which face, if known, and its distance to the nearest reference."""
@@ -108,6 +112,15 @@ def say_not_me(member: Member, photo: Photo) -> None:
 def said_not_me(member: Member, photo: Photo) -> bool:
     """Whether `member` has rejected `photo` or one of its faces."""
     return MatchRejection.objects.filter(member=member, photo=photo).exists()
+
+
+def taken_off(member: Member, at_most: int) -> list[Photo]:
+    """The visible photos that `member` has rejected and is not on, the newest rejection first."""
+    said = MatchRejection.objects.filter(member=member).order_by("-said_at", "-pk")
+    keys = dict.fromkeys(said.values_list("photo_id", flat=True))
+    seen = Photo.objects.visible().select_related("album").only(*_SHOWN)
+    there = seen.exclude(pk__in=_photo_ids(member)).in_bulk(list(keys)[:_MOST_REJECTED])
+    return [there[key] for key in keys if key in there][:at_most]
 
 
 def is_by_hand(member: Member, photo: Photo) -> bool:

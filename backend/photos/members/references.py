@@ -52,6 +52,12 @@ def add(member: Member, upload: File[Any], *, name: str, detector: str = "") -> 
     return reference
 
 
+def is_known(member: Member, upload: File[Any]) -> bool:
+    """Whether one of the member's references has the same bytes; rejected ones do not count."""
+    same = references_of(member).exclude(extraction=Extraction.REJECTED)
+    return same.filter(sha256=sha256_of(upload)).exists()
+
+
 def mark_for_deletion(reference: Reference) -> bool:
     """Hide its matches now; `retention` erases it later. False if it was marked already."""
     unmarked = Reference.objects.filter(pk=reference.pk, marked_for_deletion_at=None)

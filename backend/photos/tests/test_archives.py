@@ -388,6 +388,26 @@ class UploadTests(TestCase):
                 call_command("import_album", archive, "--no-wait", stdout=StringIO())
         self.assertEqual((ArchiveUpload.objects.count(), Album.objects.count()), (1, 2))
 
+    def test_a_folder_is_imported_with_what_is_in_its_folders(self) -> None:
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place, "Spring")
+            for name, data in {**self.files, ".hidden/x.jpg": b"x"}.items():
+                path = folder / name.lstrip("/").replace("../", "")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            said = StringIO()
+            call_command("import_album", folder, "--date=2026-01-02", stdout=said)
+            album = Album.objects.get(title="Spring")
+            self.assertEqual(album.photos.count(), 5)
+            self.assertIn("5 photos", said.getvalue())
+            self.assertNotIn("hidden", said.getvalue())
+            again = StringIO()
+            call_command("import_album", folder, f"--album={album.pk}", stdout=again)
+            self.assertIn("0 photos", again.getvalue())
+            with self.assertRaises(CommandError):
+                call_command("import_album", folder / ".hidden", stdout=StringIO())
+        self.assertEqual(Album.objects.count(), 2)
+
     @contextmanager
     def killed_in(self, step: str, *, at: int) -> Iterator[None]:
         """The process ends right behind the `at`th call of a step of `albums`."""

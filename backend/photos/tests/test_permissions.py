@@ -68,6 +68,10 @@ OF_PAGES: Final[list[tuple[str, str, str]]] = [
     (f"{PAGES}/albums/new/", "get", STAFF),
     (f"{PAGES}/albums/new/", "post", STAFF),
     (f"{PAGES}/albums/{{album}}/", "get", MEMBER),
+    (f"{PAGES}/albums/{{album}}/edit/", "get", STAFF),
+    (f"{PAGES}/albums/{{album}}/edit/", "post", STAFF),
+    (f"{PAGES}/albums/{{album}}/delete/", "get", STAFF),
+    (f"{PAGES}/albums/{{album}}/choose/", "post", STAFF),
     (f"{PAGES}/albums/{{album}}/upload/", "get", STAFF),
     (f"{PAGES}/albums/{{album}}/upload/", "post", STAFF),
     (f"{PAGES}/{{photo}}/", "get", MEMBER),
@@ -88,6 +92,8 @@ OF_PAGES: Final[list[tuple[str, str, str]]] = [
     (f"{PAGES}/facedetection/opt-out/", "post", MEMBER),
     (f"{PAGES}/facedetection/claim/{{person}}/", "post", MEMBER),
     (f"{PAGES}/people/", "get", STAFF),
+    (f"{PAGES}/people/unmerge/", "post", STAFF),
+    (f"{PAGES}/people/faces/{{face}}/crop.jpg", "get", STAFF),
     (f"{PAGES}/people/{{person}}/", "get", STAFF),
     *[
         (f"{PAGES}/people/{{person}}/{action}/", "post", STAFF)
@@ -95,6 +101,8 @@ OF_PAGES: Final[list[tuple[str, str, str]]] = [
             "name", "hide", "show", "merge", "split", "take-out", "offer", "confirm", "disclaim",
         )
     ],
+    # The last, for it takes the photos of the others.
+    (f"{PAGES}/albums/{{album}}/delete/", "post", STAFF),
 ]  # fmt: skip
 
 
@@ -133,6 +141,7 @@ class MatrixTests(TestCase):
             "reference": self.reference.pk,
             "archive": self.archive.pk,
             "person": self.person.pk,
+            "face": self.person.faces.order_by("pk").values_list("pk", flat=True)[0],
             "bob": self.bob.pk,
         }
 

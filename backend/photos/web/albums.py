@@ -80,6 +80,50 @@ def new(request: HttpRequest) -> HttpResponseBase:
 
 
 @for_members("GET", "HEAD", "POST", staff=can_manage_albums)
+def edit(request: HttpRequest, pk: str) -> HttpResponseBase:
+    row = get_or_404(Album.objects.all(), pk)
+    known = {"title": row.title, "date": row.date, "hidden": row.hidden}
+    form = AlbumForm(request.POST or None, initial=known)
+    if request.method == "POST" and form.is_valid():
+        service.change_album(row, **form.cleaned_data)
+        messages.success(request, "The album is changed.")
+        return redirect("album-page", pk=row.pk)
+    bad = request.method == "POST"
+    context = {"form": form, "album": row}
+    return show(request, "photos/album_new.html", context, 400 if bad else 200)
+
+
+@for_members("GET", "HEAD", "POST", staff=can_manage_albums)
+def delete(request: HttpRequest, pk: str) -> HttpResponseBase:
+    row = get_or_404(Album.objects.all(), pk)
+    if request.method == "POST":
+        service.erase_album(row)
+        messages.success(request, f"The album “{row.title}” and its photos are erased.")
+        return redirect("albums-page")
+    context = {"album": row, "count": row.photos.count()}
+    return show(request, "photos/album_delete.html", context)
+
+
+@for_members("POST", staff=can_manage_albums)
+def choose(request: HttpRequest, pk: str) -> HttpResponseBase:
+    """Hide, show or erase the chosen photos of an album."""
+    row = get_or_404(Album.objects.all(), pk)
+    keys = [int(each) for each in request.POST.getlist("photo") if each.isdecimal()][:_SHOWN]
+    photos = list(Photo.objects.filter(album=row, pk__in=keys))
+    action = request.POST.get("action", "")
+    if not photos:
+        messages.error(request, "Choose some photos first.")
+    elif action == "erase":
+        for photo in photos:
+            service.erase_photo(photo)
+        messages.success(request, f"Erased: {len(photos)}.")
+    elif action in ("hide", "show"):
+        service.hide_photos(photos, hidden=action == "hide")
+        messages.success(request, f"{'Hidden' if action == 'hide' else 'Shown'}: {len(photos)}.")
+    return back(request, reverse("album-page", args=[row.pk]))
+
+
+@for_members("GET", "HEAD", "POST", staff=can_manage_albums)
 def upload(request: HttpRequest, pk: str) -> HttpResponseBase:
     row = get_or_404(Album.objects.all(), pk)
     skipped: list[Skipped] = []
@@ -150,7 +194,10 @@ def say(request: HttpRequest, pk: str, said: str) -> HttpResponseBase:
         raise PermissionDenied
     does[said]()
     if said == "not-me":
-        messages.success(request, "That photo is not among yours any more.")
+        undo = reverse("photo-say", args=[row.pk, "undo-not-me"])
+        messages.success(request, "That photo is not among yours any more.", extra_tags=undo)
+    if said == "undo-not-me":
+        messages.success(request, "“Not me” is taken back.")
     return back(request, reverse("photo-page", args=[row.pk]))
 
 

@@ -65,7 +65,7 @@ def show(
     """The rendered template, which no cache stores: it must not show after a logout."""
     everywhere = {
         "can_manage_albums": can_manage_albums(request.user),
-        "can_manage_people": settings.FACES_GROUP_UNKNOWN and can_manage_people(request.user),
+        "can_manage_people": can_manage_people(request.user),
     }
     response = render(request, template, {**everywhere, **context}, status=status)
     return finished(request, response)

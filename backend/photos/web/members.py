@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import messages
 from django.core.files.base import File
@@ -23,6 +23,8 @@ from backend.photos.models import Reference
 from backend.photos.web import tiles
 from backend.photos.web.base import back, for_members, refusal_of_upload, show
 
+_TAKEN_OFF: Final = 60
+
 
 @for_members("GET", "HEAD")
 def you(request: HttpRequest) -> HttpResponseBase:
@@ -36,6 +38,7 @@ def you(request: HttpRequest) -> HttpResponseBase:
         "rows": tiles.by_album(page.rows),
         "page": page,
         "status": status.member_status(member, photos_count=page.count),
+        "taken_off": tiles.numbered(member_photos.taken_off(member, _TAKEN_OFF)),
         "takes_part": member.takes_part,
         "has_references": references.references_of(member).exists(),
         "offers": curation.claimable_by(member).filter(member=member, agreed_at=None),
@@ -65,11 +68,13 @@ def upload(request: HttpRequest) -> HttpResponseBase:
     if request.method == "POST":
         if refusal := refusal_of_upload(request):
             return refusal
-        errors = _taken_in(request, asks=asks)
-        if not errors:
+        taken, errors = _taken_in(request, asks=asks)
+        if taken:
+            _report(request, taken, errors)
             return redirect("references-page")
     context = {
         "asks": asks,
+        "agreed": "agree" in request.POST,
         "choice": DetectorForm(request.POST or None),
         "most": references.MAX_REFERENCES,
         "elsewhere": elsewhere,
@@ -119,23 +124,35 @@ def _shown(reference: Reference) -> dict[str, Any]:
     return {"row": reference, "picture": picture}
 
 
-def _taken_in(request: HttpRequest, *, asks: bool) -> list[str]:
-    """Add the references of the form; returns the errors as sentences."""
+def _report(request: HttpRequest, taken: int, errors: list[str]) -> None:
+    """What came of the files of a form, of which at least one was taken."""
+    if taken + len(errors) > 1:
+        refused = f", {len(errors)} refused" if errors else ""
+        messages.success(request, f"{taken} taken{refused}.")
+    for error in errors:
+        messages.error(request, error)
+
+
+def _taken_in(request: HttpRequest, *, asks: bool) -> tuple[int, list[str]]:
+    """Add the references of the form; returns how many, and the errors as sentences."""
     form = ConsentForm(request.POST)
     if asks and not form.is_valid():
-        return [str(error) for error in form.errors.get("agree", [])]
+        return 0, [str(error) for error in form.errors.get("agree", [])]
     files = request.FILES.getlist("file")
     if not files:
-        return ["Choose a picture of your face."]
+        return 0, ["Choose a picture of your face."]
     choice = DetectorForm(request.POST)
     if errors := choice.errors_as_sentences():
-        return errors
+        return 0, errors
     detector = choice.cleaned_data["detector"]
-    return [error for file in files if (error := _added(request, file, detector))]
+    errors = [error for file in files if (error := _added(request, file, detector))]
+    return len(files) - len(errors), errors
 
 
 def _added(request: HttpRequest, file: File[Any], detector: str) -> str:
     name = file.name or ""
+    if references.is_known(consent.member_of(request.user), file):
+        return f"{name}: You have uploaded this picture already."
     try:
         references.add(consent.member_of(request.user), file, name=name, detector=detector)
     except storage.UploadRejected as error:

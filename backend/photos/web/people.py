@@ -8,25 +8,34 @@ from typing import Any, Final
 from django.conf import settings
 from django.contrib import messages
 from django.db.models import Count
-from django.http import Http404, HttpRequest, HttpResponseBase, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect
+from django.urls import reverse
 from rest_framework.exceptions import ValidationError
 
+from backend.analysis import services as analysis
 from backend.photos import pagination
 from backend.photos.access.permissions import can_manage_people
 from backend.photos.access.selectors import get_or_404
 from backend.photos.clustering import curation
-from backend.photos.models import Member, Person, Photo
+from backend.photos.models import Member, Person, Photo, UnknownFace
 from backend.photos.web import tiles
-from backend.photos.web.base import for_members, show
+from backend.photos.web.base import finished, for_members, show
 
 _FACES: Final = 60
 _SAMPLE: Final = 4
+_OTHERS: Final = 60
+_CROP_PX: Final = 160
+_MERGED: Final = "merged_people"
+"""Key of the session: the last merge, for its undo."""
+_UNDONE: Final = 2_000
+"""Faces of a merge that the session remembers; a larger one cannot be undone."""
 
 
 @for_members("GET", "HEAD", staff=can_manage_people)
 def people(request: HttpRequest) -> HttpResponseBase:
-    _switched_on()
+    if not settings.FACES_GROUP_UNKNOWN:
+        return show(request, "photos/people_off.html", {}, 404)
     hidden = request.GET.get("hidden") == "true"
     rows = Person.objects.filter(hidden=hidden).annotate(faces_count=Count("faces"))
     try:
@@ -42,12 +51,13 @@ def people(request: HttpRequest) -> HttpResponseBase:
 def person(request: HttpRequest, pk: str) -> HttpResponseBase:
     _switched_on()
     row: Person = get_or_404(Person.objects.all(), pk)
+    others = Person.objects.exclude(pk=row.pk).filter(hidden=False)
     context = {
         "person": row,
         "status": row.claim_status,
         "faces": faces_of(row),
         "count": row.faces.count(),
-        "others": Person.objects.exclude(pk=row.pk).filter(hidden=False)[:200],
+        "others": [{"person": each, "faces": faces_of(each, most=1)} for each in others[:_OTHERS]],
         "members": Member.objects.filter(opted_in_at__isnull=False).select_related("user")[:500],
     }
     return show(request, "photos/person.html", context)
@@ -58,10 +68,48 @@ def decide(request: HttpRequest, pk: str, action: str) -> HttpResponseBase:
     _switched_on()
     row: Person = get_or_404(Person.objects.all(), pk)
     try:
-        _ACTIONS[action](row, request.POST)
+        if action == "merge":
+            _merge(request, row)
+        else:
+            _ACTIONS[action](row, request.POST)
     except curation.CurationError as error:
         messages.error(request, str(error))
     return redirect("person-page", pk=row.pk)
+
+
+@for_members("POST", staff=can_manage_people)
+def unmerge(request: HttpRequest) -> HttpResponseBase:
+    """Undo the last merge of this session: its faces become a group of their own again."""
+    _switched_on()
+    merged = request.session.pop(_MERGED, None)
+    row = Person.objects.filter(pk=merged["into"]).first() if merged else None
+    if merged is None or row is None:
+        messages.error(request, "There is nothing to undo.")
+        return redirect("people-page")
+    try:
+        apart = curation.unmerge(row, merged["faces"], name=merged["name"])
+    except curation.CurationError as error:
+        messages.error(request, str(error))
+        return redirect("person-page", pk=row.pk)
+    messages.success(request, f"{apart} is a group of its own again.")
+    return redirect("person-page", pk=row.pk)
+
+
+@for_members("GET", "HEAD", staff=can_manage_people)
+def crop(request: HttpRequest, pk: str) -> HttpResponseBase:
+    """The picture of one unknown face, cut out for each answer and kept nowhere."""
+    _switched_on()
+    row: UnknownFace = get_or_404(UnknownFace.objects.select_related("face__photo"), pk)
+    face = row.face
+    if not face.photo.file or None in (face.top, face.right, face.bottom, face.left):
+        raise Http404
+    box: Any = {side: getattr(face, side) for side in ("top", "right", "bottom", "left")}
+    try:
+        with face.photo.file.open("rb") as file:
+            jpeg = analysis.crop(file, box, _CROP_PX)
+    except (FileNotFoundError, analysis.AnalysisError):
+        raise Http404 from None
+    return finished(request, HttpResponse(jpeg, content_type="image/jpeg"))
 
 
 def faces_of(person: Person, *, most: int = _FACES) -> list[dict[str, Any]]:
@@ -70,7 +118,11 @@ def faces_of(person: Person, *, most: int = _FACES) -> list[dict[str, Any]]:
     photos = Photo.objects.select_related("album").exclude(file="")
     there = photos.in_bulk([face.face.photo_id for face in faces])
     return [
-        {"face": face, "tile": tiles.tile(there[face.face.photo_id], number)}
+        {
+            "face": face,
+            "tile": tiles.tile(there[face.face.photo_id], number),
+            "crop": _crop_of(face),
+        }
         for number, face in enumerate(faces, start=1)
         if face.face.photo_id in there
     ]
@@ -97,8 +149,21 @@ def _take_out(row: Person, sent: QueryDict) -> None:
         curation.take_out(row, face)
 
 
-def _merge(row: Person, sent: QueryDict) -> None:
-    curation.merge(row, _one(Person.objects.all(), sent, "other"))
+def _merge(request: HttpRequest, row: Person) -> None:
+    other: Person = _one(Person.objects.all(), request.POST, "other")
+    faces = list(other.faces.order_by("pk").values_list("pk", flat=True)[: _UNDONE + 1])
+    named = str(other)
+    curation.merge(row, other)
+    undo = ""
+    if len(faces) <= _UNDONE:
+        request.session[_MERGED] = {"into": row.pk, "faces": faces, "name": other.name}
+        undo = reverse("people-unmerge")
+    messages.success(request, f"Merged with {named}.", extra_tags=undo)
+
+
+def _crop_of(face: UnknownFace) -> str:
+    """The address of the face's picture; of the whole photo where its box is unknown."""
+    return "" if face.face.top is None else reverse("unknown-face-crop", args=[face.pk])
 
 
 def _offer(row: Person, sent: QueryDict) -> None:
@@ -109,7 +174,6 @@ _ACTIONS: Final[dict[str, Callable[[Person, QueryDict], Any]]] = {
     "name": lambda row, sent: curation.name(row, sent.get("name", "").replace("\0", "")),
     "hide": lambda row, sent: curation.hide(row),
     "show": lambda row, sent: curation.hide(row, hidden=False),
-    "merge": _merge,
     "split": lambda row, sent: curation.split(row, _chosen(sent, "face")),
     "take-out": _take_out,
     "offer": _offer,

@@ -45,6 +45,10 @@ class Tile:
     def not_me(self) -> str:
         return _of_photo("photo-say", self.photo.pk, "not-me")
 
+    @property
+    def undo_not_me(self) -> str:
+        return _of_photo("photo-say", self.photo.pk, "undo-not-me")
+
 
 @dataclass(frozen=True)
 class Row:

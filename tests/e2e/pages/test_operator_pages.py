@@ -8,6 +8,14 @@ from playwright.sync_api import Page, expect
 
 from tests.support import samples
 from tests.support.browser import CALM, DARK, PHONE, BrowserCase
+from tests.support.page_actions import jpeg
+
+_UPLOADS: Final = (
+    *("Submissions-image_upload", "Face encodings-encode", "Face encodings-verify"),
+    *("Recognition-enrol_contact", "Recognition-add_faces", "Recognition-recognise"),
+    "Recognition-search",
+)
+"""Of the page of the API: a contact is enrolled before its gallery is asked."""
 
 _PASSWORD: Final = "correct horse battery"
 
@@ -118,6 +126,30 @@ class DocsTests(BrowserCase):
         health.get_by_role("button", name="Execute").press("Enter")
         expect(health.locator(".live-responses-table")).to_contain_text("OK")
         self.screenshot(page, "api-docs-tried", whole=False)
+
+    def test_an_upload_is_executed_with_nothing_chosen_but_its_file(self) -> None:
+        # A face that was enrolled already, and a gallery that is not there yet.
+        page = self.open("/api/docs/")
+        expect(page.locator(".opblock").first).to_contain_text("Upload an image")
+        expect(page.locator(".opblock", has_text="/api/facedetection/")).to_have_count(0)
+        answers = {}
+        for name in _UPLOADS:
+            block = page.locator(f"#operations-{name.replace(' ', '_')}")
+            block.get_by_role("button").first.click()
+            kind = block.locator("select:has(option[value='multipart/form-data'])")
+            kind.select_option("multipart/form-data")
+            inputs = block.locator("input[type=file]")
+            expect(inputs.first).to_be_attached()
+            for each in inputs.all():
+                each.set_input_files(jpeg(samples.face(), "face.jpg"))
+            block.get_by_role("button", name="Execute").click()
+            status = block.locator(".live-responses-table tbody .response-col_status").first
+            expect(status).to_be_visible()
+            answers[name] = (status.text_content() or "")[:3]
+            block.get_by_role("button").first.click()
+        self.assertEqual({name: code for name, code in answers.items() if code >= "300"}, {})
+        page.get_by_label("Filter").fill("recognize")
+        expect(page.locator(".opblock")).to_have_count(1)
 
     def test_it_fits_a_phone_and_the_dark(self) -> None:
         for name, options in (("phone", PHONE), ("dark", DARK)):

@@ -23,7 +23,7 @@ _LOOK_S: Final = 0.5
 
 class Command(BaseCommand):
     help = (
-        "Import the photos of a zip, tar or tar.gz into an album, and show the workers' progress."
+        "Import a folder, or a zip, tar or tar.gz, into an album, and show the workers' progress."
         " If interrupted, the workers continue; started again, no photo is imported twice."
     )
 
@@ -43,6 +43,9 @@ class Command(BaseCommand):
         parser.add_argument("--no-wait", action="store_true", help="do not wait for the workers")
 
     def handle(self, *args: Any, file: Path, no_wait: bool, **options: Any) -> None:
+        if file.is_dir():
+            self._import_folder(file, options)
+            return
         try:
             with file.open("rb") as archive:
                 upload = _accepted(File(archive, name=file.name), options)
@@ -51,6 +54,25 @@ class Command(BaseCommand):
         self.stdout.write(f"Album {upload.album_id}, upload {upload.pk}.")
         if not no_wait:
             self._wait(upload)
+
+    def _import_folder(self, folder: Path, options: dict[str, Any]) -> None:
+        """The files of a folder and of those in it; hidden ones and links are not read."""
+        album = _album(options, default=folder.resolve().name)
+        taken = skipped = 0
+        for path in tqdm(_files(folder), unit=" files", file=self.stderr):
+            name = str(path.relative_to(folder))
+            with path.open("rb") as file:
+                report = service.add_photos(
+                    album, [File(file, name=path.name)], detector=options["detector"]
+                )
+            taken += len(report.added)
+            skipped += len(report.skipped)
+            for each in report.skipped:
+                self.stdout.write(f"skipped {name}: {each.reason}")
+        if not taken and options["album"] is None:
+            service.erase_album(album)
+            raise CommandError(f"There is no photo in {folder}.")
+        self.stdout.write(f"Album {album.pk}: {taken} photos, {skipped} files skipped.")
 
     def _wait(self, upload: ArchiveUpload) -> None:
         with tqdm(unit=" files", file=self.stderr) as progress:
@@ -64,6 +86,16 @@ class Command(BaseCommand):
         self.stdout.write(f"{upload.photos_added} photos, {upload.skipped} files skipped.")
         if upload.status == Status.FAILED:
             raise CommandError(upload.reason)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and not path.is_symlink()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
 
 
 def _accepted(archive: File[Any], options: dict[str, Any]) -> ArchiveUpload:
