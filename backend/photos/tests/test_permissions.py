@@ -83,6 +83,7 @@ OF_PAGES: Final[list[tuple[str, str, str]]] = [
     (f"{PAGES}/{{photo}}/hide/", "post", STAFF),
     (f"{PAGES}/{{photo}}/show/", "post", STAFF),
     (f"{PAGES}/facedetection/you/", "get", MEMBER),
+    (f"{PAGES}/facedetection/taken-off/", "get", MEMBER),
     (f"{PAGES}/facedetection/reference-faces/", "get", MEMBER),
     (f"{PAGES}/facedetection/upload/", "get", MEMBER),
     (f"{PAGES}/facedetection/upload/", "post", MEMBER),

@@ -38,12 +38,18 @@ def you(request: HttpRequest) -> HttpResponseBase:
         "rows": tiles.by_album(page.rows),
         "page": page,
         "status": status.member_status(member, photos_count=page.count),
-        "taken_off": tiles.numbered(member_photos.taken_off(member, _TAKEN_OFF)),
+        "taken_off": len(member_photos.taken_off(member, _TAKEN_OFF)),
         "takes_part": member.takes_part,
         "has_references": references.references_of(member).exists(),
         "offers": curation.claimable_by(member).filter(member=member, agreed_at=None),
     }
     return show(request, "photos/you.html", context)
+
+
+@for_members("GET", "HEAD")
+def taken_off(request: HttpRequest) -> HttpResponseBase:
+    photos = member_photos.taken_off(consent.member_of(request.user), _TAKEN_OFF)
+    return show(request, "photos/taken_off.html", {"tiles": tiles.numbered(photos)})
 
 
 @for_members("GET", "HEAD")

@@ -22,6 +22,7 @@ urlpatterns = [
     re_path(rf"{PHOTOS}/{PK}/original/?$", albums.original, name="photo-original"),
     re_path(rf"{PHOTOS}/{PK}/{SAID}/?$", albums.say, name="photo-say"),
     re_path(rf"{FACES}/you/?$", members.you, name="you-page"),
+    re_path(rf"{FACES}/taken-off/?$", members.taken_off, name="taken-off-page"),
     re_path(rf"{FACES}/reference-faces/?$", members.reference_list, name="references-page"),
     re_path(rf"{FACES}/upload/?$", members.upload, name="reference-upload-page"),
     re_path(rf"{FACES}/delete/{PK}/?$", members.delete, name="reference-delete-page"),

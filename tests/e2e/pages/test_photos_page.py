@@ -159,6 +159,12 @@ class PhotosPageTests(BrowserCase):
         alice.goto(f"{_FACES}/you/")
         alice.locator("form:has-text('Not me') button").last.click()
         expect(alice.locator(".tile img")).to_have_count(2)
+        alice.get_by_role("button", name="Undo").click()
+        expect(alice.locator(".tile img")).to_have_count(3)
+        alice.locator("form:has-text('Not me') button").last.click()
+        alice.get_by_role("link", name="Taken off: 1 photo").click()
+        expect(alice.locator(".tile img")).to_have_count(1)
+        self.look_at(alice, "taken-off")
         # Another reference, from which all is compared again, does not bring it back.
         alice.goto(f"{_FACES}/upload/")
         alice.set_input_files("#file", [jpeg(samples.another(samples.face(), 9), "more.jpg")])
