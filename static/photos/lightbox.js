@@ -72,7 +72,10 @@ function go(step) {
 }
 
 // The browser's Back closes it, and leaves the page where it is.
-addEventListener("popstate", () => box?.open && box.close());
+addEventListener("popstate", () => {
+  if (box?.open) box.close();
+  setTimeout(() => shown?.focus());
+});
 if (history.state?.lightbox) history.replaceState(null, ""); // after a reload
 
 document.addEventListener("click", (event) => {
@@ -81,6 +84,8 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   if (!box) build();
   show(link);
+  // Without its fragment, to which going back would move the focus.
+  history.replaceState(null, "", location.pathname + location.search);
   history.pushState({ lightbox: true }, "");
   box.showModal();
 });

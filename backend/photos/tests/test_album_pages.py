@@ -1,0 +1,108 @@
+"""Albums changed, chosen photos, rejections that are taken back, merges that are undone."""
+
+from typing import Any
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import TestCase, override_settings
+
+from backend.photos.members import consent
+from backend.photos.models import Album, Person, Reference
+from backend.photos.tests import face_factories, factories
+from backend.photos.tests.test_permissions import PAGES, logged_in, person_on
+from tests.support import samples
+
+_NONE = "/members/photos/people/unmerge/"
+
+
+class AlbumPageTests(TestCase):
+    def setUp(self) -> None:
+        self.zoe = logged_in("zoe")
+        self.album = factories.album()
+        self.path = f"{PAGES}/albums/{self.album.pk}"
+
+    def test_an_album_is_renamed_and_deleted(self) -> None:
+        self.assertContains(self.zoe.get(f"{self.path}/edit/"), self.album.title)
+        sent = {"title": "Winter", "date": "2026-01-02", "hidden": "on"}
+        self.zoe.post(f"{self.path}/edit/", sent)
+        changed = Album.objects.get()
+        self.assertEqual((changed.title, changed.date.year, changed.hidden), ("Winter", 2026, True))
+        self.zoe.post(f"{self.path}/delete/")
+        self.assertFalse(Album.objects.exists())
+
+    def test_chosen_photos_are_hidden_shown_and_erased_and_no_others(self) -> None:
+        photos = [face_factories.photo(self.album, face_factories.encoding(n)) for n in (1, 2)]
+        other = face_factories.photo(factories.album(), face_factories.encoding(3))
+        keys = [photos[0].pk, other.pk]
+        for action, hidden in (("hide", True), ("show", False)):
+            self.zoe.post(f"{self.path}/choose/", {"photo": keys, "action": action})
+            for each in (*photos, other):
+                each.refresh_from_db()
+            flags = [each.hidden for each in (*photos, other)]
+            self.assertEqual(flags, [hidden, False, False])
+        self.zoe.post(f"{self.path}/choose/", {"photo": keys, "action": "erase"})
+        self.assertEqual(list(self.album.photos.values_list("pk", flat=True)), [photos[1].pk])
+        answer = self.zoe.post(f"{self.path}/choose/", {"action": "erase"}, follow=True)
+        self.assertContains(answer, "Choose some photos first.")
+
+
+class MemberPageTests(TestCase):
+    def setUp(self) -> None:
+        self.alice = logged_in("alice")
+        self.member = factories.member("alice")
+
+    def upload(self, *files: bytes) -> Any:
+        sent = [SimpleUploadedFile(f"{n}.jpg", data) for n, data in enumerate(files)]
+        form = {"file": sent, "agree": "on"}
+        return self.alice.post(f"{PAGES}/facedetection/upload/", form, follow=True)
+
+    def test_an_upload_reports_how_many_were_taken_and_refused(self) -> None:
+        one = samples.face()
+        answer = self.upload(one, samples.another(one, 1), b"no image", one)
+        self.assertContains(answer, "2 taken, 2 refused.")
+        self.assertContains(answer, "3.jpg: You have uploaded this picture already.")
+        self.assertEqual(Reference.objects.count(), 2)
+        again = self.upload(one)
+        self.assertContains(again, "You have uploaded this picture already.", status_code=400)
+
+    def test_not_me_is_undone_from_the_message_and_from_the_list(self) -> None:
+        consent.opt_in(self.member)
+        photo = face_factories.photo(factories.album(), face_factories.encoding(1))
+        face_factories.reference(self.member, face_factories.encoding(1, 1))
+        face_factories.match_all()
+        you, undo = f"{PAGES}/facedetection/you/", f"{PAGES}/{photo.pk}/undo-not-me"
+        said = self.alice.post(f"{PAGES}/{photo.pk}/not-me/", {"next": you}, follow=True)
+        self.assertContains(said, f'action="{undo}')
+        self.assertContains(said, "Taken off: 1 photo")
+        listed = self.alice.get(f"{PAGES}/facedetection/taken-off/")
+        self.assertContains(listed, f'action="{undo}')
+        bob = logged_in("bob")
+        self.assertNotContains(bob.get(f"{PAGES}/facedetection/taken-off/"), undo)
+        back = self.alice.post(f"{undo}/", {"next": you}, follow=True)
+        self.assertContains(back, "1 photo,")
+        self.assertNotContains(back, "Taken off")
+
+
+@override_settings(FACES_GROUP_UNKNOWN=True)
+class GroupPageTests(TestCase):
+    def test_a_merge_says_so_and_is_undone(self) -> None:
+        zoe, album = logged_in("zoe"), factories.album()
+        one, two = person_on(album), person_on(album)
+        Person.objects.filter(pk=two.pk).update(name="Joe")
+        faces = set(two.faces.values_list("pk", flat=True))
+        page = f"{PAGES}/people/{one.pk}"
+        self.assertContains(zoe.get(f"{page}/"), f'value="{two.pk}"')
+        said = zoe.post(f"{page}/merge/", {"other": two.pk}, follow=True)
+        self.assertContains(said, "Merged with Joe.")
+        self.assertContains(said, 'action="/members/photos/people/unmerge')
+        self.assertEqual(one.faces.count(), 4)
+        zoe.post(_NONE)
+        again = Person.objects.get(name="Joe")
+        self.assertEqual(set(again.faces.values_list("pk", flat=True)), faces)
+        self.assertEqual(one.faces.count(), 2)
+        self.assertContains(zoe.post(_NONE, follow=True), "There is nothing to undo.")
+
+    @override_settings(FACES_GROUP_UNKNOWN=False)
+    def test_the_page_explains_its_switch_where_it_is_off(self) -> None:
+        answer = logged_in("zoe").get(f"{PAGES}/people/")
+        self.assertContains(answer, "FACES_GROUP_UNKNOWN=true", status_code=404)
+        self.assertContains(answer, "/help/people/", status_code=404)
