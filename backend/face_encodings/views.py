@@ -274,7 +274,7 @@ class VerifyView(APIView):
         if not client.may(Scope.READ) and any(kind == "hash" for kind, _ in sides.values()):
             raise PermissionDenied("This key lacks the scope 'read', which a hash needs.")
         try:
-            every = request.data.get("faces") == "all"
+            every = isinstance(request.data, dict) and request.data.get("faces") == "all"
             ones, twos = _faces(sides, client.client_id, requested_detector(request), every)
         except verification.NoFace as error:
             raise Unusable(serializers.NO_FACES, side=error.side) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, cast
 
 from django.conf import settings
 from django.contrib import messages
@@ -106,7 +106,7 @@ def crop(request: HttpRequest, pk: str) -> HttpResponseBase:
     box: Any = {side: getattr(face, side) for side in ("top", "right", "bottom", "left")}
     try:
         with face.photo.file.open("rb") as file:
-            jpeg = analysis.crop(file, box, _CROP_PX)
+            jpeg = analysis.crop(cast(BinaryIO, file), box, _CROP_PX)
     except (FileNotFoundError, analysis.AnalysisError):
         raise Http404 from None
     return finished(request, HttpResponse(jpeg, content_type="image/jpeg"))
