@@ -227,6 +227,7 @@ ACCOUNT_ADAPTER = "backend.accounts.adapters.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Faces] "
 ACCOUNT_AUTHENTICATED_LOGIN_REDIRECTS = False  # our views do so, for GET alone
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # else any address could be sent mail
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True

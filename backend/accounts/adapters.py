@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
@@ -17,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from backend.accounts import encryption, links, second_factor
 from backend.clients.admin_site import audit
 from backend.clients.limits import logins
+from backend.common.http.service_url import service_url
 
 _UNSAID: Final = ("account/messages/logged_in.txt", "account/messages/logged_out.txt")
 """Messages that the page after it makes superfluous; those of the admin would keep them."""
@@ -36,6 +38,12 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         return links.absolute(key)
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Named after the service: the sender of the request chose the host of its own."""
+        host = urlsplit(service_url()).netloc
+        site = {"name": host, "domain": host}
+        super().send_mail(template_prefix, email, {**context, "current_site": site})
 
     def set_password(self, user: Any, password: str) -> None:
         """If the password is still the one that was checked: of several requests with one link, or

@@ -1,12 +1,15 @@
 """HTTP Basic at the members' API: not for pages of other sites, and cheap for scripts."""
 
+import threading
 import time
 from itertools import product
 from unittest import mock
 
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
-from django.test import Client
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client, TransactionTestCase, override_settings
 
 from backend.photos.models import Member
 from backend.photos.tests.test_api import FACES, MATCHES, ApiCase, basic
@@ -98,3 +101,44 @@ class BasicTests(ApiCase):
     def test_names_that_no_database_takes_are_refused(self) -> None:
         for name in ("car\x00ol", "", "x" * 5000):
             self.assertEqual(self.status(name=name), 401)
+
+
+@override_settings(
+    PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+    FACES_LOGIN_RATE=(3, 86_400),
+)
+class AtTheSameTimeTests(TransactionTestCase):
+    """A script that starts sends several requests at once; none of them has logged in before."""
+
+    def setUp(self) -> None:
+        cache.clear()
+        User.objects.create_user("carol", password="right")
+
+    def status(self, password: str) -> int:
+        return Client().get(MATCHES, headers=basic("carol", password)).status_code
+
+    def together(self, passwords: list[str]) -> list[int]:
+        found: list[int] = []
+        barrier = threading.Barrier(len(passwords))
+
+        def one(password: str) -> None:
+            try:
+                barrier.wait(60)
+                found.append(self.status(password))
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=one, args=[each]) for each in passwords]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sorted(found)
+
+    def test_good_logins_are_served_and_count_nothing(self) -> None:
+        self.assertEqual(self.together(["right"] * 12), [200] * 12)
+        self.assertEqual([self.status("wrong") for _ in range(4)], [401] * 3 + [429])
+
+    def test_wrong_ones_are_limited_all_the_same(self) -> None:
+        found = self.together([f"wrong {number}" for number in range(12)])
+        self.assertEqual((found.count(401), found.count(429)), (3, 9))

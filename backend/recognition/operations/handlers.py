@@ -177,7 +177,7 @@ def _redact_earlier_results(operation: Operation, face_ids: set[int] | None = No
             results.redact(entry)
             for entry in results.redactable(each.result or {})
             if contact_id in (None, each.contact_id, entry.get("contact_id"))
-            and (face_ids is None or entry["face_id"] in face_ids)
+            and (face_ids is None or entry.get("face_id") in face_ids)
         ]
         if any(redacted):
             each.save(update_fields=["result"])

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import uuid
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -114,6 +115,15 @@ class ShapesTests(HttpCase):
         self.assertEqual(ids(self.call("delete", f"{USER}/contacts/2").json()["deleted"]), [1, 2])
         self.assertEqual(self.call("get", f"{USER}/contacts/2").status_code, 404)
         self.assertEqual(self.call("patch", f"{USER}/contacts/2", {"name": "x"}).status_code, 404)
+
+    def test_a_face_is_deleted_also_behind_a_submission_that_could_not_be_enrolled(self) -> None:
+        self.add(self.face(1))
+        # Its entry has no face_id, because no face was stored.
+        missing = {"submission": str(uuid.uuid4()), "face": 0}
+        self.assertEqual(len(self.add(missing).json()["error"]), 1)
+        deleted = self.call("delete", f"{FACES}/1")
+        self.assertEqual((deleted.status_code, ids(deleted.json()["deleted"])), (200, [1]))
+        self.assertEqual(self.call("get", FACES).json(), [])
 
     def test_deleting_a_user_is_audited(self) -> None:
         self.add(self.face(1))
