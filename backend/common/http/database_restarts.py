@@ -38,7 +38,7 @@ class DatabaseRestartMiddleware:
         return self._get_response(request)
 
     def _wait(self) -> None:
-        """Return once there is a connection; without one at the end of patience."""
+        """Return once there is a connection; without one after `patience_s`."""
         while not self._is_connected():
             now = time.monotonic()
             self._away_since = self._away_since or now
