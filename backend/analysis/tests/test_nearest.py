@@ -39,15 +39,16 @@ class Case(NamedTuple):
     people: int
     length: float
     hair: float
+    size: int
 
     def made(self) -> tuple[Numbers, list[int], Numbers]:
         """Rows, their ids, and three probes."""
         random = numpy.random.default_rng(self.seed)
-        base = random.normal(size=(self.people, 128))
+        base = random.normal(size=(self.people, self.size))
         base *= self.length / numpy.linalg.norm(base, axis=1)[:, None]
         rows = base[random.integers(0, len(base), self.rows + 3)]
         moved = random.normal(size=rows.shape) * random.integers(0, 2, (len(rows), 1))
-        rows += moved * self.hair * self.length / math.sqrt(128)
+        rows += moved * self.hair * self.length / math.sqrt(self.size)
         ids = random.permutation(self.rows * 3)[: self.rows].tolist()
         numbers = rows.astype(numpy.float32)
         return numbers[3:], ids, numbers[:3]
@@ -58,6 +59,7 @@ def cases() -> st.SearchStrategy[Case]:
         Case,
         seed=st.integers(0, 2**32),
         rows=st.integers(0, 40),
+        size=st.sampled_from((128, 512, 1024)),
         people=st.integers(1, 4),
         length=st.sampled_from([1.4, 1.4, 0.0, 1e-30, 1e-3, 1e3, 1e17, 1e38]),
         hair=st.sampled_from([0.0, 1e-7, 1e-4, 0.4]),
@@ -116,8 +118,14 @@ class NearestTests(unittest.TestCase):
         self.assertEqual(len(empty.within(probe, 9)) + len(one.within([], 9)), 0)
 
     def test_what_does_not_fit_is_refused(self) -> None:
-        for rows, ids in ((numpy.ones((2, 128)), [1]), (numpy.ones((1, 127)), [1])):
+        for rows, ids in (
+            (numpy.ones((2, 128)), [1]),
+            (numpy.ones((1, 127)), [1]),
+            (numpy.ones((1, 1025)), [1]),
+        ):
             with self.assertRaises(ValueError):
                 Matrix.of(rows, ids)
         with self.assertRaises(ValueError):
             Matrix.of(numpy.ones((1, 128)), [1]).within(numpy.ones(128), 1)
+        with self.assertRaises(ValueError):
+            Matrix.of(numpy.ones((1, 128)), [1]).within(numpy.ones((1, 512)), 1)
