@@ -19,8 +19,17 @@ server of its own that answers for a week (CWE-918, server-side request forgery)
 else holds for them too. Every failure is a `FetchError`.
 """
 
-from .client import Answer, Client, Download
-from .errors import FetchError, NotAnImage
+from .client import Answer, Client, Download, Hold
+from .errors import FetchError, GivenUp, NotAnImage
 from .url_policy import Policy
 
-__all__ = ["Answer", "Client", "Download", "FetchError", "NotAnImage", "Policy"]
+__all__ = [
+    "Answer",
+    "Client",
+    "Download",
+    "FetchError",
+    "GivenUp",
+    "Hold",
+    "NotAnImage",
+    "Policy",
+]

@@ -4,19 +4,21 @@ import hashlib
 import logging
 import math
 import ssl
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent import futures
 from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from enum import Enum
 from tempfile import SpooledTemporaryFile
-from typing import IO, Final, Self
+from typing import IO, Final, Self, TypeAlias
 
 import httpcore
 
 from . import ip_policy, signatures, transport, url_policy
-from .errors import FetchError, NotAnImage
+from .errors import FetchError, GivenUp, NotAnImage
 from .transport import Budget, Connector
 from .url_policy import Policy, Target
 
@@ -33,6 +35,9 @@ _TRY_AGAIN: Final = frozenset((408, 425, 429))
 
 # File stores often know no better than octet-stream; S3 has its own name for it.
 _OCTETS: Final = frozenset(("application/octet-stream", "binary/octet-stream"))
+
+_LOOK_S: Final = 0.5
+"""Seconds between two questions whether downloads may go on."""
 
 _TOO_LATE: Final = "The other downloads took too long, and this one was not begun."
 
@@ -87,6 +92,17 @@ class Answer:
         return FetchError(message, permanent, self.status, self.retry_after_s)
 
 
+_Running: TypeAlias = "futures.Future[Download | FetchError]"
+
+
+class Hold(Enum):
+    """Which downloads of a `fetch_many` may go on."""
+
+    ALL = "all"
+    BEGUN = "begun"
+    NONE = "none"
+
+
 @dataclass(frozen=True)
 class Client:
     """Requests within a policy and limits. Safe for threads; each opens its own connection."""
@@ -102,45 +118,42 @@ class Client:
 
     def fetch(self, url: str, *, timeout_s: float | None = None) -> Download:
         """The image at `url`, after redirects. `timeout_s` instead of the client's own."""
-        host = "-"  # until the URL is parsed: one that does not parse could forge log lines
-        try:
-            budget = Budget(self.timeout_s if timeout_s is None else timeout_s)
-            target = url_policy.parse(url, self.policy)
-            host = target.host
-            download = self._follow(target, budget)
-        except FetchError as error:
-            logger.info("download host=%s failed: %s", host, error)
-            raise
-        logger.info("download host=%s %s, %d bytes", host, download.format, download.size)
-        return download
+        return self._fetch(url, Budget(self.timeout_s if timeout_s is None else timeout_s))
 
     def fetch_many(
-        self, urls: Iterable[str], *, in_all_s: float = math.inf
+        self,
+        urls: Iterable[str],
+        *,
+        in_all_s: float = math.inf,
+        hold: Callable[[], Hold] = lambda: Hold.ALL,
     ) -> list[Download | FetchError]:
         """`fetch` for each, in the order given; every Download is the caller's to close.
 
         `in_all_s` bounds all together: servers that keep silent must not hold a worker for as
-        long as there are URLs.
+        long as there are URLs. `hold` is called twice a second meanwhile, in the thread of the
+        caller; downloads that may not go on are `GivenUp`.
         """
-        end = time.monotonic() + in_all_s
+        end, is_over = time.monotonic() + in_all_s, threading.Event()
 
         def outcome(url: str) -> Download | FetchError:
             left_s = end - time.monotonic()
             if left_s <= 0:
                 return FetchError(_TOO_LATE, permanent=False)
             try:
-                return self.fetch(url, timeout_s=min(self.timeout_s, left_s))
+                return self._fetch(url, Budget(min(self.timeout_s, left_s), is_over))
             except FetchError as error:
                 return error
 
-        with ThreadPoolExecutor(self.parallel, "download") as threads:
-            try:
-                # Each in a copy of this context, so that its log lines carry the request's id.
-                running = [threads.submit(copy_context().run, outcome, url) for url in urls]
-                return [each.result() for each in running]
-            except BaseException:  # a job that is stopped must not wait for what has not begun
-                threads.shutdown(wait=False, cancel_futures=True)
-                raise
+        threads = futures.ThreadPoolExecutor(self.parallel, "download")
+        try:
+            # Each in a copy of this context, so that its log lines carry the request's id.
+            running = [threads.submit(copy_context().run, outcome, url) for url in urls]
+            _wait(running, hold)
+            return [_outcome_of(each) for each in running]
+        finally:
+            # What still runs notices it within `_LOOK_S`, or behind its attempt to connect.
+            is_over.set()
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def request(
         self,
@@ -166,6 +179,18 @@ class Client:
                     break
             return Answer(response.status, bytes(taken[:max_bytes]), _retry_after_s(response))
 
+    def _fetch(self, url: str, budget: Budget) -> Download:
+        host = "-"  # until the URL is parsed: one that does not parse could forge log lines
+        try:
+            target = url_policy.parse(url, self.policy)
+            host = target.host
+            download = self._follow(target, budget)
+        except FetchError as error:
+            logger.info("download host=%s failed: %s", host, error)
+            raise
+        logger.info("download host=%s %s, %d bytes", host, download.format, download.size)
+        return download
+
     def _follow(self, target: Target, budget: Budget) -> Download:
         policy = self.policy
         for _ in range(self.max_redirects + 1):
@@ -182,6 +207,30 @@ class Client:
                     policy = policy.of_strangers()
                 target = url_policy.follow(target, _location(response, target.host), policy)
         raise FetchError(f"{target.host} is the end of too many redirects.", permanent=True)
+
+
+def _wait(running: Sequence[_Running], hold: Callable[[], Hold]) -> None:
+    """Until all have ended, or those that may go on."""
+    while pending := [each for each in running if not each.done()]:
+        futures.wait(pending, timeout=_LOOK_S)
+        holds = Hold.ALL if all(each.done() for each in pending) else hold()
+        if holds is Hold.NONE:
+            return
+        if holds is Hold.BEGUN:
+            for each in pending:
+                each.cancel()
+
+
+def _outcome_of(download: _Running) -> Download | FetchError:
+    if download.done() and not download.cancelled():
+        return download.result()
+    download.add_done_callback(_discard)
+    return GivenUp()
+
+
+def _discard(download: _Running) -> None:
+    if not download.cancelled() and isinstance(found := download.result(), Download):
+        found.close()
 
 
 @contextmanager

@@ -24,3 +24,10 @@ class FetchError(Exception):
 
 class NotAnImage(FetchError):
     """The server sent something whose type or first bytes are not an image's."""
+
+
+class GivenUp(FetchError):
+    """The caller gave the download up before it had ended (`Hold`)."""
+
+    def __init__(self) -> None:
+        super().__init__("The download was given up.", permanent=False)

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
@@ -29,6 +30,8 @@ _CONNECT_TIMEOUT_S: Final = 5.0
 """Of one address: the next one is tried within the time of the request."""
 _MAX_HEAD_BYTES: Final = 32 << 10
 """Status line and headers, with the 1xx answers before them."""
+_LOOK_S: Final = 0.5
+"""Seconds until a read notices that its request is over."""
 _MAX_ADDRESSES: Final = 4
 """Addresses of a name that are tried: a name with hundreds must not make us scan them all."""
 
@@ -36,14 +39,15 @@ _MAX_ADDRESSES: Final = 4
 class Budget:
     """The time left to a request, and the bytes left to one answer."""
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, timeout_s: float, is_over: threading.Event | None = None) -> None:
         self._end = time.monotonic() + timeout_s
+        self._is_over = is_over
         self._bytes = _MAX_HEAD_BYTES
 
     def left_s(self) -> float:
         """TimeoutError when nothing is left: zero would mean "do not wait" to a socket."""
         left = self._end - time.monotonic()
-        if left <= 0:
+        if left <= 0 or (self._is_over is not None and self._is_over.is_set()):
             raise TimeoutError
         return left
 
@@ -185,8 +189,11 @@ class _Stream(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         size = self._budget.next_read(max_bytes)
-        self._sock.settimeout(self._budget.left_s())
-        data = self._sock.recv(size)
+        while True:
+            self._sock.settimeout(min(self._budget.left_s(), _LOOK_S))
+            with suppress(TimeoutError):
+                data = self._sock.recv(size)
+                break
         self._budget.spend(len(data))
         return data
 

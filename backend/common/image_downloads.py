@@ -2,9 +2,9 @@
 
 from django.conf import settings
 
-from safe_http import Client, Download, FetchError, Policy
+from safe_http import Client, Download, FetchError, GivenUp, Hold, Policy
 
-__all__ = ["Download", "FetchError", "client"]
+__all__ = ["Download", "FetchError", "GivenUp", "Hold", "client"]
 
 
 def client() -> Client:

@@ -11,18 +11,19 @@ logger = logging.getLogger(__name__)
 
 
 def process_photo(id: str) -> None:
-    """Make the renditions of a photo, and extract its faces if workers do that."""
-    pipeline.process(Photo, id)
+    """Make the renditions of a photo, of the album whose turn it is; extract its faces if workers
+    do that."""
+    pipeline.process(Photo)
 
 
 def process_reference(id: str) -> None:
-    """As `process_photo`."""
-    pipeline.process(Reference, id)
+    """As `process_photo`, of the member whose turn it is."""
+    pipeline.process(Reference)
 
 
 def unpack(id: str) -> None:
-    """Unpack an archive, or as much of it as fits into one job."""
-    archive_import.unpack(id)
+    """Unpack an archive, into the album whose turn it is, or as much of it as fits into one job."""
+    archive_import.unpack()
 
 
 def sweep() -> None:

@@ -15,7 +15,7 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safe_http import Client, Download, FetchError
+from safe_http import Client, Download, FetchError, GivenUp, Hold
 from safe_http.tests.web import (
     JPEG,
     Net,
@@ -459,3 +459,46 @@ class AnswerTests(unittest.TestCase):
         self.assertEqual([type(each) for each in outcomes], [FetchError] * 6)
         self.assertEqual(self.server.connections, 2)
         self.assertIn("not begun", str(outcomes[-1]))
+
+    def test_downloads_that_may_not_go_on_end_and_the_good_ones_are_kept(self) -> None:
+        begun, closed = threading.Event(), threading.Event()
+
+        def silent(connection: socket.socket) -> None:
+            begun.set()
+            connection.recv(1)  # the end of the connection
+            closed.set()
+
+        self.server.replies |= {"/good": answer(JPEG), "/silent": silent}
+        urls = [self.server.url(path) for path in ("/good", "/silent", "/good")]
+        outcomes = allowing("127.0.0.1", parallel=1).fetch_many(
+            urls, hold=lambda: Hold.NONE if begun.is_set() else Hold.ALL
+        )
+        self.assertEqual([type(each) for each in outcomes], [Download, GivenUp, GivenUp])
+        assert isinstance(outcomes[0], Download)
+        outcomes[0].close()
+        self.assertTrue(closed.wait(60))
+
+    def test_downloads_that_have_begun_end_and_no_more_begin(self) -> None:
+        begun, go_on = threading.Semaphore(0), threading.Event()
+
+        def slow(connection: socket.socket) -> None:
+            begun.release()
+            go_on.wait(60)
+            answer(JPEG)(connection)
+
+        def hold() -> Hold:
+            for _ in range(0 if go_on.is_set() else 2):
+                begun.acquire()
+            go_on.set()
+            return Hold.BEGUN
+
+        self.server.replies["/x"] = slow
+        client = allowing("127.0.0.1", parallel=2)
+        outcomes = client.fetch_many([self.server.url("/x")] * 6, hold=hold)
+        kinds = [type(each) for each in outcomes]
+        self.assertEqual(kinds[:2], [Download, Download])
+        # Another may have begun just before the look.
+        self.assertEqual(self.server.connections, kinds.count(Download))
+        for outcome in outcomes:
+            if isinstance(outcome, Download):
+                outcome.close()

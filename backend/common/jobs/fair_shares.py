@@ -2,18 +2,22 @@
 
 An entry of the queue stands for any row of its kind, one of several images for as many: a worker
 that takes one claims the oldest due row of the owner whose turn it is. Kinds of one queue take
-turns too (`others`). Each process counts its own turns; on average that is as fair. A turn costs
+turns too (`others`). A job that waits for servers of others leaves its worker to rows that are
+overdue (`hold`). Each process counts its own turns; on average that is as fair. A turn costs
 two searches in an index of (owner, due_at), at any number of waiting rows.
 """
 
+from datetime import timedelta
 from functools import cache
 from typing import Any, Final, TypeVar
 
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from backend.common.image_downloads import Hold
 from backend.common.jobs import statements
-from backend.common.jobs.models import Job, kinds, own_claim
+from backend.common.jobs.models import Job, Status, kinds, own_claim
 
 J = TypeVar("J", bound=Job)
 
@@ -40,7 +44,10 @@ WHERE status = 'queued' AND {id} = {next} RETURNING {columns}
 
 _TRIES: Final = 5
 
-_IS_DUE: Final = "SELECT {id} FROM {table} WHERE {waits} AND due_at <= %s LIMIT 1"
+_DUE: Final = "SELECT CAST({id} AS TEXT) AS id FROM {table} WHERE {waits} AND due_at <= %s LIMIT 1"
+
+_OVERDUE: Final = timedelta(seconds=0.5)
+"""A free worker takes a due row within milliseconds."""
 
 
 def claim(model: type[J]) -> J | None:
@@ -52,7 +59,7 @@ def claim(model: type[J]) -> J | None:
             return job
         # A statement that waited for another writer asks for what was due when it began. The other
         # may have claimed the row of this entry, and inserted one that is due since.
-        if not _due(model):
+        if not _is_due(model):
             break
     return None
 
@@ -78,14 +85,51 @@ def others(task: str) -> list[tuple[str, str]]:
     Entries of kinds lie in the queue as they came: without this, a thousand slow ones of one kind
     would be done before the first of another.
     """
-    return [(model.task, id) for model in _others(task) if (id := _due(model))]
+    if not (models := _beside(task)):
+        return []
+    due = (
+        f"SELECT %s AS task, id FROM ({_DUE.format(**_names(model))}) AS due" for model in models
+    )
+    parameters = [part for model in models for part in (model.task, _now(model))]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(due), parameters)
+        return [(str(kind), str(id)) for kind, id in cursor.fetchall()]
 
 
 @cache
-def _others(task: str) -> list[type[Job]]:
-    fair = [model for model in kinds() if model.fair_by]
-    ours = [model for model in fair if task in model.tasks()]
-    return [other for other in fair for own in ours if other.queue == own.queue and other != own]
+def _beside(task: str) -> list[type[Job]]:
+    """The other kinds of the queue of `task`."""
+    ours = next(model for model in kinds() if task in model.tasks())
+    return [model for model in kinds() if model.queue == ours.queue and model != ours]
+
+
+def hold(job: Job) -> Hold:
+    """Which downloads of `job` may go on.
+
+    Rows that are overdue show that no worker is free. If they are of others, the job begins no more
+    downloads; if it is the latest of several that its owner has in work, all its downloads end.
+    So an owner keeps one worker, for as long as a download takes, and loses nothing.
+    """
+    if not _others_are_overdue(job):
+        return Hold.ALL
+    in_work = _turns(type(job), Status.PROCESSING).filter(**_owner_of(job))
+    newest = list(in_work.order_by("-claimed_until", "-pk").values_list("pk", flat=True)[:2])
+    return Hold.NONE if len(newest) > 1 and newest[0] == job.pk else Hold.BEGUN
+
+
+def _others_are_overdue(job: Job) -> bool:
+    before = timezone.now() - _OVERDUE
+    beside = [_turns(model, Status.QUEUED) for model in _beside(job.task)]
+    own = _turns(type(job), Status.QUEUED).exclude(**_owner_of(job))
+    return any(rows.filter(due_at__lte=before).exists() for rows in (own, *beside))
+
+
+def _turns(model: type[Job], status: Status) -> QuerySet[Job]:
+    return model._default_manager.filter(status=status).extra(where=[model.takes_turns])
+
+
+def _owner_of(job: Job) -> dict[str, Any]:
+    return {job.fair_by: getattr(job, job.fair_by)}
 
 
 def statement(model: type[Job]) -> tuple[str, list[Any]]:
@@ -116,9 +160,7 @@ def _now(model: type[Job]) -> Any:
     return statements.prepared(model, {"due_at": timezone.now()})[0]
 
 
-def _due(model: type[Job]) -> str:
-    """The id of a due row; empty if there is none."""
+def _is_due(model: type[Job]) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(_IS_DUE.format(**_names(model)), [_now(model)])
-        row = cursor.fetchone()
-    return str(row[0]) if row else ""
+        cursor.execute(_DUE.format(**_names(model)), [_now(model)])
+        return cursor.fetchone() is not None

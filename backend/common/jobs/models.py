@@ -29,6 +29,10 @@ class JobTimeout(Exception):
     """Raised in the middle of a job whose time is over."""
 
 
+class TurnOver(Exception):
+    """A job leaves its worker to those of other owners, and goes on when it is its turn again."""
+
+
 class Status(models.TextChoices):
     """The state of a job.
 
@@ -50,15 +54,16 @@ class Job(models.Model):
     A subclass names its `queue` and its `task`, a dotted name of a function that takes the row's id
     as text, and calls `job_constraints` and `job_indexes` in its Meta. `batch_task` names a
     function that takes several ids, separated by commas, `on_failed` one that is called once with a
-    row that has just ended in FAILED. `fair_by` is the column whose values take turns
-    (`fair_shares`), `takes_turns` the condition, in SQL, of the queued rows that do.
+    row that has just ended in FAILED. `fair_by` is the column whose values, the owners, take turns
+    (`fair_shares`), `takes_turns` the condition, in SQL, of the queued rows that do. By `status`
+    all that wait have one owner: the kind takes turns with the others of its queue.
     """
 
     queue: str
     task: str
     batch_task: str = ""
     on_failed: str = ""
-    fair_by: str = ""
+    fair_by: str = "status"
     takes_turns: str = "TRUE"
 
     status = models.CharField(max_length=16, choices=Status, default=Status.QUEUED)
@@ -102,6 +107,11 @@ class Job(models.Model):
     def requeue(self, *, due_at: datetime) -> bool:
         """PROCESSING → QUEUED until `due_at`; False if the claim is no longer ours."""
         return self._leave(status=Status.QUEUED, due_at=due_at)
+
+    def leave_turn(self) -> bool:
+        """PROCESSING → QUEUED, behind the owner's others; this was no attempt."""
+        attempts = max(0, self.attempts - 1)
+        return self._leave(status=Status.QUEUED, due_at=timezone.now(), attempts=attempts)
 
     def succeed(self, **results: Any) -> bool:
         """PROCESSING → DONE; False if the claim is no longer ours."""

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from backend.common.jobs import fair_shares, metrics, queues
-from backend.common.jobs.models import Job, JobError, Status, kinds
+from backend.common.jobs.models import Job, JobError, Status, TurnOver, kinds
 from backend.common.metrics import registry
 
 logger = logging.getLogger(__name__)
@@ -57,6 +57,10 @@ def _attempt(job: J, do: Callable[[J], object]) -> None:
     metrics.observe(metrics.WAITS, waited, kind=job.kind)
     try:
         do(job)
+    except TurnOver:
+        if job.leave_turn():
+            logger.info("goes on at its next turn %s=%s", job.kind, job.pk)
+            job.enqueue()
     except JobError as error:
         if error.permanent:
             _fail(job, str(error))

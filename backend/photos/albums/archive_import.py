@@ -62,9 +62,9 @@ def accept(
     return taken
 
 
-def unpack(id: str) -> None:
-    """The job's task: unpack an upload. Safe to call any number of times."""
-    runner.run(ArchiveUpload, id, _unpack)
+def unpack() -> None:
+    """The job's task: unpack the upload whose turn it is. Safe to call any number of times."""
+    runner.run_next(ArchiveUpload, _unpack)
 
 
 def finish(upload: ArchiveUpload) -> None:
@@ -101,7 +101,8 @@ def _unpack(upload: ArchiveUpload) -> None:
             if place < upload.entries_seen:
                 continue
             if time.monotonic() > deadline:
-                upload.go_on_later()
+                if upload.go_on_later():
+                    upload.enqueue()
                 return
             _settle(upload, entry)
     if upload.succeed(entries_count=upload.entries_seen):

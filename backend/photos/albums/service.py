@@ -114,7 +114,7 @@ def insert(photo: Photo) -> None:
         transaction.on_commit(photo.enqueue)
 
 
-def complete_album_of(photo_id: str) -> None:
+def complete_album_of(photo_id: int) -> None:
     """`complete` for the album of a photo that a worker has just processed."""
     closed = Photo.objects.filter(pk=photo_id, album__is_processing=True).order_by()
     for album_id in closed.values_list("album", flat=True):

@@ -25,11 +25,11 @@ logger = logging.getLogger(__name__)
 S = TypeVar("S", Photo, Reference)
 
 
-def process(model: type[S], id: str) -> None:
-    """The job's task. Safe to call any number of times."""
-    runner.run(model, id, _prepare_and_find)
-    if model is Photo:
-        service.complete_album_of(id)
+def process(model: type[S]) -> None:
+    """The job's task, for the row whose turn it is. Safe to call any number of times."""
+    source = runner.run_next(model, _prepare_and_find)
+    if isinstance(source, Photo):
+        service.complete_album_of(source.pk)
 
 
 def _prepare_and_find(source: S) -> None:

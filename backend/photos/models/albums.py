@@ -66,6 +66,7 @@ class PhotoQuerySet(models.QuerySet["Photo"]):
 class Photo(Source):
     task = "backend.photos.tasks.process_photo"
     on_failed = "backend.photos.extraction.results.mark_failed"
+    fair_by = "album_id"
     folder = "photos"
 
     album = models.ForeignKey(Album, on_delete=models.CASCADE, related_name="photos")
@@ -83,7 +84,7 @@ class Photo(Source):
             models.UniqueConstraint(fields=["album", "sha256"], name="photo_once_an_album"),
         ]
         indexes = [
-            *source_indexes("photo"),
+            *source_indexes("photo", fair_by="album"),
             models.Index(fields=["album", "taken_at", "id"], name="photo_in_order"),
             # Copies in other albums.
             models.Index(fields=["sha256"], name="photo_by_bytes"),
@@ -165,6 +166,7 @@ class ArchiveUpload(Job):
     queue = queues.UPLOADS
     task = "backend.photos.tasks.unpack"
     on_failed = "backend.photos.albums.archive_import.finish"
+    fair_by = "album_id"
 
     album = models.ForeignKey(Album, on_delete=models.CASCADE, related_name="uploads")
     uploaded_by = models.ForeignKey(
@@ -188,7 +190,7 @@ class ArchiveUpload(Job):
     class Meta:
         ordering = ["-created_at"]
         constraints = job_constraints("archive_upload")
-        indexes = job_indexes("archive_upload")
+        indexes = job_indexes("archive_upload", fair_by="album")
 
     def __str__(self) -> str:
         return f"{self.name} into {self.album_id}"

@@ -38,6 +38,7 @@ class Reference(Source):
 
     task = "backend.photos.tasks.process_reference"
     on_failed = "backend.photos.extraction.results.mark_failed"
+    fair_by = "member_id"
     folder = "references"
 
     # PROTECT, because no database deletes files: a user is deleted after their references.
@@ -58,7 +59,7 @@ class Reference(Source):
             ),
         ]
         indexes = [
-            *source_indexes("reference"),
+            *source_indexes("reference", fair_by="member"),
             # For data minimisation, which erases those that were marked long ago.
             models.Index(
                 fields=["marked_for_deletion_at"],

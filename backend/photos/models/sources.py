@@ -103,9 +103,9 @@ def source_constraints(name: str) -> list[models.BaseConstraint]:
     ]
 
 
-def source_indexes(name: str) -> list[models.Index]:
+def source_indexes(name: str, *, fair_by: str) -> list[models.Index]:
     return [
-        *job_indexes(name),
+        *job_indexes(name, fair_by=fair_by),
         # Sources that wait for their faces, by submission time: for the sweep and the dispatch.
         models.Index(
             fields=["submitted_at"],

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO, Final, cast
 
 from django.conf import settings
@@ -20,7 +21,9 @@ from django.db import IntegrityError, transaction
 from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError, Finished, FoundFace
 from backend.common import image_downloads
-from backend.common.image_downloads import Download, FetchError
+from backend.common.image_downloads import Download, FetchError, GivenUp
+from backend.common.jobs import fair_shares
+from backend.common.jobs.models import TurnOver
 from backend.recognition.gallery.probe import DELETED, largest
 from backend.recognition.models import ENROLLING, Operation, OperationImage
 from wire.events import HIDDEN
@@ -38,6 +41,9 @@ CROP_PX: Final = 160
 
 _AT_A_TIME: Final = 32
 """Images in memory or in temporary files at the same time."""
+
+_SPENT: Final = "downloads_s"
+"""Among the arguments: seconds that the downloads took in earlier turns."""
 
 _A_JOB: Final = 8
 """The images that `analysis.services.request_many` puts into one job."""
@@ -60,7 +66,10 @@ class ImageFinding:
 
 
 def prepare(operation: Operation) -> None:
-    """Download and analyse all images that are not yet; each fails by itself."""
+    """Download and analyse all images that are not yet; each fails by itself.
+
+    Raises `TurnOver` when the downloads have to leave the worker to other clients.
+    """
     urls = {int(position): url for position, url in operation.arguments.get("urls", {}).items()}
     images = list(operation.images.all())
     missing = [image for image in images if image.analysis_id is None and not image.reason]
@@ -68,11 +77,7 @@ def prepare(operation: Operation) -> None:
         if image.position not in urls:  # its bytes were sent, and deleted with their analysis
             _update(image, reason=DELETED)
     to_fetch = [image for image in missing if image.position in urls]
-    # Half of a job's time, because the other half is for the faces.
-    end = time.monotonic() + settings.FACES_JOB_TIMEOUT_S / 2
-    for start in range(0, len(to_fetch), _AT_A_TIME):
-        batch = to_fetch[start : start + _AT_A_TIME]
-        _fetch(operation, batch, urls, in_all_s=end - time.monotonic())
+    _fetch_all(operation, to_fetch, urls)
     _analyse([image for image in images if image.analysis_id is not None])
     if settings.FACES_KEEP_CROPS and operation.kind in ENROLLING:
         enrolled = images[: len(operation.arguments["faces"])]
@@ -146,19 +151,44 @@ def _cut(images: Sequence[OperationImage]) -> None:
         _update(image, crop=jpeg)
 
 
+def _fetch_all(
+    operation: Operation, images: Sequence[OperationImage], urls: Mapping[int, str]
+) -> None:
+    """Download all images, in half of a job's time: the other half is for the faces."""
+    left_s = settings.FACES_JOB_TIMEOUT_S / 2 - operation.arguments.get(_SPENT, 0.0)
+    began = time.monotonic()
+    for start in range(0, len(images), _AT_A_TIME):
+        batch = images[start : start + _AT_A_TIME]
+        in_all_s = left_s - (time.monotonic() - began)
+        given_up = _fetch(operation, batch, urls, in_all_s=in_all_s)
+        if len(given_up) == len(batch):  # none got its time
+            raise TurnOver
+        if given_up:
+            spent_s = settings.FACES_JOB_TIMEOUT_S / 2 - left_s + time.monotonic() - began
+            ours = Operation.objects.filter(pk=operation.pk, claimed_by=operation.claimed_by)
+            ours.update(arguments={**operation.arguments, _SPENT: spent_s})
+            raise TurnOver
+
+
 def _fetch(
     operation: Operation,
     images: Sequence[OperationImage],
     urls: Mapping[int, str],
     *,
     in_all_s: float,
-) -> None:
-    """Download in parallel, and request the analyses of all that are images."""
+) -> list[OperationImage]:
+    """Download in parallel, and request the analyses of all that are images; those given up."""
     wanted = [urls[image.position] for image in images]
-    outcomes = image_downloads.client().fetch_many(wanted, in_all_s=in_all_s)
+    outcomes = image_downloads.client().fetch_many(
+        wanted, in_all_s=in_all_s, hold=partial(fair_shares.hold, operation)
+    )
     valid: list[tuple[OperationImage, Download]] = []
+    given_up: list[OperationImage] = []
     with ExitStack() as downloads:
         for image, outcome in zip(images, outcomes, strict=True):
+            if isinstance(outcome, GivenUp):
+                given_up.append(image)
+                continue
             if isinstance(outcome, FetchError):
                 _update(image, reason=outcome.message)
                 continue
@@ -169,6 +199,7 @@ def _fetch(
             except AnalysisError as error:
                 _update(image, reason=str(error))
         _request(operation, valid)
+    return given_up
 
 
 def _request(operation: Operation, images: Sequence[tuple[OperationImage, Download]]) -> None:

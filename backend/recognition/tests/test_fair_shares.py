@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 from django.db import connection
@@ -10,6 +13,7 @@ from django.utils import timezone
 
 from backend.analysis import services as analysis
 from backend.clients.tests import factories
+from backend.common.image_downloads import Hold
 from backend.common.jobs import fair_shares
 from backend.common.jobs.worker import Worker
 from backend.recognition import tasks
@@ -20,7 +24,7 @@ from backend.recognition.tests.base import RecognitionCase
 from tests.support import image_factories
 
 
-class TurnTests(RecognitionCase):
+class TurnCase(RecognitionCase):
     def setUp(self) -> None:
         super().setUp()
         # Entries stay in the queue until a test runs them.
@@ -38,10 +42,12 @@ class TurnTests(RecognitionCase):
 
         self.enterContext(mock.patch.object(preparation, "prepare", prepare))
 
-    def begin(self, owner: int, number: int) -> Operation:
-        command = commands.add(1, 1, [self.face(number)])
+    def begin(self, owner: int, number: int, **face: Any) -> Operation:
+        command = commands.add(1, 1, [self.face(number, **face)])
         return service.begin(command, owner_id=owner, timeout_s=0)
 
+
+class TurnTests(TurnCase):
     def test_a_call_beside_another_clients_backlog_is_next_but_one_at_most(self) -> None:
         alice, bob, _ = self.owners
         backlog = [self.begin(alice, number) for number in range(20)]
@@ -103,3 +109,60 @@ class TurnTests(RecognitionCase):
         self.assertIsNotNone(analysis.wait(id, timeout_s=0))
         worker._run_turn("backend.analysis.tasks.compute_many", f"{id},{id}")
         self.assertEqual(len(self.prepared), 2)
+
+
+class DownloadTests(TurnCase):
+    """A client whose servers keep silent, beside others that wait."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.enterContext(mock.patch.object(fair_shares, "_OVERDUE", timedelta(0)))
+
+    def in_work(self, owner: int, number: int) -> Operation:
+        """In the hands of a worker that lives: this process."""
+        operation = self.begin(owner, number)
+        taken = Operation.claim(operation.pk)
+        assert taken is not None
+        return taken
+
+    def test_downloads_go_on_while_no_other_client_waits(self) -> None:
+        alice, _, _ = self.owners
+        first, second = self.in_work(alice, 1), self.in_work(alice, 2)
+        self.begin(alice, 3)
+        self.assertEqual(list(map(fair_shares.hold, (first, second))), [Hold.ALL] * 2)
+
+    def test_the_latest_of_a_clients_leaves_its_worker_and_the_earliest_begins_no_more(
+        self,
+    ) -> None:
+        alice, bob, carol = self.owners
+        ours = [self.in_work(alice, number) for number in range(3)]
+        other = self.in_work(carol, 1)
+        self.begin(bob, 1)
+        expected = [Hold.BEGUN, Hold.BEGUN, Hold.NONE]
+        self.assertEqual(list(map(fair_shares.hold, ours)), expected)
+        self.assertIs(fair_shares.hold(other), Hold.BEGUN)
+
+    def test_other_kinds_that_wait_count(self) -> None:
+        alice, bob, _ = self.owners
+        mine = self.in_work(alice, 1)
+        sent = image_factories.encoded(image_factories.faceless())
+        file, sha256 = as_file(sent)
+        analysis.request(file, owner=f"client:{bob}", sha256=sha256)
+        self.assertIs(fair_shares.hold(mine), Hold.BEGUN)
+
+    def test_a_call_that_leaves_its_worker_goes_on_at_its_next_turn(self) -> None:
+        alice, bob, _ = self.owners
+        self.in_work(alice, 1)
+        silent = self.enterContext(socket.create_server(("127.0.0.1", 0)))
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        call, fresh = self.begin(alice, 2, face_url=url), self.begin(bob, 1)
+        tasks.execute(str(call.pk))
+        call.refresh_from_db()
+        self.assertEqual((call.status, call.attempts, call.prepared_at), ("queued", 0, None))
+        tasks.execute(str(fresh.pk))
+        fresh.refresh_from_db()
+        self.assertTrue(fresh.has_ended)
+        urls = {"0": self.face(2)["face_url"]}
+        Operation.objects.filter(pk=call.pk).update(arguments={**call.arguments, "urls": urls})
+        tasks.execute(str(call.pk))
+        self.assertIsNotNone(Operation.objects.get(pk=call.pk).prepared_at)
