@@ -5,10 +5,11 @@
             page = self.open("/")
             expect(page.get_by_role("heading", level=1)).to_be_visible()
 
-One browser and one `Stack` for a class; each page has a context of its own, so that nothing stored
-or cached by one test is known to the next. A test fails by itself when a page of its reports an
-error on the console (a violation of the Content-Security-Policy is one), throws, or asks for
-anything at another origin. What is meant to go wrong is named by `expect_console`.
+One browser and one `Stack` for a class, or for those that share them; each page has a context of
+its own, so that nothing stored or cached by one test is known to the next. A test fails by itself
+when a page of its reports an error on the console (a violation of the Content-Security-Policy is
+one), throws, or asks for anything at another origin. What is meant to go wrong is named by
+`expect_console`.
 
 Playwright keeps an event loop in the thread while its browser lives, and Django's ORM refuses to
 work there: look at rows by `self.stack.query`.
@@ -18,7 +19,7 @@ import os
 import re
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
@@ -100,9 +101,8 @@ class BrowserCase(StackCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        playwright = cls.enterClassContext(sync_playwright())
-        cls.browser = launch(playwright, *cls.flags)
-        cls.addClassCleanup(cls.browser.close)
+        playwright = cls.shared("playwright", sync_playwright)
+        cls.browser = cls.shared("browser", lambda: closing(launch(playwright, *cls.flags)))
 
     def setUp(self) -> None:
         super().setUp()

@@ -175,9 +175,14 @@ def tags(count: int, each: int, *, head: bytes = b"") -> bytes:
 @cache
 def isobmff_that_lies(format: str, side: int, claimed: int) -> bytes:
     """AVIF or HEIC of `side`² pixels whose property `ispe` says `claimed`²."""
+    honest = struct.pack(">II", side, side)
+    return _black(format, side).replace(honest, struct.pack(">II", claimed, claimed))
+
+
+@cache
+def _black(format: str, side: int) -> bytes:
     options = {"speed": 10, "quality": 10} if format == "AVIF" else {"quality": 10}
-    data = image_factories.encoded(Image.new("RGB", (side, side)), format, **options)
-    return data.replace(struct.pack(">II", side, side), struct.pack(">II", claimed, claimed))
+    return image_factories.encoded(Image.new("RGB", (side, side)), format, **options)
 
 
 @cache

@@ -1,7 +1,6 @@
 """Another nginx in front of the service, as users put one: below a path, on several ports."""
 
 import os
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final, Self
 
 import requests
 
+from tests.support.service_process import ServiceProcess
 from tests.support.stack import free_ports, wait_until
 from tools import apt, config
 
@@ -67,7 +67,7 @@ class FrontProxy:
         ports = ports or free_ports(len(targets))
         self._ports: Final = dict(zip(targets, ports, strict=True))
         self._folder: Final = tempfile.TemporaryDirectory(prefix="faces-front-")
-        self._process: subprocess.Popen[bytes]
+        self._process: ServiceProcess
 
     def url(self, name: str) -> str:
         """The origin of this server."""
@@ -96,7 +96,14 @@ class FrontProxy:
         )
         program = apt.find("nginx")
         assert program is not None
-        self._process = subprocess.Popen([program, "-e", "stderr", "-c", str(path)])
+        self._process = ServiceProcess(
+            "front proxy",
+            [program, "-e", "stderr", "-c", str(path)],
+            environ=os.environ,
+            log=path.with_suffix(".log"),
+            cwd=path.parent,
+        )
+        self._process.start()
         wait_until(self._answers, "the proxy in front answers")
         return self
 
@@ -106,12 +113,11 @@ class FrontProxy:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._process.terminate()
-        self._process.wait()
+        self._process.stop()
         self._folder.cleanup()
 
     def _answers(self) -> bool:
-        assert self._process.poll() is None, "the proxy in front has ended"
+        assert self._process.is_running, self._process.tail()
         try:
             scheme = "https" if self._certificate else "http"
             url = f"{scheme}://127.0.0.1:{next(iter(self._ports.values()))}/elsewhere"

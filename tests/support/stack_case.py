@@ -3,14 +3,16 @@
 import sys
 import unittest
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any, ClassVar, Final
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, Final, TypeVar
 
 from tests.support import samples
 from tests.support.listener import Listener
 from tests.support.stack import ENDED, Stack, wait_until
 
-_shared: Final[dict[str, Stack]] = {}
+_T = TypeVar("_T")
+_shared: Final[dict[str, Any]] = {}
 
 
 class StackCase(unittest.TestCase):
@@ -26,13 +28,19 @@ class StackCase(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
+        cls.stack = cls.shared("stack", lambda: Stack(**cls.options))
+
+    @classmethod
+    def shared(cls, name: str, make: Callable[[], AbstractContextManager[_T]]) -> _T:
+        """What `make` makes, entered: for the class, or once for all that share its service."""
         if not cls.shares:
-            cls.stack = cls.enterClassContext(Stack(**cls.options))
-            return
-        if cls.shares not in _shared:
-            _shared[cls.shares] = unittest.enterModuleContext(Stack(**cls.options))
-            unittest.addModuleCleanup(_shared.pop, cls.shares)
-        cls.stack = _shared[cls.shares]
+            return cls.enterClassContext(make())
+        key = f"{cls.shares}: {name}"
+        if key not in _shared:
+            _shared[key] = unittest.enterModuleContext(make())
+            unittest.addModuleCleanup(_shared.pop, key)
+        made: _T = _shared[key]
+        return made
 
     def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
         before = _broken(result)

@@ -22,6 +22,7 @@ _PASSWORD: Final = "correct horse battery"
 
 class OperatorCase(BrowserCase):
     options: ClassVar[dict[str, Any]] = {"nginx": True, "workers": 1}
+    shares = "operators"
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -114,6 +115,7 @@ class DashboardTests(OperatorCase):
 
 class DocsTests(BrowserCase):
     options: ClassVar[dict[str, Any]] = {"nginx": True, "workers": 1}
+    shares = "operators"
 
     def test_the_description_is_shown_and_can_be_tried_by_keyboard(self) -> None:
         page = self.open("/api/docs/")
