@@ -203,7 +203,8 @@ def parts(*, test: bool) -> list[Part]:
     photographs = (*oracle.made_from, ROOT / "tests" / "support" / "photographs.py")
     return [
         packages,
-        _packages("test-packages", TEST),
+        # Most of their modules are never imported.
+        _packages("test-packages", TEST, "--no-compile"),
         oracle,
         Part("photographs", photographs, fetch_photographs),
         Part("encoder", (ROOT / "tests" / "support" / "sface.py",), fetch_encoder),
