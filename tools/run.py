@@ -262,6 +262,7 @@ def _report_ready(service: Stack, took_s: float) -> None:
 Faces is ready at {url} (after {took_s:.1f} s).
 
   try it:  curl -F image=@docs/pictures/people.jpg {url}/image/
+  account: .venv/bin/python manage.py createsuperuser, then log in at {url}/members/login/
   stop:    Ctrl-C, or kill {os.getpid()}
   kept in: {service.storage}
 {_about_network(service)}"""

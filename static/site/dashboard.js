@@ -110,7 +110,7 @@ function drawQueues(queues) {
   say(place("oldest"), oldest ? `the oldest for ${duration(oldest)}` : "nothing is overdue");
   say(place("in-work"), String(queues.reduce((sum, each) => sum + each.in_work, 0)));
   fill(place("queues"), queues, (each) => each.kind, (each) => [
-    each.kind, each.queue, each.waiting, duration(each.oldest_s || null), each.in_work,
+    nameOf(each.kind), each.queue, each.waiting, duration(each.oldest_s || null), each.in_work,
   ]);
 }
 
@@ -121,6 +121,23 @@ function drawWorkers(workers, now) {
     each.host, each.pid, classed("id", each.job ?? "idle"), age(each.since, now), age(each.started, now),
   ]);
 }
+
+/** Models whose names are not words. */
+const NAMES = { archiveupload: "album archive", clusteringjob: "grouping of faces", matchingjob: "matching of a member", encodedimage: "encoded image" };
+const nameOf = (kind) => NAMES[kind] ?? kind;
+
+/** What failed: a link to its row in the admin, where the viewer may open that. */
+const named = (failure) => (cell) => {
+  cell.className = "id";
+  const text = `${nameOf(failure.kind)} ${failure.id}`;
+  if (!failure.admin_url) {
+    say(cell, text);
+    return;
+  }
+  const link = cell.firstElementChild ?? cell.appendChild(document.createElement("a"));
+  link.href = failure.admin_url;
+  say(link, text);
+};
 
 const retryCell = (failure) => (cell) => {
   if (cell.firstChild || !("mayRetry" in page.dataset)) return;
@@ -136,7 +153,7 @@ const retryCell = (failure) => (cell) => {
 function drawFailures(failures, now) {
   place("no-failures").hidden = failures.length > 0;
   fill(place("failures"), failures, (each) => `${each.kind} ${each.id}`, (each) => [
-    `${age(each.failed_at, now)} ago`, classed("id", `${each.kind} ${each.id}`), classed("why", each.reason), each.attempts, retryCell(each),
+    `${age(each.failed_at, now)} ago`, named(each), classed("why", each.reason), each.attempts, retryCell(each),
   ]);
 }
 
@@ -203,7 +220,8 @@ async function retry(failure, button) {
   try {
     const answer = await fetch(page.dataset.retry, { method: "POST", body });
     const answered = await answer.json().catch(() => ({ detail: "The retry failed." }));
-    say(place("result"), answer.ok ? `${failure.kind} ${failure.id} is tried again.` : answered.detail);
+    place("result").hidden = false;
+    say(place("result"), answer.ok ? `The ${nameOf(failure.kind)} ${failure.id} is tried again. It is listed here again if it fails again.` : answered.detail);
     if (!answer.ok) trouble(answered.detail);
   } catch {
     trouble("The service does not answer.");

@@ -54,6 +54,7 @@ NOT_RUN: Final = {
     "make bench": "takes long by design: benchmarks/__main__.py",
     "make lock": ("asks the package index; tests/repository/test_architecture.py checks the locks"),
     "git pull": "changes the checkout",
+    ".venv/bin/python -m websockets": "stays connected; tests/support/listener.py is such a client",
 }
 
 _SERVICE: Final = "localhost:8282"

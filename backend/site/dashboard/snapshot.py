@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core import signing
 from django.db import connection
 from django.db.models import CharField, Count, F, Func
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from backend.analysis import services as analysis
@@ -49,6 +50,7 @@ class Failure(TypedDict):
     reason: str
     attempts: int
     failed_at: str
+    admin_url: str | None
 
 
 class Minute(TypedDict):
@@ -169,7 +171,16 @@ def _failed(kind: str, model: type[Job]) -> Iterator[Failure]:
             "reason": row.reason,
             "attempts": row.attempts,
             "failed_at": row.processed_at.isoformat(),
+            "admin_url": _admin_url(model, row.pk),
         }
+
+
+def _admin_url(model: type[Job], pk: Any) -> str | None:
+    """The row's page in the admin; None for a model that is not there."""
+    try:
+        return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[pk])
+    except NoReverseMatch:
+        return None
 
 
 class _Minute(Func):

@@ -27,7 +27,7 @@ export function quality({ detector, quality: measured }) {
     ["Size", band(sizePx, [[40, "too small"], [80, "small"], [160, "good"]], "large"), `${Math.round(sizePx)} px`],
     ["Sharpness", band(sharpness, [[2, "blurred"], [4, "soft"], [8, "sharp"]], "very sharp"), sharpness.toFixed(1)],
     ["Looks", sideways(yaw), degrees(yaw)],
-    ["Held", Math.abs(roll) < 8 ? "upright" : `tilted ${roll > 0 ? "clockwise" : "anticlockwise"}`, degrees(roll)],
+    ["Head", Math.abs(roll) < 8 ? "upright" : `tilted ${roll > 0 ? "clockwise" : "anticlockwise"}`, degrees(roll)],
     ["Detector", band(score, SURE[detector] ?? SURE_OF_DLIB, "sure"), score.toFixed(2)],
   ];
 }
