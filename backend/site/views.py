@@ -12,14 +12,15 @@ from backend.common.http.service_url import service_url
 
 # Named here, so that the browser asks for all of them at once and not for one after the other.
 MODULES: Final = (
-    "api", "camera", "compare", "detector", "dom", "entrance", "faces", "feed", "key", "live",
-    "look_up", "newest", "picture", "progress", "recent", "row", "stage", "thumbnails", "transfer",
+    "api", "camera", "compare", "detector", "dom", "draft", "entrance", "faces", "feed", "key",
+    "live", "look_up", "newest", "picture", "progress", "recent", "row", "stage", "thumbnails",
+    "transfer",
     "uploads", "viewer",
 )  # fmt: skip
 
 PEOPLE_SHARES: Final = (
-    "api", "detector", "dom", "entrance", "faces", "key", "newest", "picture", "row", "thumbnails",
-    "transfer", "uploads",
+    "api", "detector", "dom", "draft", "entrance", "faces", "key", "newest", "picture", "row",
+    "thumbnails", "transfer", "uploads",
 )  # fmt: skip
 
 

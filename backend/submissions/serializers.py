@@ -4,6 +4,8 @@ from typing import Any, Final
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.fields import empty
+from rest_framework.settings import api_settings
 
 from backend.analysis import services as analysis
 from backend.analysis.serializers import (
@@ -65,12 +67,26 @@ class BoxedFaceSerializer(TurnedSerializer):
     by_hand = ByHandField()
 
 
+def _texts(detail: Any) -> list[str]:
+    if not isinstance(detail, dict):
+        return [str(each) for each in detail]
+    named = {"": detail.pop(api_settings.NON_FIELD_ERRORS_KEY, []), **detail}
+    return [f"{name}: {each}" if name else str(each) for name in named for each in named[name]]
+
+
 class _DrawnBoxSerializer(BoxSerializer):
     """A box that was drawn; beyond the image it is cut off."""
 
     top, right, bottom, left = (
         serializers.IntegerField(min_value=-_LONGEST_PX, max_value=_LONGEST_PX) for _ in range(4)
     )
+
+    def run_validation(self, data: Any = empty) -> Any:
+        try:
+            return super().run_validation(data)
+        except serializers.ValidationError as error:
+            # In one list, as every error of a field is.
+            raise serializers.ValidationError(_texts(error.detail)) from error
 
     def validate(self, attrs: dict[str, int]) -> dict[str, int]:
         sides = attrs["right"] - attrs["left"], attrs["bottom"] - attrs["top"]

@@ -143,17 +143,24 @@ class DrawingTests(CorrectionsCase):
         submission = self.submitted(FACELESS)
         outside = {"top": 9000, "right": 9100, "bottom": 9100, "left": 9000}
         self.assertEqual(self.draw(submission, outside).status_code, 422)
-        for body in (
+        bodies: list[dict[str, Any]] = [
             {},
             {"box": {**WALL, "right": 21}},
             {"box": {**WALL, "left": "x"}},
+            {"box": 7},
+            {"box": None},
+            {"box": []},
             {"box": {**WALL, "left": 10**12}},
             {"box": WALL, "face": 0},
             {"face": 5},
             {"face": -1},
-        ):
+        ]
+        for body in bodies:
             with self.subTest(body):
-                self.assertEqual(self.change("post", submission, **body).status_code, 400)
+                answer = self.change("post", submission, **body)
+                self.assertEqual(answer.status_code, 400)
+                for errors in answer.json().values():
+                    self.assertTrue(errors and all(isinstance(each, str) for each in errors))
         self.assertEqual(self.hide(submission, 0).status_code, 400)
         self.assertFalse(Mark.objects.exists() or Face.objects.exists())
 

@@ -11,11 +11,18 @@ const POOR = {
   blurred: "Too blurred for recognition",
   turned_away: "Turned too far away for recognition",
   cut_off: "Cut off by the edge of the picture",
+  unclear: "Drawn by hand: too unclear for recognition",
 };
 
 // Scores of one detector say nothing about another's: YuNet's are from 0.7 to 1.
 const SURE = { yunet: [[0.8, "unsure"], [0.9, "fairly sure"]] };
 const SURE_OF_DLIB = [[0.3, "unsure"], [1, "fairly sure"]];
+
+/** Whether a face was not hidden by hand. A hidden one keeps its number. */
+export const isShown = (face) => face.by_hand !== "hidden";
+
+/** How many of them are shown. */
+export const shownCount = (faces) => faces.filter(isShown).length;
 
 /** The faces of an answer, each with the answer's detector. */
 export const byDetector = ({ faces, detector }) => faces.map((face) => ({ ...face, detector }));
@@ -70,7 +77,7 @@ export function details(face, index, image) {
       el("h3", {}, `Face ${index + 1}`),
       el("p", { class: isPoor ? "small poor" : "small fine" }, verdict(face)),
       el("dl", {}, ...rows)),
-    encoding(face),
+    face.encoding ? encoding(face) : null,
   );
 }
 

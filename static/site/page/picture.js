@@ -4,6 +4,8 @@
 // from-image), so a box is placed by its share of the picture's width and height.
 
 import { el } from "./dom.js";
+import { Draft } from "./draft.js";
+import { isShown } from "./faces.js";
 import { Newest } from "./newest.js";
 
 const LARGEST = 2; // a small picture is shown at most at twice its size
@@ -14,6 +16,7 @@ export class Picture {
   #frame = null;
   #boxes = [];
   #url = null;
+  #draft = null;
   #pictures = new Newest();
 
   /** Show a file, or the address of an image; false if the browser knows neither. */
@@ -39,9 +42,9 @@ export class Picture {
 
   /** Put boxes on it; `onPick(index)` when one is clicked. Returns whether they lie within it. */
   mark(faces, onPick) {
-    this.#boxes.forEach((box) => box.remove());
-    this.#boxes = faces.map(({ box }, index) => this.#box(box, () => onPick(index)));
-    this.#frame?.append(...this.#boxes);
+    this.#boxes.forEach((box) => box?.remove());
+    this.#boxes = faces.map((face, index) => (isShown(face) ? this.#box(face.box, () => onPick(index)) : null));
+    this.#frame?.append(...this.#boxes.filter(Boolean));
     const { naturalWidth = 0, naturalHeight = 0 } = this.image ?? {};
     return faces.every(({ box }) => box.right <= naturalWidth && box.bottom <= naturalHeight);
   }
@@ -66,10 +69,18 @@ export class Picture {
 
   /** Make one of the boxes stand out. */
   pick(index) {
-    this.#boxes.forEach((box, each) => box.classList.toggle("picked", each === index));
+    this.#boxes.forEach((box, each) => box?.classList.toggle("picked", each === index));
+  }
+
+  /** Let a box be drawn, by mouse, finger or keys: `onDrawn(box)` in pixels of the image. `{stop}`. */
+  draw(onDrawn) {
+    this.#draft?.stop();
+    this.#draft = new Draft(this.#frame, this.image, onDrawn);
+    return this.#draft;
   }
 
   clear() {
+    this.#draft = null; // it goes with the frame
     this.#pictures.next();
     if (this.#url) URL.revokeObjectURL(this.#url);
     this.#url = this.image = this.#frame = null;

@@ -8,6 +8,7 @@
 import { ask, fits, patiently, Refusal, send, TOO_LARGE } from "./api.js";
 import { nameDetector } from "./detector.js";
 import { pause } from "./dom.js";
+import { shownCount } from "./faces.js";
 
 const PARALLEL = 4;
 const EVERY_MS = 700;
@@ -173,7 +174,7 @@ export class Uploads {
 }
 
 /** How many faces were found; their boxes may come later. */
-export const countOf = (item) => item.count ?? item.faces.length;
+export const countOf = (item) => item.count ?? shownCount(item.faces);
 
 const hasEnded = (item) => item.state === "done" || item.state === "failed";
 

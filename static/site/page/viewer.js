@@ -1,7 +1,7 @@
 // One image looked at: the picture with its boxes, and below it each face.
 
 import { announce, el, plural } from "./dom.js";
-import { crop, details } from "./faces.js";
+import { crop, details, isShown } from "./faces.js";
 import { Newest } from "./newest.js";
 import { Picture } from "./picture.js";
 
@@ -20,6 +20,7 @@ export class Viewer {
     el("button", { type: "button", class: "button slim", "aria-label": label, onclick: () => this.#zoom(this.#zoomed * by) }, sign));
   #faces = [];
   #picked = 0;
+  #thumbs = [];
   #shown = null;
   #images = new Newest();
 
@@ -90,15 +91,17 @@ export class Viewer {
       this.mark(faces);
     }
     this.#faces = faces;
-    this.#strip.replaceChildren(...faces.map((face, index) => this.#thumb(face, index)));
+    this.#thumbs = faces.map((face, index) => (isShown(face) ? this.#thumb(face, index) : null));
+    this.#strip.replaceChildren(...this.#thumbs.filter(Boolean));
     this.#strip.classList.toggle("dense", faces.length > LARGE_STRIP);
-    if (faces.length) this.pick(0);
+    const first = faces.findIndex(isShown);
+    if (first >= 0) this.pick(first);
   }
 
   pick(index, isAsked = false) {
     this.#picked = index;
     this.#picture.pick(index);
-    [...this.#strip.children].forEach((thumb, each) => thumb.setAttribute("aria-pressed", String(each === index)));
+    this.#thumbs.forEach((thumb, each) => thumb?.setAttribute("aria-pressed", String(each === index)));
     this.#panel.replaceChildren(details(this.#faces[index], index, this.image));
     if (isAsked) announce(`Face ${index + 1} of ${plural(this.#faces.length, "face")}`);
   }
@@ -114,11 +117,12 @@ export class Viewer {
   /** From face to face by the arrow keys. */
   #step(event) {
     const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    const next = this.#picked + move;
-    if (!move || !this.#faces[next]) return;
+    let next = this.#picked + move;
+    while (this.#thumbs[next] === null) next += move; // hidden by hand
+    if (!this.#thumbs[next]) return;
     event.preventDefault();
     this.pick(next, true);
-    this.#strip.children[next].focus();
+    this.#thumbs[next].focus();
   }
 
   #thumb(face, index) {
@@ -131,7 +135,7 @@ export class Viewer {
   }
 
   #clearFaces() {
-    this.#faces = [];
+    this.#faces = this.#thumbs = [];
     this.#strip.replaceChildren();
     this.#panel.replaceChildren();
   }

@@ -33,7 +33,9 @@ export class Gallery {
   async recognise(submission) {
     if (!this.people.length) return null;
     const { faces } = await this.#call("POST", "/recognize/", { submission, faces: "all" });
-    return faces.map((face) => face.candidates);
+    const byFace = [];
+    for (const { face, candidates } of faces) byFace[face] = candidates; // hidden ones are left out
+    return byFace;
   }
 
   named(name) {
@@ -94,6 +96,20 @@ export class Gallery {
     return this.#call(isRejected ? "POST" : "DELETE", `/contacts/${contact}/rejections/`, { submission, face });
   }
 
+  /** A box round a face that was missed; the face with its number. */
+  draw(submission, box) {
+    return this.#correct("POST", submission, { box });
+  }
+
+  /** No face is in the box of this one; or there is. */
+  hide(submission, face, isHidden) {
+    return this.#correct(isHidden ? "DELETE" : "POST", submission, { face });
+  }
+
+  async #correct(method, submission, values) {
+    return (await patiently(() => ask(`/image/${submission}/faces/`, { method, body: json(values) }))).body;
+  }
+
   async faces({ contact_id: contact }) {
     return (await patiently(() => ask(`${this.#base}/contacts/${contact}/faces/`))).body;
   }
@@ -146,7 +162,7 @@ export class Gallery {
   }
 
   async #operation(method, path, values) {
-    const body = values && new Blob([JSON.stringify(values)], { type: "application/json" });
+    const body = values && json(values);
     const answer = await patiently(() => ask(path, { method, body }));
     if (answer.status !== 202) return { id: answer.operation, result: answer.body };
     return { id: answer.body.operation_id, result: await ended(answer.body.operation_url) };
@@ -157,6 +173,8 @@ export class Gallery {
     if (!body.faces_count) await this.#call("DELETE", `${path}/`);
   }
 }
+
+const json = (values) => new Blob([JSON.stringify(values)], { type: "application/json" });
 
 export const nameOf = (person) => person.name || `Person ${person.contact_id}`;
 

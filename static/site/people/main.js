@@ -6,7 +6,7 @@ import { setUpEntrance } from "../page/entrance.js";
 import { key } from "../page/key.js";
 import { row } from "../page/row.js";
 import { takeFiles } from "../page/transfer.js";
-import { Uploads } from "../page/uploads.js";
+import { fromResource, Uploads } from "../page/uploads.js";
 import { Gallery, nameOf } from "./gallery.js";
 import { done } from "./message.js";
 import { newFaces } from "./new_faces.js";
@@ -19,6 +19,7 @@ import { found, openFaces, saving, verdict } from "./verdicts.js";
 const REMEMBERED = 50;
 const STORE = "faces-people";
 const PARALLEL = 3;
+const UNCLEAR = { small: "too small", blurred: "too blurred", turned_away: "turned too far away", cut_off: "too much cut off" };
 
 const needsKey = place.hasAttribute("data-closed");
 const query = new URLSearchParams(location.search);
@@ -35,7 +36,9 @@ const people = new Person(() => gallery, (work) => inTurn(async () => {
   review();
 }));
 
-const photo = new Photo(find("[data-viewer]"), { onName: name, onNot: refuse, onNext: () => next(true) });
+const photo = new Photo(find("[data-viewer]"), {
+  onName: name, onNot: refuse, onNothing: hide, onDraw: draw, onNext: () => next(true),
+});
 
 const unknown = newFaces(() => gallery, (faces, wanted) => change(async () => {
   const added = await gallery.enrolAll(faces, wanted);
@@ -213,6 +216,47 @@ function refuse(item, index) {
       open(item, index);
     }));
   });
+}
+
+// --- boxes by hand
+
+/** A box holds no face: it is hidden on every copy of the photo. */
+function hide(item, index) {
+  return change(async () => {
+    const { kind, best, name: before } = found(item, index);
+    const isNamed = kind === "named";
+    if (isNamed) await gallery.withdraw(best);
+    await gallery.hide(item.id, index, true);
+    await corrected(item);
+    done("Not a face.", () => change(async () => {
+      const again = await gallery.hide(item.id, index, false);
+      if (isNamed) await gallery.enrol(item.id, again.face, before);
+      await corrected(item);
+      open(item, again.face);
+    }));
+  });
+}
+
+/** A face that was missed. */
+function draw(item, box) {
+  return change(async () => {
+    const { face, quality: { too_poor: reason } } = await gallery.draw(item.id, box);
+    await corrected(item);
+    open(item, face);
+    done(reason ? `It is kept as a box: ${UNCLEAR[reason] ?? "too unclear"} to recognise a person by.` : "A face more.", () => change(async () => {
+      await gallery.hide(item.id, face, true);
+      await corrected(item);
+    }));
+  });
+}
+
+/** The faces of a photo as they are now, and whose they are. */
+async function corrected(item) {
+  const { body } = await ask(`/image/${item.id}/`);
+  Object.assign(item, fromResource(body));
+  item.candidates = null;
+  await refresh(item);
+  redraw(item);
 }
 
 let last = Promise.resolve();

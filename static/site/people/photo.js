@@ -2,7 +2,7 @@
 
 import { here } from "../page/api.js";
 import { announce, el, plural } from "../page/dom.js";
-import { crop } from "../page/faces.js";
+import { shownCount, crop, isShown } from "../page/faces.js";
 import { Picture } from "../page/picture.js";
 import { words } from "../page/row.js";
 import { openFaces, verdict } from "./verdicts.js";
@@ -20,10 +20,17 @@ export class Photo {
   #names = el("datalist", { id: "people-names" });
   #label = el("label", { for: "who" }, "Who is this?");
   #not = el("button", { type: "button", class: "button", hidden: true });
+  #nothing = el("button", { type: "button", class: "button bare" }, "Not a face");
+  #missed = el("button", { type: "button", class: "button slim", hidden: true }, "Box a missed face");
+  #thumbs = [];
+  #marked = null;
   #shown = null;
 
-  /** `onName(item, index, name)` and `onNot(item, index)`; `onNext()` leaves the face as it is. */
-  constructor(element, { onName, onNot, onNext }) {
+  /**
+   * `onName(item, index, name)`, `onNot(item, index)`, `onNothing(item, index)` of a box without a
+   * face, `onDraw(item, box)` of a face that was missed; `onNext()` leaves the face as it is.
+   */
+  constructor(element, { onName, onNot, onNothing, onDraw, onNext }) {
     const skip = el("button", { type: "button", class: "button bare", onclick: onNext }, "Skip");
     this.#form = el("form", { class: "naming", hidden: true, onsubmit: (event) => {
       event.preventDefault();
@@ -32,9 +39,14 @@ export class Photo {
     } },
     el("div", { class: "portrait" }),
     el("div", { class: "field grow" }, this.#label, this.#input, this.#names),
-    el("div", { class: "row" }, el("button", { class: "button main" }, "Save name"), this.#not, skip));
+    el("div", { class: "row" }, el("button", { class: "button main" }, "Save name"), this.#not, this.#nothing, skip));
+    this.#nothing.addEventListener("click", () => onNothing(this.item, this.index));
+    this.#missed.addEventListener("click", () => {
+      const { item } = this;
+      this.#picture.draw((box) => onDraw(item, box));
+    });
     this.#not.addEventListener("click", () => onNot(this.item, this.index));
-    element.append(this.#picture.element, el("div", { class: "caption" }, this.#says), this.#form, this.#strip);
+    element.append(this.#picture.element, el("div", { class: "caption" }, this.#says, this.#missed), this.#form, this.#strip);
   }
 
   /** Names to complete. */
@@ -49,7 +61,8 @@ export class Photo {
     if (isOther) {
       this.index = null;
       this.#shown = null;
-      this.#form.hidden = true;
+      this.#form.hidden = this.#missed.hidden = true;
+      this.#marked = null;
       this.#strip.replaceChildren();
     }
     // Before the picture is there: what is typed meanwhile belongs to this face.
@@ -66,9 +79,12 @@ export class Photo {
     if (item !== this.item || item.state !== "done") return;
     // It was left and opened again meanwhile, or there is more to be shown since it is done.
     if (shown !== this.#shown) { await this.changed(item); return; }
-    if (!this.#strip.children.length) this.#mark();
+    if (this.#marked !== item.faces) this.#mark();
     this.#relabel();
-    if (this.index === null && item.faces.length) this.pick(openFaces(item)[0] ?? 0, false);
+    if (this.index !== null && !(item.faces[this.index] && isShown(item.faces[this.index]))) this.index = null;
+    const first = openFaces(item)[0] ?? item.faces.findIndex(isShown);
+    this.#form.hidden = first < 0;
+    if (this.index === null && first >= 0) this.pick(first, false);
     else if (this.index !== null) {
       this.#point();
       this.#ask();
@@ -92,7 +108,7 @@ export class Photo {
   #point() {
     const { image } = this.#picture;
     this.#picture.pick(this.index);
-    [...this.#strip.children].forEach((thumb, each) => thumb.setAttribute("aria-pressed", String(each === this.index)));
+    this.#thumbs.forEach((thumb, each) => thumb?.setAttribute("aria-pressed", String(each === this.index)));
     this.#form.firstChild.replaceChildren(image ? crop(image, this.item.faces[this.index].box, 144) : "");
   }
 
@@ -113,10 +129,10 @@ export class Photo {
   #say() {
     const { item } = this;
     if (item.state !== "done") this.#says.textContent = `${item.name}: ${words(item)}`;
-    else if (!item.faces.length) this.#says.textContent = `${item.name}: no face was found`;
+    else if (!shownCount(item.faces)) this.#says.textContent = `${item.name}: no face was found`;
     else {
       const open = openFaces(item).length;
-      this.#says.textContent = `${item.name}: ${plural(item.faces.length, "face")}, ${open ? `${open} to name` : "all named"}`;
+      this.#says.textContent = `${item.name}: ${plural(shownCount(item.faces), "face")}, ${open ? `${open} to name` : "all named"}`;
     }
   }
 
@@ -133,18 +149,22 @@ export class Photo {
 
   #mark() {
     const { item } = this;
+    this.#marked = item.faces;
+    this.#missed.hidden = !this.#picture.image;
     this.#picture.mark(item.faces, (index) => this.pick(index));
     this.#picture.element.classList.toggle("many", item.faces.length > DENSE);
-    this.#strip.replaceChildren(...item.faces.map((face, index) => el("button",
+    this.#thumbs = item.faces.map((face, index) => isShown(face) && el("button",
       { type: "button", class: "thumb", "aria-pressed": "false", onclick: () => this.pick(index) },
-      this.#picture.image ? crop(this.#picture.image, face.box, 128) : null, el("span", {}))));
+      this.#picture.image ? crop(this.#picture.image, face.box, 128) : null, el("span", {})) || null);
+    this.#strip.replaceChildren(...this.#thumbs.filter(Boolean));
   }
 
   #relabel() {
     this.item.faces.forEach((_, index) => {
       const { kind, label } = verdict(this.item, index);
       this.#picture.label(index, label, kind);
-      const thumb = this.#strip.children[index];
+      const thumb = this.#thumbs[index];
+      if (!thumb) return;
       thumb.lastChild.textContent = label;
       thumb.dataset.certainty = kind;
       thumb.setAttribute("aria-label", `Face ${index + 1}: ${label}`);

@@ -5,6 +5,8 @@
 //   guess    recognised, with doubt
 //   unknown  nobody who is known, or the photo was not compared yet
 
+import { isShown } from "../page/faces.js";
+
 export function verdict(item, index) {
   const name = item.saving?.get(index)?.name;
   return name ? { kind: "named", name, best: null, label: name } : found(item, index);
@@ -24,7 +26,8 @@ export function found(item, index) {
 /** Whether somebody should look at this face. */
 export const isOpen = (item, index) => ["guess", "unknown"].includes(verdict(item, index).kind);
 
-export const openFaces = (item) => item.faces.map((_, index) => index).filter((index) => isOpen(item, index));
+export const openFaces = (item) => item.faces.map((_, index) => index)
+  .filter((index) => isShown(item.faces[index]) && isOpen(item, index));
 
 /** Names that are on their way to the service, as `{name}` by face. */
 export const saving = (item) => (item.saving ??= new Map());
