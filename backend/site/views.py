@@ -26,7 +26,7 @@ PEOPLE_SHARES: Final = (
 
 PEOPLE_OWN: Final = (
     "choices", "gallery", "message", "new_faces", "person", "photo", "review", "suggestions",
-    "tiles", "verdicts",
+    "tiles", "verdicts", "why",
 )  # fmt: skip
 
 PEOPLE_MODULES: Final = (

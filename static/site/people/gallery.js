@@ -96,6 +96,11 @@ export class Gallery {
     return this.#call(isRejected ? "POST" : "DELETE", `/contacts/${contact}/rejections/`, { submission, face });
   }
 
+  /** The address of the picture of a face that is known. */
+  cropOf({ contact_id: contact, face_id: face }) {
+    return `${this.#base}/contacts/${contact}/faces/${face}/crop.jpg`;
+  }
+
   /** A box round a face that was missed; the face with its number. */
   draw(submission, box) {
     return this.#correct("POST", submission, { box });

@@ -38,6 +38,7 @@ const people = new Person(() => gallery, (work) => inTurn(async () => {
 
 const photo = new Photo(find("[data-viewer]"), {
   onName: name, onNot: refuse, onNothing: hide, onDraw: draw, onNext: () => next(true),
+  cropOf: (candidate) => gallery.cropOf(candidate),
 });
 
 const unknown = newFaces(() => gallery, (faces, wanted) => change(async () => {

@@ -6,6 +6,7 @@ import { shownCount, crop, isShown } from "../page/faces.js";
 import { Picture } from "../page/picture.js";
 import { words } from "../page/row.js";
 import { openFaces, verdict } from "./verdicts.js";
+import { Why } from "./why.js";
 
 const DENSE = 8;
 
@@ -22,6 +23,7 @@ export class Photo {
   #not = el("button", { type: "button", class: "button", hidden: true });
   #nothing = el("button", { type: "button", class: "button bare" }, "Not a face");
   #missed = el("button", { type: "button", class: "button slim", hidden: true }, "Box a missed face");
+  #why;
   #thumbs = [];
   #marked = null;
   #shown = null;
@@ -29,8 +31,10 @@ export class Photo {
   /**
    * `onName(item, index, name)`, `onNot(item, index)`, `onNothing(item, index)` of a box without a
    * face, `onDraw(item, box)` of a face that was missed; `onNext()` leaves the face as it is.
+   * `cropOf(candidate)` is the address of a known face's picture.
    */
-  constructor(element, { onName, onNot, onNothing, onDraw, onNext }) {
+  constructor(element, { onName, onNot, onNothing, onDraw, onNext, cropOf }) {
+    this.#why = new Why(cropOf);
     const skip = el("button", { type: "button", class: "button bare", onclick: onNext }, "Skip");
     this.#form = el("form", { class: "naming", hidden: true, onsubmit: (event) => {
       event.preventDefault();
@@ -39,7 +43,7 @@ export class Photo {
     } },
     el("div", { class: "portrait" }),
     el("div", { class: "field grow" }, this.#label, this.#input, this.#names),
-    el("div", { class: "row" }, el("button", { class: "button main" }, "Save name"), this.#not, this.#nothing, skip));
+    el("div", { class: "row" }, el("button", { class: "button main" }, "Save name"), this.#not, this.#nothing, skip), this.#why.element);
     this.#nothing.addEventListener("click", () => onNothing(this.item, this.index));
     this.#missed.addEventListener("click", () => {
       const { item } = this;
@@ -116,6 +120,7 @@ export class Photo {
     const { kind, name, best } = verdict(this.item, this.index);
     this.#label.textContent = { named: "This is", sure: "This is", guess: `Is this ${name}?`, unknown: "Who is this?" }[kind];
     this.#not.hidden = !best;
+    this.#why.about(best, this.item.candidates?.[this.index]);
     this.#not.textContent = `Not ${name}`;
     // A name that is being typed stays.
     const isTyped = this.#input.value && this.#input.value !== this.#input.dataset.proposed;

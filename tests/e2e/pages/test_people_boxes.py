@@ -5,7 +5,15 @@ from typing import Final
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.pages.test_people_page import PEOPLE, PeopleCase, boxes, name, tiles
+from tests.e2e.pages.test_people_page import (
+    PEOPLE,
+    PeopleCase,
+    boxes,
+    look_at,
+    name,
+    photo,
+    tiles,
+)
 from tests.support import image_factories
 from tests.support.browser import CALM, PHONE
 from tests.support.page_actions import choose, jpeg, rows
@@ -94,3 +102,29 @@ class BoxesTests(PeopleCase):
         message.get_by_role("button", name="Undo").click()
         expect(title).to_have_text("empty.png: no face was found")
         expect(tiles(page)).to_have_count(0)
+
+
+class WhyTests(PeopleCase):
+    def test_why_shows_the_known_face_how_sure_that_is_and_the_rivals(self) -> None:
+        page = self.open("/people/", **CALM)
+        choose(page, photo("obama"), photo("obama2"), photo("biden"))
+        expect(rows(page, "done")).to_have_count(3)
+        look_at(page, "obama.jpg")
+        expect(boxes(page)).to_have_count(1)
+        why = page.locator(".why")
+        expect(why).to_be_hidden()
+        name(page, "Barack")
+        look_at(page, "biden.jpg")
+        name(page, "Joe")
+        look_at(page, "obama2.jpg")
+        expect(boxes(page)).to_have_attribute("data-name", re.compile("Barack"))
+        page.get_by_text("Why?").click()
+        expect(why.get_by_text("The nearest face of Barack")).to_be_visible()
+        expect(why.locator("img")).to_have_count(1)
+        expect(why).to_contain_text("Sure: of 20 such answers fewer than 1 is wrong.")
+        expect(why).to_contain_text("No other known person comes near.")
+        self.screenshot(page, "people-why")
+        self.assert_accessible(page)
+        # What is said follows the face.
+        look_at(page, "biden.jpg")
+        expect(why).to_contain_text("This name was given to this very face.")
