@@ -71,6 +71,11 @@ class GoodFaces:
     encodings: Floats32
     """Shape (n, 128)."""
 
+    def newest(self, count: int) -> GoodFaces:
+        """The last `count` of them."""
+        start = max(0, len(self.places) - count)
+        return GoodFaces(self.places[start:], self.encodings[start:])
+
 
 def faces(analysis_id: int) -> list[FoundFace]:
     """The faces that the detector found, in order, whatever was corrected by hand since."""

@@ -41,7 +41,19 @@ def identify(
     `model` made the probe's encoding. Raises `OnAnotherModel` if another made the gallery's. Do not
     call it in a transaction that has changed the gallery: a rollback would leave it in the cache.
     """
-    found = cache.get((user.pk, model)).nearest(encoding, at_most=at_most)
+    return identify_in(gallery_of(user, model), encoding, at_most, min_confidence)
+
+
+def gallery_of(user: User, model: str) -> Gallery:
+    """The gallery as it is now, for several probes. Raises as `identify`."""
+    return cache.get((user.pk, model))
+
+
+def identify_in(
+    gallery: Gallery, encoding: ArrayLike, at_most: int, min_confidence: float | None = None
+) -> list[Candidate]:
+    """As `identify`, in a gallery that was read before."""
+    found = gallery.nearest(encoding, at_most=at_most)
     return [each for each in found if not confidence.is_unknown(each.confidence, min_confidence)]
 
 

@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 from django.test import override_settings
 from django.utils import timezone
@@ -61,6 +62,14 @@ class UnknownTests(UploadsCase):
         poor.analysis.faces.update(too_poor="small")
         self.enrol(photo)
         self.assertEqual(self.groups(), [[(str(photo.pk), 1)]])
+
+    def test_with_a_large_gallery_the_newest_faces_are_compared(self) -> None:
+        self.enrol(submissions.done(self.ann))
+        older, newer = (submissions.done(person()) for _ in range(2))
+        self.assertEqual(len(self.groups()), 2)
+        with mock.patch("backend.recognition.gallery.uploads.MOST_COMPARISONS", 1):
+            self.assertEqual(self.groups(), [[(str(newer.pk), 0)]])
+        self.assertNotEqual(older.pk, newer.pk)
 
     def test_a_face_whose_only_candidate_is_rejected_is_unknown(self) -> None:
         contact = self.enrol(submissions.done(self.ann))
