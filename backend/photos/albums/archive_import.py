@@ -105,6 +105,8 @@ def _unpack(upload: ArchiveUpload) -> None:
                     upload.enqueue()
                 return
             _settle(upload, entry)
+    if not upload.entries_seen:
+        raise archive_reader.ArchiveError(archive_reader.EMPTY)
     if upload.succeed(entries_count=upload.entries_seen):
         logger.info("unpacked upload=%s photos=%d", upload.pk, upload.photos_added)
         finish(upload)

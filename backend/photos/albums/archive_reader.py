@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import BinaryIO, Final
 
 from backend.common.jobs.models import JobError
@@ -44,6 +45,7 @@ _CHUNK_BYTES: Final = 1 << 20
 NOT_AN_ARCHIVE: Final = "This is no zip or tar file, or it is damaged."
 TOO_MANY: Final = f"The archive holds more than {MAX_ENTRIES} files and folders."
 BOMB: Final = f"The archive unpacks to more than {_MAX_RATIO} times its size."
+EMPTY: Final = "The archive holds no file."
 CUT_SHORT: Final = "The archive is damaged: it ends before its last file does."
 
 _SPARSE: Final = "The archive holds a file with holes, which photos do not have."
@@ -59,15 +61,26 @@ OTHER_FORMAT: Final = "Only zip, tar and tar.gz are taken: pack the photos as on
 
 _ZIPPED: Final = (b"PK\3\4", b"PK\5\6")
 _GZIPPED: Final = b"\x1f\x8b"
-_OTHERS: Final = (b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x28\xb5\x2f\xfd")
-"""bzip2, xz, 7z, RAR, Zstandard."""
+_OTHERS: Final = (
+    *(b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x28\xb5\x2f\xfd"),
+    *(b"MSCF", b"\x60\xea", b"\x1f\x9d", b"\x04\x22\x4d\x18", b"LZIP", b"07070", b"xar!"),
+)
+"""bzip2, xz, 7z, RAR, Zstandard; cabinet, ARJ, compress, LZ4, lzip, cpio, xar."""
+
+_TAR: Final = slice(257, 262)
+"""Where a tar of today has `ustar` (POSIX.1-2001, pax). Its last file may be a zip."""
 
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """zipfile inflates these in pieces; a bzip2 entry of 658 bytes would become 700 MB at once."""
 
 _ARCHIVES: Final = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 
-_LEADS_OUT: Final = re.compile(r"^(?:[/\\]|[A-Za-z]:[/\\])|(?:^|[/\\])\.\.(?:[/\\]|$)|\x00")
+_FROM_ROOT: Final = re.compile(r"^(?:[/\\]|[A-Za-z]:[/\\])|\x00")
+
+_CLUTTER: Final = frozenset(
+    {"__macosx", "@eadir", "#recycle", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+)
+"""Files and folders of thumbnails and views, by macOS, Windows and Synology."""
 
 # What a broken zip, tar or compressed stream raises while it is read.
 _BROKEN: Final = (
@@ -122,10 +135,10 @@ def read_entries(file: BinaryIO, *, size_bytes: int) -> Iterator[Entry]:
     Raises `ArchiveError` if it is no archive, a decompression bomb, or truncated.
     """
     file.seek(0)
-    head = file.read(16)
+    head = file.read(_TAR.stop)
     file.seek(0)
     allowance = Allowance(_SLACK_BYTES + _MAX_RATIO * size_bytes, ArchiveError(BOMB))
-    if head.startswith(_ZIPPED):
+    if _is_zip(file, head):
         yield from _of_zip(file, allowance)
     elif head.startswith(_OTHERS):
         raise ArchiveError(OTHER_FORMAT)
@@ -138,9 +151,21 @@ def read_entries(file: BinaryIO, *, size_bytes: int) -> Iterator[Entry]:
 def count(file: BinaryIO) -> int:
     """The number of files in a zip's directory; 0 for a tar, which has none."""
     file.seek(0)
-    if not file.read(16).startswith(_ZIPPED):
+    if not _is_zip(file, file.read(_TAR.stop)):
         return 0
     return sum(not info.is_dir() for info in _opened_zip(file).infolist())
+
+
+def _is_zip(file: BinaryIO, head: bytes) -> bool:
+    """Whether it is a zip, also behind a program that unpacks it; leaves `file` at its start."""
+    if head.startswith(_ZIPPED):
+        return True
+    if head.startswith((*_OTHERS, _GZIPPED)) or head[_TAR] == b"ustar":
+        return False
+    with _reading(ArchiveError(NOT_AN_ARCHIVE)):
+        record = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+    file.seek(0)
+    return record is not None
 
 
 def _of_zip(file: BinaryIO, allowance: Allowance) -> Iterator[Entry]:
@@ -214,12 +239,22 @@ def _member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Entry
 
 def _refusal(name: str) -> str:
     """Why a file of this name is not unpacked, the worst reason first; else empty."""
-    if _LEADS_OUT.search(name):
-        return _UNSAFE_NAME
     parts = name.replace("\\", "/").split("/")
-    if any(part.startswith(".") and part != "." or part == "__MACOSX" for part in parts):
+    if _FROM_ROOT.search(name) or _leads_out(parts):
+        return _UNSAFE_NAME
+    if any(part not in (".", "..") and _is_hidden(part) for part in parts):
         return _HIDDEN
     return _NESTED if name.lower().endswith(_ARCHIVES) else ""
+
+
+def _leads_out(parts: list[str]) -> bool:
+    """Whether `..` is ever above the archive's own folder."""
+    steps = (-1 if part == ".." else part not in ("", ".") for part in parts)
+    return min(accumulate(steps)) < 0 or parts[-1] == ".."
+
+
+def _is_hidden(part: str) -> bool:
+    return part.startswith(".") or part.lower() in _CLUTTER
 
 
 @contextmanager
