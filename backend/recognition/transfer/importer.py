@@ -155,7 +155,7 @@ def discard(user: User, check: Callable[[], object] = lambda: None) -> None:
     """Delete, in short transactions, what is stored of a user that does not exist."""
     for rows in (user.faces, user.contacts, user.feedback):
         while some := list(rows.order_by().values_list("pk", flat=True)[:_BATCH]):
-            with _short_transaction():
+            with transaction.atomic():
                 check()
                 locked = User.objects.select_for_update().filter(pk=user.pk, exists=False)
                 if not locked.exists():
