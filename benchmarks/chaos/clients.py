@@ -4,6 +4,7 @@ import json
 import random
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Event, Lock, Thread
 from typing import Any, Final
@@ -19,24 +20,34 @@ NO_ANSWER: Final = "no answer"
 
 _TIMEOUT_S: Final = 30.0
 _POLL_S: Final = 0.2
-# Faces in the picture, picture, how often it is sent.
-_PICTURES: Final = ((1, samples.face, 3), (0, samples.no_face, 2))
+Picture = tuple[int, Callable[[], bytes], int]
+"""The number of its faces, the picture, and its share of all that are sent."""
+
+_SMALL: Final[tuple[Picture, ...]] = ((1, samples.face, 3), (0, samples.no_face, 2))
 
 
 class Uploads:
     """Images from several threads at `rate` a second, until `stop()`."""
 
-    def __init__(self, url: str, *, seed: int, rate: float, threads: int = 4) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        seed: int,
+        rate: float,
+        threads: int = 4,
+        pictures: Sequence[Picture] = _SMALL,
+    ) -> None:
         self.accepted: Final[dict[str, int]] = {}
         """The faces that the picture has, by submission."""
         self.answers: Final = Counter[str]()
         """How often each status, or `NO_ANSWER`, came."""
-        self.last_answer_at = time.monotonic()
         self.during: Final = Counter[str]()
         """How often an upload was not accepted, by the fault of that moment."""
         self.fault = ""
         self._url: Final = f"{url}/image/"
         self._pause_s: Final = threads / rate
+        self._pictures: Final = pictures
         self._choice: Final = random.Random(seed)
         self._lock: Final = Lock()
         self._is_over: Final = Event()
@@ -57,8 +68,8 @@ class Uploads:
     def _next(self) -> tuple[int, bytes]:
         with self._lock:
             number = self._choice.getrandbits(60)
-            weights = [weight for *_, weight in _PICTURES]
-            faces, picture, _ = self._choice.choices(_PICTURES, weights)[0]
+            shares = [share for *_, share in self._pictures]
+            faces, picture, _ = self._choice.choices(self._pictures, shares)[0]
         return faces, samples.another(picture(), number)
 
     def _upload(self, faces: int, picture: bytes) -> None:
