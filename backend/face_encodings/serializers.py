@@ -281,17 +281,28 @@ class PairSerializer(serializers.Serializer[Any]):
     face_2 = serializers.IntegerField(min_value=0)
 
 
+@extend_schema_field(
+    {
+        "type": "array",
+        "items": {"oneOf": [{"$ref": "#/components/schemas/Box"}, {"type": "null"}]},
+    }
+)
+class BoxesField(serializers.ListField):
+    """Boxes of one side; null in the place of an encoding, which has none."""
+
+    child = BoxSerializer(allow_null=True)
+
+
 class VerdictSerializer(serializers.Serializer[Any]):
     distance = serializers.FloatField(min_value=0, help_text="Euclidean.")
     same_person = serializers.BooleanField()
     threshold = serializers.FloatField()
     false_accept_rate = FalseAcceptRateSerializer()
-    faces_1 = serializers.ListField(
-        child=BoxSerializer(allow_null=True),
+    faces_1 = BoxesField(
         required=False,
         help_text="With `faces=all`: the boxes of the first side; null of an encoding.",
     )
-    faces_2 = serializers.ListField(child=BoxSerializer(allow_null=True), required=False)
+    faces_2 = BoxesField(required=False)
     distances = serializers.ListField(
         child=serializers.ListField(child=serializers.FloatField(min_value=0)),
         required=False,
