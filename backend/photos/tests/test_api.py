@@ -207,7 +207,7 @@ class ReferenceTests(ApiCase):
             analysis, "check_image", lambda _: keys.append(admission.caller_key.get())
         ):
             for path in (REFERENCES, "/members/photos/facedetection/upload/"):
-                self.client.post(path, {"file": jpeg()})
+                self.client.post(path, {"file": jpeg(factories.jpeg(path))})
         self.assertEqual(keys, [f"member={self.alice.user_id}"] * 2)
 
     def test_a_rejected_one_says_why(self) -> None:

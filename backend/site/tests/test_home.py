@@ -11,6 +11,9 @@ _STATIC = ROOT / "static" / "site"
 
 
 class HomeTests(SimpleTestCase):
+    # A request that could change something waits for the database first.
+    databases = {"default"}
+
     def test_its_policy_allows_nothing_from_elsewhere_and_nothing_inline(self) -> None:
         answer = self.client.get("/", headers={"host": "localhost:8282"})
         self.assertEqual(answer.status_code, 200)
@@ -39,6 +42,8 @@ class HomeTests(SimpleTestCase):
 
 
 class PeopleTests(SimpleTestCase):
+    databases = {"default"}
+
     def test_its_policy_is_that_of_the_page(self) -> None:
         here, there = self.client.get("/people/"), self.client.get("/")
         name = "Content-Security-Policy"
