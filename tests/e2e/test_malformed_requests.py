@@ -30,7 +30,7 @@ class OddRequestTests(StackCase):
             ("a forbidden byte", 400, "GET /image/ HTTP/1.1", ["X-A: \x01"]),
             ("a method too long", 400, f"{'A' * 40} /image/ HTTP/1.1", []),
             ("an unknown method", 405, "FOO-BAR /healthcheck HTTP/1.1", []),
-            ("many headers", 405, "GET /image/ HTTP/1.1", many),
+            ("many headers", 405, "PUT /image/ HTTP/1.1", many),
             ("many headers of a feed", 431, "GET /faces HTTP/1.1", many),
             ("the longest query of a feed", 426, f"GET /faces?{'a' * 8160} HTTP/1.1", []),
         ):

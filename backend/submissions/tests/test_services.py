@@ -52,8 +52,9 @@ def again(request_id: str, data: bytes = FACELESS) -> Submission:
 
 
 def files_of(submission: Submission) -> list[str]:
-    """The files beside the submission's image; ids are random, so there are no others' there."""
-    return sorted(default_storage.listdir(str(Path(str(submission.image.name)).parent))[1])
+    """The files of the submission's id beside its image; the folder may hold other ids' too."""
+    files = default_storage.listdir(str(Path(str(submission.image.name)).parent))[1]
+    return sorted(name for name in files if name.startswith(str(submission.pk)))
 
 
 def events_of(submission: Submission) -> list[wire.Entry]:

@@ -98,6 +98,7 @@ class BehindTlsTests(AccountsCase):
         page.evaluate(_RP_ID)
         page.get_by_role("button", name="Add").click()
         expect(page.get_by_text("Recovery Codes").first).to_be_visible()
+        page.get_by_role("button", name="Account of zoe").click()
         page.get_by_role("button", name="Log out").click()
         page.goto(f"{self.url}/admin/")
         self.log_in(page, "zoe")
