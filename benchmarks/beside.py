@@ -25,7 +25,7 @@ from requests.adapters import HTTPAdapter
 from benchmarks.report import Figure, percentile, show
 from benchmarks.service import jpeg, unlike
 from tests.support import costly_files, image_factories
-from tests.support.stack import Stack, wait_until
+from tests.support.stack import Stack, local_session, wait_until
 
 _PAUSE_S: Final = 0.2
 _SENDERS: Final = 4
@@ -43,8 +43,7 @@ class _OtherAddress(HTTPAdapter):
 
 
 def other_client() -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False
+    session = local_session()
     session.mount("http://", _OtherAddress())
     return session
 

@@ -310,8 +310,7 @@ class FacesView(APIView):
         try:
             is_new = corrections.draw(submission, box)
         except corrections.Pending:
-            status_url = f"{service_url()}/image/{submission.pk}/"
-            return Response({"status_url": status_url}, status=202, headers=_NOT_KEPT)
+            return _pending(submission)
         except (analysis.MarkRefused, JobError) as error:
             raise Unprocessable(str(error)) from error
         place, face = _face_at(submission, box)
@@ -341,8 +340,7 @@ class FacesView(APIView):
         try:
             corrections.hide(submission, _box(submission, wanted.validated_data["face"]))
         except corrections.Pending:
-            status_url = f"{service_url()}/image/{submission.pk}/"
-            return Response({"status_url": status_url}, status=202, headers=_NOT_KEPT)
+            return _pending(submission)
         except (analysis.MarkRefused, JobError) as error:
             raise Unprocessable(str(error)) from error
         return Response(status=204)
@@ -429,6 +427,11 @@ def _processed(request: Request, id: UUID) -> Submission:
     if submission.status != Status.DONE or submission.analysis_id is None:
         raise Conflict
     return submission
+
+
+def _pending(submission: Submission) -> Response:
+    status_url = f"{service_url()}/image/{submission.pk}/"
+    return Response({"status_url": status_url}, status=202, headers=_NOT_KEPT)
 
 
 def _box(submission: Submission, face: int) -> BoxShape:

@@ -14,6 +14,7 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from tests.support import samples
+from tests.support.stack import local_session
 
 ACCEPTED: Final = 202
 NO_ANSWER: Final = "no answer"
@@ -74,9 +75,7 @@ class Uploads:
 
     def _upload(self, faces: int, picture: bytes) -> None:
         fault, answer, id = self.fault, NO_ANSWER, ""
-        # `trust_env`: a proxy of the environment is not for this machine.
-        with suppress(requests.RequestException, ValueError), requests.Session() as session:
-            session.trust_env = False
+        with suppress(requests.RequestException, ValueError), local_session() as session:
             response = session.post(
                 self._url, files={"image": ("image.jpg", picture)}, timeout=_TIMEOUT_S
             )
@@ -136,7 +135,6 @@ class Listener:
 
 def resources(url: str, ids: set[str]) -> dict[str, dict[str, Any] | None]:
     """The status resource of each of `ids`; None where there is none."""
-    with requests.Session() as session:
-        session.trust_env = False
+    with local_session() as session:
         answers = {id: session.get(f"{url}/image/{id}/", timeout=_TIMEOUT_S) for id in ids}
     return {id: each.json() if each.status_code == 200 else None for id, each in answers.items()}

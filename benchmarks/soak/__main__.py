@@ -23,7 +23,6 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Final
 
-import requests
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
@@ -33,6 +32,7 @@ from benchmarks.report import Figure, show
 from benchmarks.service import SIZES, jpeg
 from benchmarks.soak.measures import Row, grown, row
 from tests.support import samples
+from tests.support.stack import local_session
 from tools.shell import ROOT
 
 _TRIAL: Final = 60
@@ -115,8 +115,7 @@ class Soak:
         """Delete the images that ended a while ago, as a client that needs them no more."""
         ended = list(self._listener.published)
         self._is_over.wait(_KEPT_S)
-        with requests.Session() as session:
-            session.trust_env = False
+        with local_session() as session:
             for id in ended:
                 answer = session.delete(f"{self._service.url}/image/{id}/", timeout=30)
                 assert answer.status_code in (204, 404), answer.text
@@ -183,11 +182,12 @@ def run(options: argparse.Namespace) -> Iterator[Figure]:
             "refused", sent - uploads.answers[str(ACCEPTED)], "", "0", str(dict(uploads.answers))
         )
         yield Figure("other errors", len(soak.errors), "", "0", "; ".join(soak.errors[:3]))
-        for name, early, late, has_grown in grown(rows):
+        compared = list(grown(rows))
+        for name, early, late, has_grown in compared:
             yield Figure(
                 name, late, "", "", f"{early:.1f} before" + (", GREW" if has_grown else "")
             )
-        yield Figure("figures that grew", sum(each[-1] for each in grown(rows)), "", "0")
+        yield Figure("figures that grew", sum(each[-1] for each in compared), "", "0")
 
 
 def main() -> None:

@@ -8,9 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import requests
-
 from benchmarks.chaos.services import MadeRun, parts
+from tests.support.stack import local_session
 
 Row = dict[str, float]
 
@@ -69,8 +68,6 @@ def _disk_mib(folder: Path) -> float:
 
 
 def _queue_age_s(service: MadeRun) -> float:
-    # A proxy of the environment is not for this machine.
-    with requests.Session() as session:
-        session.trust_env = False
+    with local_session() as session:
         text = session.get(f"{service.url}/metrics", timeout=30).text
     return max(map(float, _AGE.findall(text)), default=0)

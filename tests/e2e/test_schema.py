@@ -3,7 +3,6 @@
 import hashlib
 from typing import Any, ClassVar, Final
 
-import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis.errors import Unsatisfiable
@@ -14,7 +13,7 @@ from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi import checks
 
 from tests.support import samples
-from tests.support.stack import Stack
+from tests.support.stack import Stack, local_session
 from tests.support.stack_case import StackCase
 
 Operation = APIOperation[Any, Any, Any, Any]
@@ -145,8 +144,7 @@ class SchemaTests(StackCase):
         held = list(_HOLDS)
         if mode is GenerationMode.NEGATIVE and id in _REFUSES_BAD_BODIES:
             held.append(checks.negative_data_rejection)
-        with requests.Session() as session:
-            session.trust_env = False
+        with local_session() as session:
 
             @settings(
                 max_examples=_EXAMPLES,
@@ -182,8 +180,7 @@ def session_of(stack: Stack) -> dict[str, str]:
     options = ("--noinput", "--username", "olga", "--email", "olga@faces.example")
     made = stack.manage("createsuperuser", *options)
     assert made.returncode == 0, made.stderr
-    with requests.Session() as session:
-        session.trust_env = False
+    with local_session() as session:
         door = f"{stack.url}/admin/login/"
         session.get(door, timeout=30)
         form = {"username": "olga", "password": password, "next": "/admin/"}

@@ -207,9 +207,7 @@ class Stack:
         """Any request; `path` begins with a slash. Redirects are answers like any other."""
         options.setdefault("timeout", _REQUEST_TIMEOUT_S)
         url = self.url + path if path.startswith("/") else path
-        with requests.Session() as session:
-            # What the environment names as a proxy is not for this machine.
-            session.trust_env = False
+        with local_session() as session:
             return session.request(method, url, allow_redirects=False, **options)
 
     def get(self, path: str, **options: Any) -> requests.Response:
@@ -414,6 +412,13 @@ def _with_includes(text: str) -> str:
     return re.sub(
         r'include "([^"]+)";', lambda match: _with_includes(Path(match[1]).read_text()), text
     )
+
+
+def local_session() -> requests.Session:
+    """A client's session; what the environment names as a proxy is not for this machine."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
 
 
 def free_ports(count: int) -> list[int]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from importlib import import_module
 from io import StringIO
 from typing import Any
@@ -29,6 +29,7 @@ from backend.accounts.tests.test_accounts import (
     AccountCase,
     code,
 )
+from tests.support.at_once import at_once
 
 _OTHER_KEY = "another key, as long as a key has to be"
 
@@ -136,22 +137,7 @@ class AtTheSameTimeTests(TransactionTestCase):
         self.alice = User.objects.create_user("alice", password=_PASSWORD)
 
     def raced(self, act: Callable[[Client], int], clients: list[Client]) -> list[int]:
-        found: list[int] = []
-        together = threading.Barrier(len(clients))
-
-        def one(client: Client) -> None:
-            try:
-                together.wait(60)
-                found.append(act(client))
-            finally:
-                connection.close()
-
-        threads = [threading.Thread(target=one, args=[client]) for client in clients]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return sorted(found)
+        return sorted(at_once([partial(act, client) for client in clients]))
 
     def with_password(self) -> Client:
         client = Client(headers=_BROWSER)

@@ -1,13 +1,12 @@
 """Statistics: exact at once, under many writers, after deletions, and when counted anew."""
 
 import random
-import threading
-from collections.abc import Callable
+from functools import partial
 from io import StringIO
 
 import numpy
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import transaction
 from django.test import TransactionTestCase
 from django.utils import timezone
 
@@ -18,6 +17,7 @@ from backend.common.jobs.models import Status
 from backend.face_encodings import services, statistics
 from backend.face_encodings.models import EncodedImage, StatisticsCounter
 from backend.face_encodings.tests.base import BIDEN, FACELESS, OBAMA, TWO, EncodingCase
+from tests.support.at_once import at_once
 
 Vectors = list[list[float]]
 
@@ -27,27 +27,6 @@ def vectors(count: int, seed: int = 0) -> Vectors:
     made = numpy.random.default_rng(seed).uniform(-0.5, 0.5, (count, 128))
     found: Vectors = made.astype(numpy.float32).astype(float).tolist()
     return found
-
-
-def in_threads(*jobs: Callable[[], object]) -> None:
-    """Run them all at once; raise what the first of them raised."""
-    raised: list[BaseException] = []
-
-    def run(job: Callable[[], object]) -> None:
-        try:
-            job()
-        except BaseException as error:
-            raised.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if raised:
-        raise raised[0]
 
 
 class CountedCase(TransactionTestCase):
@@ -107,7 +86,7 @@ class CounterTests(CountedCase):
                     with transaction.atomic():
                         statistics.subtract(ANONYMOUS_ID, [each])
 
-        in_threads(*(lambda n=n: write(n) for n in range(50)))
+        at_once([partial(write, n) for n in range(50)])
         self.assert_mean([each for index, each in enumerate(made) if index % 4 != 3])
 
 
@@ -141,7 +120,7 @@ class EndpointTests(EncodingCase):
         Face.objects.create(analysis=analysis, index=0, encoding=encoding, **box, **quality)
         Analysis.objects.update(status=Status.DONE, processed_at=timezone.now(), faces_count=1)
         images = [EncodedImage.objects.get() for _ in range(50)]
-        in_threads(*(lambda image=each: services.complete(image, timeout_s=60) for each in images))
+        at_once([partial(services.complete, each, timeout_s=60) for each in images])
         self.assertEqual(self.statistics(), (1, [1.0] * 128))
 
 
@@ -178,6 +157,6 @@ class RecomputeTests(EncodingCase):
             services.erase(list(EncodedImage.objects.filter(owner_id=ANONYMOUS_ID)[:1]))
             self.post(BIDEN)
 
-        in_threads(come_and_go)
+        at_once([come_and_go])
         (lacking,) = [found for _, found in recount if found is not None]
         self.assertFalse(lacking)

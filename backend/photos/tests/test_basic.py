@@ -1,18 +1,18 @@
 """HTTP Basic at the members' API: not for pages of other sites, and cheap for scripts."""
 
-import threading
 import time
+from functools import partial
 from itertools import product
 from unittest import mock
 
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.core.cache import cache
-from django.db import connection
 from django.test import Client, TransactionTestCase, override_settings
 
 from backend.photos.models import Member
 from backend.photos.tests.test_api import FACES, MATCHES, ApiCase, basic
+from tests.support.at_once import at_once
 
 
 class BasicTests(ApiCase):
@@ -118,22 +118,7 @@ class AtTheSameTimeTests(TransactionTestCase):
         return Client().get(MATCHES, headers=basic("carol", password)).status_code
 
     def together(self, passwords: list[str]) -> list[int]:
-        found: list[int] = []
-        barrier = threading.Barrier(len(passwords))
-
-        def one(password: str) -> None:
-            try:
-                barrier.wait(60)
-                found.append(self.status(password))
-            finally:
-                connection.close()
-
-        threads = [threading.Thread(target=one, args=[each]) for each in passwords]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return sorted(found)
+        return sorted(at_once([partial(self.status, each) for each in passwords]))
 
     def test_good_logins_are_served_and_count_nothing(self) -> None:
         self.assertEqual(self.together(["right"] * 12), [200] * 12)

@@ -25,6 +25,15 @@ _MAKE: Final = (
     " for name in ('alice', 'bob')]"
 )
 
+_AUTHENTICATOR: Final = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
+
 
 def totp(secret: str) -> str:
     """The code of this half minute (RFC 6238: HMAC-SHA-1, six digits)."""
@@ -60,6 +69,12 @@ class AccountsCase(BrowserCase):
         self.assert_accessible(page)
         self.assert_fits(page)
         self.screenshot(page, f"accounts-{name}")
+
+    def add_authenticator(self, page: Page) -> None:
+        """Let the browser have a key of its own, which says yes by itself."""
+        session = page.context.new_cdp_session(page)
+        session.send("WebAuthn.enable")
+        session.send("WebAuthn.addVirtualAuthenticator", {"options": _AUTHENTICATOR})
 
     def set_up_totp(self, page: Page) -> str:
         """From the page of second factors; returns the secret."""
@@ -153,17 +168,7 @@ class StaffSecondFactorTests(AccountsCase):
         url = self.stack.url.replace("127.0.0.1", "localhost")
         self.allow(url)
         page = self.open(f"{url}/admin/")
-        session = page.context.new_cdp_session(page)
-        session.send("WebAuthn.enable")
-        options = {
-            "protocol": "ctap2",
-            "transport": "internal",
-            "hasResidentKey": True,
-            "hasUserVerification": True,
-            "isUserVerified": True,
-            "automaticPresenceSimulation": True,
-        }
-        session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+        self.add_authenticator(page)
         self.log_in(page, "olga")
         page.wait_for_url("**/accounts/second-factor")
         page.get_by_role("link", name="Add").click()

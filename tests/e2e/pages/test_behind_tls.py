@@ -21,14 +21,6 @@ from tests.support.stack import free_ports
 
 # Browsers look such a name up as this machine, and treat it as any other.
 _HOST: Final = "faces.localhost"
-_AUTHENTICATOR: Final = {
-    "protocol": "ctap2",
-    "transport": "internal",
-    "hasResidentKey": True,
-    "hasUserVerification": True,
-    "isUserVerified": True,
-    "automaticPresenceSimulation": True,
-}
 _RP_ID: Final = """() => {
     const create = navigator.credentials.create.bind(navigator.credentials);
     navigator.credentials.create = (options) => {
@@ -86,9 +78,7 @@ class BehindTlsTests(AccountsCase):
 
     def test_a_passkey_belongs_to_the_host_of_the_service(self) -> None:
         page = self.page("/admin/")
-        session = page.context.new_cdp_session(page)
-        session.send("WebAuthn.enable")
-        session.send("WebAuthn.addVirtualAuthenticator", {"options": _AUTHENTICATOR})
+        self.add_authenticator(page)
         self.log_in(page, "zoe")
         page.wait_for_url("**/accounts/second-factor")
         page.get_by_role("link", name="Add").click()
