@@ -137,6 +137,7 @@ class Face(models.Model):
     objects = FaceManager()
 
     class Meta:
+        verbose_name = "detected face"
         ordering = ["index"]
         constraints = [
             # The order is part of the result: "the first face" must be one face.

@@ -140,10 +140,10 @@ class DocumentedCommandsTests(StackCase):
             DOCS / "tutorial.md"
         )
         self.assertTrue(ready["ready"], ready)
-        self.assertEqual(status["id"], accepted["id"])
+        self.assertEqual((status["id"], status["status"]), (accepted["id"], "done"))
         self.assertEqual([len(each["added"]) for each in (ann, bob)], [1, 1])
         self.assertEqual([each["name"] for each in names], ["Ann", "Bob"])
-        self.assertEqual([face["contact_id"] for face in who], [1])
+        self.assertEqual([(face["contact_id"], face["name"]) for face in who], [(1, "Ann")])
         self.assertEqual(stranger, [])
         self.assertTrue(same["same_person"])
         self.assertEqual(len(gone["deleted"]), 2)

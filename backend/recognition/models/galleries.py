@@ -24,6 +24,9 @@ class User(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        # As the glossary has it; accounts are Django's users.
+        verbose_name = "gallery"
+        verbose_name_plural = "galleries"
         constraints = [
             models.UniqueConstraint(fields=["owner", "user_id"], name="recognition_user_once"),
         ]
@@ -85,6 +88,7 @@ class Face(models.Model):
     objects = FaceManager()
 
     class Meta:
+        verbose_name = "enrolled face"
         ordering = ["id"]
         constraints = [
             models.UniqueConstraint(fields=["contact", "face_id"], name="gallery_face_once"),

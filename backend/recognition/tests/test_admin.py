@@ -45,7 +45,7 @@ class AdminTests(TestCase):
                     answer = self.client.get(f"/admin/recognition/{page}/", {"q": text})
                     self.assertEqual(answer.status_code, 200)
         found = self.client.get("/admin/recognition/user/", {"q": "17"})
-        self.assertContains(found, "1 user")
+        self.assertContains(found, "1 gallery")
 
     def test_the_admin_is_read_only(self) -> None:
         self.fill(1)

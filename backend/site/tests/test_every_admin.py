@@ -166,6 +166,11 @@ class EveryAdminTests(TestCase):
                 if label != "auth.group":
                     self.assertGreater(len(page.list_display), 1)
 
+    def test_no_two_models_have_one_name(self) -> None:
+        for name in ("verbose_name", "verbose_name_plural"):
+            names = [str(getattr(page.opts, name)) for page in self.pages().values()]
+            self.assertEqual(sorted(set(names)), sorted(names))
+
     def test_each_list_answers_a_search(self) -> None:
         for label in self.pages():
             with self.subTest(label):
