@@ -12,21 +12,19 @@ from backend.common.http.service_url import service_url
 
 # Named here, so that the browser asks for all of them at once and not for one after the other.
 MODULES: Final = (
-    "api", "camera", "compare", "detector", "dom", "draft", "entrance", "faces", "feed", "key",
-    "live", "look_up", "newest", "picture", "progress", "recent", "row", "stage", "thumbnails",
-    "transfer",
-    "uploads", "viewer",
+    "api", "camera", "compare", "detector", "dom", "draft", "entrance", "faces", "feed", "gallery",
+    "key", "live", "look_up", "message", "names", "naming", "newest", "picture", "progress",
+    "recent", "row", "stage", "thumbnails", "transfer", "uploads", "verdicts", "viewer",
 )  # fmt: skip
 
 PEOPLE_SHARES: Final = (
-    "api", "detector", "dom", "draft", "entrance", "faces", "key", "newest", "picture", "row",
-    "thumbnails", "transfer", "uploads",
+    "api", "detector", "dom", "draft", "entrance", "faces", "gallery", "key", "message", "naming",
+    "newest", "picture", "row", "thumbnails", "transfer", "uploads", "verdicts",
 )  # fmt: skip
 
 
 PEOPLE_OWN: Final = (
-    "choices", "gallery", "message", "new_faces", "person", "photo", "review", "suggestions",
-    "tiles", "verdicts", "why",
+    "choices", "new_faces", "person", "photo", "review", "suggestions", "tiles", "why",
 )  # fmt: skip
 
 PEOPLE_MODULES: Final = (

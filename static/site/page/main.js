@@ -10,6 +10,7 @@ import { Feed } from "./feed.js";
 import { key } from "./key.js";
 import { Live } from "./live.js";
 import { setUpLookUp } from "./look_up.js";
+import { Names } from "./names.js";
 import { summarise } from "./progress.js";
 import { forget as forgetIds, forgetAll, recall, remember } from "./recent.js";
 import { row } from "./row.js";
@@ -171,7 +172,9 @@ function open(listed) {
 
 // --- what is looked at
 
-const stage = new Stage(new Viewer(find("[data-viewer]")), (item) => forget([item]));
+const viewer = new Viewer(find("[data-viewer]"));
+const names = new Names(viewer);
+const stage = new Stage(viewer, names, (item) => forget([item]));
 
 let asked = null;
 
@@ -239,6 +242,7 @@ find("[data-copy-command]").addEventListener("click", ({ currentTarget }) => cop
 
 setUpEntrance({
   async onOpen(client) {
+    names.isAllowed = !client || client.scopes.includes("recognise");
     await restore(); // before the feed, which shows the rest as the images of others
     feed.open(client?.feed_url);
   },

@@ -9,18 +9,22 @@ import { countOf } from "./uploads.js";
 export class Stage {
   item = null;
   #viewer;
+  #names;
   #onErased;
   #shown = null;
   #isComplete = false;
 
-  constructor(viewer, onErased) {
+  /** `names` shows whose faces they are. */
+  constructor(viewer, names, onErased) {
     this.#viewer = viewer;
+    this.#names = names;
     this.#onErased = onErased;
   }
 
   /** Look at an item of `Uploads`, or at one like it without a file. */
   look(item) {
     this.item = item;
+    this.#names.leave();
     this.#isComplete = false;
     this.#shown = this.#show(item);
     return this.changed(item);
@@ -43,6 +47,7 @@ export class Stage {
 
   clear() {
     this.item = null;
+    this.#names.leave();
     this.#viewer.clear();
   }
 
@@ -59,7 +64,10 @@ export class Stage {
     if (!countOf(item)) return;
     try {
       item.full ??= byDetector((await ask(`/image/${item.id}/faces/`)).body);
-      if (!isLeft()) await this.#viewer.found(item.full);
+      if (isLeft()) return;
+      item.faces = item.full; // a list has only their number
+      await this.#viewer.found(item.full);
+      if (!isLeft()) await this.#names.about(item);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       if (!isLeft()) this.#viewer.say(error.status === 404 ? "It was erased." : error.message, true);

@@ -24,6 +24,9 @@ export class Viewer {
   #shown = null;
   #images = new Newest();
 
+  /** `asks(index)` is what is asked about a face, beside what is measured of it: an element, or null. */
+  asks = () => null;
+
   constructor(element) {
     element.append(
       this.#picture.element,
@@ -103,7 +106,23 @@ export class Viewer {
     this.#picture.pick(index);
     this.#thumbs.forEach((thumb, each) => thumb?.setAttribute("aria-pressed", String(each === index)));
     this.#panel.replaceChildren(details(this.#faces[index], index, this.image));
+    this.question();
     if (isAsked) announce(`Face ${index + 1} of ${plural(this.#faces.length, "face")}`);
+  }
+
+  /** A name at a face; `certainty` as in `Picture.label`. */
+  label(index, text, certainty) {
+    this.#picture.label(index, text, certainty);
+    const thumb = this.#thumbs[index];
+    if (!thumb) return;
+    thumb.setAttribute("aria-label", certainty === "unknown" ? this.#labelOf(index) : `${this.#labelOf(index)}: ${text}`);
+  }
+
+  /** Ask about the face that is picked, or ask it anew. */
+  question() {
+    const [about] = this.#panel.querySelectorAll(".about");
+    const question = about && this.asks(this.#picked);
+    if (question && question.parentElement !== about) about.querySelector("dl").before(question);
   }
 
   #zoom(factor) {
@@ -126,12 +145,15 @@ export class Viewer {
   }
 
   #thumb(face, index) {
-    const label = `Face ${index + 1} of ${this.#faces.length || "all"}`;
     return el(
       "button",
-      { type: "button", class: "thumb", "aria-label": label, "aria-pressed": "false", onclick: () => this.pick(index, true) },
+      { type: "button", class: "thumb", "aria-label": this.#labelOf(index), "aria-pressed": "false", onclick: () => this.pick(index, true) },
       this.image ? crop(this.image, face.box, 128) : String(index + 1),
     );
+  }
+
+  #labelOf(index) {
+    return `Face ${index + 1} of ${this.#faces.length || "all"}`;
   }
 
   #clearFaces() {

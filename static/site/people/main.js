@@ -1,20 +1,21 @@
 // People: photos come in, their faces are named, and the people who are known so far are shown.
 
-import { ask, Refusal } from "../page/api.js";
+import { ask } from "../page/api.js";
 import { announce, find, place, plural } from "../page/dom.js";
 import { setUpEntrance } from "../page/entrance.js";
 import { key } from "../page/key.js";
 import { row } from "../page/row.js";
 import { takeFiles } from "../page/transfer.js";
 import { fromResource, Uploads } from "../page/uploads.js";
-import { Gallery, nameOf } from "./gallery.js";
-import { done } from "./message.js";
+import { Gallery, nameOf } from "../page/gallery.js";
+import { done } from "../page/message.js";
+import { Naming } from "../page/naming.js";
 import { newFaces } from "./new_faces.js";
 import { Person } from "./person.js";
 import { Photo } from "./photo.js";
 import { suggestions } from "./suggestions.js";
 import * as tiles from "./tiles.js";
-import { found, openFaces, saving, verdict } from "./verdicts.js";
+import { found, openFaces } from "../page/verdicts.js";
 
 const REMEMBERED = 50;
 const STORE = "faces-people";
@@ -28,7 +29,21 @@ const trouble = find("[data-trouble]");
 const rows = new Map();
 let gallery = new Gallery(1);
 
-const people = new Person(() => gallery, (work) => inTurn(async () => {
+const naming = new Naming({
+  gallery: () => gallery,
+  redraw,
+  refresh,
+  reopen: open,
+  denied: (item, index) => photo.item === item && photo.pick(index),
+  refused(words) {
+    trouble.textContent = words;
+    trouble.hidden = !words;
+  },
+});
+const change = (work) => naming.change(work);
+const guarded = (work) => naming.guarded(work);
+
+const people = new Person(() => gallery, (work) => naming.inTurn(async () => {
   await work();
   await gallery.load();
   know();
@@ -37,7 +52,7 @@ const people = new Person(() => gallery, (work) => inTurn(async () => {
 }));
 
 const photo = new Photo(find("[data-viewer]"), {
-  onName: name, onNot: refuse, onNothing: hide, onDraw: draw, onNext: () => next(true),
+  onName: name, onNot: (item, index) => naming.refuse(item, index), onNothing: hide, onDraw: draw, onNext: () => next(true),
   cropOf: (candidate) => gallery.cropOf(candidate),
 });
 
@@ -166,57 +181,10 @@ function know() {
   photo.know(gallery.people);
 }
 
-const isNamed = ({ kind, name: given }, wanted) => kind === "named" && given.toLocaleLowerCase() === wanted.toLocaleLowerCase();
-
-/** Shown at once, so that the next face can be named; saved in the order of the names. */
+/** The next face can be named while this name is being saved. */
 function name(item, index, wanted) {
-  if (isNamed(verdict(item, index), wanted)) return next();
-  const mine = { name: wanted };
-  saving(item).set(index, mine);
-  redraw(item);
+  naming.name(item, index, wanted);
   next();
-  return change(() => save(item, index, wanted)).finally(() => {
-    // Not if the face has got another name since, which is still to be saved.
-    if (saving(item).get(index) === mine) saving(item).delete(index);
-    redraw(item);
-  });
-}
-
-/** In its turn, by what is known then: the change before it may have been of the same face. */
-async function save(item, index, wanted) {
-  const now = found(item, index);
-  if (isNamed(now, wanted)) return;
-  const face = await gallery.enrol(item.id, index, wanted);
-  const wasNamed = now.kind === "named";
-  if (wasNamed) await gallery.withdraw(now.best);
-  await refresh(item);
-  done(`Named ${wanted}.`, () => change(async () => {
-    await gallery.withdraw(face);
-    if (wasNamed) {
-      await gallery.load();
-      await gallery.enrol(item.id, index, now.name);
-    }
-    await refresh(item);
-    open(item, index);
-  }));
-}
-
-function refuse(item, index) {
-  const asked = verdict(item, index);
-  return change(async () => {
-    const { kind, best, name: before } = found(item, index);
-    if (best?.contact_id !== asked.best.contact_id) return; // named otherwise meanwhile
-    await gallery.reject(item.id, index, best, true);
-    if (kind === "named") await gallery.withdraw(best);
-    await refresh(item);
-    if (photo.item === item) photo.pick(index);
-    done(`Not ${before}.`, () => change(async () => {
-      if (kind === "named") await gallery.enrol(item.id, index, before);
-      else await gallery.reject(item.id, index, best, false);
-      await refresh(item);
-      open(item, index);
-    }));
-  });
 }
 
 // --- boxes by hand
@@ -258,32 +226,6 @@ async function corrected(item) {
   item.candidates = null;
   await refresh(item);
   redraw(item);
-}
-
-let last = Promise.resolve();
-
-/** One change after the other: each sees the people of the one before. */
-function inTurn(work) {
-  const mine = last.then(work);
-  last = mine.catch(() => {}); // one that fails does not end those behind it
-  return mine;
-}
-
-/** What the visitor does: what was refused before is read by now. */
-function change(work) {
-  trouble.hidden = true;
-  return inTurn(() => guarded(work));
-}
-
-/** Do it, and say so where it is refused. */
-async function guarded(work) {
-  try {
-    await work();
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    trouble.textContent = error.message;
-    trouble.hidden = false;
-  }
 }
 
 // --- what a reload of this tab finds again
@@ -332,7 +274,7 @@ find("[data-gallery]").addEventListener("change", ({ target }) => {
 
 takeFiles(take);
 setUpEntrance({
-  onOpen: (client) => (client ? inTurn(begin) : change(begin)),
+  onOpen: (client) => (client ? naming.inTurn(begin) : change(begin)),
   onForget() {
     try { sessionStorage.removeItem(STORE); } catch { /* nothing there */ }
   },

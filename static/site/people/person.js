@@ -3,8 +3,8 @@
 import { Refusal } from "../page/api.js";
 import { announce, el, find, plural } from "../page/dom.js";
 import { Newest } from "../page/newest.js";
-import { nameOf } from "./gallery.js";
-import { done } from "./message.js";
+import { nameOf } from "../page/gallery.js";
+import { done } from "../page/message.js";
 import { fill, stop } from "./tiles.js";
 
 export class Person {

@@ -5,7 +5,7 @@ import { announce, el, plural } from "../page/dom.js";
 import { shownCount, crop, isShown } from "../page/faces.js";
 import { Picture } from "../page/picture.js";
 import { words } from "../page/row.js";
-import { openFaces, verdict } from "./verdicts.js";
+import { openFaces, verdict } from "../page/verdicts.js";
 import { Why } from "./why.js";
 
 const DENSE = 8;

@@ -1,7 +1,7 @@
 // Suggestions: faces of the uploads that may be a known person, answered many at once.
 
 import { announce, el, find, plural } from "../page/dom.js";
-import { nameOf } from "./gallery.js";
+import { nameOf } from "../page/gallery.js";
 import { Review } from "./review.js";
 import { fill } from "./tiles.js";
 

@@ -1,7 +1,7 @@
 // The known people as tiles: a crop, a name, a count.
 
 import { el, find, plural } from "../page/dom.js";
-import { nameOf, picture } from "./gallery.js";
+import { nameOf, picture } from "../page/gallery.js";
 
 const SEARCHABLE = 9;
 const list = find("[data-tiles]");

@@ -251,6 +251,32 @@ class NamingTests(PeopleCase):
         expect(boxes(page)).to_have_count(4)
         name(page, "Ann")
 
+    def test_on_the_front_page_faces_get_names_too(self) -> None:
+        page = self.open("/", **CALM)
+        choose(page, jpeg(PEOPLE, "party.jpg"))
+        message = page.locator("[data-message]")
+        expect(page.get_by_label("Who is this?")).to_be_visible()
+        name(page, "Ann")
+        expect(boxes(page).first).to_have_attribute("data-certainty", "named")
+        # The next face is asked about, with the name in reach of the keys.
+        expect(page.get_by_role("button", name="Face 2 of 4")).to_have_attribute(
+            "aria-pressed", "true"
+        )
+        name(page, "Bea")
+        self.assertEqual(self.contacts(), {"Ann": 1, "Bea": 1})
+        self.screenshot(page, "page-names")
+        self.assert_accessible(page)
+        message.get_by_role("button", name="Undo").click()
+        expect(boxes(page).nth(1)).not_to_have_attribute("data-name", "Bea")
+        self.assertEqual(self.contacts(), {"Ann": 1})
+        page.reload()
+        rows(page).get_by_role("button").first.click()
+        expect(boxes(page).first).to_have_attribute("data-name", "Ann")
+        page.get_by_role("button", name="Not Ann").click()
+        expect(message).to_contain_text("Not Ann.")
+        expect(boxes(page).first).to_have_attribute("data-name", "Who is this?")
+        self.assertEqual(self.contacts(), {})
+
     def test_a_person_is_renamed_merged_and_forgotten(self) -> None:
         page = self.open("/people/", **CALM)
         page.on("dialog", lambda dialog: dialog.accept())

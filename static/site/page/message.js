@@ -1,6 +1,6 @@
 // What was just done, with a way back.
 
-import { el, find } from "../page/dom.js";
+import { el, find } from "./dom.js";
 
 const SHOWN_MS = 12_000;
 const place = find("[data-message]");

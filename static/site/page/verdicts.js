@@ -5,7 +5,7 @@
 //   guess    recognised, with doubt
 //   unknown  nobody who is known, or the photo was not compared yet
 
-import { isShown } from "../page/faces.js";
+import { isShown } from "./faces.js";
 
 export function verdict(item, index) {
   const name = item.saving?.get(index)?.name;

@@ -1,8 +1,8 @@
 // One gallery: its people, what it recognises, and the faces that are added to it or taken off.
 
-import { ask, here, patiently, Refusal } from "../page/api.js";
-import { pause } from "../page/dom.js";
-import { headers } from "../page/key.js";
+import { ask, here, patiently, Refusal } from "./api.js";
+import { pause } from "./dom.js";
+import { headers } from "./key.js";
 
 const USERS = "/recognition/users/";
 const LOOK_AGAIN_MS = 500;
@@ -20,6 +20,11 @@ export class Gallery {
   /** The numbers of all galleries of the caller. */
   static async all() {
     return (await patiently(() => ask(USERS))).body.map((each) => each.user_id);
+  }
+
+  /** The one that is shown where none was chosen. */
+  static async first() {
+    return new Gallery((await Gallery.all())[0] ?? 1);
   }
 
   /** Read the people; a gallery that does not exist yet has none. */
