@@ -2,11 +2,10 @@
 
 Pillow is satisfied once it has every row; libjpeg fills missing blocks with mid-grey, libpng and
 libtiff leave missing rows black. An upload that broke off, or whose header claims more pixels than
-follow, is refused. The cheap test comes first: only an image whose last pixels are such a filler
-is looked at twice. Bytes behind the image are ignored, and so are missing frames of an animation:
-the first one counts (Pillow itself refuses a GIF that lacks pixels of it).
-
-Not refused: an interlaced PNG whose missing bytes are fewer than its filter bytes, about two a row.
+follow, is refused. The cheap test comes first: only an image whose last pixels are such a filler,
+or that has no mark of its end, is looked at twice. A missing mark alone harms nothing, as in
+browsers. Bytes behind the image are ignored, and so are missing frames of an animation: the first
+one counts (Pillow itself refuses a GIF that lacks pixels of it).
 """
 
 import os
@@ -16,7 +15,7 @@ import struct
 import sys
 import zlib
 from io import BytesIO
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from PIL import Image, ImageChops, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -30,8 +29,27 @@ _END_OF_PNG = re.compile(rb"\0\0\0\0IEND.{4}", re.DOTALL)
 _RESTARTS = tuple(bytes((0xFF, 0xD0 + number)) for number in range(8))
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _NOISE = bytes(random.Random(0).choices(range(0xFF), k=1024))  # without 0xff, which begins a marker
+_EIGHTH: Final = 8
+"""The smallest scale, which shows the mean of each block alone."""
+_QUARTER: Final = 4
+"""Of a progressive JPEG the last scans refine what the smallest scale does not show."""
 _PIECE_BYTES = 1 << 16
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type (PNG specification, 11.2.2)
+_WHOLE: Final = ((0, 0, 1, 1),)
+_PASSES: Final = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
+    *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+)
+"""Of an interlaced PNG: first column and row, steps to the next ones (specification, 8.2)."""
+
+
+def with_end(image: ImageFile.ImageFile) -> ImageFile.ImageFile:
+    """`image`, whose decoder finds the mark of its end also where the file of a JPEG lacks it."""
+    if isinstance(image, JpegImageFile):
+        ends = iter([_END_OF_JPEG])
+        read = image.load_read
+        image.load_read = lambda size: read(size) or next(ends, b"")  # type: ignore[method-assign,assignment]
+    return image
 
 
 def check(image: ImageFile.ImageFile, stream: BinaryIO) -> None:
@@ -43,7 +61,7 @@ def check(image: ImageFile.ImageFile, stream: BinaryIO) -> None:
 
 
 def _jpeg_lacks(image: ImageFile.ImageFile, stream: BinaryIO) -> bool:
-    """Whether its end is missing, or noise behind the first scan changes the image.
+    """Whether noise behind the first scan, or behind a file without its end, changes the image.
 
     A decoder that has all its blocks never reads the noise; one that lacks some decodes it.
     """
@@ -52,11 +70,12 @@ def _jpeg_lacks(image: ImageFile.ImageFile, stream: BinaryIO) -> bool:
     JpegImageFile(file)
     scan = file.tell()  # behind the metadata with its thumbnails
     if data.find(_END_OF_JPEG, scan) < 0:
-        return True
+        data = data.rstrip(b"\xff")
+        return _differ(data, _with_noise(data, scan, len(data)), _QUARTER)
     if not _is_grey(image.getpixel((image.width - 1, image.height - 1))):
         return False
-    noisy = _smallest(_with_noise(data, scan))
-    return ImageChops.difference(_smallest(data), noisy).getbbox() is not None
+    found = _NEXT_MARKER.search(data, scan)
+    return _differ(data, _with_noise(data, scan, found.start() if found else len(data)), _EIGHTH)
 
 
 def _is_grey(pixel: object) -> bool:
@@ -64,9 +83,7 @@ def _is_grey(pixel: object) -> bool:
     return all(126 <= int(value) <= 130 for value in values)
 
 
-def _with_noise(data: bytes, scan: int) -> bytes:
-    found = _NEXT_MARKER.search(data, scan)
-    end = found.start() if found else len(data)
+def _with_noise(data: bytes, scan: int, end: int) -> bytes:
     last = max((data.rfind(marker, scan, end), marker[1]) for marker in _RESTARTS)
     # A scan with restart markers goes on at the next one; they count to eight.
     following = last[1] + 1 if last[0] >= 0 else 0
@@ -74,29 +91,38 @@ def _with_noise(data: bytes, scan: int) -> bytes:
     return data[:end] + _NOISE + b"".join(parts) + data[end:]
 
 
-def _smallest(data: bytes) -> Image.Image:
+def _differ(one: bytes, other: bytes, scale: int) -> bool:
+    return ImageChops.difference(_reduced(one, scale), _reduced(other, scale)).getbbox() is not None
+
+
+def _reduced(data: bytes, scale: int) -> Image.Image:
     with JpegImageFile(BytesIO(data)) as image:
-        image.draft(None, (1, 1))
-        image.load()
+        image.draft(None, (-(-image.width // scale), -(-image.height // scale)))
+        with_end(image).load()
         return image
 
 
 def _png_lacks(image: ImageFile.ImageFile, stream: BinaryIO) -> bool:
-    """Whether its end is missing, or fewer bytes of pixels are there than its header promises."""
+    """Whether fewer bytes of pixels are there than its header promises."""
     is_animated = getattr(image, "is_animated", False)
-    ends = (_END_OF_PNG.search(_end(stream, size)) for size in (64, sys.maxsize))
-    if not is_animated and not any(ends):
-        return True
     interlaced = bool(image.info.get("interlace"))
+    has_end = any(_END_OF_PNG.search(_end(stream, size)) for size in (64, sys.maxsize))
     last_row = image.crop((0, image.height - 1, image.width, image.height))
-    if not interlaced and last_row.getbbox(alpha_only=False) is not None:
+    if (has_end or is_animated) and not interlaced and last_row.getbbox(alpha_only=False):
         return False
     data = _end(stream)
     bits = data[24] * _CHANNELS.get(data[25], 1)
-    # A row has a byte for its filter; how many there are in Adam7's seven passes is not counted.
-    row_bytes = -(-image.width * bits // 8) + (0 if interlaced else 1)
-    expected = row_bytes * image.height
+    expected = _promised_size(image.size, bits, _PASSES if interlaced else _WHOLE)
     return _inflated_size(data, expected) < expected
+
+
+def _promised_size(size: tuple[int, int], bits: int, passes: tuple[tuple[int, ...], ...]) -> int:
+    """The bytes of all rows, each with one for its filter; a pass without columns has none."""
+    promised = 0
+    for left, top, across, down in passes:
+        columns, rows = max(0, -((left - size[0]) // across)), -((top - size[1]) // down)
+        promised += max(0, rows) * (1 + -(-columns * bits // 8)) if columns else 0
+    return promised
 
 
 def _inflated_size(data: bytes, enough: int) -> int:

@@ -209,7 +209,7 @@ def bare(image: Image.Image) -> Image.Image:
 def opened(source: Source, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     """Open `source` without decoding it; whatever its decoder raises inside is an `ImageError`."""
     with stream_of(source) as stream, _refusing():
-        image = formats.identify(stream)
+        image = completeness.with_end(formats.identify(stream))
         image.info.pop("xmp", None)  # the decoder of TIFFs would look for an orientation in it
         _check_size(image.size, max_pixels)
         yield image

@@ -6,6 +6,7 @@ import struct
 import unittest
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
@@ -71,6 +72,31 @@ class CutAnimationTest(unittest.TestCase):
         self.assertEqual(data[-1:], b";")
         self.assertIsNone(reason(data[:-1]))
         self.assertIsNone(reason(data[:-1] + bytes(1000)))
+
+
+class MissingEndTest(unittest.TestCase):
+    def test_a_jpeg_whose_pixels_are_all_there_needs_no_mark_of_its_end(self) -> None:
+        picture = image_factories.portrait(width=160)
+        for mode, options in _WAYS:
+            data = encoded(picture.convert(mode), "JPEG", **options)
+            whole = faceengine.load_image(data)
+            for without in (data[:-1], data[:-2], data[:-2] + bytes(300), data[:-2] + b"\xff" * 9):
+                with self.subTest(mode=mode, **options):
+                    self.assertIsNone(reason(without))
+                    self.assertEqual(difference(faceengine.load_image(without), whole), 0)
+
+    def test_one_that_lacks_blocks_is_refused_with_and_without_the_mark(self) -> None:
+        for mode, options in _WAYS:
+            data = encoded(image_factories.portrait(width=160).convert(mode), "JPEG", **options)
+            for cut in (20, 40, 100, 700):
+                with self.subTest(mode=mode, cut=cut, **options):
+                    self.assertEqual(reason(data[:-cut]), Problem.TRUNCATED)
+
+
+_WAYS: tuple[tuple[str, dict[str, Any]], ...] = (
+    *(("RGB", {}), ("RGB", {"progressive": True}), ("RGB", {"restart_marker_rows": 1})),
+    *(("L", {}), ("CMYK", {}), ("RGB", {"quality": 95, "subsampling": 0})),
+)
 
 
 class DamagedHeadersTest(unittest.TestCase):

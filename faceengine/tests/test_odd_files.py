@@ -41,10 +41,29 @@ class PngTests(unittest.TestCase):
         self.assertIsNotNone(reason(png[:29] + bytes(4) + png[33:]))
         self.assertIsNotNone(reason(png[:33] + struct.pack(">I", 0x7FFFFFFF) + b"teSt" + png[33:]))
 
-    def test_any_checksum_of_the_end_is_taken_but_no_missing_one(self) -> None:
-        png = encoded(_portrait(), "PNG")
-        self.assertIsNone(reason(png[:-4] + b"\1\2\3\4"))
-        self.assertEqual(reason(png[:-4] + b"\1\2\3"), Problem.TRUNCATED)
+    def test_an_interlaced_one_that_lacks_a_byte_is_refused(self) -> None:
+        for width, height in ((75, 50), (1, 9), (3, 1)):
+            rows = sum(
+                len(range(top, height, down)) * (3 * columns + 1)
+                for left, top, across, down in _PASSES
+                if (columns := len(range(left, width, across)))
+            )
+            for missing, expected in ((0, None), (1, Problem.TRUNCATED)):
+                with self.subTest(width=width, height=height, missing=missing):
+                    self.assertEqual(reason(_interlaced(width, height, rows - missing)), expected)
+
+    def test_the_mark_of_the_end_may_be_damaged_or_missing(self) -> None:
+        picture = _portrait()
+        png = encoded(picture, "PNG")
+        for end in (b"\1\2\3\4", b"\1\2\3", b""):
+            self.assertIsNone(reason(png[:-4] + end))
+        whole = costly_files.png_of_size(75, 75, interlaced=True)
+        for data in (png, whole):
+            for cut in (12, 13, 16, 20):  # the mark, and the checksums of the pixels
+                with self.subTest(cut=cut, size=len(data)):
+                    self.assertIsNone(reason(data[:-cut]))
+        self.assertEqual(difference(faceengine.load_image(png[:-20]), picture), 0)
+        self.assertEqual(reason(png[:-26]), Problem.TRUNCATED)
 
     def test_a_large_profile_is_applied_and_one_beyond_all_bounds_ignored(self) -> None:
         picture = _portrait()
@@ -71,6 +90,20 @@ class PngTests(unittest.TestCase):
                     self.assertIsNone(reason(data))
                     shown = faceengine.load_image(data)
                     self.assertLess(difference(shown, image.convert("RGB")), 0.1)
+
+
+_PASSES = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
+    *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+)
+"""Of an interlaced PNG (specification, 8.2): first column and row, columns and rows further on."""
+
+
+def _interlaced(width: int, height: int, length: int) -> bytes:
+    """A black PNG of RGB whose stream has so many bytes."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1)
+    packed = _chunk(b"IDAT", zlib.compress(bytes(length))) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + packed
 
 
 def _chunk(kind: bytes, content: bytes, *, damaged: bool = False) -> bytes:

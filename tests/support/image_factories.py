@@ -214,10 +214,13 @@ def lying_png(image: Image.Image, width: int, height: int) -> bytes:
 
 
 def truncations(data: bytes, count: int = 12) -> list[bytes]:
-    """`data` cut short at `count` lengths, from one byte to all but one byte."""
-    return [data[: max(1, (len(data) - 1) * part // count)] for part in range(1, count)] + [
-        data[:-1]
-    ]
+    """`data` cut short at `count` lengths, from one byte to all but the last of its pixels."""
+    length = len(data) - 1 - sum(size for start, size in _BEHIND if data.startswith(start))
+    return [data[: max(1, length * part // count)] for part in range(1, count + 1)]
+
+
+_BEHIND = ((b"\xff\xd8", 7), (b"\x89PNG", 24), (b"GIF8", 2))
+"""Bytes behind the pixels of a format: checksums, the mark of the end, the last block's filling."""
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -16,9 +16,20 @@ EXTENSIONS: Final = (
 _ALIASES: Final = {
     **dict.fromkeys(["jpe", "jfif", "jfi", "jif", "pjpeg", "pjp", "mpo"], "jpg"),
     **{"apng": "png", "dib": "bmp", "rle": "bmp", "avifs": "avif"},
+    **{"insp": "jpg", "thm": "jpg"},
     **{"heics": "heic", "heifs": "heif", "hif": "heif"},
 }
-"""Further names of the same formats: browsers save `jfif`, Sony and Canon cameras write `hif`."""
+"""Further names of the same formats: browsers save `jfif`, Sony and Canon cameras write `hif`,
+panoramic ones `insp`."""
+
+_OF_NO_FORMAT: Final = frozenset(
+    [
+        *("tmp", "temp", "part", "partial", "download", "crdownload", "opdownload", "upload"),
+        *("bak", "backup", "old", "orig", "original", "copy", "cache", "bin", "dat", "data"),
+        *("img", "image", "pic", "picture", "photo", "file", "blob", "unknown", "octet"),
+    ]
+)
+"""Of copies, unfinished downloads and untyped bytes: they say nothing about the content."""
 
 _CAMERA_RAW: Final = frozenset(
     [
@@ -52,4 +63,4 @@ def _extension_of(name: str) -> str:
     return found[1].lower() if found else ""
 
 
-_ALLOWED: Final = frozenset(EXTENSIONS) | _ALIASES.keys() | _CAMERA_RAW | {""}
+_ALLOWED: Final = frozenset(EXTENSIONS) | _ALIASES.keys() | _OF_NO_FORMAT | _CAMERA_RAW | {""}

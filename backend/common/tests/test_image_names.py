@@ -13,7 +13,11 @@ _OF_HEIF = ("heics", "heifs", "hif", "avifs")
 
 class NamesTests(SimpleTestCase):
     def test_every_usual_name_of_an_image_format_is_taken(self) -> None:
-        usual = [*("jpe", "jfif", "jfi", "jif", "pjpeg", "pjp", "mpo", "apng", "dib"), *_OF_HEIF]
+        usual = [
+            *("jpe", "jfif", "jfi", "jif", "pjpeg", "pjp", "mpo", "apng", "dib"),
+            "insp",
+            *_OF_HEIF,
+        ]
         for extension in [*EXTENSIONS, *usual]:
             for name in (f"x.{extension}", f"x.{extension.upper()}", f".{extension}", extension):
                 with self.subTest(name):
@@ -24,6 +28,15 @@ class NamesTests(SimpleTestCase):
             *("", " ", "blob", "image", "x.", "x...", "...", "Dr. Who", "19.07.2024", "IMG_1.2"),
             *("x.jpg ", " x.jpg", "x.jpg.", "x.jpg\t", "x.jpg (1)", "x (1).jpg", "x.jpg~"),
             *("x.jpg_large", "x.jpg:large", "x.jpg?w=100", "x.JPG;1", "x.ｊｐｇ", "Müller.jpg"),
+            *(
+                "x.jpg.tmp",
+                "x.jpg.part",
+                "x.crdownload",
+                "x.bin",
+                "x.DAT",
+                "x.octet-stream",
+                "x.orig",
+            ),
             *("C:\\pictures.old\\x", "写真", "写真.jpg", "x.jpg\u200b", "x.jpg.1"),
         ):
             with self.subTest(name):

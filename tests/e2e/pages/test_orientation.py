@@ -52,6 +52,8 @@ def _files() -> dict[str, bytes]:
     del files["TIFF, XMP"]  # Chromium shows none
     png, text = encoded(image, "PNG"), PngInfo()
     files["PNG, EXIF behind the pixels"] = png[:-12] + _chunk(block[6:]) + png[-12:]
+    jpeg = encoded(image)
+    files |= {"JPEG without its end": jpeg[:-2], "PNG without its end": png[:-12]}
     text.add_text("Raw profile type exif", f"\nexif\n{len(block):8}\n{block.hex()}")
     files["PNG, EXIF as text"] = encoded(image, "PNG", pnginfo=text)
     return files
