@@ -5,6 +5,7 @@ database at once would both create the same tables, and one of them would fail.
 """
 
 import fcntl
+import gc
 import io
 import os
 import time
@@ -38,6 +39,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
     environment.load()
     _wait_for_password(os.environ["CACHE_BACKEND_URL"])
+    gc.disable()  # while loading; `backend.common.apps` has it on again
     django.setup()
     _check_settings()
     file_access.require(settings.STORAGE_DIR)

@@ -108,6 +108,8 @@ def _serve() -> None:
 
 def main() -> None:
     """Serve until SIGTERM; then gunicorn finishes its requests."""
+    # What is loaded stays; `backend.common.apps` has the collector on again.
+    gc.disable()
     environment.load()
     # Under supervisord the socket is its own.
     if not os.environ.get("FACES_LISTEN_FD"):

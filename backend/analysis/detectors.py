@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.checks import Error, register
 
 import faceengine
+from backend.common import checks
 from faceengine import Detector
 
 NAMES: Final = faceengine.DETECTORS
@@ -56,7 +57,7 @@ def chosen(requested: str) -> Detector:
     return _named(requested) if requested else default_detector()
 
 
-@register()
+@register(checks.SETTINGS)
 def weights_are_there(app_configs: Any, **kwargs: Any) -> list[Error]:
     """faces.E022 and E023: without weights every job would fail."""
     if faceengine.is_available("yunet"):

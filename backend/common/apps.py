@@ -1,3 +1,4 @@
+import gc
 import logging
 
 from django.apps import AppConfig
@@ -27,3 +28,7 @@ class CommonConfig(AppConfig):
         _hide_commands_of_rq()
         # Warnings too are lines of the log, in its format.
         logging.captureWarnings(True)
+        # The end of loading, for which programs switch the collector off. A later fork whose
+        # collector looked at what is there now would copy all its memory.
+        gc.freeze()
+        gc.enable()

@@ -3,16 +3,19 @@
 import re
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.urls import URLPattern, URLResolver, get_resolver
 
+SETTINGS: Final = "settings"
+"""The tag of checks that look at settings alone: every command has them made."""
+
 _DEFAULT_KEY_PREFIX = "insecure-"
 
 
-@register()
+@register(SETTINGS)
 def production_is_safe(app_configs: Any, **kwargs: Any) -> list[Error]:
     """faces.E001 to E004, E020, E021 and E023, in `ENVIRONMENT=production` only."""
     if settings.ENVIRONMENT != "production":
@@ -68,7 +71,7 @@ def _is_weak(key: str) -> bool:
     return key.startswith(_DEFAULT_KEY_PREFIX) or len(key) < 32
 
 
-@register()
+@register(SETTINGS)
 def base_path_is_free(app_configs: Any, **kwargs: Any) -> list[Error]:
     """faces.E022: nginx could not distinguish the path from our own where a proxy strips it."""
     first = settings.FACES_BASE_PATH.strip("/").partition("/")[0]
@@ -88,7 +91,7 @@ def _first_names(patterns: Iterable[URLPattern | URLResolver]) -> Iterator[str]:
             yield from _first_names(each.url_patterns)
 
 
-@register()
+@register(SETTINGS)
 def s3_is_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """faces.E006, E007, E009, W001: half a configuration would fail at the first image."""
     key = (settings.AWS_ACCESS_KEY_ID, settings.AWS_SECRET_ACCESS_KEY)
@@ -122,7 +125,7 @@ def s3_is_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return found
 
 
-@register()
+@register(SETTINGS)
 def lambda_is_whole(app_configs: Any, **kwargs: Any) -> list[Error]:
     """faces.E010 and E012: photos would wait for ever, or travel unencrypted."""
     arn, service = settings.FACEDETECTION_LAMBDA_ARN, settings.FACEDETECTION_API_URL
@@ -144,7 +147,7 @@ def lambda_is_whole(app_configs: Any, **kwargs: Any) -> list[Error]:
     return [Error(text, hint=hint, id=id) for wrong, text, hint, id in findings if wrong]
 
 
-@register()
+@register(SETTINGS)
 def aws_is_installed(app_configs: Any, **kwargs: Any) -> list[Error]:
     """faces.E013: the image leaves AWS's libraries out unless it is built with them."""
     if not (settings.FACES_S3_BUCKET or settings.FACEDETECTION_LAMBDA_ARN) or find_spec("boto3"):

@@ -8,12 +8,15 @@ from unittest import mock
 
 import redis
 from django.core import checks
+from django.core.management import call_command, get_commands, load_command_class
+from django.core.management.base import SystemCheckError
 from django.db import OperationalError
 from django.test import Client, SimpleTestCase, TestCase, override_settings
 
 from backend.clients.models import ANONYMOUS_ID
 from backend.clients.models import Client as Owner
 from backend.common import redis_clients
+from backend.common.checks import SETTINGS
 from backend.common.jobs import process_identity
 from backend.common.observability import logs
 from backend.submissions import services
@@ -61,6 +64,23 @@ class ProductionCheckTests(SimpleTestCase):
         for proxies in ("none", "127.0.0.1, 10.0.0.0/8"):
             with self.settings(FACES_TRUSTED_PROXIES=proxies):
                 self.assertEqual(self.ids(), set())
+
+
+class CommandCheckTests(SimpleTestCase):
+    def test_every_command_of_ours_looks_at_the_settings_alone(self) -> None:
+        ours = [name for name, app in get_commands().items() if app.startswith("backend.")]
+        self.assertIn("work", ours)
+        for name in ours:
+            command = load_command_class(get_commands()[name], name)
+            self.assertEqual(list(command.requires_system_checks), [SETTINGS], name)
+        every = checks.registry.registry.get_checks()
+        tagged = {each for each in every if SETTINGS in each.tags}
+        self.assertEqual(tagged, {each for each in every if each.__module__.startswith("backend.")})
+
+    @override_settings(ENVIRONMENT="production", SECRET_KEY="insecure-x")
+    def test_unsafe_settings_are_refused_to_a_command(self) -> None:
+        with self.assertRaisesRegex(SystemCheckError, r"faces\.E001"):
+            call_command("revoke_api_key", "nothing", skip_checks=False)
 
 
 class StrictTransportTests(TestCase):

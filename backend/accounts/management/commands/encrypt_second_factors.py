@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.mfa.models import Authenticator
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from backend.accounts import encryption
+from backend.common.commands import ServiceCommand
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Encrypt the secrets of second factors with the present DJANGO_SECRET_KEY."
 
     def handle(self, *args: Any, **options: Any) -> None:

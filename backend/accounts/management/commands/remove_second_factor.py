@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.mfa.models import Authenticator
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from backend.clients.audit import audit
+from backend.common.commands import ServiceCommand
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Remove a user's second factor and recovery codes. The password stays."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -5,14 +5,15 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from backend.clients import keys
 from backend.clients.models import ANONYMOUS_ID, ApiKey, Client, Scope
+from backend.common.commands import ServiceCommand
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Create an API key for the client NAME, and the client if it is new. The key is shown "
         "once, on the last line: KEY=$(manage.py create_api_key NAME | tail -n 1)"

@@ -4,13 +4,14 @@ from argparse import ArgumentParser
 from typing import Any
 
 import redis
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from backend.clients import erasure
 from backend.clients.models import Client
+from backend.common.commands import ServiceCommand
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Erase all images, results, encodings and events of the client NAME. Cannot be undone."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

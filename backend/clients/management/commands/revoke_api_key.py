@@ -3,13 +3,14 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from backend.clients import keys
 from backend.clients.models import ApiKey
+from backend.common.commands import ServiceCommand
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Revoke the API key that begins with PREFIX. Cannot be undone."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

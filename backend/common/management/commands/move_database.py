@@ -3,17 +3,18 @@
 from argparse import ArgumentParser
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError, connections
 from tqdm import tqdm
 
 from backend import databases
+from backend.common.commands import ServiceCommand
 from backend.common.migration import database
 
 _TARGET: Final = "target"
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Copy all rows from SQLite into an empty PostgreSQL, in one transaction, and compare both."
         " Stop the service first: backends, workers and all. Files stay where they are."

@@ -6,14 +6,14 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from backend.common.commands import ServiceCommand
 from wire import file_access
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Run the workers and the sweep until SIGTERM or Ctrl-C; running jobs are finished."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

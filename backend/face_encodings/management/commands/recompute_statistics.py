@@ -3,14 +3,15 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from tqdm import tqdm
 
+from backend.common.commands import ServiceCommand
 from backend.face_encodings import statistics
 from backend.face_encodings.models import EncodedImage, StatisticsCounter
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Compute the statistics of all clients from their images, and correct them if they differ."
         " Images may come and go meanwhile; do not run it twice at once."

@@ -4,15 +4,16 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from tqdm import tqdm
 
+from backend.common.commands import ServiceCommand
 from backend.photos.clustering import curation
 from backend.photos.clustering.recluster import Busy, recluster
 from backend.photos.models import UnknownFace
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Cluster the faces that match no member again. Groups that were named, merged, split,"
         " hidden or claimed stay. Faces may be added and deleted meanwhile."

@@ -5,15 +5,15 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.files.storage import default_storage
-from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
 from backend.analysis import services as analysis
+from backend.common.commands import ServiceCommand
 from backend.photos.files import storage
 from backend.photos.members import retention
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         f"Erase references that were marked for deletion {retention.KEPT_AFTER_MARK.days} days "
         f"ago, or whose member has not logged in for {retention.KEPT_WITHOUT_LOGIN.days}; then "

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.core.files.base import File
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from tqdm import tqdm
 
 from backend.analysis import services as analysis
+from backend.common.commands import ServiceCommand
 from backend.common.jobs.models import Status
 from backend.photos.albums import archive_import, service
 from backend.photos.files import storage
@@ -21,7 +22,7 @@ from backend.photos.models import Album, ArchiveUpload
 _LOOK_S: Final = 0.5
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Import a folder, or a zip, tar or tar.gz, into an album, and show the workers' progress."
         " If interrupted, the workers continue; started again, no photo is imported twice."

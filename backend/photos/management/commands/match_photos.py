@@ -3,12 +3,11 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from backend.common.commands import ServiceCommand
 from backend.photos.matching import jobs
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Request failed matchings again. With --all, those of all references, after a change of"
         " FACES_MATCH_DISTANCE. Rejections and tags of members stay."

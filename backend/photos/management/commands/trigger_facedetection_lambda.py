@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
+from backend.common.commands import ServiceCommand
 from backend.photos.extraction import backends, dispatch
 from backend.photos.extraction.aws_lambda import submission
 from backend.photos.extraction.aws_lambda.submission import MODELS
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Submits every photo and reference not yet processed, and those submitted over 7 hours ago "
         "without an answer; without Lambda to the workers. Safe to run at any time, and twice."

@@ -3,13 +3,14 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from backend.common.commands import ServiceCommand
 from backend.recognition.gallery import calibration, confidence, reembedding
 from backend.recognition.models import User
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Fit the curve from distance to confidence to galleries, whose contacts label which faces"
         " are one person's, and print the settings that it suggests. It changes nothing."

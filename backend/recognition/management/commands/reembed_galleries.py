@@ -3,14 +3,15 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from tqdm import tqdm
 
+from backend.common.commands import ServiceCommand
 from backend.recognition.gallery import reembedding
 from backend.recognition.models import User
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Encode the faces of all galleries by the model of this version, from their images, and"
         " switch each user when all its faces are encoded. Run it with the new version while the"

@@ -8,14 +8,15 @@ from typing import Any
 import redis
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from tqdm import tqdm
 
 from backend.analysis import services as analysis
+from backend.common.commands import ServiceCommand
 from backend.submissions import retention, services
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Delete submissions older than FACES_RETENTION_DAYS with their files and events, then "
         "analyses that nothing refers to and files that belong to nothing. Run it daily."
