@@ -76,7 +76,7 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
             "submitted_images",
             "redis_values",
         },
-        {"image_downloads", "metrics"},
+        {"image_downloads", "metrics", "commands"},
         {"jobs", "apps"},
         {"http", "event_stream"},
         {"health"},

@@ -6,6 +6,7 @@ own.
 The database is SQLite; with `--database postgresql` it is a real PostgreSQL that ends with the run.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -109,7 +110,11 @@ class Runner(DiscoverRunner):
         return failed
 
     def build_suite(self, *args: Any, **kwargs: Any) -> unittest.TestSuite:
+        # All tests are modules that stay: the collector need not look through them, now or later.
+        gc.disable()
         suite = super().build_suite(*args, **kwargs)
+        gc.freeze()
+        gc.enable()
         tests = parallel_runner.flat(suite)
         if self._share is None:
             self._suite = parallel_runner.ClassSuite(tests)
