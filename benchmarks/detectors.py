@@ -1,10 +1,13 @@
 """The detectors side by side: time, faces found in spoiled photographs, false boxes, encodings.
 
-    python -m benchmarks.detectors [--images FOLDER] [--faceless FOLDER] [--repeat N] [--json FILE]
+    python -m benchmarks.detectors [--images FOLDER] [--faceless FOLDER] [--held-out FOLDER]
+                                   [--repeat N] [--json FILE]
 
 `--images` has annotated photographs (`benchmarks.recall.annotated`); without it the photographs of
 the tests are used for time alone. `--faceless` has more pictures without a face than 40 that are
-drawn. `face_recognition` runs beside, as a client would call it, where it is installed. Times are
+drawn. `--held-out` adds photographs that no threshold was chosen on, which it downloads into FOLDER
+(`benchmarks.held_out`), by HOG and YuNet. With it, and neither of the others, it is measured alone.
+`face_recognition` runs beside, as a client would call it, where it is installed. Times are
 of the processor, the quickest of `--repeat` runs, all detectors in turn.
 """
 
@@ -25,7 +28,7 @@ import numpy
 from PIL import Image
 
 import faceengine
-from benchmarks import recall
+from benchmarks import held_out, recall
 from benchmarks.report import percentile
 from faceengine import landmarks
 from faceengine.detection import detector
@@ -53,8 +56,10 @@ def time_rows(repeat: int) -> Iterator[Row]:
     """Milliseconds from an image to boxes, landmarks and faces, and from a JPEG to encodings.
 
     Each row has the same steps for every detector. `face_recognition`, whose locations are boxes,
-    stands in the first row and the last.
+    stands in the first row and the last. An image without a face is searched in every direction.
     """
+    faceless = image_factories.faceless(*SIZES["480p"])
+    yield _timed("480p without a face, boxes", _searches(faceless), repeat)
     with tempfile.TemporaryDirectory() as folder:
         for what, size in SIZES.items():
             image = image_factories.canvas(*size)
@@ -135,13 +140,15 @@ def _timed(what: str, work: dict[str, Callable[[], Any]], repeat: int) -> Row:
     return {"what": what, "unit": "ms", **{name: round(ms, 1) for name, ms in quickest.items()}}
 
 
-def recall_rows(samples: Sequence[recall.Sample]) -> Iterator[Row]:
-    """Faces found and false boxes of each change; the last row is the sum."""
-    total: dict[str, list[int]] = {name: [0, 0] for name in _detectors()}
+def recall_rows(
+    samples: Sequence[recall.Sample], names: Sequence[faceengine.Detector]
+) -> Iterator[Row]:
+    """Faces found and false boxes of each change, by each of `names`; the last row is the sum."""
+    total: dict[str, list[int]] = {name: [0, 0] for name in names}
     for what, change in recall.CHANGES.items():
         changed = [each for sample in samples for each in change(sample)]
         row: Row = {"what": f"{what}, {sum(len(each.faces) for each in changed)} faces"}
-        for name in _detectors():
+        for name in names:
             counts = [recall.matched(each, _boxes(each.image, name)) for each in changed]
             found, false = (sum(column) for column in zip(*counts, strict=True))
             total[name] = [total[name][0] + found, total[name][1] + false]
@@ -246,14 +253,18 @@ def _spread(what: str, values: Sequence[float]) -> Row:
 
 def rows(options: argparse.Namespace) -> Iterator[Row]:
     """All rows of the table."""
-    yield from time_rows(options.repeat)
-    yield faceless_row(options.faceless)
+    if options.images or options.faceless or not options.held_out:
+        yield from time_rows(options.repeat)
+        yield faceless_row(options.faceless)
     if options.images is not None:
         samples = recall.annotated(options.images)
-        yield from recall_rows(samples)
+        yield from recall_rows(samples, _detectors())
         if faceengine.is_available("yunet"):
             yield from encoding_rows(samples)
             yield from pair_rows(samples)
+    if options.held_out is not None:
+        for row in recall_rows(held_out.samples(options.held_out), ("hog", "yunet")):
+            yield {**row, "what": f"held out, {row['what']}"}
 
 
 def main() -> None:
@@ -261,6 +272,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, help="a folder of annotated photos")
     parser.add_argument("--faceless", type=Path, help="a folder of pictures without a face")
+    parser.add_argument("--held-out", type=Path, help="a folder for downloaded photos")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -3,7 +3,8 @@
 W. Wu, H. Peng, S. Yu, "YuNet: A tiny millisecond-level face detector", Machine Intelligence
 Research 20 (2023). Its files (OpenCV Zoo's `face_detection_yunet_2023mar.onnx`, and the block-wise
 quantised `…_int8bq.onnx`) are for images of 640 × 640 in BGR; ONNX Runtime refuses the quantised
-one.
+one. OpenCV Zoo's `tools/quantize/block_quantize.py` makes it from the float file: weights, which
+are initialisers or Constants, become DequantizeLinear and Reshape, and the rest stays.
 """
 
 from __future__ import annotations
@@ -51,9 +52,13 @@ def _graph(data: bytes) -> Any:
 
 
 def _folded(node: Any, constants: _Constants) -> bool:
-    """Whether `node` has constants alone; then its result is one too."""
+    """Whether `node` has constants alone, or is one; then its result is one too."""
     if not all(name in constants for name in node.input):
         return False
+    if node.op_type == "Constant":
+        (value,) = (each.t for each in node.attribute if each.name == "value")
+        constants[node.output[0]] = numpy_helper.to_array(value)
+        return True
     values = [constants[name] for name in node.input]
     if node.op_type == "DequantizeLinear":
         result = _dequantised(values, {each.name: each.i for each in node.attribute})

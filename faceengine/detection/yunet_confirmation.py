@@ -1,7 +1,8 @@
 """The second look at what may be a face: the same network on its surroundings, at three sizes.
 
 A face scores well at more than one size, a clock or a pattern of leaves mostly at one. So a small
-first pass is enough, which finds candidates: a doubtful one is a face if it is in a look too.
+first pass is enough, which finds candidates: a doubtful one is a face if it is in a look too, or if
+it is in all three looks with its square tilted, for the network knows faces up to about 30°.
 """
 
 from __future__ import annotations
@@ -30,6 +31,14 @@ DOUBTFUL_SCORE = 0.45
 MIN_MEAN_SCORE = 0.778
 """Of the first pass and the better look (docs/detector.md has what it finds)."""
 
+TILT_DEGREES = 37
+"""Of the tilted looks, to either side. At 30° or 45° what is no face scores higher (0.84, 0.83),
+and fewer of the faces that were missed are told from it (15 of 29; 18 at 37°)."""
+
+MIN_TILTED_SCORE = 0.83
+"""Of the worst of the three looks tilted one way. What was no face in the annotated photos and in
+64 pictures without a face reached 0.80; of 29 faces that were missed, 18 reached 0.84."""
+
 MAX_LOOKED_AT = 16
 """Candidates of an image that get a second look, the best first."""
 
@@ -43,15 +52,20 @@ FACE_SIDES_PX = 40, 56, 72
 def confirmed(found: Candidates, image: Image.Image, turn: Turn, min_score: float) -> Candidates:
     """The faces among `found`, whose boxes are in pixels of `image`.
 
-    A doubtful one gets the mean of its scores. `turn` makes a cut upright. Past `MAX_LOOKED_AT`,
-    `min_score` of the first pass decides.
+    A doubtful one gets the mean of its scores, a tilted one that of its worst look. `turn` makes a
+    cut upright. Past `MAX_LOOKED_AT`, `min_score` of the first pass decides.
     """
     scores = found.scores.copy()
     doubtful = [i for i in numpy.argsort(-scores, kind="stable") if scores[i] < CERTAIN_SCORE]
     kept = scores >= min_score
     for index in doubtful[:MAX_LOOKED_AT]:
-        scores[index] = _mean_score(found.boxes[index], float(scores[index]), image, turn)
-        kept[index] = scores[index] >= MIN_MEAN_SCORE
+        box, first = found.boxes[index], float(scores[index])
+        mean = _mean_score(box, first, image, turn)
+        kept[index] = mean >= MIN_MEAN_SCORE
+        scores[index] = mean
+        if not kept[index]:
+            scores[index] = max(_least_score(box, image, turn, tilt) for tilt in _TILTS)
+            kept[index] = scores[index] >= MIN_TILTED_SCORE
     return yunet.Candidates(found.boxes[kept], scores[kept])
 
 
@@ -64,6 +78,20 @@ def _mean_score(box: yunet.Floats, first: float, image: Image.Image, turn: Turn)
     if (first + 1) / 2 < MIN_MEAN_SCORE:
         return 0.0  # no look scores above 1
     return (first + max(_score(turn(_cut(image, box, side)), side) for side in FACE_SIDES_PX)) / 2
+
+
+_TILTS = (-TILT_DEGREES, TILT_DEGREES)
+
+
+def _least_score(box: yunet.Floats, image: Image.Image, turn: Turn, tilt: float) -> float:
+    """The worst of the looks tilted by `tilt` degrees; 0 from the first that is too poor."""
+    least = 1.0
+    for side in FACE_SIDES_PX:
+        cell = turn(_cut(image, box, side)).rotate(tilt, Image.Resampling.BILINEAR)
+        least = min(least, _score(cell, side))
+        if least < MIN_TILTED_SCORE:
+            return 0.0
+    return least
 
 
 def _cut(image: Image.Image, box: yunet.Floats, side: int) -> Image.Image:

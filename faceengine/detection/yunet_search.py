@@ -5,11 +5,12 @@
    with most of a face is the photo's. The network finds some faces that stand on their head, but
    takes their mouth for eyes, so upside down is a direction as the others.
 3. If a face is doubtful and that side was below 640 pixels, both again at 640; then a second look
-   at each face of the photo's direction that is still doubtful (`yunet_confirmation`).
+   at each face of the photo's direction that is still doubtful, also tilted by 37° to either side
+   (`yunet_confirmation`).
 4. In the photo's direction, a larger image in tiles that overlap: small faces.
 
-The most that it costs is four times the first pass and the one at 640, 16 second looks,
-and once the last pass.
+The most that it costs is four times the first pass and the one at 640, 16 times nine
+second looks of 128 pixels, and once the last pass.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from typing import Any
 from unittest import mock
 
 import numpy
+import onnx
+from onnx import numpy_helper
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 import faceengine
@@ -124,6 +126,25 @@ class ConversionTest(WeightsCase):
         found = (x - width / 2, y - height / 2, width, height, scores[best])
         numpy.testing.assert_allclose(found, expected, atol=1e-3)
 
+    def test_a_float_file_gives_the_same_network(self) -> None:
+        """OpenCV Zoo's own file has float weights where the quantised one dequantises integers."""
+        model = onnx.load_model_from_string(source())
+        constants = {e.name: numpy_helper.to_array(e) for e in model.graph.initializer}
+        nodes = [node for node in model.graph.node if not conversion._folded(node, constants)]
+        self.assertNotIn("DequantizeLinear", {node.op_type for node in nodes})
+        used = {name for node in nodes for name in node.input}
+        weights = [numpy_helper.from_array(v, n) for n, v in constants.items() if n in used]
+        expected = conversion.build(source())
+        for as_nodes in (False, True):
+            del model.graph.node[:], model.graph.initializer[:]
+            if as_nodes:
+                made = [onnx.helper.make_node("Constant", [], [w.name], value=w) for w in weights]
+                model.graph.node.extend(made)
+            else:
+                model.graph.initializer.extend(weights)
+            model.graph.node.extend(nodes)
+            self.assertEqual(conversion.build(model.SerializeToString()), expected)
+
     def test_the_source_is_the_pinned_file(self) -> None:
         self.assertEqual(hashlib.sha256(source()).hexdigest(), yunet_weights.DIGEST)
 
@@ -210,6 +231,17 @@ class TurnedTest(WeightsCase):
             self.assertEqual(len(kept), expected, first)
         self.assertEqual(len(find(image.transpose(TURNS[90]))), 1)
 
+    def test_a_tilted_face_is_one_if_every_tilted_look_finds_it(self) -> None:
+        tilted = faceengine.load_image(photographs.path("biden.jpg")).rotate(45)
+        (face,) = find(tilted)
+        top, right, bottom, left = face.box
+        boxes = numpy.array([(left, top, right, bottom)], numpy.float32)
+        found = yunet.Candidates(boxes, numpy.full(1, 0.4, numpy.float32))
+        for worst, expected in ((0.0, 1), (1.0, 0)):
+            with mock.patch.object(yunet_confirmation, "MIN_TILTED_SCORE", worst or 0.83):
+                kept = yunet_confirmation.confirmed(found, tilted, lambda cut: cut, 0.7)
+            self.assertEqual(len(kept), expected)
+
     def test_more_doubtful_faces_than_are_looked_at(self) -> None:
         image = Image.new("RGB", (640, 480))
         boxes = numpy.tile(numpy.array([10, 10, 90, 90], numpy.float32), (20, 1))
@@ -217,7 +249,8 @@ class TurnedTest(WeightsCase):
         with mock.patch.object(yunet_confirmation, "_score", return_value=0.0) as looks:
             found = yunet.Candidates(boxes, scores)
             kept = yunet_confirmation.confirmed(found, image, lambda cut: cut, 0.7)
-        self.assertEqual((len(kept), looks.call_count), (4, 16 * 3))
+        # Three upright, and one tilted to either side, which is poor enough to end that side.
+        self.assertEqual((len(kept), looks.call_count), (4, 16 * 5))
 
     def test_a_small_photo_with_certain_faces_takes_the_small_pass_alone(self) -> None:
         with mock.patch.object(yunet, "candidates", wraps=yunet.candidates) as passes:
@@ -248,7 +281,7 @@ class SpoiledTest(WeightsCase):
             self.assert_found(self.image.resize(size))
 
     def test_tilt(self) -> None:
-        for angle in (-30, -15, 15, 30):
+        for angle in (-45, -30, -15, 15, 30, 45):
             self.assert_found(self.image.rotate(angle, expand=True))
 
     def test_blur(self) -> None:
