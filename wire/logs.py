@@ -17,23 +17,25 @@ LINE: Final = "%(asctime)s %(levelname)s %(name)s %(message)s%(context)s"
 
 _SUBMISSION: Final = re.compile(r"\bsubmission=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 
+_WORD: Final = re.compile(r"[^\s\"'<>]+")
+
 _SECRETS: Final = (
-    # The query of a URL: signed links and feeds carry their token in it.
-    (re.compile(r"(/[^\s?\"'<>]*)\?[^\s\"'<>]+"), r"\1?[…]"),
     (
         re.compile(
-            r"(?i)\b(token|signature|sessionid|csrftoken|password|x-api-key)(['\"]?\s*[=:]\s*)"
+            r"(?i)\b(token|signature|sessionid|csrftoken|password|x-api-key)(['\"]?\s*+[=:]\s*+)"
             r"['\"]?[^\s,;&'\"]+"
         ),
         r"\1\2[…]",
     ),
-    (re.compile(r"(?i)\b(bearer)\s+\S+"), r"\1 […]"),
-    # A JSON Web Token; an API key, `prefix.secret`; the password in a URL.
-    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "[…]"),
+    (re.compile(r"(?i)\b(bearer)\s++\S+"), r"\1 […]"),
+    # An API key, `prefix.secret`; the password in a URL.
     (re.compile(r"\b[A-Za-z0-9]{8}\.[A-Za-z0-9]{32}\b"), "[…]"),
-    (re.compile(r"(://)[^/@\s]+@"), r"\1[…]@"),
+    (re.compile(r"(://)[^/@\s]++@"), r"\1[…]@"),
 )
+"""Callers choose the text, so that none takes more steps than it has characters."""
 
+_JSON_WEB_TOKEN: Final = re.compile(r"(?<![\w-])(?>([\w-]*?)eyJ)[\w-]++\.[\w-]++\.[\w-]*+")
+"""Looked for once in each row of its characters."""
 
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """What would begin another line, or steer a terminal."""
@@ -41,9 +43,20 @@ _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 def scrub(text: str) -> str:
     """`text` without secrets."""
+    if "?" in text:
+        text = _WORD.sub(_without_query, text)
+    if "eyJ" in text:
+        text = _JSON_WEB_TOKEN.sub(r"\1[…]", text)
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
     return text
+
+
+def _without_query(word: re.Match[str]) -> str:
+    """A URL or path without its query: signed links and feeds carry their token in it."""
+    text = word[0]
+    query = text.find("?", text.find("/")) if "/" in text else -1
+    return text if query in (-1, len(text) - 1) else f"{text[: query + 1]}[…]"
 
 
 def formatter(kind: str) -> logging.Formatter:

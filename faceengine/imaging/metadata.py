@@ -28,7 +28,7 @@ _TIME = re.compile(r"(\d{4})\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)")
 _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)")
 _IN_XMP = re.compile(
     rb"(?:exif:DateTimeOriginal|photoshop:DateCreated|xmp:CreateDate)"
-    rb"(?:\s*=\s*[\"']|>)([^\"'<]{10,40})"
+    rb"(?:\s*+=\s*+[\"']|>)([^\"'<]{10,40})"
 )
 
 

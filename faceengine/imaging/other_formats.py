@@ -28,7 +28,10 @@ _OTHERS = (
     (b"Rar!\x1a\x07", "a RAR archive"),
     (b"\x1a\x45\xdf\xa3", "a video"),
 )
-_SVG = re.compile(rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*|<!--.{,40}-->\s*)*<svg\b", re.IGNORECASE)
+_SVG = re.compile(
+    rb"(\xef\xbb\xbf)?\s*+(<\?xml[^>]*+>\s*+|<!--(?:(?!-->).)*+-->\s*+)*+<svg\b", re.IGNORECASE
+)
+"""Possessive, and each comment ends at its first `-->`: no text takes more steps than it is long."""
 
 _STILL = re.compile(rb"mif\d|msf\d|miaf|avc[is]|j2k[iS]|jpe[gm]|vvi[cs]|evbi|MA1[AB]")
 """Brands of HEIF (ISO/IEC 23008-12, annexes B to H) whose pictures are coded otherwise."""

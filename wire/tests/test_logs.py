@@ -6,6 +6,7 @@ import sys
 import unittest
 from typing import Any
 
+from tests.support.bounded_cpu import bounded_cpu
 from wire import logs
 
 _ID = "7246f927-4d36-4f1c-b19e-bb7c0d7a7b8a"
@@ -48,6 +49,20 @@ class ScrubTests(unittest.TestCase):
         ):
             with self.subTest(line):
                 self.assertEqual(logs.scrub(line), line)
+
+    def test_a_hostile_text_takes_no_longer_than_its_length(self) -> None:
+        for part in ("/", "/?", "eyJ-", "eyJa.", "token ", "token=", "://", "bearer ", "a.", "'"):
+            with self.subTest(part), bounded_cpu():
+                logs.scrub(part * 300_000)
+                logs.scrub("password" + " " * 1_000_000 + part)
+
+    def test_only_the_query_of_what_has_a_path_is_removed(self) -> None:
+        for line, scrubbed in {
+            "/a?b/c?d /e??f": "/a?[…] /e?[…]",
+            "what? a?b /x? (/y?z)": "what? a?b /x? (/y?[…]",
+            "a?b/c?d x-eyJa.eyJb.c,": "a?b/c?[…] x-[…],",
+        }.items():
+            self.assertEqual(logs.scrub(line), scrubbed)
 
 
 class FormatTests(unittest.TestCase):

@@ -16,7 +16,7 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 
-from backend.clients.limits.throttling import LoginRate
+from backend.clients.limits.login_rate import LoginRate
 
 COOKIE: Final = "faces_known_browser"
 _SALT: Final = "backend.clients.known_browser"
@@ -50,8 +50,8 @@ class FailedCodes(FailedAttempts):
 
     name = "codes"
 
-    def _limit(self) -> int | None:
-        if super()._limit() is None:
+    def limit(self) -> int | None:
+        if super().limit() is None:
             return None
         limit, self.window_s = _CODES
         return limit
@@ -65,16 +65,19 @@ def attempt(
 ) -> HttpResponse:
     """The response of `log_in`, which redirects on success; `refuse(wait_s)` past the limit.
 
-    Counted before the attempt, so that attempts at the same time are no more than others; and
-    given back after a success.
+    Counted before the attempt, so that attempts at the same time are no more than others; only
+    failures stay counted.
     """
     rate = rate or FailedAttempts()
     asked: Any = request
-    if not rate.hit(asked):
+    if not rate.begin(asked):
         return refuse(rate.wait())
-    response = log_in()
-    if response.status_code == 302:
-        rate.give_back()
+    has_succeeded = False
+    try:
+        response = log_in()
+        has_succeeded = response.status_code == 302
+    finally:
+        rate.end(has_succeeded=has_succeeded)
     return response
 
 

@@ -5,13 +5,10 @@ Counted in Redis; without Redis every request is allowed.
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import logging
 import time
-import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -63,9 +60,9 @@ class Rate(BaseThrottle):
 
     def hit(self, request: Request) -> bool:
         """Count the request; whether it is within the limit."""
-        if (limit := self._limit()) is None:
+        if (limit := self.limit()) is None:
             return True
-        cost, keys = self.cost(request), [self._cache_key(key) for key in self.keys(request)]
+        cost, keys = self.cost(request), [self.cache_key(key) for key in self.keys(request)]
         try:
             # Every counter is raised, also when one is over: asking again must not be free.
             is_within = max([self._raise_count(key, cost) for key in keys]) <= limit
@@ -74,16 +71,16 @@ class Rate(BaseThrottle):
                 for key in keys:
                     self._raise_count(key, 1 - cost)
         except RedisError as error:
-            logger.warning("%s are not counted, Redis is out of reach: %s", self.name, error)
+            self.warn(error)
             return True
         return is_within
 
     def is_exceeded(self, request: Request, *, size_bytes: int) -> bool:
         """Whether a body of that size would exceed the limit; nothing is counted."""
-        if (limit := self._limit()) is None:
+        if (limit := self.limit()) is None:
             return False
         try:
-            counts = cache.get_many([self._cache_key(key) for key in self.keys(request)])
+            counts = cache.get_many([self.cache_key(key) for key in self.keys(request)])
         except RedisError:
             return False
         return max(counts.values(), default=0) + self.cost_of(size_bytes) > limit
@@ -92,7 +89,7 @@ class Rate(BaseThrottle):
         """Seconds until the next window, for Retry-After."""
         return self.window_s - time.time() % self.window_s
 
-    def _limit(self) -> int | None:
+    def limit(self) -> int | None:
         value: tuple[int, int] | None = getattr(settings, self.setting)
         if value is None:
             return None
@@ -101,14 +98,22 @@ class Rate(BaseThrottle):
 
     def _raise_count(self, key: str, by: int) -> int:
         """In one round trip; the cache's own `add` and `incr` take three."""
-        cache_key = cache.make_key(key)
+        cache_key = self.redis_key(key)
         with redis_clients.counters().pipeline(transaction=False) as pipeline:
             pipeline.incrby(cache_key, by)
             # Twice the window, so that none ends before it.
             pipeline.expire(cache_key, 2 * self.window_s)
             return int(pipeline.execute()[0])
 
-    def _cache_key(self, key: str) -> str:
+    def warn(self, error: RedisError) -> None:
+        logger.warning("%s are not counted, Redis is out of reach: %s", self.name, error)
+
+    @staticmethod
+    def redis_key(key: str) -> str:
+        """The key in Redis of a key of the cache."""
+        return str(cache.make_key(key))
+
+    def cache_key(self, key: str) -> str:
         return f"{self.name}:{key}:{int(time.time() // self.window_s)}"
 
 
@@ -197,41 +202,3 @@ def address(request: HttpRequest | Request) -> str:
     if found.version == 4 or found.ipv4_mapped:
         return str(getattr(found, "ipv4_mapped", None) or found)
     return str(ipaddress.ip_network((found, 64), strict=False))
-
-
-class LoginRate(Rate):
-    """Failed logins with a password, from one address and for one name.
-
-    Each attempt is counted before it is made, and given back if it succeeds.
-    """
-
-    name = "logins"
-    setting = "FACES_LOGIN_RATE"
-
-    def __init__(self) -> None:
-        self._raised: list[str] = []
-
-    def keys(self, request: Request) -> Iterator[str]:
-        yield f"address={address(request)}"
-        yield self.name_key(request)
-
-    def give_back(self) -> None:
-        """Lower the counters that the last `hit` raised, also when their window has ended."""
-        with suppress(RedisError):
-            for key in self._raised:
-                super()._raise_count(key, -1)
-        self._raised = []
-
-    def name_key(self, request: Request) -> str:
-        # As the login form looks it up (Django's UsernameField): another spelling is no other user.
-        name = unicodedata.normalize("NFKC", self.username(request).strip())
-        # Hashed, because it may be any text; with a lone surrogate too, which UTF-8 does not have.
-        return f"name={hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()}"
-
-    def username(self, request: Request) -> str:
-        sent = request.POST
-        return str(sent.get("login", sent.get("username", "")))
-
-    def _raise_count(self, key: str, by: int) -> int:
-        self._raised.append(key)
-        return super()._raise_count(key, by)

@@ -12,7 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import TestCase, override_settings
 
 from backend.analysis import services
-from backend.clients.limits import throttling
+from backend.clients.limits import login_rate, throttling
 from backend.clients.models import Scope
 from backend.clients.tests import factories
 from backend.common import redis_clients
@@ -205,7 +205,7 @@ class LoginNameTests(TestCase):
     def test_any_text_is_a_name(self) -> None:
         for name in ("\ud800", "", "\x00", "x" * 100_000):
             with self.subTest(name[:3]):
-                rate = throttling.LoginRate()
+                rate = login_rate.LoginRate()
                 with mock.patch.object(rate, "username", return_value=name):
                     *_, key = rate.keys(mock.Mock(META={}))
                 self.assertRegex(key, "^name=[0-9a-f]{64}$")

@@ -40,7 +40,7 @@ _CAMERA_RAW: Final = frozenset(
 )
 """The decoder refuses what is in them with a sentence that helps more than one about names."""
 
-_EXTENSION: Final = re.compile(r"\.(?=[0-9]*[^\W\d_])([^\W_]+)[^/\\.]*$")
+_EXTENSION: Final = re.compile(r"\.(?=[0-9]*[^\W\d_])([^\W_]++)[^/\\.]*+$")
 """Letters and digits, one letter at least, behind the last dot: of `a.jpg (1)` and `a.jpg_large`,
 `jpg`. A blank behind the dot makes it the end of a sentence."""
 

@@ -2,6 +2,7 @@
 
 import base64
 import textwrap
+import tracemalloc
 from typing import Any
 
 from django.test import SimpleTestCase
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.common.http.base64_text import NotBytes, decode
+from tests.support.bounded_cpu import bounded_cpu
 
 _BYTES = bytes(range(256)) + b"\xff\xd8\xfb\xef"
 _TEXT = base64.b64encode(_BYTES).decode()
@@ -78,6 +80,29 @@ class FormTests(SimpleTestCase):
             self.assertEqual(decode(f"data:image/png;base64,{text}"), data)
 
     def test_a_hostile_text_takes_no_longer_than_its_length(self) -> None:
-        for text in ("data:" + ";base64" * 1_000_000, "a/" * 2_000_000, "data:" + "=" * 4_000_000):
-            with self.assertRaises(NotBytes):
+        names = f"{'a' * 100}/{'b' * 1000}"
+        blanks = " " * 1_000_000
+        for text in (
+            "data:" + ";base64" * 1_000_000,
+            "a/" * 2_000_000,
+            "data:" + "=" * 4_000_000,
+            f"data:{blanks}",
+            f"{names}{blanks}",
+            f"{names}{' ' * 800}base64{blanks}",
+            f"data:{'base64 ' * 100}{blanks}",
+        ):
+            with self.subTest(text[:20]), bounded_cpu(), self.assertRaises(NotBytes):
                 decode(text + "!")
+
+    def test_wrapping_takes_no_more_memory_than_the_text(self) -> None:
+        text = "\n".join(["QUJD"] * 200_000)
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        self.assertEqual(len(decode(text)), 600_000)
+        self.assertLess(tracemalloc.get_traced_memory()[1], 6 * len(text))
+
+    def test_the_mark_stands_in_the_first_line_before_any_other_comma(self) -> None:
+        for text in ("image/png,x;base64,QUJD", "image/png\nx;base64,QUJD", "xbase64,QUJD"):
+            with self.subTest(text), self.assertRaises(NotBytes):
+                decode(text)
+        self.assertEqual(decode("data:image/png\n\tbase64\n,QUJD"), b"ABC")

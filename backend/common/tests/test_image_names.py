@@ -7,6 +7,7 @@ from backend.common.http.image_names import (
     refused_extension,
     stored_extension,
 )
+from tests.support.bounded_cpu import bounded_cpu
 
 _OF_HEIF = ("heics", "heifs", "hif", "avifs")
 
@@ -62,3 +63,8 @@ class NamesTests(SimpleTestCase):
             *(("blob", "jpg"), ("", "jpg"), ("a/b", "jpg"), ("x.jpg (1)", "jpg"), ("x.a", "jpg")),
         ):
             self.assertEqual(stored_extension(name), extension)
+
+    def test_a_hostile_name_takes_no_longer_than_its_length(self) -> None:
+        for name in (f".{'a' * 500_000}/", ".a" * 250_000, f".{'1' * 500_000}"):
+            with bounded_cpu():
+                refused_extension(name + "/")

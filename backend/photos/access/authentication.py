@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, ClassVar, Final
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, update_last_login
+from django.core.cache import cache
 from django.utils import timezone
+from redis import RedisError
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied, Throttled
 from rest_framework.permissions import BasePermission
@@ -17,7 +20,7 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from backend.accounts import second_factor
-from backend.clients.limits import throttling
+from backend.clients.limits import login_rate, throttling
 from backend.photos.access import basic
 from backend.photos.members import consent
 from backend.photos.models import Member
@@ -26,26 +29,40 @@ NEEDS_SECOND_FACTOR: Final = "This account has or needs a second factor: log in 
 NEEDS_TLS: Final = "Names and passwords are taken over https alone."
 _verified: Final = basic.VerifiedPasswords()
 _SEEN_AGAIN: Final = timedelta(days=1)
+_KNOWN_S: Final = 86_400
+"""So long a name is known at an address after a login there."""
 
 
-class _FailedLogins(throttling.LoginRate):
-    """Peeked at for each request, because a script sends its password with every one."""
+class _FailedLogins(login_rate.LoginRate):
+    """Of one name.
 
-    def __init__(self, name: str) -> None:
+    Where a member has logged in with it from the same address, only failures of both together
+    count: others behind that address, or with that name elsewhere, do not lock the member out.
+    """
+
+    def __init__(self, name: str, request: Any) -> None:
         super().__init__()
-        self.name_sent = name
-        self.counted = 1
-
-    def cost(self, request: Request) -> int:
-        return self.counted
+        self._name = name
+        self._pair = f"{self.name_key(request)}@{throttling.address(request)}"
+        self._is_known = self._find()
 
     def username(self, request: Request) -> str:
-        return self.name_sent
+        return self._name
 
-    def check(self, request: Request, *, count: int) -> None:
-        self.counted, self._raised = count, []
-        if not self.hit(request):
-            raise Throttled(wait=self.wait())
+    def keys(self, request: Request) -> Iterator[str]:
+        if self._is_known:
+            yield f"member={self._pair}"
+        else:
+            yield from super().keys(request)
+
+    def note_success(self) -> None:
+        with suppress(RedisError):
+            cache.set(f"{self.name}-known:{self._pair}", 1, _KNOWN_S)
+
+    def _find(self) -> bool:
+        with suppress(RedisError):
+            return cache.get(f"{self.name}-known:{self._pair}") == 1
+        return False
 
 
 class BasicLogin(BasicAuthentication):
@@ -61,8 +78,9 @@ class BasicLogin(BasicAuthentication):
         if basic.is_foreign(request):
             throttling.count_refused(request)
             raise PermissionDenied(basic.FOREIGN)
-        failed = _FailedLogins(userid)
-        failed.check(request, count=0)
+        failed = _FailedLogins(userid, request)
+        if failed.is_used_up(request):
+            raise Throttled(wait=failed.wait())
         user = _verified.find(userid, password)
         if user is None:
             user = self._verify(userid, password, request, failed)
@@ -77,9 +95,14 @@ class BasicLogin(BasicAuthentication):
         with _verified.turn(userid):  # or the first requests of a script would count as failures
             if user := _verified.find(userid, password):
                 return user
-            failed.check(request, count=1)
-            user, _ = super().authenticate_credentials(userid, password, request)
-            failed.give_back()
+            if not failed.begin(request):
+                raise Throttled(wait=failed.wait())
+            user = None
+            try:
+                user, _ = super().authenticate_credentials(userid, password, request)
+            finally:
+                failed.end(has_succeeded=user is not None)
+            failed.note_success()
             _verified.add(user, password)
         return user
 

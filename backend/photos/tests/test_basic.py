@@ -114,8 +114,13 @@ class AtTheSameTimeTests(TransactionTestCase):
         cache.clear()
         User.objects.create_user("carol", password="right")
 
-    def status(self, password: str) -> int:
-        return Client().get(MATCHES, headers=basic("carol", password)).status_code
+    def status(self, password: str, name: str = "carol", address: str = "203.0.113.1") -> int:
+        headers = {**basic(name, password), "x-real-ip": address}
+        return Client().get(MATCHES, headers=headers).status_code
+
+    def log_in(self, name: str) -> int:
+        form = {"username": name, "password": "right"}
+        return Client().post("/members/login/", form).status_code
 
     def together(self, passwords: list[str]) -> list[int]:
         return sorted(at_once([partial(self.status, each) for each in passwords]))
@@ -127,3 +132,24 @@ class AtTheSameTimeTests(TransactionTestCase):
     def test_wrong_ones_are_limited_all_the_same(self) -> None:
         found = self.together([f"wrong {number}" for number in range(12)])
         self.assertEqual((found.count(401), found.count(429)), (3, 9))
+
+    def test_many_members_at_one_address_are_served_and_count_nothing(self) -> None:
+        names = [f"member-{number}" for number in range(12)]
+        for name in names:
+            User.objects.create_user(name, password="right")
+        scripts = [partial(self.status, "right", name) for name in names]
+        self.assertEqual(at_once(scripts), [200] * 12)
+        self.assertEqual(at_once([partial(self.log_in, name) for name in names]), [302] * 12)
+        self.assertEqual([self.status("wrong") for _ in range(4)], [401] * 3 + [429])
+
+    def test_a_member_who_logged_in_is_not_locked_out_by_others_at_the_address(self) -> None:
+        self.assertEqual(self.status("right"), 200)
+        others = [self.status("wrong", f"other-{number}") for number in range(4)]
+        self.assertEqual(others, [401] * 3 + [429])
+        self.assertEqual(self.status("right"), 200)
+        elsewhere = [self.status("wrong", address="198.51.100.7") for _ in range(4)]
+        self.assertEqual(elsewhere, [401] * 3 + [429])
+        self.assertEqual(self.status("right"), 200)
+        # Nor may that member's neighbours guess the password.
+        self.assertEqual([self.status("wrong") for _ in range(4)], [401] * 3 + [429])
+        self.assertEqual(self.status("right"), 429)
