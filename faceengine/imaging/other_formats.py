@@ -31,7 +31,7 @@ _OTHERS = (
 _SVG = re.compile(
     rb"(\xef\xbb\xbf)?\s*+(<\?xml[^>]*+>\s*+|<!--(?:(?!-->).)*+-->\s*+)*+<svg\b", re.IGNORECASE
 )
-"""Possessive, and each comment ends at its first `-->`: no text takes more steps than it is long."""
+"""Possessive, and a comment ends at its first `-->`: no text takes more steps than characters."""
 
 _STILL = re.compile(rb"mif\d|msf\d|miaf|avc[is]|j2k[iS]|jpe[gm]|vvi[cs]|evbi|MA1[AB]")
 """Brands of HEIF (ISO/IEC 23008-12, annexes B to H) whose pictures are coded otherwise."""

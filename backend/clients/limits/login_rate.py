@@ -89,7 +89,7 @@ class LoginRate(Rate):
         return state == _BEGUN
 
     def end(self, *, has_succeeded: bool) -> None:
-        """The attempt that was begun has ended; a failure counts in the window in which it began."""
+        """The attempt that was begun has ended; a failure counts in the window of its begin."""
         if self._begun:
             counted, self._begun = self._begun, []
             self._run(_END, counted, int(has_succeeded), 2 * self.window_s)

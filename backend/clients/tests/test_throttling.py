@@ -12,7 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import TestCase, override_settings
 
 from backend.analysis import services
-from backend.clients.limits import login_rate, throttling
+from backend.clients.limits import login_rate
 from backend.clients.models import Scope
 from backend.clients.tests import factories
 from backend.common import redis_clients

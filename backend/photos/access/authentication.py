@@ -61,7 +61,7 @@ class _FailedLogins(login_rate.LoginRate):
 
     def _find(self) -> bool:
         with suppress(RedisError):
-            return cache.get(f"{self.name}-known:{self._pair}") == 1
+            return bool(cache.get(f"{self.name}-known:{self._pair}") == 1)
         return False
 
 

@@ -15,6 +15,7 @@ from backend.analysis.serializers import DETECTOR, requested_detector
 from backend.clients.limits.upload_preflight import FORM_BYTES
 from backend.common.http.parsers import JSONParser, MultiPartParser
 from backend.photos import pagination, status
+from backend.photos.access.audited import note
 from backend.photos.access.authentication import MemberView, UploadView
 from backend.photos.access.permissions import can_manage_albums, can_manage_people
 from backend.photos.access.selectors import albums_for, get_or_404, photo_for, photos_for
@@ -91,6 +92,7 @@ class AlbumView(MemberView):
         """Change an album's title, its date or whether it is hidden, by staff."""
         album = get_or_404(Album.objects.all(), pk)
         given = valid(shapes.AlbumSerializer(album, data=request.data, partial=True))
+        note(request, "change", album)
         Album.objects.filter(pk=album.pk).update(**given)
         album.refresh_from_db()
         return Response(shapes.AlbumSerializer(album).data)
@@ -198,6 +200,7 @@ class PhotoView(MemberView):
         """Hide a photo from members, or show it again, by staff."""
         photo = get_or_404(Photo.objects.all(), pk)
         photo.hidden = valid(shapes.HiddenSerializer(data=request.data))["hidden"]
+        note(request, "hide" if photo.hidden else "show", photo)
         service.hide_photos([photo], hidden=photo.hidden)
         return Response(shapes.HiddenSerializer(photo).data)
 

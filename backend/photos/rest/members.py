@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from backend.analysis.serializers import DETECTOR, requested_detector
 from backend.common.http.parsers import MultiPartParser
 from backend.photos import pagination, status
+from backend.photos.access.audited import note
 from backend.photos.access.authentication import MemberView, UploadView
 from backend.photos.access.selectors import get_or_404, photo_for
 from backend.photos.albums import service
@@ -114,7 +115,9 @@ class ReferenceView(MemberView):
     @endpoint("reference_delete", PK)
     def delete(self, request: Request, pk: str) -> Response:
         """Mark a reference for deletion."""
-        references.mark_for_deletion(self.reference(pk))
+        reference = self.reference(pk)
+        note(request, "delete", reference)
+        references.mark_for_deletion(reference)
         return Response(status=204)
 
     def reference(self, pk: str) -> Reference:
@@ -138,7 +141,9 @@ class ConsentView(MemberView):
     @endpoint("opt_out")
     def delete(self, request: Request) -> Response:
         """Erase everything of the member's face at once."""
-        consent.opt_out(self.member)
+        member = self.member
+        note(request, "opt out", member)
+        consent.opt_out(member)
         return Response(status=204)
 
 

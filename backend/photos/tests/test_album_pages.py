@@ -5,6 +5,7 @@ from typing import Any
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import TestCase, override_settings
 
+from backend.clients.models import AuditEntry
 from backend.photos.members import consent
 from backend.photos.models import Album, Person, Reference
 from backend.photos.tests import face_factories, factories
@@ -28,6 +29,10 @@ class AlbumPageTests(TestCase):
         self.assertEqual((changed.title, changed.date.year, changed.hidden), ("Winter", 2026, True))
         self.zoe.post(f"{self.path}/delete/")
         self.assertFalse(Album.objects.exists())
+        subject = f"album {self.album.pk}"
+        noted = AuditEntry.objects.filter(subject=subject).order_by("pk")
+        done = list(noted.values_list("actor", "action"))
+        self.assertEqual(done, [("admin zoe", "change album"), ("admin zoe", "erase album")])
 
     def test_chosen_photos_are_hidden_shown_and_erased_and_no_others(self) -> None:
         photos = [face_factories.photo(self.album, face_factories.encoding(n)) for n in (1, 2)]
@@ -41,6 +46,9 @@ class AlbumPageTests(TestCase):
             self.assertEqual(flags, [hidden, False, False])
         self.zoe.post(f"{self.path}/choose/", {"photo": keys, "action": "erase"})
         self.assertEqual(list(self.album.photos.values_list("pk", flat=True)), [photos[1].pk])
+        noted = AuditEntry.objects.filter(subject=f"photo {photos[0].pk}").order_by("pk")
+        actions = list(noted.values_list("action", flat=True))
+        self.assertEqual(actions, ["hide photo", "show photo", "erase photo"])
         answer = self.zoe.post(f"{self.path}/choose/", {"action": "erase"}, follow=True)
         self.assertContains(answer, "Choose some photos first.")
 

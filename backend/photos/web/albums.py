@@ -17,6 +17,7 @@ from rest_framework.exceptions import ValidationError
 
 from backend.common.http import protected_files
 from backend.photos import pagination, status
+from backend.photos.access.audited import note
 from backend.photos.access.permissions import can_manage_albums, can_manage_people
 from backend.photos.access.selectors import albums_for, get_or_404, photo_for, photos_for
 from backend.photos.albums import archive_import, service
@@ -85,6 +86,7 @@ def edit(request: HttpRequest, pk: str) -> HttpResponseBase:
     known = {"title": row.title, "date": row.date, "hidden": row.hidden}
     form = AlbumForm(request.POST or None, initial=known)
     if request.method == "POST" and form.is_valid():
+        note(request, "change", row)
         service.change_album(row, **form.cleaned_data)
         messages.success(request, "The album is changed.")
         return redirect("album-page", pk=row.pk)
@@ -97,6 +99,7 @@ def edit(request: HttpRequest, pk: str) -> HttpResponseBase:
 def delete(request: HttpRequest, pk: str) -> HttpResponseBase:
     row = get_or_404(Album.objects.all(), pk)
     if request.method == "POST":
+        note(request, "erase", row)
         service.erase_album(row)
         messages.success(request, f"The album “{row.title}” and its photos are erased.")
         return redirect("albums-page")
@@ -115,9 +118,12 @@ def choose(request: HttpRequest, pk: str) -> HttpResponseBase:
         messages.error(request, "Choose some photos first.")
     elif action == "erase":
         for photo in photos:
+            note(request, "erase", photo)
             service.erase_photo(photo)
         messages.success(request, f"Erased: {len(photos)}.")
     elif action in ("hide", "show"):
+        for photo in photos:
+            note(request, action, photo)
         service.hide_photos(photos, hidden=action == "hide")
         messages.success(request, f"{'Hidden' if action == 'hide' else 'Shown'}: {len(photos)}.")
     return back(request, reverse("album-page", args=[row.pk]))
@@ -131,7 +137,9 @@ def upload(request: HttpRequest, pk: str) -> HttpResponseBase:
         if refusal := refusal_of_upload(request):
             return refusal
         if "hidden" in request.POST:
-            service.hide_albums([row], hidden=request.POST["hidden"] == "true")
+            hidden = request.POST["hidden"] == "true"
+            note(request, "hide" if hidden else "show", row)
+            service.hide_albums([row], hidden=hidden)
             return redirect("album-upload-page", pk=row.pk)
         skipped = _taken_in(request, row)
         if not skipped:
@@ -190,8 +198,10 @@ def say(request: HttpRequest, pk: str, said: str) -> HttpResponseBase:
         "hide": lambda: service.hide_photos([row], hidden=True),
         "show": lambda: service.hide_photos([row], hidden=False),
     }
-    if said in ("hide", "show") and not can_manage_albums(request.user):
-        raise PermissionDenied
+    if said in ("hide", "show"):
+        if not can_manage_albums(request.user):
+            raise PermissionDenied
+        note(request, said, row)
     does[said]()
     if said == "not-me":
         undo = reverse("photo-say", args=[row.pk, "undo-not-me"])

@@ -12,6 +12,7 @@ from django.urls import reverse
 from rest_framework.exceptions import ValidationError
 
 from backend.photos import pagination, status
+from backend.photos.access.audited import note
 from backend.photos.access.selectors import get_or_404
 from backend.photos.clustering import curation
 from backend.photos.extraction import backends
@@ -93,6 +94,7 @@ def upload(request: HttpRequest) -> HttpResponseBase:
 def delete(request: HttpRequest, pk: str) -> HttpResponseBase:
     reference = get_or_404(references.references_of(consent.member_of(request.user)), pk)
     if request.method == "POST":
+        note(request, "delete", reference)
         references.mark_for_deletion(reference)
         messages.success(request, "The reference face is deleted, and its photos are hidden.")
         return redirect("references-page")
@@ -102,7 +104,9 @@ def delete(request: HttpRequest, pk: str) -> HttpResponseBase:
 @for_members("GET", "HEAD", "POST")
 def opt_out(request: HttpRequest) -> HttpResponseBase:
     if request.method == "POST":
-        consent.opt_out(consent.member_of(request.user))
+        member = consent.member_of(request.user)
+        note(request, "opt out", member)
+        consent.opt_out(member)
         messages.success(request, "You have opted out, and everything about your face is erased.")
         return redirect("references-page")
     return show(request, "photos/opt_out.html", {})

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -15,6 +16,7 @@ from backend.recognition.tests.base import counts
 from backend.recognition.tests.factories import near, person
 from backend.recognition.tests.test_http import USER, HttpCase
 from backend.submissions.models import Submission
+from tests.support.at_once import at_once
 
 UNKNOWN = f"{USER}/unknown/"
 
@@ -166,6 +168,14 @@ class DecisionsTests(SuggestionsCase):
         self.assertEqual(len(self.suggested()[0]), 2)
         self.assertEqual(self.undo(answer).status_code, 422)
 
+    def test_of_undos_at_the_same_time_one_takes_effect(self) -> None:
+        answer = self.decide([self.place(1)], [self.place(0)])
+        undone = at_once([partial(self.undo, answer)] * 4)
+        self.assertEqual(sorted(each.status_code for each in undone), [200, 422, 422, 422])
+        self.assertEqual((self.counts(), Rejection.objects.count()), ({"Ann": 1}, 0))
+        undos = Operation.objects.filter(kind="undo")
+        self.assertEqual(sorted(each.status for each in undos), ["done"] + ["failed"] * 3)
+
     def test_a_rejection_that_was_there_before_survives_the_undo(self) -> None:
         first = self.decide(no=[self.place(0)])
         second = self.decide([self.place(1)], [self.place(0)])
@@ -252,6 +262,12 @@ class MergeUndoTests(SuggestionsCase):
         found = self.call("post", f"{USER}/recognize", body).json()["faces"][0]["candidates"]
         self.assertEqual(found[0]["name"], "Bea")
         self.assertEqual(self.undo(answer).status_code, 422)
+
+    def test_of_undos_at_the_same_time_one_takes_effect(self) -> None:
+        answer = self.merge(self.contact, self.other)
+        undone = at_once([partial(self.undo, answer)] * 4)
+        self.assertEqual(sorted(each.status_code for each in undone), [200, 422, 422, 422])
+        self.assertEqual(self.counts(), {"Ann": 1, "Bea": 1})
 
     def test_a_name_that_the_target_got_is_taken_off_again(self) -> None:
         self.call("patch", f"{USER}/contacts/{self.contact}", {"name": ""})

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from tqdm import tqdm
 
+from backend.clients.audit import audit
 from backend.common.commands import ServiceCommand
 from backend.photos.clustering import curation
 from backend.photos.clustering.recluster import Busy, recluster
@@ -28,6 +29,8 @@ class Command(ServiceCommand):
     def handle(self, *args: Any, dry_run: bool, forget: bool, **options: Any) -> None:
         if forget:
             count = UnknownFace.objects.count() if dry_run else curation.delete_all()
+            if not dry_run:
+                audit("manage.py", "forget people", f"{count} faces")
             verb = "Would delete" if dry_run else "Deleted"
             self.stdout.write(f"{verb} the groups of {count} faces.")
             return
