@@ -25,6 +25,12 @@ _CA_BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
 BACKEND_FD: Final = 100
 """The descriptor of the backend's socket, which `tools.supervisord` opens and gunicorn inherits."""
 
+_NGINX_FD: Final = BACKEND_FD + 1
+
+NGINX_SOCKETS: Final = "NGINX"
+"""Names the descriptors of the sockets that nginx inherits (`ngx_add_inherited_sockets` in its
+source), as it does from its former self when the program is replaced."""
+
 NICENESS: Final = 10
 """Of workers, which use every core: answering requests has priority."""
 
@@ -161,13 +167,26 @@ minfds={BACKEND_FD}
     return "\n".join(
         [
             head,
-            *(_program(name, *command) for name, command in commands(stack).items()),
+            *(
+                _program(name, *command, fds=nginx_fds(stack) if name == "nginx" else [])
+                for name, command in commands(stack).items()
+            ),
             *(
                 f"[group:{name}]\nprograms={','.join(programs)}\npriority={priorities[name]}\n"
                 for name, programs in groups.items()
             ),
         ]
     )
+
+
+def nginx_fds(stack: Stack) -> list[int]:
+    """The descriptors of nginx's sockets, in the order of `stack.nginx_listen`."""
+    return [_NGINX_FD + number for number in range(len(stack.nginx_listen))]
+
+
+def nginx_sockets(fds: list[int]) -> str:
+    """The value of `NGINX_SOCKETS` for these."""
+    return "".join(f"{fd};" for fd in fds)
 
 
 def commands(stack: Stack) -> dict[str, tuple[list[str], str]]:
@@ -202,10 +221,11 @@ def _program_file(program: str) -> str:
 _LIGHT: Final = ("nginx", "redis")
 
 
-def _program(name: str, command: list[str], signal: str) -> str:
+def _program(name: str, command: list[str], signal: str, *, fds: list[int]) -> str:
+    inherited = f'environment={NGINX_SOCKETS}="{nginx_sockets(fds)}"\n' if fds else ""
     return f"""\
 [program:{name}]
-command={shlex.join(command)}
+{inherited}command={shlex.join(command)}
 priority=10
 autorestart=true
 startsecs={0 if name in _LIGHT else 1}

@@ -63,9 +63,13 @@ def _why(setting: str, address: Address, error: OSError) -> str:
 
 
 def _holder(port: int) -> str | None:
-    """The process that listens on `port`, as far as this user may see it."""
+    """The process that listens on `port`, as far as this user may see it.
+
+    Of several with the socket it is the youngest: a parent opened it for the child that uses it.
+    """
     sockets = {f"socket:[{inode}]" for inode in _inodes(port)}
-    for process in Path("/proc").glob("[0-9]*"):
+    processes = Path("/proc").glob("[0-9]*")
+    for process in sorted(processes, key=lambda each: -int(each.name)):
         with suppress(OSError):
             if any(os.readlink(link) in sockets for link in (process / "fd").iterdir()):
                 name = (process / "comm").read_text().strip()

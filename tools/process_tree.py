@@ -42,6 +42,13 @@ def rename(title: str) -> None:
         ctypes.memmove(start, title.encode()[: room - 1].ljust(room, b"\0"), room)
 
 
+def name(pid: int) -> str:
+    """The program of a process, cut to 15 bytes (proc(5): comm); empty if it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
 def children() -> set[int]:
     """The children of this process that are alive, the dead ones taken note of."""
     return {pid for pid in _listed() if not _reap(pid)}

@@ -289,10 +289,11 @@ def _watch(supervisor: Supervisor) -> NoReturn:
     while True:
         time.sleep(_WATCH_S)
         supervisor.check()
-        # nginx's workers, say, whose master was killed: they still hold its port.
         for pid in process_tree.children() - {supervisor.process.pid}:
+            # nginx's workers, whose master was killed, finish the requests that they have.
+            number = signal.SIGQUIT if process_tree.name(pid) == "nginx" else signal.SIGTERM
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
+                os.kill(pid, number)
 
 
 if __name__ == "__main__":

@@ -137,6 +137,16 @@ class RunningTests(unittest.TestCase):
         answer = requests.get(f"{self.service.url}/healthcheck", timeout=60)
         self.assertEqual((answer.status_code, answer.text), (200, "OK"))
 
+    def test_no_new_request_is_refused_while_nginx_is_replaced(self) -> None:
+        self.service.wait_for("Faces is ready")
+        wait_until(lambda: bool(self.service.named("nginx: master")), "nginx runs")
+        killed = self.service.named("nginx:")
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not self.service.named("nginx:") & killed, "they are gone")
+        answer = requests.get(f"{self.service.url}/healthcheck", timeout=60)
+        self.assertEqual((answer.status_code, answer.text), (200, "OK"))
+
     def _is_another(self, killed: int, signs: tuple[str, ...]) -> bool:
         return bool(self.service.named(*signs) - {killed})
 
