@@ -1,7 +1,9 @@
 """The workflows of a forge: they run what runs here, and a release has our version."""
 
+import os
 import re
 import subprocess
+import tempfile
 import unittest
 from typing import Any, Final
 
@@ -57,6 +59,17 @@ class WorkflowTests(unittest.TestCase):
             for name, job in workflow(path.stem)["jobs"].items():
                 with self.subTest(f"{path.name}: {name}"):
                     self.assertTrue("timeout-minutes" in job or "uses" in job)
+
+    def test_a_tag_that_is_not_the_version_is_refused(self) -> None:
+        (script,) = commands(workflow("release")["jobs"]["version"])
+        for tag, expected in ((f"v{VERSION}", f"number={VERSION}\n"), ("v999.0", "")):
+            with self.subTest(tag), tempfile.NamedTemporaryFile() as output:
+                environ = {**os.environ, "GITHUB_REF_NAME": tag, "GITHUB_OUTPUT": output.name}
+                ran = subprocess.run(
+                    ["bash", "-e", "-c", script], cwd=ROOT, env=environ, capture_output=True
+                )
+                self.assertEqual(ran.returncode == 0, bool(expected), ran.stderr)
+                self.assertEqual(output.read().decode(), expected)
 
     def test_a_release_publishes_the_changelogs_part_of_the_version(self) -> None:
         (notes,) = commands(workflow("release")["jobs"]["notes"])
