@@ -47,18 +47,7 @@ _FACES: Final = response(
 _FACE_FIELDS: Final = (
     *("faces", "face_id", "score", "external_id", "face_url", "submission", "face"),
 )
-_PAGE: Final = [
-    in_query(
-        "after", {"type": "integer", "minimum": 0}, "Only faces after the one with this `id`."
-    ),
-    in_query(
-        "limit",
-        {"type": "integer", "minimum": 0, "maximum": shapes.PAGE_FACES},
-        "The size of a page; `Link` is the next one.",
-    ),
-    sent("Link", "The next page, if there may be one.", 200),
-    PENDING,
-]
+_NO_NUMBER: Final = bad_request("No number.", {"after": ["A valid integer is required."]})
 
 
 def _read(operation_id: str, answer: Any) -> Callable[[Method], Method]:
@@ -67,13 +56,31 @@ def _read(operation_id: str, answer: Any) -> Callable[[Method], Method]:
     )
 
 
+def _page(after: str, least: int) -> list[Any]:
+    """The parameters of an answer that is paged where the query asks for it."""
+    return [
+        in_query("after", {"type": "integer", "minimum": least}, after),
+        in_query(
+            "limit",
+            {"type": "integer", "minimum": 0, "maximum": shapes.PAGE_FACES},
+            "The size of a page; `Link` is the next one.",
+        ),
+        sent("Link", "The next page, if there may be one.", 200),
+    ]
+
+
 def _faces_page(operation_id: str) -> Callable[[Method], Method]:
-    refused = bad_request("No number.", {"after": ["A valid integer is required."]})
     return extend_schema(
         operation_id=operation_id,
-        parameters=_PAGE,
-        responses={200: _FACES, 400: refused, **errors(404)},
+        parameters=[*_page("Only faces after the one with this `id`.", 0), PENDING],
+        responses={200: _FACES, 400: _NO_NUMBER, **errors(404)},
     )
+
+
+def _link(request: Request, last: int, limit: int) -> str:
+    """The header `Link` of a page that ends with `last`."""
+    next_page = f"{service_url()}{request.path_info}?after={last}&limit={limit}"
+    return f'<{next_page}>; rel="next"'
 
 
 def _faces_body(serializer: Any, **more: Any) -> Any:
@@ -111,21 +118,31 @@ class _ReadView(GalleryView):
         )
         if len(found) < limit:
             return self.answer(found)
-        query = f"after={found[-1]['id']}&limit={limit}"
-        next_page = f"{service_url()}{self.request.path_info}?{query}"
-        return self.answer(found, Link=f'<{next_page}>; rel="next"')
+        return self.answer(found, Link=_link(self.request, found[-1]["id"], limit))
 
 
 @extend_schema(tags=_TAGS)
 class UsersView(GalleryView):
     @extend_schema(
         operation_id="gallery_users",
-        responses={200: response(shapes.USERS, "Their numbers.", [{"user_id": 1}])},
+        parameters=_page("Only users after this `user_id`.", contract.INTEGERS[0]),
+        responses={
+            200: response(shapes.USERS, "Their numbers.", [{"user_id": 1}]),
+            400: _NO_NUMBER,
+        },
     )
     def get(self, request: Request) -> Response:
-        """The caller's users."""
+        """The caller's users: all, or a page if the query asks for one."""
+        page = values(shapes.UsersPageInput(data=request.query_params))
         users = User.objects.filter(owner_id=self.owner_id, exists=True).order_by("user_id")
-        return Response(list(users.values("user_id")), headers=NO_STORE)
+        if not page:
+            return Response(list(users.values("user_id")), headers=NO_STORE)
+        limit = max(1, page.get("limit", shapes.PAGE_FACES))
+        if "after" in page:
+            users = users.filter(user_id__gt=page["after"])
+        found = list(users.values("user_id")[:limit])
+        more = {"Link": _link(request, found[-1]["user_id"], limit)} if len(found) == limit else {}
+        return Response(found, headers={**NO_STORE, **more})
 
 
 @extend_schema(tags=_TAGS, parameters=[USER_ID])

@@ -99,13 +99,21 @@ class ImportedShape(TypedDict):
 class NaturalField(serializers.IntegerField):
     """A natural number, of JSON or of a query."""
 
+    pattern = r"[0-9]{1,19}"
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"min_value": 0, **kwargs})
 
     def to_internal_value(self, data: Any) -> int:
-        if not re.fullmatch(r"[0-9]{1,19}", str(data)):
+        if not re.fullmatch(self.pattern, str(data)):
             self.fail("invalid")
         return int(data)
+
+
+class UserNumberField(NaturalField):
+    """A user's number, which may be negative."""
+
+    pattern = r"-?[0-9]{1,19}"
 
 
 @extend_schema_field(ENCODING)
@@ -124,6 +132,10 @@ class EncodingField(serializers.Field[Any, Any, Any, Any]):
 class PageInput(serializers.Serializer[Any]):
     after = NaturalField(max_value=INTEGERS[-1], required=False)
     limit = NaturalField(max_value=PAGE_FACES, required=False)
+
+
+class UsersPageInput(PageInput):
+    after = UserNumberField(min_value=INTEGERS[0], max_value=INTEGERS[-1], required=False)
 
 
 class ExportInput(serializers.Serializer[Any]):

@@ -139,6 +139,19 @@ class ShapesTests(HttpCase):
         address = first["Link"].partition(">")[0].partition("/recognition")[2]
         self.assertEqual(ids(self.call("get", f"/recognition{address}").json()), [2])
 
+    def test_users_are_paged_on_request(self) -> None:
+        for user in (-1, 2, -3):
+            self.add(self.face(1), path=f"/recognition/users/{user}/contacts/2/faces")
+        every = [{"user_id": -3}, {"user_id": -1}, {"user_id": 2}]
+        whole = self.call("get", "/recognition/users/")
+        self.assertEqual((whole.json(), "Link" in whole), (every, False))
+        first = self.call("get", "/recognition/users/?limit=2")
+        self.assertEqual(first.json(), every[:2])
+        address = first["Link"].partition(">")[0].partition("/recognition")[2]
+        last = self.call("get", f"/recognition{address}")
+        self.assertEqual((last.json(), "Link" in last), (every[2:], False))
+        self.assertEqual(self.call("get", "/recognition/users/?after=x").status_code, 400)
+
     def test_invalid_input_is_400_by_field(self) -> None:
         for body, field in (
             ({"faces": [{"face_id": "1", "score": 1, "face_url": "http://a.example"}]}, "face_id"),
