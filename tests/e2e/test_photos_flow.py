@@ -14,13 +14,6 @@ from tests.support import image_factories, samples
 from tests.support.stack import wait_until
 from tests.support.stack_case import StackCase
 
-_PASSWORD = "correct horse battery"
-
-_MAKE_ZOE = (
-    "from django.contrib.auth.models import User;"
-    f"User.objects.create_superuser('zoe', password='{_PASSWORD}')"
-)
-
 
 class AlbumFlowTests(StackCase):
     options: ClassVar[dict[str, Any]] = {"nginx": True}
@@ -55,16 +48,6 @@ class AlbumFlowTests(StackCase):
         """With a session of staff and without, through nginx."""
         path = f"{self.stack.url}/photos/{uuid.UUID(str(key))}/600.jpg"
         self.assertEqual(requests.get(path, timeout=30).status_code, 404)
-        picture = self.logged_in().get(path, timeout=30)
+        picture = self.staff_session().get(path, timeout=30)
         self.assertEqual(picture.headers["Content-Type"], "image/jpeg")
         self.assertEqual(Image.open(io.BytesIO(picture.content)).format, "JPEG")
-
-    def logged_in(self) -> requests.Session:
-        self.stack.manage("shell", "-c", _MAKE_ZOE)
-        session = requests.Session()
-        login = f"{self.stack.url}/admin/login/"
-        session.get(login, timeout=30)
-        form = {"username": "zoe", "password": _PASSWORD, "next": "/admin/"}
-        form["csrfmiddlewaretoken"] = session.cookies["faces_csrf"]
-        session.post(login, form, headers={"Referer": login}, timeout=30)
-        return session

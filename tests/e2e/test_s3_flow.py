@@ -1,8 +1,11 @@
 """A whole service whose images lie in a bucket: the same answers, and nothing on its disk."""
 
 import hashlib
+import tempfile
+import uuid
+import zipfile
 from io import BytesIO
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from PIL import Image
 
@@ -10,6 +13,11 @@ from backend.common.tests.bucket import NAME, BucketServer
 from tests.support import samples
 from tests.support.stack import Stack, wait_until
 from tests.support.stack_case import StackCase
+
+_ERASE: Final = (
+    "from backend.photos.albums import service; from backend.photos.models import Album;"
+    " [service.erase_album(album) for album in Album.objects.all()]"
+)
 
 
 class MediaOnS3Tests(StackCase):
@@ -111,6 +119,52 @@ class MediaOnS3Tests(StackCase):
         told = self.stack.manage("delete_old_submissions", "--days", "1")
         self.assertIn("Deleted 1 submissions.", told.stdout, told.stderr)
         self.assertEqual([name for name in self.bucket.names() if id in name], [])
+
+    def test_a_gallery_enrols_recognises_and_leaves_nothing(self) -> None:
+        before, user = set(self.bucket.names()), "/recognition/users/7"
+        enrolled = self.changed(
+            f"{user}/contacts/1/faces", samples.another(samples.face(), 6), face_id=1, score=1
+        )
+        self.assertEqual([face["is_face"] for face in enrolled["added"]], [True])
+        found = self.changed(f"{user}/recognize", samples.another(samples.face(), 7))
+        self.assertEqual([face["contact_id"] for face in found], [1])
+        self.assertEqual(self.stack.stored_files(), set())
+        self.assertIn(self.stack.request("DELETE", user).status_code, (200, 202))
+        wait_until(lambda: set(self.bucket.names()) <= before, "all of the user is gone")
+
+    def changed(self, path: str, image: bytes, **fields: int) -> Any:
+        """The outcome of a call on a gallery with one image, at once or later."""
+        files = {"image": ("a.jpg", image)}
+        answer = self.stack.request("POST", path, files=files, data=fields)
+        self.assertIn(answer.status_code, (200, 202), answer.text)
+        if answer.status_code == 200:
+            return answer.json()
+        operation = f"/recognition/operations/{answer.json()['operation_id']}/"
+        wait_until(lambda: self.stack.get(operation).json()["status"] == "done", "it is done")
+        return self.stack.get(operation).json()["result"]
+
+    def test_an_album_is_imported_shown_and_erased(self) -> None:
+        before = set(self.bucket.names())
+        with tempfile.NamedTemporaryFile(suffix=".zip") as file:
+            with zipfile.ZipFile(file, "w") as archive:
+                archive.writestr("one.jpg", samples.another(samples.face(), 8))
+            file.flush()
+            imported = self.stack.manage("import_album", file.name, "--title", "S3")
+        self.assertEqual(imported.returncode, 0, imported.stderr)
+        wait_until(lambda: self.photo()["extraction"] == "done", "the photo has its faces")
+        self.assertEqual(self.photo()["faces_count"], 1)
+        self.assertTrue(set(self.bucket.names()) - before)
+        self.assertEqual(self.stack.stored_files(), set())
+        path = f"{self.stack.url}/photos/{uuid.UUID(str(self.photo()['key']))}/600.jpg"
+        picture = self.staff_session().get(path, timeout=60)
+        self.assertEqual(Image.open(BytesIO(picture.content)).format, "JPEG")
+        erased = self.stack.manage("shell", "-c", _ERASE)
+        self.assertEqual(erased.returncode, 0, erased.stderr)
+        wait_until(lambda: set(self.bucket.names()) <= before, "all of the album is gone")
+
+    def photo(self) -> dict[str, Any]:
+        (row,) = self.stack.query("SELECT * FROM photos_photo")
+        return row
 
     def make_old(self, id: str) -> None:
         sql = "from backend.submissions.models import Submission as S; from datetime import *;"

@@ -7,9 +7,17 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Final, TypeVar
 
+import requests
+
 from tests.support import samples
 from tests.support.listener import Listener
-from tests.support.stack import ENDED, Stack, wait_until
+from tests.support.stack import ENDED, Stack, local_session, wait_until
+
+_PASSWORD: Final = "correct horse battery"  # noqa: S105
+_MAKE_ZOE: Final = (
+    "from django.contrib.auth.models import User;"
+    f"User.objects.create_superuser('zoe', password='{_PASSWORD}')"
+)
 
 _T = TypeVar("_T")
 _shared: Final[dict[str, Any]] = {}
@@ -52,6 +60,17 @@ class StackCase(unittest.TestCase):
     def listen(self, query: str = "outcomes=all", *, instance: int = 0) -> Listener:
         """A listener until the test ends."""
         return self.enterContext(self.stack.listen(query, instance=instance))
+
+    def staff_session(self) -> requests.Session:
+        """A session of a new superuser, logged in as a browser logs in."""
+        made = self.stack.manage("shell", "-c", _MAKE_ZOE)
+        self.assertEqual(made.returncode, 0, made.stderr)
+        session, login = local_session(), f"{self.stack.url}/admin/login/"
+        session.get(login, timeout=60)
+        form = {"username": "zoe", "password": _PASSWORD, "next": "/admin/"}
+        form["csrfmiddlewaretoken"] = session.cookies["faces_csrf"]
+        session.post(login, form, headers={"Referer": login}, timeout=60)
+        return session
 
     def assert_each_ended_once(
         self, ids: Iterable[str], *listeners: Listener, timeout_s: float = 180
