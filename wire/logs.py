@@ -8,7 +8,7 @@ import json
 import logging
 import re
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 FORMATS: Final = ("text", "json")
 """The values of `FACES_LOG_FORMAT`."""
@@ -37,8 +37,10 @@ _SECRETS: Final = (
 _JSON_WEB_TOKEN: Final = re.compile(r"(?<![\w-])(?>([\w-]*?)eyJ)[\w-]++\.[\w-]++\.[\w-]*+")
 """Looked for once in each row of its characters."""
 
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""What would begin another line, or steer a terminal."""
+_CONTROLS: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
+"""What would begin another line, steer a terminal, or show a line in another order (UAX 9)."""
 
 
 def scrub(text: str) -> str:
@@ -78,7 +80,12 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the library's name
         """The line without line breaks and control characters of what callers sent."""
-        return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], super().formatMessage(record))
+        return _CONTROLS.sub(_escaped, super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  the library's name
+        """The traceback, whose lines stay lines."""
+        lines = super().formatException(ei).split("\n")
+        return "\n".join(_CONTROLS.sub(_escaped, line) for line in lines)
 
 
 class JsonFormatter(logging.Formatter):
@@ -97,6 +104,10 @@ class JsonFormatter(logging.Formatter):
             line["error"] = scrub(self.formatException(record.exc_info))
         text = json.dumps(line, ensure_ascii=False)
         return _encodable(_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+
+
+def _escaped(control: re.Match[str]) -> str:
+    return ascii(control[0])[1:-1]
 
 
 def _encodable(text: str) -> str:

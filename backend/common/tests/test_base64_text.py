@@ -94,12 +94,24 @@ class FormTests(SimpleTestCase):
             with self.subTest(text[:20]), bounded_cpu(), self.assertRaises(NotBytes):
                 decode(text + "!")
 
-    def test_wrapping_takes_no_more_memory_than_the_text(self) -> None:
-        text = "\n".join(["QUJD"] * 200_000)
+    def test_no_form_takes_much_more_memory_than_the_text(self) -> None:
         tracemalloc.start()
         self.addCleanup(tracemalloc.stop)
-        self.assertEqual(len(decode(text)), 600_000)
-        self.assertLess(tracemalloc.get_traced_memory()[1], 6 * len(text))
+        for text, length in (
+            ("\n".join(["QUJD"] * 200_000), 600_000),
+            (f"data:image/png;base64,{'%51%55%4a%44' * 50_000}", 150_000),
+            (f"data:image/png,{'%41' * 200_000}", 200_000),
+        ):
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            self.assertEqual(len(decode(text)), length)
+            self.assertLess(tracemalloc.get_traced_memory()[1] - before, 6 * len(text))
+
+    @given(st.binary(min_size=1, max_size=40), st.integers(1, 4))
+    def test_escapes_are_read_wherever_a_block_ends(self, data: bytes, first: int) -> None:
+        block = 1 << 12
+        text = "a" * (block - first) + "".join(f"%{byte:02x}" for byte in data) + "b" * block
+        self.assertEqual(decode(f"data:,{text}"), b"a" * (block - first) + data + b"b" * block)
 
     def test_the_mark_stands_in_the_first_line_before_any_other_comma(self) -> None:
         for text in ("image/png,x;base64,QUJD", "image/png\nx;base64,QUJD", "xbase64,QUJD"):
