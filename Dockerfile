@@ -30,14 +30,19 @@ RUN pip --python .venv install --require-hashes -r /requirements/app.txt \
  && find numpy django drf_spectacular_sidecar -name tests -prune -exec rm -r {} + \
         -o '(' -name '*.po' -o -name '*.js.map' -o -name '*.pyi' ')' -exec rm {} + \
  && rm -r numpy/f2py onnxruntime/transformers onnxruntime/tools onnxruntime/quantization onnxruntime/capi/libonnxruntime.so.*
-COPY default.env ./
+# A yunet*.onnx beside this file is OpenCV Zoo's, for FACES_YUNET_MODEL; docs/detector.md
+COPY default.env yunet*.onnx ./
 COPY wire wire
 COPY faceengine faceengine
 # Where YuNet's weights cannot be had, one line says so, and HOG finds the faces.
 # Once they are converted only dlib's model of five landmarks is loaded; the tests need all.
 RUN python -m faceengine.hog.build \
  && { python -m faceengine fetch --model-cache models || :; } \
- && PYTHONPATH=/opt/conversion/lib/python3.11/site-packages python -m faceengine warm --model-cache models \
+ && export PYTHONPATH=/opt/conversion/lib/python3.11/site-packages \
+ && python -m faceengine warm --model-cache models \
+ && for own in yunet*.onnx; do \
+        [ ! -f "$own" ] || python -m faceengine warm --model-cache models --yunet-model "$own" || exit; \
+    done \
  && cd .venv/lib/python3.11/site-packages/face_recognition_models/models \
  && mkdir /opt/weights && mv shape_predictor_68* dlib_face_recognition* mmod* /opt/weights/
 
@@ -112,10 +117,15 @@ FROM compiler AS lambda-build
 COPY requirements/lambda.txt requirements/conversion.txt requirements/
 RUN pip --python .venv install --require-hashes -r requirements/lambda.txt \
  && pip --python .venv install --require-hashes --prefix /opt/conversion -r requirements/conversion.txt
+COPY LICENSE yunet*.onnx ./
 COPY faceengine faceengine
 RUN python -m faceengine.hog.build \
  && { python -m faceengine fetch --model-cache models || :; } \
- && PYTHONPATH=/opt/conversion/lib/python3.11/site-packages python -m faceengine warm --model-cache models \
+ && export PYTHONPATH=/opt/conversion/lib/python3.11/site-packages \
+ && python -m faceengine warm --model-cache models \
+ && for own in yunet*.onnx; do \
+        [ ! -f "$own" ] || python -m faceengine warm --model-cache models --yunet-model "$own" || exit; \
+    done \
  && rm -r faceengine/tests faceengine/hog/tests \
  && cd .venv/lib/python3.11/site-packages/face_recognition_models/models \
  && rm shape_predictor_68* dlib_face_recognition* mmod*
@@ -137,7 +147,6 @@ ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     FACES_MODEL_CACHE=/app/models
 COPY --from=lambda-build /app /app
-COPY LICENSE ./
 USER 10001:10001
 EXPOSE 8080
 # As AWS's own images do: without a runtime API to ask, run an emulator of one.

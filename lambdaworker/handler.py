@@ -61,7 +61,10 @@ _log_as(os.environ.get("FACES_LOG_LEVEL") or "INFO")
 errors.start(os.environ.get("FACES_SENTRY_DSN", ""), os.environ.get("ENVIRONMENT", ""))
 _OPTIONS: Final = options_from(os.environ)
 transport.tls_context()
-faceengine.configure(model_cache=os.environ.get("FACES_MODEL_CACHE") or None)
+faceengine.configure(
+    model_cache=os.environ.get("FACES_MODEL_CACHE") or None,
+    yunet_model=os.environ.get("FACES_YUNET_MODEL") or None,
+)
 faceengine.load(usable(_OPTIONS.detector))  # a wrong name raises here
 
 

@@ -3,6 +3,8 @@
 A request may name one. `""` everywhere means that it names none: then the settings decide.
 """
 
+import os
+from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
@@ -63,17 +65,33 @@ def weights_are_there(app_configs: Any, **kwargs: Any) -> list[Error]:
     if faceengine.is_available("yunet"):
         return []
     if settings.FACES_YUNET_MODEL:
-        hint = "Name a file of YuNet of March 2023, or none to use the fetched one."
-        return [Error("FACES_YUNET_MODEL names no file.", hint=hint, id="faces.E023")]
+        return [_unusable_file(Path(settings.FACES_YUNET_MODEL))]
     if settings.FACES_DETECTOR != "yunet":
         return []
     text = "FACES_DETECTOR=yunet, but the weights of yunet are missing."
-    folder = settings.FACES_MODEL_CACHE and f" --model-cache {settings.FACES_MODEL_CACHE}"
     hint = (
-        f"Fetch them with `python -m faceengine fetch{folder}`, or name a file of OpenCV Zoo's "
-        "YuNet in FACES_YUNET_MODEL, or set FACES_DETECTOR=auto."
+        f"{_how_to_fetch()}, or name a file of OpenCV Zoo's YuNet in FACES_YUNET_MODEL, or set "
+        "FACES_DETECTOR=auto."
     )
     return [Error(text, hint=hint, id="faces.E022")]
+
+
+def _unusable_file(file: Path) -> Error:
+    if file.is_file():
+        text = "FACES_YUNET_MODEL names a file that was not converted, and onnx is not installed."
+        hint = "In Docker, build the image again with the file beside the Dockerfile as yunet.onnx."
+    else:
+        text = "FACES_YUNET_MODEL names no file."
+        hint = "Name a file of YuNet of March 2023, or none to use the fetched one."
+    return Error(text, hint=hint, id="faces.E023")
+
+
+def _how_to_fetch() -> str:
+    folder = settings.FACES_MODEL_CACHE
+    if folder and not os.access(folder, os.W_OK):  # an image
+        return "Build the image again, where the package index answers"
+    option = folder and f" --model-cache {folder}"
+    return f"Fetch them with `python -m faceengine fetch{option}`"
 
 
 def _named(name: str) -> Detector:

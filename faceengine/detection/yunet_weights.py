@@ -40,14 +40,26 @@ MISSING = (
     "or name a file of OpenCV Zoo's YuNet (FACES_YUNET_MODEL)."
 )
 
+_NO_ONNX = (
+    "Converting YuNet's file needs the package onnx, as in requirements/conversion.txt; fill the "
+    "model cache where it is installed, in Docker by a build with the file beside the Dockerfile."
+)
+
 
 def are_available() -> bool:
     """Whether the weights can be had without a download: converted, fetched, or a named file."""
     own = runtime.yunet_model()
     if own is not None:
-        return own.is_file()
-    folder = runtime.cache_folder()
-    return (folder / FILE).is_file() or cache.is_converted(DIGEST, folder, "yunet")
+        return own.is_file() and (_can_convert() or _is_converted(_digest(own)))
+    return (runtime.cache_folder() / FILE).is_file() or _is_converted(DIGEST)
+
+
+def _can_convert() -> bool:
+    return importlib.util.find_spec("onnx") is not None
+
+
+def _is_converted(digest: str) -> bool:
+    return cache.is_converted(digest, runtime.cache_folder(), "yunet")
 
 
 def session() -> Any:
@@ -122,7 +134,9 @@ def _missing() -> str:
     own = runtime.yunet_model()
     if own is None:
         return MISSING
-    return f"The file of the detector yunet, {own}, is missing."
+    if not own.is_file():
+        return f"The file of the detector yunet, {own}, is missing."
+    return f"The file {own} of the detector yunet was not converted. {_NO_ONNX}"
 
 
 def _digest(file: Path) -> str:
@@ -134,7 +148,6 @@ def _build(data: bytes) -> bytes:
     try:
         from faceengine.conversion import yunet
     except ImportError as error:
-        message = "Converting YuNet's file needs the package onnx, as in requirements/conversion"
-        raise ModelError(f"{message}.txt; fill the model cache where it is installed.") from error
+        raise ModelError(_NO_ONNX) from error
 
     return yunet.build(data)

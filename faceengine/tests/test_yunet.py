@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 import faceengine
 from faceengine import Face, Faces, ModelError, runtime
+from faceengine.conversion import cache
 from faceengine.conversion import yunet as conversion
 from faceengine.detection import yunet, yunet_confirmation, yunet_search, yunet_weights
 from faceengine.runtime import model_file
@@ -92,6 +93,20 @@ class MissingTest(unittest.TestCase):
         self.assertFalse(faceengine.is_available("yunet"))
         with self.assertRaisesRegex(ModelError, "own.onnx"):
             faceengine.load("yunet")
+
+    def test_a_file_of_ones_own_is_there_once_it_is_converted_or_can_be(self) -> None:
+        """Images lack onnx: there a file that the build did not convert says so at the start."""
+        own = self.folder / "own.onnx"
+        own.write_bytes(b"a file")
+        runtime.configure(yunet_model=own)
+        self.assertTrue(faceengine.is_available("yunet"))
+        with mock.patch.object(yunet_weights, "_can_convert", return_value=False):
+            self.assertFalse(faceengine.is_available("yunet"))
+            with self.assertRaisesRegex(ModelError, "was not converted.*onnx"):
+                faceengine.load("yunet")
+            digest = hashlib.sha256(b"a file").hexdigest()
+            cache.converted(own, digest, self.folder, "yunet", lambda data: data)
+            self.assertTrue(faceengine.is_available("yunet"))
 
     def test_a_download_that_fails_is_a_model_error(self) -> None:
         # The index is a closed port of this machine.

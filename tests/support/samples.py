@@ -1,12 +1,16 @@
 """The uploads that tests across processes share: a face, a large photo, and none at all."""
 
+import os
 from functools import cache
 from typing import Final
 
 from tests.support import image_factories
 
-DETECTOR: Final = "hog"
-"""Of every test that names none: golden boxes and encodings are HOG's, and every set-up has it."""
+DETECTOR: Final = os.environ.get("TESTS_DETECTOR", "hog")
+"""Of every test that names none: golden boxes and encodings are HOG's, and every set-up has it.
+
+The apps' tests pass with `TESTS_DETECTOR=yunet` too.
+"""
 
 _COMMENT = b"\xff\xfe"
 

@@ -96,6 +96,19 @@ class ComposeTests(unittest.TestCase):
             self.assertEqual(value, f"${{{name}:-{defaults[name]}}}" if value else "", name)
 
 
+class YunetTests(unittest.TestCase):
+    """A file of one's own is converted where onnx is, at the build: what runs has no onnx."""
+
+    def test_both_images_take_a_file_beside_the_dockerfile(self) -> None:
+        stages = [each for each in DOCKERFILE.split("\nFROM ") if "--yunet-model" in each]
+        self.assertEqual([each.split()[2] for each in stages], ["build", "lambda-build"])
+        for stage in stages:
+            # With a file that is there: COPY fails where no source is.
+            self.assertRegex(stage, r"COPY \S+ yunet\*\.onnx \./")
+        for name in ("backend", "worker", "lambda"):
+            self.assertIn("FACES_YUNET_MODEL", names(COMPOSE["services"][name]))
+
+
 class ClosedTests(unittest.TestCase):
     """What a container that was broken into could reach and change."""
 

@@ -88,6 +88,18 @@ class CheckTests(SimpleTestCase):
         with with_weights(*NO_YUNET), override_settings(FACES_YUNET_MODEL="/nowhere.onnx"):
             self.assertEqual(self.ids(), ["faces.E023"])
 
+    def test_a_file_of_ones_own_that_cannot_be_converted_is_named(self) -> None:
+        with with_weights(*NO_YUNET), override_settings(FACES_YUNET_MODEL=__file__):
+            (error,) = detectors.weights_are_there(None)
+        self.assertEqual(error.id, "faces.E023")
+        self.assertIn("onnx", error.msg)
+
+    def test_in_an_image_the_remedy_is_to_build_it_again(self) -> None:
+        changed = override_settings(FACES_DETECTOR="yunet", FACES_MODEL_CACHE="/app/models")
+        with with_weights(*NO_YUNET), changed, mock.patch("os.access", return_value=False):
+            (error,) = detectors.weights_are_there(None)
+        self.assertIn("Build the image again", str(error.hint))
+
     def test_with_weights_it_starts(self) -> None:
         with with_weights(*detectors.NAMES), override_settings(FACES_DETECTOR="yunet"):
             self.assertEqual(self.ids(), [])

@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 from PIL import Image
 
 import faceengine
+from backend.analysis.detectors import default_detector
 from backend.analysis.models import Analysis, Face
 from backend.analysis.services import client_owner
 from backend.clients.models import Client
@@ -113,7 +114,7 @@ def analysed(encoding: Encodings | None = None) -> bytes:
         analysis = Analysis.objects.create(
             owner=client_owner(client.pk),
             sha256=sha256,
-            detector="hog",
+            detector=default_detector(),
             detection_pixels=2073600,
             model=faceengine.MODEL,
             status=Status.DONE,

@@ -11,6 +11,7 @@ from django.utils import timezone
 from PIL import Image, ImageDraw
 
 import faceengine
+from backend.analysis.detectors import default_detector
 from backend.analysis.models import Analysis, Face
 from backend.analysis.services import client_owner
 from backend.clients.models import ANONYMOUS_ID
@@ -42,7 +43,7 @@ def done(*encodings: Encodings, owner_id: int = ANONYMOUS_ID) -> Submission:
     analysis = Analysis.objects.create(
         owner=client_owner(owner_id),
         sha256=sha256,
-        detector="hog",
+        detector=default_detector(),
         detection_pixels=2073600,
         model=faceengine.MODEL,
         faces_count=len(encodings),

@@ -25,7 +25,7 @@ class DetectorTests(SubmissionCase):
     def test_the_status_names_the_detector_once_it_is_done(self) -> None:
         answer = self.upload()
         self.assertIsNone(self.client.get(f"/image/{answer.json()['id']}/").json()["detector"])
-        self.assertEqual(self.done(answer)["detector"], "hog")
+        self.assertEqual(self.done(answer)["detector"], detectors.default_detector())
 
     def test_a_field_or_the_query_names_the_detector(self) -> None:
         for answer in (self.upload("cnn"), self.upload(query="?detector=cnn")):
@@ -39,9 +39,9 @@ class DetectorTests(SubmissionCase):
         self.assertFalse(Submission.objects.exists())
 
     def test_the_same_bytes_are_analysed_by_each_detector(self) -> None:
-        hog, cnn = self.done(self.upload()), self.done(self.upload("cnn"))
-        self.assertNotEqual(hog["faces"], cnn["faces"])
-        self.assertEqual(self.done(self.upload())["faces"], hog["faces"])
+        default, cnn = self.done(self.upload()), self.done(self.upload("cnn"))
+        self.assertNotEqual(default["faces"], cnn["faces"])
+        self.assertEqual(self.done(self.upload())["faces"], default["faces"])
         self.assertEqual(Analysis.objects.count(), 2)
 
     def test_an_accepted_upload_keeps_its_detector(self) -> None:
