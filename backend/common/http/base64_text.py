@@ -2,13 +2,12 @@
 
 Base64 (RFC 4648) in either alphabet, wrapped or not, with or without padding, alone or in a data
 URI (RFC 2397) with any parameters, whose data may be percent-encoded. Anything else is refused with
-its cause.
+its cause. Each step is one pass of C code without an object a character, as bodies have 32 MiB.
 """
 
 import binascii
 import re
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
 # With or without "data:", which some clients cut off with the type left in place.
 _URI: Final = re.compile(r"(data:)|[\w.+-]{1,100}/[\w.+-]", re.IGNORECASE)
@@ -20,7 +19,7 @@ _ADDRESS: Final = re.compile(r"(https?|blob|file|ftp|s3|content):", re.IGNORECAS
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9+/]")
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 _SPACES: Final = bytes(byte for byte in range(256) if chr(byte).isspace())
-_BLOCK: Final = 1 << 12
+_NO_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 _FORM: Final = "Send its bytes in base64, or as a data URI."
 
 
@@ -36,8 +35,7 @@ def decode(text: Any) -> bytes:
     if not text.isascii():
         _refuse_character(re.search(r"[^\x00-\x7f]", text))
     if at := _start_of_data(text):
-        data = text[at:]
-        return _base64(_unescaped(data).decode("latin-1") if "%" in data else data)
+        return _base64(_unescaped(text[at:]).decode("latin-1"))
     if match := _OTHER_URI.match(text):
         return _not_empty(_unescaped(text[match.end() :]))
     _refuse_other(text)
@@ -87,18 +85,14 @@ def _refuse_character(match: re.Match[str] | None) -> None:
 
 
 def _unescaped(text: str) -> bytes:
-    """Without percent-encoding (RFC 3986), a block at a time.
+    """`text`, which is ASCII, with each `%41` as the byte that it stands for.
 
-    The library keeps an object for each escape, 75 times the memory of the text.
+    Quoted-printable differs by its sign alone, and has a decoder in C: `urllib` takes 250 bytes of
+    memory for each escape.
     """
-    found, start = bytearray(), 0
-    while start < len(text):
-        end = start + _BLOCK
-        cut = text.find("%", end - 2, end)  # an escape that the block would cut
-        end = end if cut < 0 else cut
-        found += unquote_to_bytes(text[start:end])
-        start = end
-    return bytes(found)
+    if "%" not in text or _NO_ESCAPE.search(text):
+        return text.encode()
+    return binascii.a2b_qp(text.replace("=", "=3D").replace("%", "="))
 
 
 def _not_empty(data: bytes) -> bytes:

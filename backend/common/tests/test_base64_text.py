@@ -3,7 +3,9 @@
 import base64
 import textwrap
 import tracemalloc
+from contextlib import suppress
 from typing import Any
+from urllib.parse import quote_from_bytes
 
 from django.test import SimpleTestCase
 from hypothesis import given
@@ -60,6 +62,7 @@ class FormTests(SimpleTestCase):
             ("/9j/4ä", "'ä' at character 6"),
             ("QUJDRA==QUJD", "padding"),
             ("QUJDR", "cut off"),
+            ("data:image/png;base64,QUJD%4", "'%' at character 5"),
             ("b'/9j/4AAQ'", "Python's notation"),
             (None, "not null"),
             (5, "not a number"),
@@ -78,6 +81,25 @@ class FormTests(SimpleTestCase):
             text = "\n".join(textwrap.wrap(encoded.decode().rstrip("="), width))
             self.assertEqual(decode(text), data)
             self.assertEqual(decode(f"data:image/png;base64,{text}"), data)
+
+    @given(st.binary(min_size=1, max_size=400))
+    def test_any_bytes_come_back_from_escapes(self, data: bytes) -> None:
+        for safe in ("", "=_-+"):
+            text = "data:image/png," + quote_from_bytes(data, safe=safe)
+            self.assertEqual(decode(text), data)
+
+    def test_text_of_any_kind_takes_a_few_times_its_length_of_memory(self) -> None:
+        size = 1 << 20
+        for text in (
+            *("data:a/b," + "%41" * size, "data:a/b;base64," + "%41" * size, "QUJD\n" * size),
+            *("=" * size, "QUJD" * size, "data:a/b;base64," + "+ " * size, "data:" + ";x=y" * size),
+        ):
+            tracemalloc.start()
+            with suppress(NotBytes):
+                decode(text)
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            self.assertLess(peak, 5 * len(text), text[:30])
 
     def test_a_hostile_text_takes_no_longer_than_its_length(self) -> None:
         names = f"{'a' * 100}/{'b' * 1000}"
