@@ -108,18 +108,22 @@ def load_here(
 ) -> tuple[Image.Image, tuple[int, int]]:
     """`load_reduced` in this process."""
     with opened(source, max_pixels) as image:
-        size, turn = image.size, rgb.orientation(image)
-        _draft(image, enough_pixels)
-        image.load()
-        decoded = rgb.upright(rgb.to_rgb(image), turn)
+        turn = rgb.orientation(image)
+        size = _loaded(image, enough_pixels)
+        decoded = rgb.upright(rgb.to_rgb(formats.visible(image)), turn)
     return bare(decoded), size if turn not in rgb.SIDEWAYS else (size[1], size[0])
 
 
-def _draft(image: ImageFile.ImageFile, enough_pixels: int) -> None:
-    """Have a JPEG decoded at the smallest scale that leaves `enough_pixels`."""
-    share = (enough_pixels / (image.width * image.height)) ** 0.5
-    if share < 1 and formats.name(image) == "JPEG":
-        image.draft(None, (math.ceil(image.width * share), math.ceil(image.height * share)))
+def _loaded(image: ImageFile.ImageFile, enough_pixels: int) -> tuple[int, int]:
+    """Decode, a JPEG at the smallest scale that leaves `enough_pixels`; the size at full scale."""
+    size, share = image.size, (enough_pixels / (image.width * image.height)) ** 0.5
+    if formats.name(image) == "JPEG":
+        if share < 1:
+            image.draft(None, (math.ceil(image.width * share), math.ceil(image.height * share)))
+        image.load()
+        return size
+    image.load()  # that of HEIC may find that the shown part is smaller than its header says
+    return tuple(image.info.get("clap", image.size))
 
 
 def check_image(
@@ -176,8 +180,7 @@ def check_here(
         name, size = formats.name(image), image.size
         opened_as(name, size)
         turn = rgb.orientation(image)
-        _draft(image, 1)
-        image.load()
+        size = _loaded(image, 1)
     width, height = size if turn not in rgb.SIDEWAYS else size[::-1]
     return ImageInfo(name, width, height)
 

@@ -1,6 +1,8 @@
 """The accepted formats and their detection. Imports Pillow alone (HEIC: pillow-heif)."""
 
 import struct
+from contextlib import suppress
+from fractions import Fraction
 from typing import BinaryIO
 
 from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
@@ -25,7 +27,7 @@ _NEW_SUBFILE_TYPE, _REDUCED, _MOST_THUMBNAILS = 254, 1, 10
 _CAMERA_RAW = "The file is a camera's raw file: export it as JPEG, or send the camera's JPEG."
 
 _BEFORE_PIXELS_BYTES = 1 << 16
-"""AVIF and HEIC describe their colours in the box "meta", in front of the pixels."""
+"""AVIF and HEIC describe themselves in the box "meta", in front of the pixels."""
 
 
 def identify(stream: BinaryIO) -> ImageFile.ImageFile:
@@ -37,12 +39,12 @@ def identify(stream: BinaryIO) -> ImageFile.ImageFile:
     if camera_raw.is_camera_raw(stream, head):
         raise ImageError(Problem.CAMERA_RAW, _CAMERA_RAW)
     if _is_heic(head):
-        return _with_code_points(_open_heic(stream), stream)
+        return _with_properties(_open_heic(stream), stream)
     other_formats.refuse(head)
     try:
         readable = png_notes.without_odd_notes(stream, head) or animations.mended(stream, head)
         image = Image.open(readable, formats=_PILLOW)
-        return _with_code_points(_past_thumbnails(image), readable)
+        return _with_properties(_past_thumbnails(image), readable)
     except UnidentifiedImageError:
         if not _is_known(head):
             raise
@@ -66,8 +68,11 @@ def _past_thumbnails(image: ImageFile.ImageFile) -> ImageFile.ImageFile:
     return image
 
 
-def _with_code_points(image: ImageFile.ImageFile, stream: BinaryIO) -> ImageFile.ImageFile:
-    """`image`, with the colour primaries and the transfer of AVIF or HEIC in its `info`."""
+def _with_properties(image: ImageFile.ImageFile, stream: BinaryIO) -> ImageFile.ImageFile:
+    """`image`, with the colour primaries and the transfer of AVIF or HEIC in its `info`.
+
+    And what `visible` needs of an AVIF.
+    """
     if image.format not in ("AVIF", "HEIF"):
         return image
     position = stream.tell()
@@ -77,7 +82,29 @@ def _with_code_points(image: ImageFile.ImageFile, stream: BinaryIO) -> ImageFile
     at = data.find(b"colrnclx") + 8
     if at >= 8 and len(data) >= at + 4:
         image.info["nclx"] = struct.unpack_from(">HH", data, at)
+    at = data.find(b"clap") + 4
+    if image.format == "AVIF" and at >= 4 and (size := _clean_aperture(data, at, image.size)):
+        image.info["clap"] = size
     return image
+
+
+def _clean_aperture(data: bytes, at: int, whole: tuple[int, int]) -> tuple[int, int] | None:
+    """The part of an AVIF that browsers show: Chromium ignores one that does not begin at the
+    corner, or is no whole number of pixels (ISO/IEC 14496-12, 12.1.4)."""
+    with suppress(struct.error, ZeroDivisionError):
+        numbers = struct.unpack_from(">IIIIiIiI", data, at)
+        width, height, right, down = (Fraction(*numbers[at : at + 2]) for at in (0, 2, 4, 6))
+        is_within = 0 < width <= whole[0] and 0 < height <= whole[1]
+        is_at_corner = (2 * right, 2 * down) == (width - whole[0], height - whole[1])
+        is_of_pixels = width.denominator == height.denominator == 1
+        if is_within and is_at_corner and is_of_pixels:
+            return int(width), int(height)
+    return None
+
+
+def visible(image: Image.Image) -> Image.Image:
+    """The part of a loaded `image` that is shown. The decoder of HEIC cuts it out itself."""
+    return image.crop((0, 0, *image.info["clap"])) if "clap" in image.info else image
 
 
 def name(image: ImageFile.ImageFile) -> str:

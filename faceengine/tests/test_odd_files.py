@@ -11,6 +11,7 @@ from PIL import Image, ImageCms
 
 import faceengine
 from faceengine import ImageError, Problem
+from faceengine.imaging.decode import load_reduced
 from faceengine.tests.test_hostile import reason
 from faceengine.tests.test_images import difference
 from tests.support import costly_files, image_factories
@@ -288,6 +289,21 @@ def _grey_tiff(size: tuple[int, int], bits: int, pixels: bytes, *, photometric: 
     longs = ((256, size[0]), (257, size[1]), (273, 8), (278, size[1]), (279, len(pixels)))
     entries += [(tag, 4, 1, struct.pack("<I", value)) for tag, value in longs]
     return costly_files.tiff(entries, data=pixels)
+
+
+class CleanApertureTests(unittest.TestCase):
+    def test_of_heic_the_part_is_taken_and_of_avif_one_that_browsers_show(self) -> None:
+        image = image_factories.faceless(160, 120)
+        for format, place, size in (
+            *(("AVIF", (0, 0), (80, 60)), ("AVIF", (20, 20), (160, 120))),
+            *(("HEIC", (0, 0), (80, 60)), ("HEIC", (20, 20), (80, 60))),
+            ("HEIC", (120, 90), (40, 30)),  # partly outside
+        ):
+            with self.subTest(format, place=place):
+                data = image_factories.cropped(image, format, (80, 60), *place)
+                info = faceengine.check_image(data)
+                loaded, full_size = load_reduced(data, 10**6, max_pixels=10**6)
+                self.assertEqual({(info.width, info.height), loaded.size, full_size}, {size})
 
 
 class OtherFormatsTests(unittest.TestCase):

@@ -147,6 +147,29 @@ def oriented(
     return encoded(stored, format, exif=exif.tobytes(), **options)
 
 
+def cropped(
+    image: Image.Image, format: str, size: tuple[int, int], left: int = 0, top: int = 0
+) -> bytes:
+    """AVIF or HEIC of `image` whose property `clap` says which part of it is to be shown.
+
+    It takes the place of a colour profile (ISO/IEC 14496-12, 12.1.4).
+    """
+    place = struct.pack(">I4s4s", 40, b"colr", b"prof") + b"p" * 28
+    data = bytearray(encoded(image, format, icc_profile=place[12:]))
+    start = data.index(place)
+    data[start : start + 40] = struct.pack(
+        ">I4sIIIIiIiI",
+        *(40, b"clap", size[0], 1, size[1], 1),
+        *(2 * left + size[0] - image.width, 2, 2 * top + size[1] - image.height, 2),
+    )
+    at, number = data.index(b"ipco") + 4, 1
+    while at < start:
+        at, number = at + int.from_bytes(data[at : at + 4], "big"), number + 1
+    association = data.index(number, data.index(b"ipma") + 15)
+    data[association] |= 0x80  # a reader has to know it
+    return bytes(data)
+
+
 def animated(frames: list[Image.Image], format: str = "GIF") -> bytes:
     """A moving image; `format` is GIF, WEBP, PNG or AVIF."""
     options = {"save_all": True, "append_images": frames[1:], "duration": 100}

@@ -54,6 +54,10 @@ def _files() -> dict[str, bytes]:
     files["PNG, EXIF behind the pixels"] = png[:-12] + _chunk(block[6:]) + png[-12:]
     jpeg = encoded(image)
     files |= {"JPEG without its end": jpeg[:-2], "PNG without its end": png[:-12]}
+    files |= {
+        f"AVIF, a part at {place}": image_factories.cropped(image, "AVIF", (40, 20), *place)
+        for place in ((0, 0), (10, 10), (20, 20), (40, 30))
+    }
     text.add_text("Raw profile type exif", f"\nexif\n{len(block):8}\n{block.hex()}")
     files["PNG, EXIF as text"] = encoded(image, "PNG", pnginfo=text)
     return files
