@@ -33,6 +33,13 @@ class EnvTests(SimpleTestCase):
             with self.subTest(nonsense):
                 self.refuses(nonsense, env.number)
 
+    def test_a_number_may_have_an_upper_bound(self) -> None:
+        def read(name: str) -> int:
+            return env.number(name, at_most=1_000_000_000)
+
+        self.assertEqual(reading("1000000000", read), 1_000_000_000)
+        self.refuses("1000000001", read)
+
     def test_decimals_are_finite_and_positive(self) -> None:
         self.assertEqual(reading("0.5", env.real), 0.5)
         for nonsense in ("", "nan", "inf", "0", "-2"):
