@@ -29,7 +29,15 @@ def face() -> bytes:
 
 
 class FlowCase(StackCase):
+    """Three backends; the others' tests ask the first alone."""
+
+    shares = "encodings"
     stack: ClassVar[ScaledStack]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super(StackCase, cls).setUpClass()
+        cls.stack = cls.shared("stack", lambda: ScaledStack(backends=3))
 
     def post(self, image: bytes, *, url: str = "") -> requests.Response:
         """The answer. A busy machine may answer 202; then the encoding is polled at its address."""
@@ -51,11 +59,6 @@ class FlowCase(StackCase):
 
 
 class SeveralBackendsTests(FlowCase):
-    @classmethod
-    def setUpClass(cls) -> None:
-        super(StackCase, cls).setUpClass()
-        cls.stack = cls.enterClassContext(ScaledStack(backends=3))
-
     def at_once(self, count: int, image: bytes) -> list[requests.Response]:
         urls = [self.stack.backend_urls[index % 3] for index in range(count)]
         with ThreadPoolExecutor(count) as pool:
@@ -104,11 +107,6 @@ class SeveralBackendsTests(FlowCase):
 
 
 class WithoutRedisTests(FlowCase):
-    @classmethod
-    def setUpClass(cls) -> None:
-        super(StackCase, cls).setUpClass()
-        cls.stack = cls.enterClassContext(ScaledStack(backends=1))
-
     @contextmanager
     def no_redis(self) -> Iterator[None]:
         self.stack.redis.stop()

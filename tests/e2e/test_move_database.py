@@ -3,7 +3,6 @@
 import hashlib
 import sqlite3
 import tempfile
-import unittest
 from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -14,6 +13,7 @@ from backend.photos.tests import factories
 from tests.support import photographs, samples
 from tests.support.postgres_server import PostgresServer
 from tests.support.stack import Stack, wait_until
+from tests.support.stack_case import StackCase
 
 # Also where the tests are on PostgreSQL.
 _ON_SQLITE: Final = {"DATABASE_URL": ""}
@@ -40,19 +40,27 @@ _TABLES: Final = (
 _FACES: Final = "/recognition/users/1/contacts/1/faces"
 
 
-class RefusalTests(unittest.TestCase):
-    """A service at rest, in which something is amiss."""
-
+class MoveCase(StackCase):
+    options: ClassVar[dict[str, Any]] = {"settings": _ON_SQLITE}
+    shares = "moved"
     server: ClassVar[PostgresServer]
-    stack: ClassVar[Stack]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.server = cls.shared("server", PostgresServer)
+        super().setUpClass()
+
+
+class RefusalTests(MoveCase):
+    """A service at rest on SQLite, also where it has moved before; something is amiss."""
 
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.server = cls.enterClassContext(PostgresServer())
-        cls.stack = cls.enterClassContext(Stack(settings=_ON_SQLITE))
-        cls.stack.wait_ended([cls.stack.upload(samples.no_face())])
+        if not cls.stack.submissions():
+            cls.stack.wait_ended([cls.stack.upload(samples.no_face())])
         cls.stack.stop_processes()
+        cls.stack.use_database("")
 
     def setUp(self) -> None:
         self.url = self.server.create_database()
@@ -105,17 +113,17 @@ class RefusalTests(unittest.TestCase):
         self.assert_refused("DATABASE_URL is set already")
 
     def test_a_value_that_postgresql_refuses_rolls_everything_back(self) -> None:
-        self.addCleanup(self.sqlite, "UPDATE clients_client SET name = 'anonymous'")
-        self.sqlite(f"UPDATE clients_client SET name = '{'x' * 101}'")
+        sql = "UPDATE clients_client SET name = '{}' WHERE id = 1"
+        self.addCleanup(self.sqlite, sql.format("anonymous"))
+        self.sqlite(sql.format("x" * 101))
         self.assert_refused("clients_client cannot be copied: value too long")
 
 
-class MoveTests(unittest.TestCase):
+class MoveTests(MoveCase):
     maxDiff = None
 
     def test_a_service_goes_on_where_it_was_with_everything_it_had(self) -> None:
-        server = self.enterContext(PostgresServer())
-        stack = self.enterContext(Stack(settings=_ON_SQLITE))
+        stack = self.stack
         people = [photographs.read("obama.jpg"), photographs.read("biden.jpg")]
         ids = [stack.upload(image) for image in (*people, samples.no_face())]
         for image in people:
@@ -130,7 +138,7 @@ class MoveTests(unittest.TestCase):
         self.assertEqual(stack.request("DELETE", f"{_FACES}/2").status_code, 200)
         key = stack.manage("create_api_key", "alice").stdout.splitlines()[-1]
         seen, keys, files_kept = _seen(stack, ids, people, key), _keys(stack), stack.stored_files()
-        url = server.create_database()
+        url = self.server.create_database()
         while_it_runs = stack.manage("move_database", "--to", url)
         self.assertIn("Stop the service first.", while_it_runs.stderr)
 

@@ -66,10 +66,20 @@ class Import:
         return f"{self.path.relative_to(ROOT)}:{self.line} imports {self.name}"
 
 
-def imports(path: Path) -> Iterator[Import]:
+@cache
+def imports(path: Path) -> tuple[Import, ...]:
     """Everything that the module imports, also inside functions; relative names made absolute."""
+    return tuple(_imports(path))
+
+
+@cache
+def _nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
+def _imports(path: Path) -> Iterator[Import]:
     package = path.relative_to(ROOT).with_suffix("").parts[:-1]
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield Import(path, node.lineno, alias.name)
@@ -94,7 +104,7 @@ PRODUCT: Final = (
 def imports_in_strings(path: Path) -> Iterator[Import]:
     """Imports of ours in code that a module has as text, such as for another process."""
     pattern = rf"^\s*from ((?:{'|'.join(OURS)})\b[\w.]*) import (\w+(?:, \w+)*)"
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in _nodes(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             for module, names in re.findall(pattern, node.value, re.MULTILINE):
                 for name in names.split(", "):
