@@ -72,6 +72,7 @@ FACES_OIDC_SIGN_UP = env.flag("FACES_OIDC_SIGN_UP")
 # --- Finding faces
 FACES_DETECTOR = env.text("FACES_DETECTOR", choices=("auto", "hog", "cnn", "yunet"))
 FACES_YUNET_MODEL = env.text("FACES_YUNET_MODEL")
+FACES_ENCODER = env.text("FACES_ENCODER")
 FACES_MAX_DETECTION_PIXELS = env.number("FACES_MAX_DETECTION_PIXELS", at_least=10_000)
 FACES_MODEL_CACHE = env.text("FACES_MODEL_CACHE")
 FACES_PROVIDERS = env.words("FACES_PROVIDERS", choices=("cpu", "cuda", "openvino"))

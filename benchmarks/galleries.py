@@ -197,7 +197,7 @@ def by_index(users: list[int], options: dict[str, str], probe: Rows) -> list[int
     with connection.cursor() as cursor:
         for name, value in {**options, "hnsw.max_scan_tuples": "40000"}.items():
             cursor.execute("SELECT set_config(%s, %s, false)", [name, value])
-        cursor.execute(search.BY_INDEX, which(users, probe, 3 * search.FACES_A_CONTACT))
+        cursor.execute(search.by_index_sql(128), which(users, probe, 3 * search.FACES_A_CONTACT))
         return list(dict.fromkeys(contact for (contact,) in cursor.fetchall()))[:3]
 
 
@@ -243,7 +243,7 @@ def filled(size: int) -> tuple[Rows, Rows, list[int]]:
         batch_size=_BATCH,
     )
     with connection.cursor() as cursor:
-        cursor.execute("DROP INDEX gallery_face_nearest")
+        cursor.execute("DROP INDEX gallery_face_nearest_128")
         cursor.execute("CREATE TEMP TABLE made (n bigint, encoding vector(128))")
         with cursor.copy("COPY made FROM STDIN (FORMAT BINARY)") as copy:
             for block in in_binary(rows):
@@ -281,8 +281,9 @@ def index_s() -> float:
     with connection.cursor() as cursor:
         cursor.execute("SET maintenance_work_mem = '1500MB'")
         cursor.execute(
-            "CREATE INDEX gallery_face_nearest ON recognition_face"
-            " USING hnsw (encoding vector_l2_ops) WHERE is_indexed"
+            "CREATE INDEX gallery_face_nearest_128 ON recognition_face"
+            " USING hnsw ((encoding::vector(128)) vector_l2_ops)"
+            " WHERE is_indexed AND vector_dims(encoding) = 128"
         )
         cursor.execute("ANALYZE recognition_face")
     return time.perf_counter() - began

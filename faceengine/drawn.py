@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from faceengine import encoding, landmarks, quality
 from faceengine.conversion import CHIP_SIDE_PX
 from faceengine.detection import detector as detection
+from faceengine.encoders import DLIB, Encoder
 from faceengine.imaging.scaled import Photo, View
 from faceengine.types import DETECTORS, Box, Face, Reason, overlap
 
@@ -24,15 +25,15 @@ _MIN_OVERLAP: Final = 0.25
 """Of a drawn box and the face in it: a hand draws up to the hair, detectors to the brows."""
 
 
-def encode_boxes(photo: Photo, boxes: Sequence[Box]) -> list[Face]:
+def encode_boxes(photo: Photo, boxes: Sequence[Box], *, encoder: Encoder = DLIB) -> list[Face]:
     """The faces in `boxes` of the full image, in order; each keeps the box that was drawn.
 
     One that is too poor to be recognised, or in which no detector sees a face (`Reason.UNCLEAR`),
     has no encoding. Raises `ImageError` where the image can not be decoded in detail.
     """
-    found = [_found(photo, box) for box in boxes]
+    found = [_found(photo, box, encoder) for box in boxes]
     clear = [each for each in found if each.quality.reason is None]
-    encodings = iter(encoding.encode([each.chip.pixels for each in clear]))
+    encodings = iter(encoding.encode([each.chip.encoded for each in clear], encoder))
     return [
         Face(
             box,
@@ -52,12 +53,12 @@ class _Found:
     rotation: int
 
 
-def _found(photo: Photo, box: Box) -> _Found:
+def _found(photo: Photo, box: Box, encoder: Encoder) -> _Found:
     seen = _seen(photo.around(box), box)
     outer, score, rotation = seen or (box, 0.0, 0)
-    chip = landmarks.cut(photo.around(outer), outer, rotation)
+    chip = landmarks.cut(photo.around(outer), outer, rotation, encoder)
     if chip.side_px < CHIP_SIDE_PX and photo.sharpen():
-        chip = landmarks.cut(photo.around(outer), outer, rotation)
+        chip = landmarks.cut(photo.around(outer), outer, rotation, encoder)
     width, height = photo.size
     inner = Box(
         max(outer.top, 0), min(outer.right, width), min(outer.bottom, height), max(outer.left, 0)

@@ -45,7 +45,7 @@ def compute_claimed(taken: Sequence[Analysis]) -> list[Analysis]:
     taken = [each for each in taken if each.pk not in drawn_on]
     with registry.batch():
         try:
-            for detector, same in groupby(sorted(taken, key=_detector), key=_detector):
+            for (detector, _), same in groupby(sorted(taken, key=_makers), key=_makers):
                 _together([*same], detectors.chosen(detector))
             return singly
         except Exception as error:  # which of them it was shows when each is done by itself
@@ -57,8 +57,8 @@ def compute_claimed(taken: Sequence[Analysis]) -> list[Analysis]:
             return singly + rest
 
 
-def _detector(analysis: Analysis) -> str:
-    return analysis.detector
+def _makers(analysis: Analysis) -> tuple[str, str]:
+    return analysis.detector, analysis.model
 
 
 def _together(analyses: Sequence[Analysis], detector: faceengine.Detector) -> None:
@@ -66,6 +66,7 @@ def _together(analyses: Sequence[Analysis], detector: faceengine.Detector) -> No
     found = faceengine.encode_many(
         reading.images(),
         detector,
+        encoder=computing.encoder_of(analyses[0]),
         max_detection_pixels=settings.FACES_MAX_DETECTION_PIXELS,
     )
     encoding_s = (time.monotonic() - reading.last) / len(analyses)

@@ -18,7 +18,7 @@ from django.db import transaction
 from django.utils import timezone
 
 import faceengine
-from backend.analysis import detectors, marks, retention
+from backend.analysis import detectors, encoders, marks, retention
 from backend.analysis.metrics import ENGINE, FACES
 from backend.analysis.models import Analysis, Face, Mark
 from backend.common.jobs import process_identity, statements, wakeups
@@ -54,6 +54,8 @@ _SPECIFIC: Final = (
 )
 
 
+OTHER_ENCODER: Final = "The service has another encoder by now. Please send the image again."
+
 TOO_COSTLY: Final = "The image takes more time or memory than there is for one."
 
 
@@ -80,10 +82,12 @@ class Computed:
     photo: faceengine.Photo | None = None
 
 
-def analyse(image: BinaryIO, *, owner: str, sha256: str, detector: str) -> Computed:
+def analyse(
+    image: BinaryIO, *, owner: str, sha256: str, detector: str, model: str = ""
+) -> Computed:
     """The finished analysis of `image`: known, computed now, or awaited."""
     for attempt in range(_looks()):
-        analysis = _claim(key(owner, sha256, detector))
+        analysis = _claim(key(owner, sha256, detector, model))
         if analysis is None:
             time.sleep(_WAIT_S[min(attempt, len(_WAIT_S) - 1)])
         elif analysis.status == Status.DONE:
@@ -99,14 +103,14 @@ def compute_requested(analysis: Analysis) -> None:
         _find_and_record(analysis, cast(BinaryIO, image))
 
 
-def key(owner: str, sha256: str, detector: str) -> dict[str, Any]:
-    """The values that identify an analysis; of an empty `detector`, by the default one."""
+def key(owner: str, sha256: str, detector: str, model: str = "") -> dict[str, Any]:
+    """The values that identify an analysis; of an empty `detector` or `model`, by the default."""
     return {
         "owner": owner,
         "sha256": sha256,
         "detector": detectors.chosen(detector),
         "detection_pixels": settings.FACES_MAX_DETECTION_PIXELS,
-        "model": faceengine.MODEL,
+        "model": model or encoders.current().name,
     }
 
 
@@ -172,11 +176,11 @@ def _give_up(analysis: Analysis, error: AnalysisError | None) -> None:
 
 def _find_and_record(analysis: Analysis, image: BinaryIO) -> Computed:
     started = time.monotonic()
-    photo, faces = _find(image, analysis.detector)
+    photo, faces = _find(image, analysis)
     rows = [_row(analysis, index, face) for index, face in enumerate(faces)]
     known = marks.of_bytes(analysis)
     marks.hide_known(known, rows)
-    drawn = _looked_at(photo, marks.missing(known, rows))
+    drawn = _looked_at(photo, marks.missing(known, rows), encoder_of(analysis))
     rows += _drawn(analysis, len(rows), drawn)
     _conclude(analysis, faces, rows, engine_s=time.monotonic() - started)
     return Computed(analysis, rows, photo)
@@ -208,16 +212,20 @@ def add_drawn(image: BinaryIO, owner: str, sha256: str) -> None:
     """
     photo = None
     for analysis in marks.finished(owner, sha256):
+        if encoders.known(analysis.model) is None:  # of an earlier encoder: it stays as it is
+            continue
         missing = marks.missing(marks.of_bytes(analysis), analysis.faces.all())
         if missing:
             photo = photo or _open(image)
-            _append(analysis, _looked_at(photo, missing))
+            _append(analysis, _looked_at(photo, missing, encoder_of(analysis)))
 
 
 OUTSIDE: Final = "The box lies outside the image."
 
 
-def _looked_at(photo: faceengine.Photo, drawn: Sequence[Mark]) -> list[faceengine.Face]:
+def _looked_at(
+    photo: faceengine.Photo, drawn: Sequence[Mark], encoder: faceengine.Encoder
+) -> list[faceengine.Face]:
     boxes = []
     for mark in drawn:
         width, height = photo.size
@@ -229,7 +237,7 @@ def _looked_at(photo: faceengine.Photo, drawn: Sequence[Mark]) -> list[faceengin
             raise AnalysisError(OUTSIDE, permanent=True)
         boxes.append(box)
     with decoding():
-        return faceengine.encode_boxes(photo, boxes) if boxes else []
+        return faceengine.encode_boxes(photo, boxes, encoder=encoder) if boxes else []
 
 
 def _append(analysis: Analysis, drawn: Sequence[faceengine.Face]) -> None:
@@ -251,6 +259,17 @@ def _drawn(analysis: Analysis, start: int, faces: Sequence[faceengine.Face]) -> 
     return rows
 
 
+def encoder_of(analysis: Analysis) -> faceengine.Encoder:
+    """Raises `AnalysisError` for one that was requested of a process with another encoder.
+
+    Temporary: while a service is restarted with another one, either kind of process may take it.
+    """
+    found = encoders.known(analysis.model)
+    if found is None:
+        raise AnalysisError(OTHER_ENCODER, permanent=False)
+    return found
+
+
 def _open(image: BinaryIO) -> faceengine.Photo:
     with decoding():
         return faceengine.open_photo(
@@ -260,14 +279,16 @@ def _open(image: BinaryIO) -> faceengine.Photo:
         )
 
 
-def _find(image: BinaryIO, detector: str) -> tuple[faceengine.Photo, faceengine.Faces]:
+def _find(image: BinaryIO, analysis: Analysis) -> tuple[faceengine.Photo, faceengine.Faces]:
     """No transaction is open here: finding faces takes long, and writers would wait for it."""
     bound = settings.FACES_MAX_DETECTION_PIXELS
     try:
         with decoding():
             photo = _open(image)
-            found = detectors.chosen(detector)
-            return photo, faceengine.find_faces(photo, found, max_detection_pixels=bound)
+            detector, encoder = detectors.chosen(analysis.detector), encoder_of(analysis)
+            return photo, faceengine.find_faces(
+                photo, detector, encoder=encoder, max_detection_pixels=bound
+            )
     except faceengine.FaceEngineError as error:
         raise AnalysisError(str(error), permanent=False) from error
 

@@ -16,11 +16,18 @@ from numpy.typing import ArrayLike, NDArray
 DIMENSIONS: Final = 128
 ENCODING_BYTES: Final = DIMENSIONS * 4
 
-Encoding = NDArray[numpy.float32]
-"""Shape (128,), float32, read-only."""
+MOST_DIMENSIONS: Final = 1024
 
-_SENT: Final = numpy.dtype([("dimensions", ">u2"), ("unused", ">u2"), ("row", ">f4", DIMENSIONS)])
-"""How pgvector sends a vector of 128 (`vector_send` in its source)."""
+INDEXED_DIMENSIONS: Final = (128, 512)
+"""Of the encodings of which PostgreSQL has an index of nearest neighbours: those of the models in
+use (docs/models.md). Others are compared one by one."""
+
+Encoding = NDArray[numpy.float32]
+"""Shape (n,), float32, read-only: n is 128, or 128 to 1,024 of a column of any size."""
+
+_SENT_HEAD: Final = 4
+"""Bytes in front of the numbers of a vector that pgvector sends: two of its size, two unused
+(`vector_send` in its source)."""
 
 _FETCHED: Final = 2000
 """Rows at a time, each an object until its numbers are with the others."""
@@ -33,33 +40,42 @@ else:  # Django's class takes no types in brackets
 
 
 class EncodingField(_Field):
-    """128 float32: bytes (little-endian) on SQLite, `vector(128)` of pgvector on PostgreSQL.
+    """Float32: bytes (little-endian) on SQLite, `vector` of pgvector on PostgreSQL.
 
-    Read, it is a read-only array of shape (128,) on both. Written, it is anything that numpy makes
-    128 finite numbers of; else it is a `ValueError`.
+    128 of them, or with `any_size` 128 to 1,024. Read, it is a read-only array on both. Written, it
+    is anything that numpy makes as many finite numbers of; else it is a `ValueError`.
     """
 
-    description = "128 float32"
+    description = "float32"
     empty_strings_allowed = False
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, any_size: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "editable": False})
+        self.any_size = any_size
         # An array cannot be compared with "" or [].
         self.empty_values = []
 
     def deconstruct(self) -> tuple[str, str, Any, dict[str, Any]]:
         name, path, args, kwargs = super().deconstruct()
         del kwargs["editable"]
+        if self.any_size:
+            kwargs["any_size"] = True
         return name, path, args, kwargs
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str:
-        return f"vector({DIMENSIONS})" if connection.vendor == "postgresql" else "BLOB"
+        if connection.vendor != "postgresql":
+            return "BLOB"
+        return "vector" if self.any_size else f"vector({DIMENSIONS})"
 
     def db_check(self, connection: BaseDatabaseWrapper) -> str | None:
-        # pgvector knows the length of its type.
+        column = connection.ops.quote_name(self.column or "")
+        between = f"BETWEEN {DIMENSIONS} AND {MOST_DIMENSIONS}"
         if connection.vendor == "postgresql":
-            return None
-        return f"length({connection.ops.quote_name(self.column or '')}) = {ENCODING_BYTES}"
+            # pgvector knows the length of its type, if it has one.
+            return f"vector_dims({column}) {between}" if self.any_size else None
+        if self.any_size:
+            return f"length({column}) % 4 = 0 AND length({column}) / 4 {between}"
+        return f"length({column}) = {ENCODING_BYTES}"
 
     def from_db_value(
         self, value: Any, expression: Any, connection: BaseDatabaseWrapper
@@ -68,10 +84,10 @@ class EncodingField(_Field):
 
     def to_python(self, value: Any) -> Encoding:
         if isinstance(value, str):
-            return _of_text(value)
+            value = _of_text(value)
         if isinstance(value, bytes | bytearray | memoryview):
-            return checked(numpy.frombuffer(value, "<f4"))
-        return checked(value)
+            value = numpy.frombuffer(value, "<f4")
+        return checked(value, any_size=self.any_size)
 
     def get_db_prep_value(
         self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False
@@ -89,12 +105,17 @@ class EncodingField(_Field):
         return base64.b64encode(encoding.astype("<f4").tobytes()).decode()
 
 
-def checked(numbers: ArrayLike) -> Encoding:
-    """`numbers` as an encoding. Raises `ValueError` if they are not 128 finite float32."""
+def checked(numbers: ArrayLike, *, any_size: bool = False) -> Encoding:
+    """`numbers` as an encoding. Raises `ValueError` if they are not 128 finite float32.
+
+    Of `any_size`: 128 to 1,024.
+    """
     with numpy.errstate(over="ignore"):  # too large a number becomes infinite, and is refused
         array = numpy.array(numbers, numpy.float32)
-    if array.shape != (DIMENSIONS,):
-        raise ValueError(f"an encoding has {DIMENSIONS} numbers, not the shape {array.shape}")
+    most = MOST_DIMENSIONS if any_size else DIMENSIONS
+    if array.ndim != 1 or not DIMENSIONS <= array.size <= most:
+        wanted = f"{DIMENSIONS} to {most}" if any_size else f"{DIMENSIONS}"
+        raise ValueError(f"an encoding has {wanted} numbers, not the shape {array.shape}")
     if not numpy.isfinite(array).all():
         raise ValueError("an encoding holds a number that is not finite")
     array.flags.writeable = False
@@ -104,24 +125,38 @@ def checked(numbers: ArrayLike) -> Encoding:
 def read_many(
     rows: models.QuerySet[Any, Any], *names: str, encoding: str = "encoding"
 ) -> tuple[NDArray[numpy.int64], NDArray[numpy.float32]]:
-    """The fields `names`, all whole numbers, as (n, len(names)), and the encodings as (n, 128).
+    """The fields `names`, all whole numbers, as (n, len(names)), and the encodings as (n, m).
 
-    One statement, and no object for each number: 10⁵ rows take 0.2 s where 128 numbers each would
-    take ten times as long. Rows without an encoding are left out.
+    All have the same size m (128 of no rows), because the rows are of one model: else it is a
+    `ValueError`. One statement, and no object for each number: 10⁵ rows take 0.2 s where 128
+    numbers each would take ten times as long. Rows without an encoding are left out.
     """
-    integers, encodings = [numpy.empty((0, len(names)), "i8")], [numpy.empty((0, DIMENSIONS), "f4")]
+    integers, encodings = [numpy.empty((0, len(names)), "i8")], list[NDArray[numpy.float32]]()
     connection = connections[rows.db]
     if not rows.query.is_sliced:  # a slice has to leave them out itself
         rows = rows.filter(**{f"{encoding}__isnull": False})
     there = rows.values_list(*names, encoding)
     for block in _fetched(there, connection):
         *columns, encoded = zip(*block, strict=True)
-        joined, numbers = b"".join(encoded), numpy.array(columns, "i8").reshape(len(names), -1).T
-        sent = connection.vendor == "postgresql"
-        read = numpy.frombuffer(joined, _SENT)["row"] if sent else numpy.frombuffer(joined, "<f4")
-        integers.append(numbers)
-        encodings.append(read.reshape(-1, DIMENSIONS).astype("f4"))
-    return numpy.concatenate(integers), numpy.concatenate(encodings)
+        integers.append(numpy.array(columns, "i8").reshape(len(names), -1).T)
+        encodings.append(_rows(encoded, is_sent=connection.vendor == "postgresql"))
+    return numpy.concatenate(integers), _together(encodings)
+
+
+def _rows(encoded: Sequence[bytes], *, is_sent: bool) -> NDArray[numpy.float32]:
+    """The encodings of a block: bytes as SQLite has them, or as PostgreSQL sends them."""
+    sizes = set(map(len, encoded))
+    if len(sizes) != 1:
+        raise ValueError("encodings of several models cannot be compared")
+    head = _SENT_HEAD if is_sent else 0
+    row = [("head", "V", head), ("numbers", ">f4" if is_sent else "<f4", (sizes.pop() - head) // 4)]
+    return numpy.frombuffer(b"".join(encoded), numpy.dtype(row))["numbers"].astype("f4")
+
+
+def _together(blocks: Sequence[NDArray[numpy.float32]]) -> NDArray[numpy.float32]:
+    if len({block.shape[1] for block in blocks}) > 1:
+        raise ValueError("encodings of several models cannot be compared")
+    return numpy.concatenate(blocks) if blocks else numpy.empty((0, DIMENSIONS), "f4")
 
 
 def _fetched(
@@ -145,8 +180,16 @@ def _fetched(
             yield block
 
 
-def _of_text(text: str) -> Encoding:
-    """pgvector's `[0.1,…]`, or what `value_to_string` wrote."""
+def _of_text(text: str) -> Any:
+    """The numbers of pgvector's `[0.1,…]`, or the bytes that `value_to_string` wrote."""
     if text.startswith("["):
-        return checked([float(number) for number in text[1:-1].split(",")])
-    return checked(numpy.frombuffer(base64.b64decode(text), "<f4"))
+        return [float(number) for number in text[1:-1].split(",")]
+    return base64.b64decode(text)
+
+
+def distance_sql(dimensions: int) -> str:
+    """PostgreSQL's distance of a column `encoding` of any size from `%(probe)s`, for its index.
+
+    Of rows with as many numbers alone: a condition on the model has to stand before it.
+    """
+    return f"(encoding::vector({dimensions})) <-> %(probe)s::vector({dimensions})"

@@ -119,10 +119,9 @@ class Face(models.Model):
     right = models.IntegerField()
     bottom = models.IntegerField()
     left = models.IntegerField()
-    # On PostgreSQL a migration adds an index of nearest neighbours; SQLite has none such.
-    # None only of one that was drawn or is hidden by hand. Its type says never: such a face is too
-    # poor, and what compares faces leaves those out.
-    encoding = EncodingField(null=True)  # type: ignore[misc]
+    # As many numbers as the analysis's model makes. None only of one that was drawn or is hidden by
+    # hand. Its type says never: such a face is too poor, and what compares faces leaves those out.
+    encoding = EncodingField(null=True, any_size=True)  # type: ignore[misc]
     score = models.FloatField()
     size_px = models.PositiveIntegerField()
     sharpness = models.FloatField()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 import faceengine
-from backend.analysis import compute, marks
+from backend.analysis import compute, encoders, marks
 from backend.analysis.fields import read_many
 from backend.analysis.marks import HIDDEN
 from backend.analysis.models import Analysis, Face
@@ -31,7 +31,7 @@ class QualityShape(TypedDict):
 
 @dataclass(frozen=True)
 class FoundFace:
-    """One face: its box in the upright image's pixels, its 128 numbers, its quality.
+    """One face: its box in the upright image's pixels, its numbers, its quality.
 
     One that was drawn by hand and is too unclear has no numbers.
 
@@ -42,6 +42,8 @@ class FoundFace:
     encoding: list[float]
     quality: QualityShape
     rotation: int = 0
+    model: str = ""
+    """That made the encoding; empty: dlib's."""
     by_hand: str = ""
     """"drawn" or "hidden", of `marks`; empty: found, and not corrected."""
 
@@ -69,7 +71,7 @@ class GoodFaces:
     places: list[tuple[int, int, int]]
     """Of each face its primary key, its analysis and its place in that."""
     encodings: Floats32
-    """Shape (n, 128)."""
+    """Shape (n, numbers of an encoding)."""
 
     def newest(self, count: int) -> GoodFaces:
         """The last `count` of them."""
@@ -79,14 +81,12 @@ class GoodFaces:
 
 def faces(analysis_id: int) -> list[FoundFace]:
     """The faces that the detector found, in order, whatever was corrected by hand since."""
-    rows = Face.objects.with_encodings().filter(analysis_id=analysis_id)
-    return [_face(row) for row in rows.filter(index__lt=F("analysis__faces_count"))]
+    return [_face(row) for row in _rows(analysis_id).filter(index__lt=F("analysis__faces_count"))]
 
 
 def corrected_faces(analysis_id: int) -> list[FoundFace]:
     """`faces` as they were corrected: hidden ones in their places, drawn ones behind them."""
-    rows = Face.objects.with_encodings().filter(analysis_id=analysis_id)
-    return [_face(row) for row in rows]
+    return [_face(row) for row in _rows(analysis_id)]
 
 
 def face_at(analysis_id: int, box: BoxShape) -> int | None:
@@ -125,6 +125,17 @@ def good_faces(analysis_ids: Collection[int], model: str) -> GoodFaces:
     return GoodFaces(places, encodings)
 
 
+def models_of(analysis_ids: Collection[int]) -> dict[int, str]:
+    """The models of the analyses' encodings; one that is gone is left out."""
+    rows = Analysis.objects.filter(pk__in=analysis_ids)
+    return dict(rows.values_list("pk", "model"))
+
+
+def model_of(analysis_id: int) -> str:
+    """The model of an analysis's encodings; empty of one that is gone."""
+    return models_of([analysis_id]).get(analysis_id, "")
+
+
 def first_encodings(analysis_ids: Iterable[int]) -> dict[int, list[float]]:
     """The encoding of each analysis's first face; one without faces is left out."""
     found = Face.objects.filter(analysis_id__in=list(analysis_ids), analysis__faces_count__gt=0)
@@ -133,7 +144,12 @@ def first_encodings(analysis_ids: Iterable[int]) -> dict[int, list[float]]:
     return {id: encoding.tolist() for id, encoding in stored}
 
 
-def _face(row: Face) -> FoundFace:
+def _rows(analysis_id: int) -> QuerySet[Any]:
+    rows = Face.objects.with_encodings().filter(analysis_id=analysis_id)
+    return rows.annotate(model=F("analysis__model"))
+
+
+def _face(row: Any) -> FoundFace:
     return FoundFace(
         box=BoxShape(top=row.top, right=row.right, bottom=row.bottom, left=row.left),
         encoding=[] if row.encoding is None else row.encoding.tolist(),
@@ -146,6 +162,7 @@ def _face(row: Face) -> FoundFace:
             too_poor=row.too_poor or None,
         ),
         rotation=row.rotation,
+        model="" if row.model == encoders.DLIB else row.model,
         by_hand=row.by_hand,
     )
 
@@ -157,7 +174,13 @@ def maker(detector: str) -> str:
 
 def current_model() -> str:
     """The model of new encodings."""
-    return faceengine.MODEL
+    return encoders.current().name
+
+
+def dimensions(model: str) -> int | None:
+    """The numbers of an encoding of `model`; None of one that this service does not have."""
+    encoder = encoders.known(model)
+    return encoder.dimensions if encoder else None
 
 
 def made_by(row: Analysis) -> str:

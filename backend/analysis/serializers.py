@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from backend.analysis import detectors
+from backend.analysis import detectors, encoders
 from backend.common.openapi import ENCODING, BoxSerializer, in_query
 from wire.events import BY_HAND, ROTATIONS
 
@@ -28,7 +28,7 @@ FACE_EXAMPLE: Final = {
 
 @extend_schema_field(ENCODING)
 class FaceEncodingField(serializers.Field[Any, Any, Any, Any]):
-    """128 numbers, as they are."""
+    """An encoding, its numbers as they are."""
 
     def to_representation(self, value: list[float]) -> Any:
         return value
@@ -36,7 +36,7 @@ class FaceEncodingField(serializers.Field[Any, Any, Any, Any]):
 
 @extend_schema_field({"oneOf": [ENCODING, {"type": "null"}]})
 class FaceEncodingOrNullField(FaceEncodingField):
-    """128 numbers, null for a drawn face that is too unclear."""
+    """An encoding, null for a drawn face that is too unclear."""
 
     def to_representation(self, value: list[float]) -> Any:
         return value or None
@@ -51,6 +51,25 @@ class QualitySerializer(serializers.Serializer[Any]):
     yaw = serializers.FloatField()
     roll = serializers.FloatField()
     too_poor = serializers.CharField(allow_null=True)
+
+
+class ModelField(serializers.CharField):
+    """The model that made an encoding; missing of dlib's."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        text = "The model that made the encoding; missing of dlib's."
+        super().__init__(**{"required": False, "max_length": 64, "help_text": text, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):  # Django REST framework takes numbers too
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+def check_encoding(encoding: list[float], model: str, *, field: str) -> None:
+    """Raise `ValidationError` of `field` for an encoding that cannot be compared here."""
+    if why := encoders.refusal(model, len(encoding)):
+        raise ValidationError({field: [why]})
 
 
 _NAME: Final = "detector"
@@ -117,7 +136,7 @@ class ByHandField(serializers.ChoiceField):
 
 
 class TurnedSerializer(serializers.Serializer[Any]):
-    """A face that may be turned, or corrected: what is not so is missing."""
+    """A face that may be turned, corrected, or of another model: what is not so is missing."""
 
     rotation = serializers.ChoiceField(
         ROTATIONS,
@@ -127,7 +146,7 @@ class TurnedSerializer(serializers.Serializer[Any]):
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         shape = dict(super().to_representation(instance))
-        for name in ("rotation", "by_hand"):
+        for name in ("rotation", "by_hand", "model"):
             if not shape.get(name):
                 shape.pop(name, None)
         return shape
@@ -142,10 +161,11 @@ class SmallestFaceField(serializers.IntegerField):
 
 
 class FaceSerializer(TurnedSerializer):
-    """A face: its box, its 128 numbers and its quality. Of a `FoundFace`."""
+    """A face: its box, its encoding and its quality. Of a `FoundFace`."""
 
     box = BoxSerializer()
     encoding = FaceEncodingField()
+    model = ModelField()
     quality = QualitySerializer()
 
 

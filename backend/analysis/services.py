@@ -18,7 +18,7 @@ from django.db import transaction
 from django.utils import timezone
 
 import faceengine
-from backend.analysis import batches, detectors, retention
+from backend.analysis import batches, detectors, encoders, retention
 from backend.analysis import compute as computing
 from backend.analysis.compute import AnalysisError as AnalysisError  # part of this interface
 from backend.analysis.compute import add_drawn as add_drawn
@@ -26,6 +26,9 @@ from backend.analysis.compute import key
 from backend.analysis.detectors import available_detectors as available_detectors
 from backend.analysis.detectors import default_detector as default_detector
 from backend.analysis.detectors import detector_of_encodings as detector_of_encodings
+from backend.analysis.encoders import DLIB as DLIB
+from backend.analysis.encoders import refusal as refusal
+from backend.analysis.encoders import thresholds as thresholds
 from backend.analysis.marks import MIN_SIDE_PX as MIN_SIDE_PX
 from backend.analysis.marks import MarkRefused as MarkRefused
 from backend.analysis.marks import forget_marks as forget_marks
@@ -43,6 +46,7 @@ from backend.analysis.results import GoodFaces as GoodFaces
 from backend.analysis.results import QualityShape as QualityShape
 from backend.analysis.results import corrected_faces as corrected_faces
 from backend.analysis.results import current_model as current_model
+from backend.analysis.results import dimensions as dimensions
 from backend.analysis.results import face_at as face_at
 from backend.analysis.results import face_id as face_id
 from backend.analysis.results import faces as faces
@@ -52,6 +56,8 @@ from backend.analysis.results import first_encodings as first_encodings
 from backend.analysis.results import good_faces as good_faces
 from backend.analysis.results import made_by
 from backend.analysis.results import maker as maker
+from backend.analysis.results import model_of as model_of
+from backend.analysis.results import models_of as models_of
 from backend.analysis.retention import delete_unreferenced as delete_unreferenced
 from backend.analysis.retention import release as release
 from backend.analysis.retention import stray_sources as stray_sources
@@ -61,6 +67,7 @@ from backend.common.http import admission
 from backend.common.http.errors import Unavailable
 from backend.common.jobs import fair_shares, runner, wakeups
 from backend.common.jobs.models import Status
+from faceengine import Thresholds as Thresholds
 from faceengine.imaging.budget import Slots
 from wire.events import BoxShape, EventFace, shown
 
@@ -106,7 +113,9 @@ def load_engine() -> None:
     if "cuda" not in settings.FACES_PROVIDERS:
         # All, because a request may name any: 1 MB for each beyond the first.
         for detector in detectors.available_detectors():
-            faceengine.load(detector)
+            faceengine.load(detector, encoders.current())
+        if encoders.current() != faceengine.DLIB:
+            faceengine.load(encoder=faceengine.DLIB)  # of photos and references
     # Decoders are loaded with the first image; without this one, by each worker for itself.
     check_image(io.BytesIO(_ONE_PIXEL))
 
@@ -154,9 +163,14 @@ def one_time_owner() -> str:
     return f"once:{uuid.uuid4().hex}"
 
 
-def analyse(image: BinaryIO, *, owner: str, sha256: str, detector: str = "") -> Result:
-    """The faces of `image`, whose bytes hash to `sha256`: known, computed now, or awaited."""
-    done = computing.analyse(image, owner=owner, sha256=sha256, detector=detector)
+def analyse(
+    image: BinaryIO, *, owner: str, sha256: str, detector: str = "", model: str = ""
+) -> Result:
+    """The faces of `image`, whose bytes hash to `sha256`: known, computed now, or awaited.
+
+    `model` is the name of an encoder, `DLIB` or empty for the service's.
+    """
+    done = computing.analyse(image, owner=owner, sha256=sha256, detector=detector, model=model)
     return _result(done.analysis, done.faces, done.photo)
 
 

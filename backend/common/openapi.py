@@ -73,8 +73,8 @@ ENCODING: Final[Fragment] = {
     "type": "array",
     "items": {"type": "number", "minimum": -1000, "maximum": 1000},
     "minItems": 128,
-    "maxItems": 128,
-    "description": "128 numbers.",
+    "maxItems": 1024,
+    "description": "128 numbers of dlib's encoder; 128 to 1,024 of another, which `model` names.",
 }
 
 _DETAIL: Final[Mapping[int, tuple[str, str]]] = {

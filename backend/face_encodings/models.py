@@ -6,8 +6,13 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-SUMS_BYTES: Final = 128 * 8
-"""128 little-endian int64; `statistics` says of what."""
+from backend.analysis.fields import MOST_DIMENSIONS
+
+DLIB: Final = "dlib_face_recognition_resnet_model_v1"
+"""The model of counters that are older than the choice of another: `analysis.services.DLIB`."""
+
+SUMS_BYTES: Final = MOST_DIMENSIONS * 8
+"""At most: a little-endian int64 for each number of an encoding; `statistics` says of what."""
 
 
 class EncodedImage(models.Model):
@@ -61,15 +66,25 @@ class EncodedImage(models.Model):
 
 
 def no_sums() -> bytes:
-    return bytes(SUMS_BYTES)
+    """Of dlib's encodings."""
+    return bytes(128 * 8)
 
 
 class StatisticsCounter(models.Model):
-    """The number of a client's images with a face, and the sum of their first encodings."""
+    """The number of a client's images with a face, and the sum of their first encodings.
 
-    owner = models.OneToOneField("clients.Client", on_delete=models.PROTECT, related_name="+")
+    Of one model each: encodings of two are not added up.
+    """
+
+    owner = models.ForeignKey("clients.Client", on_delete=models.PROTECT, related_name="+")
+    model = models.CharField(max_length=64, default=DLIB, db_default=DLIB)
     images = models.BigIntegerField(default=0)
     sums = models.BinaryField(max_length=SUMS_BYTES, default=no_sums)
 
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "model"], name="statistics_counter_by_model")
+        ]
+
     def __str__(self) -> str:
-        return f"{self.images} images of client {self.owner_id}"
+        return f"{self.images} images of client {self.owner_id} by {self.model}"

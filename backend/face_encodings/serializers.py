@@ -15,12 +15,15 @@ from rest_framework.fields import empty
 from rest_framework.request import Request
 
 from backend.analysis import services as analysis
+from backend.analysis.fields import DIMENSIONS, MOST_DIMENSIONS
 from backend.analysis.serializers import (
     DetectorField,
     FaceEncodingField,
     FaceSerializer,
+    ModelField,
     SmallestFaceField,
     UsedDetectorField,
+    check_encoding,
 )
 from backend.analysis.services import AnalysisError, FoundFace
 from backend.common import bounded_json
@@ -44,10 +47,8 @@ SIDES: Final = (1, 2)
 KINDS: Final = ("image", "hash", "encoding")
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_DIMENSIONS: Final = 128
-
 _A_HASH: Final = "The SHA-256 of an image that was sent before."
-_A_TEXT: Final = "128 numbers, as the text of a JSON list."
+_A_TEXT: Final = "An encoding, as the text of a JSON list."
 
 _A_DETECTOR: Final = "Finds the faces; empty: the service's."
 
@@ -131,17 +132,17 @@ class HashField(_Single, serializers.CharField):
 
 @extend_schema_field(ENCODING)
 class EncodingField(_Single):
-    """128 numbers, also as the text of a JSON list."""
+    """An encoding, also as the text of a JSON list."""
 
     default_error_messages = {"invalid": "Send a list of 128 numbers, none beyond 1000."}
 
     def to_internal_value(self, data: Any) -> list[float]:
         try:
             is_text = isinstance(data, str)
-            numbers = bounded_json.loads(data, max_values=_DIMENSIONS) if is_text else data
+            numbers = bounded_json.loads(data, max_values=MOST_DIMENSIONS) if is_text else data
         except ValueError:
             numbers = None
-        if not isinstance(numbers, list) or len(numbers) != _DIMENSIONS:
+        if not isinstance(numbers, list) or not DIMENSIONS <= len(numbers) <= MOST_DIMENSIONS:
             self.fail("invalid")
         if not all(type(number) in (int, float) and abs(number) <= _LARGEST for number in numbers):
             self.fail("invalid")
@@ -166,8 +167,10 @@ class SidesSerializer(serializers.Serializer[Any]):
 
     hash_1 = HashField(required=False, help_text=_A_HASH)
     encoding_1 = EncodingField(required=False)
+    model_1 = ModelField(allow_blank=True)
     hash_2 = HashField(required=False, help_text=_A_HASH)
     encoding_2 = EncodingField(required=False)
+    model_2 = ModelField(allow_blank=True)
 
     detector = DetectorField(help_text="Of the hashes: whose encodings are meant.")
     faces = serializers.ChoiceField(["all"], required=False, help_text=_ALL)
@@ -181,9 +184,11 @@ class SidesFormSerializer(serializers.Serializer[Any]):
     image_1 = ImageField(required=False, allow_empty_file=True)
     hash_1 = HashField(required=False, help_text=_A_HASH)
     encoding_1 = EncodingTextField(required=False, help_text=_A_TEXT)
+    model_1 = ModelField(allow_blank=True)
     image_2 = ImageField(required=False, allow_empty_file=True)
     hash_2 = HashField(required=False, help_text=_A_HASH)
     encoding_2 = EncodingTextField(required=False, help_text=_A_TEXT)
+    model_2 = ModelField(allow_blank=True)
 
     detector = DetectorField(help_text=_A_DETECTOR)
     faces = serializers.ChoiceField(["all"], required=False, help_text=_ALL)
@@ -191,7 +196,7 @@ class SidesFormSerializer(serializers.Serializer[Any]):
     constraints = _one_a_side(*KINDS)
 
     def validate(self, attrs: dict[str, Any]) -> dict[int, tuple[str, Any]]:
-        """The kind and the value of each side."""
+        """The kind and the value of each side; of an encoding its numbers and its model."""
         return {side: self._side(side, attrs) for side in SIDES}
 
     def _side(self, side: int, attrs: dict[str, Any]) -> tuple[str, Any]:
@@ -199,7 +204,12 @@ class SidesFormSerializer(serializers.Serializer[Any]):
         sent = [field for field in fields if field in attrs]
         if len(sent) != 1:
             raise ValidationError({f"image_{side}": [f"Send one of {', '.join(fields)}."]})
-        return fields[sent[0]], attrs[sent[0]]
+        kind, value = fields[sent[0]], attrs[sent[0]]
+        if kind == "encoding":
+            model = attrs.get(f"model_{side}", "")
+            check_encoding(value, model, field=sent[0])
+            value = value, model or analysis.DLIB
+        return kind, value
 
 
 class ImageToEncodeSerializer(serializers.Serializer[Any]):
@@ -218,6 +228,7 @@ class EncodedSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
     file_hash = Sha256Field()
     face_encoding = FaceEncodingField(help_text="The first face's.")
+    model = ModelField()
     detector = UsedDetectorField()
     smallest_face_px = SmallestFaceField()
     faces = FaceSerializer(many=True)
@@ -251,6 +262,7 @@ class BatchAnswerSerializer(serializers.Serializer[Any]):
     detector = UsedDetectorField(required=False)
     smallest_face_px = SmallestFaceField(required=False)
     face_encoding = FaceEncodingField(required=False)
+    model = ModelField()
     faces = FaceSerializer(many=True, required=False)
     face_encoding_url = serializers.URLField(required=False)
 
@@ -295,8 +307,10 @@ class BoxesField(serializers.ListField):
 
 class VerdictSerializer(serializers.Serializer[Any]):
     distance = serializers.FloatField(min_value=0, help_text="Euclidean.")
-    same_person = serializers.BooleanField()
-    threshold = serializers.FloatField()
+    same_person = serializers.BooleanField(
+        allow_null=True, help_text="Null of a model without thresholds: nothing is guessed."
+    )
+    threshold = serializers.FloatField(allow_null=True)
     false_accept_rate = FalseAcceptRateSerializer()
     faces_1 = BoxesField(
         required=False,
@@ -318,6 +332,7 @@ def as_answer(image: EncodedImage, faces: list[FoundFace]) -> Body:
             "message": several if len(faces) > 1 else "OK",
             **searched(image),
             "face_encoding": faces[0].encoding,
+            **({"model": faces[0].model} if faces[0].model else {}),
             "faces": faces,
         }
     ).data

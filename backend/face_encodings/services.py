@@ -7,6 +7,7 @@ its sender has the image.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
@@ -202,7 +203,8 @@ def _complete(image: EncodedImage, found: Finished | Result) -> None:
             completed_at=timezone.now(), faces_count=found.faces_count, made_by=found.made_by
         )
         if completed and not image.detector:
-            statistics.count(image.owner_id, list(first.values()))
+            model = analysis.model_of(_analysis_of(image))
+            statistics.count(image.owner_id, list(first.values()), model=model)
 
 
 def _subtract(owner_id: int, images: Sequence[EncodedImage]) -> None:
@@ -210,8 +212,12 @@ def _subtract(owner_id: int, images: Sequence[EncodedImage]) -> None:
         image for image in images if image.completed_at and image.faces_count and not image.detector
     ]
     # Two counted images of a client never share an analysis: same bytes, same row.
-    first = analysis.first_encodings(_analysis_of(image) for image in counted)
-    statistics.subtract(owner_id, list(first.values()))
+    by_model: dict[str, list[list[float]]] = defaultdict(list)
+    models = analysis.models_of([_analysis_of(image) for image in counted])
+    for id, encoding in analysis.first_encodings(models).items():
+        by_model[models[id]].append(encoding)
+    for model, encodings in by_model.items():
+        statistics.subtract(owner_id, encodings, model=model)
 
 
 def _refuse_if_too_many_wait(owner_id: int) -> None:

@@ -4,8 +4,8 @@ Encodings are summed in fixed point: multiples of 2^-32 in 64-bit integers. Inte
 depend on the order, a deletion subtracts its addition to the last bit, and 2^31 images fit.
 Rounding a component changes it, and so the mean, by at most 2^-33: 1.2e-10.
 
-Each client has one counter row, changed under its lock in the transaction that completes or deletes
-the images.
+Each client has one counter row a model, changed under its lock in the transaction that completes or
+deletes the images.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from backend.analysis import services as analysis
 from backend.face_encodings.models import EncodedImage, StatisticsCounter
 
 _UNIT: Final = 2.0**32
-_DIMENSIONS: Final = 128
 
 _BATCH: Final = 1000
 
@@ -44,7 +43,10 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Total:
-    """A number of images and the sum of their first encodings, in units of 2^-32."""
+    """A number of images and the sum of their first encodings, in units of 2^-32.
+
+    Of none the size of an encoding is not known, and `sums` is empty.
+    """
 
     images: int
     sums: NDArray[numpy.int64]
@@ -52,8 +54,9 @@ class Total:
     @classmethod
     def counting(cls, encodings: Sequence[Sequence[float]]) -> Total:
         """Of images by their first encodings."""
-        rows = numpy.reshape(numpy.asarray(encodings, numpy.float64), (-1, _DIMENSIONS))
-        units = numpy.rint(rows * _UNIT).astype(numpy.int64)
+        if not encodings:
+            return cls(0, numpy.empty(0, numpy.int64))
+        units = numpy.rint(numpy.asarray(encodings, numpy.float64) * _UNIT).astype(numpy.int64)
         return cls(len(encodings), units.sum(axis=0))
 
     @classmethod
@@ -63,6 +66,8 @@ class Total:
         return cls(row.images, numpy.frombuffer(row.sums, "<i8").astype(numpy.int64))
 
     def __add__(self, other: Total) -> Total:
+        if not (self.sums.size and other.sums.size):
+            return Total(self.images + other.images, self.sums if self.sums.size else other.sums)
         return Total(self.images + other.images, self.sums + other.sums)
 
     def __neg__(self) -> Total:
@@ -73,48 +78,62 @@ class Total:
 
 
 def read(owner_id: int) -> Statistics:
-    """The statistics of a client as they are now."""
-    total = _counted(owner_id)
+    """The statistics of a client as they are now, of the service's model."""
+    model = analysis.current_model()
+    total = _counted(owner_id, model)
     if total.images <= 0:
-        return Statistics(0, [0.0] * _DIMENSIONS)
+        return Statistics(0, [0.0] * (analysis.dimensions(model) or 0))
     return Statistics(total.images, (total.sums / (_UNIT * total.images)).tolist())
 
 
-def count(owner_id: int, encodings: Sequence[Sequence[float]]) -> None:
-    """Add images by their first encodings."""
-    add(owner_id, Total.counting(encodings))
+def count(
+    owner_id: int, encodings: Sequence[Sequence[float]], *, model: str = analysis.DLIB
+) -> None:
+    """Add images by their first encodings, which `model` made."""
+    add(owner_id, Total.counting(encodings), model=model)
 
 
-def subtract(owner_id: int, encodings: Sequence[Sequence[float]]) -> None:
+def subtract(
+    owner_id: int, encodings: Sequence[Sequence[float]], *, model: str = analysis.DLIB
+) -> None:
     """Take back what `count` added."""
-    add(owner_id, -Total.counting(encodings))
+    add(owner_id, -Total.counting(encodings), model=model)
 
 
-def add(owner_id: int, total: Total) -> None:
-    """Change the counter of a client: part of the transaction that changes its images."""
+def add(owner_id: int, total: Total, *, model: str = analysis.DLIB) -> None:
+    """Change a counter of a client: part of the transaction that changes its images."""
     if not total:
         return
     with transaction.atomic():
         counters = StatisticsCounter.objects.select_for_update()
-        row, _ = counters.get_or_create(owner_id=owner_id)
-        changed = Total.stored(row) + total
+        row, is_new = counters.get_or_create(owner_id=owner_id, model=model)
+        changed = total if is_new else Total.stored(row) + total
         row.images, row.sums = changed.images, changed.sums.astype("<i8").tobytes()
         row.save()
 
 
 def delete(owner_id: int) -> None:
-    """Delete the counter of a client that has no images any more."""
+    """Delete the counters of a client that has no images any more."""
     StatisticsCounter.objects.filter(owner_id=owner_id).delete()
 
 
-def recompute(owner_id: int) -> Iterator[tuple[int, Total | None]]:
+def models_of(owner_id: int) -> list[str]:
+    """The models of a client's counters and encodings."""
+    counters = StatisticsCounter.objects.filter(owner_id=owner_id)
+    images = EncodedImage.objects.filter(owner_id=owner_id, analysis__isnull=False)
+    found = images.order_by().values_list("analysis__model", flat=True).distinct()
+    return sorted({*counters.values_list("model", flat=True), *found})
+
+
+def recompute(owner_id: int, model: str = analysis.DLIB) -> Iterator[tuple[int, Total | None]]:
     """Sum up a client's images: yields how many were read, and at last what the counter lacks.
 
-    Counter and images are read at one moment, so images may be added and deleted meanwhile.
+    Of those that `model` encoded. Counter and images are read at one moment, so images may be added
+    and deleted meanwhile.
     """
     with _snapshot():
-        lacking, after = -_counted(owner_id), 0
-        while rows := _next_images(owner_id, after):
+        lacking, after = -_counted(owner_id, model), 0
+        while rows := _next_images(owner_id, model, after):
             encodings = analysis.first_encodings(id for _, id in rows)
             lacking += Total.counting(list(encodings.values()))
             after = rows[-1][0]
@@ -122,13 +141,15 @@ def recompute(owner_id: int) -> Iterator[tuple[int, Total | None]]:
     yield 0, lacking
 
 
-def _counted(owner_id: int) -> Total:
-    return Total.stored(StatisticsCounter.objects.filter(owner_id=owner_id).first())
+def _counted(owner_id: int, model: str) -> Total:
+    counters = StatisticsCounter.objects.filter(owner_id=owner_id, model=model)
+    return Total.stored(counters.first())
 
 
-def _next_images(owner_id: int, after: int) -> list[tuple[int, int]]:
+def _next_images(owner_id: int, model: str, after: int) -> list[tuple[int, int]]:
     """The next images of a client with a face: their ids, and those of their analyses."""
     images = EncodedImage.objects.filter(owner_id=owner_id, detector="", faces_count__gt=0)
+    images = images.filter(analysis__model=model)
     later = images.filter(pk__gt=after).exclude(completed_at=None).order_by("pk")
     rows = later.values_list("pk", "analysis_id")
     return [(pk, id) for pk, id in rows[:_BATCH] if id is not None]

@@ -37,6 +37,8 @@ SOURCE: Final = (
     "dlib_face_recognition_resnet_model_v1_lfw_test, results without jittering"
 )
 
+_NONE_PUBLISHED: Final = "There are no published figures of this model."
+
 
 class FalseAcceptRate(TypedDict):
     """How often two different people are accepted as one; `at_most` is None if unknown."""
@@ -60,6 +62,7 @@ class SideFace(NamedTuple):
 
     encoding: Encoding
     box: Box | None = None
+    model: str = analysis.DLIB
 
 
 class Pair(TypedDict):
@@ -71,8 +74,8 @@ class Pair(TypedDict):
 
 class Verdict(TypedDict):
     distance: float
-    same_person: bool
-    threshold: float
+    same_person: bool | None
+    threshold: float | None
     false_accept_rate: FalseAcceptRate
     faces_1: NotRequired[list[Box | None]]
     faces_2: NotRequired[list[Box | None]]
@@ -88,14 +91,18 @@ class NoFace(Exception):
         self.side = side
 
 
-def verdict(a: Encoding, b: Encoding) -> Verdict:
-    """Compare two encodings by their Euclidean distance, as `face_recognition` does."""
-    distance, threshold = math.dist(a, b), settings.FACES_VERIFY_THRESHOLD
+def verdict(a: Encoding, b: Encoding, *, model: str = analysis.DLIB) -> Verdict:
+    """Compare two encodings of one model by their Euclidean distance, as `face_recognition` does.
+
+    Of a model without thresholds there is a distance alone.
+    """
+    distance, known = math.dist(a, b), analysis.thresholds(model)
+    threshold = known.same_person if known else None
     return Verdict(
         distance=distance,
-        same_person=distance <= threshold,
+        same_person=None if threshold is None else distance <= threshold,
         threshold=threshold,
-        false_accept_rate=false_accept_rate(threshold),
+        false_accept_rate=false_accept_rate(threshold, model=model),
     )
 
 
@@ -111,7 +118,7 @@ def verdict_of_all(ones: Sequence[SideFace], twos: Sequence[SideFace]) -> Verdic
     row = min(range(len(rows)), key=lambda index: min(rows[index]))
     column = min(range(len(twos)), key=lambda index: rows[row][index])
     return Verdict(
-        **verdict(ones[row].encoding, twos[column].encoding),
+        **verdict(ones[row].encoding, twos[column].encoding, model=ones[row].model),
         faces_1=[face.box for face in ones],
         faces_2=[face.box for face in twos],
         distances=rows,
@@ -119,8 +126,10 @@ def verdict_of_all(ones: Sequence[SideFace], twos: Sequence[SideFace]) -> Verdic
     )
 
 
-def false_accept_rate(threshold: float) -> FalseAcceptRate:
-    """The published bound of the rate at `threshold`."""
+def false_accept_rate(threshold: float | None, *, model: str = analysis.DLIB) -> FalseAcceptRate:
+    """The published bound of the rate at `threshold`: dlib's alone has one."""
+    if model != analysis.DLIB or threshold is None:
+        return FalseAcceptRate(at_most=None, measured_at_threshold=None, source=_NONE_PUBLISHED)
     for measured_at, rate in _PUBLISHED:
         if threshold <= measured_at:
             return FalseAcceptRate(
@@ -189,11 +198,13 @@ def _awaited(id: int, side: int, deadline: float, every: bool) -> list[SideFace]
 def _faces(analysis_id: int, side: int, every: bool, *, faces_count: int) -> list[SideFace]:
     if not faces_count:
         raise NoFace(side)
+    model = analysis.model_of(analysis_id)
     if every:
-        found = [SideFace(each.encoding, Box(**each.box)) for each in analysis.faces(analysis_id)]
+        faces = analysis.faces(analysis_id)
+        found = [SideFace(each.encoding, Box(**each.box), model) for each in faces]
     else:
         firsts = analysis.first_encodings([analysis_id])
-        found = [SideFace(encoding) for encoding in firsts.values()]
+        found = [SideFace(encoding, model=model) for encoding in firsts.values()]
     if not found:
         raise AnalysisError(services.ERASED, permanent=True)
     return found

@@ -6,7 +6,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -280,7 +280,8 @@ class VerifyView(APIView):
             raise Unusable(serializers.NO_FACES, side=error.side) from error
         except AnalysisError as error:
             raise Unusable(str(error)) from error
-        first = partial(verification.verdict, ones[0].encoding, twos[0].encoding)
+        model = ones[0].model
+        first = partial(verification.verdict, ones[0].encoding, twos[0].encoding, model=model)
         verdict = verification.verdict_of_all(ones, twos) if every else first()
         return Response(serializers.VerdictSerializer(verdict).data, headers=_NOT_KEPT)
 
@@ -301,9 +302,20 @@ def _faces(
                 raise Unusable(serializers.NOT_FOUND, side=number)
             found[number] = known
         elif kind == "encoding":
-            found[number] = [verification.SideFace(value)]
+            numbers, model = value
+            found[number] = [verification.SideFace(numbers, model=model)]
     found |= verification.of_uploads(uploads, **options)
+    _refuse_two_models(found, {number: kind for number, (kind, _) in sides.items()})
     return found[1], found[2]
+
+
+def _refuse_two_models(
+    found: dict[int, list[verification.SideFace]], kinds: dict[int, str]
+) -> None:
+    one, other = found[1][0].model, found[2][0].model
+    if one != other:
+        text = f"Encodings of two models cannot be compared: side 1 is of {one}, side 2 of {other}."
+        raise ValidationError({f"{kinds[2]}_2": [text]})
 
 
 def _own(request: Request, sha256: str) -> EncodedImage:

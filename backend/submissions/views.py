@@ -276,7 +276,7 @@ class FacesView(APIView):
     def get(self, request: Request, id: UUID) -> Response:
         """The faces of a submission, in full.
 
-        Each with its box, its 128 numbers and its quality; none before it is done.
+        Each with its box, its encoding and its quality; none before it is done.
         """
         submission = _own(request, id)
         found_by = submission.analysis.detector if submission.analysis else None

@@ -99,7 +99,7 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
         {"urls"},
     ),
     "analysis": (
-        {"detectors"},
+        {"detectors", "encoders"},
         {
             *("fields", "pgvector_extension", "nearest", "chinese_whispers", "metrics"),
             "serializers",

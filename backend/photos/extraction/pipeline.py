@@ -76,7 +76,10 @@ def _find_faces(source: S) -> None:
     """
     owner = f"{source._meta.model_name}:{source.pk}"
     with _image(source) as (image, sha256):
-        found = analysis.analyse(image, owner=owner, sha256=sha256, detector=source.detector)
+        # Their columns have dlib's 128 numbers, and their matches its distances.
+        found = analysis.analyse(
+            image, owner=owner, sha256=sha256, detector=source.detector, model=analysis.DLIB
+        )
     faces = [FaceResult.of(face) for face in analysis.faces(found.analysis_id)]
     original = source.original.name
     with transaction.atomic():

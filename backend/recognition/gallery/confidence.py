@@ -19,8 +19,7 @@ import numpy
 from django.conf import settings
 from numpy.typing import NDArray
 
-CEILING: Final = 0.9938
-"""The model's accuracy on LFW: the highest figure that was published of it on any data."""
+from backend.analysis import services as analysis
 
 Certainty = Literal["sure", "likely", "possible"]
 
@@ -39,28 +38,33 @@ the pairs without error."""
 
 @dataclass(frozen=True)
 class Curve:
-    """The two parameters that are fitted to data."""
+    """The two parameters that are fitted to data, and the most that the confidence reaches.
+
+    That is the model's accuracy on LFW; of dlib's it is the highest figure published on any data.
+    """
 
     slope: float
     midpoint: float
+    ceiling: float = 0.9938
 
 
-def curve() -> Curve:
-    """The curve of the settings."""
-    return Curve(settings.FACES_CONFIDENCE_SLOPE, settings.FACES_CONFIDENCE_MIDPOINT)
+def curve(model: str) -> Curve | None:
+    """The curve of the encodings of `model`; None where no thresholds of it are known."""
+    found = analysis.thresholds(model)
+    return Curve(found.slope, found.midpoint, found.ceiling) if found else None
 
 
-def estimate(
-    distance: float, gap: float | None, *, contacts: int, by: Curve | None = None
-) -> float:
+def estimate(distance: float, gap: float | None, *, contacts: int, by: Curve | None) -> float:
     """The confidence, in [0, 1]. `gap` is None if the gallery has no other contact.
 
-    It never rises with the distance or the number of contacts, and never falls with the gap.
+    It never rises with the distance or the number of contacts, and never falls with the gap. `by`
+    is None of a model without thresholds: then it is 0, because nothing is guessed.
     """
-    used = by or curve()
-    stranger = max(1, contacts) * _exp(used.slope * (distance - used.midpoint))
-    other = 0.0 if gap is None else _exp(-used.slope * gap)
-    return CEILING / (1 + stranger + other)
+    if by is None:
+        return 0.0
+    stranger = max(1, contacts) * _exp(by.slope * (distance - by.midpoint))
+    other = 0.0 if gap is None else _exp(-by.slope * gap)
+    return by.ceiling / (1 + stranger + other)
 
 
 def is_unknown(confidence: float, min_confidence: float | None = None) -> bool:

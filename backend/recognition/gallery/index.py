@@ -56,6 +56,8 @@ class Gallery:
     version: int
     faces: Matrix
     contacts: Integers
+    curve: confidence.Curve | None = None
+    """By which the confidence is estimated: its model's."""
 
     @cached_property
     def contacts_count(self) -> int:
@@ -72,7 +74,9 @@ class Gallery:
         for number, each in enumerate(near[:at_most]):
             other = near[1 if number == 0 else 0] if len(near) > 1 else None
             gap = other.distance - each.distance if other else None
-            sure = confidence.estimate(each.distance, gap, contacts=self.contacts_count)
+            sure = confidence.estimate(
+                each.distance, gap, contacts=self.contacts_count, by=self.curve
+            )
             found.append(Candidate(each.id, each.group, each.distance, gap, sure))
         return found
 
@@ -81,7 +85,7 @@ def read(key: Key, version: int) -> Gallery:
     """The gallery from the database. Raises `OnAnotherModel`."""
     _refuse_another_model(key)
     # Rows may be newer than the version, which was read first: the next question reads them again.
-    return Gallery(version, *_matrix(_rows(key)))
+    return Gallery(version, *_matrix(_rows(key)), confidence.curve(key[1]))
 
 
 def updated(key: Key, version: int, old: Gallery) -> Gallery:
@@ -96,8 +100,11 @@ def updated(key: Key, version: int, old: Gallery) -> Gallery:
     fresh, _ = _matrix([(some.filter(**{f"{at}pk__in": new}), at) for some, at in rows])
     stays = numpy.isin(old.faces.ids, now[:, 0])
     ids = numpy.concatenate([old.faces.ids[stays], fresh.ids])
-    faces = Matrix.of(numpy.concatenate([old.faces.rows[stays], fresh.rows]), ids)
-    return Gallery(version, faces, now[numpy.searchsorted(now[:, 0], ids), 1])
+    # Of none of them the size is not known.
+    parts = [part for part in (old.faces.rows[stays], fresh.rows) if len(part)]
+    faces = Matrix.of(numpy.concatenate(parts) if parts else [], ids)
+    contacts = now[numpy.searchsorted(now[:, 0], ids), 1]
+    return Gallery(version, faces, contacts, confidence.curve(key[1]))
 
 
 def _rows(key: Key) -> list[tuple[models.QuerySet[Any, Any], str]]:
@@ -127,8 +134,12 @@ def _refuse_another_model(key: Key) -> None:
         return
     others = OtherEncoding.objects.filter(face=OuterRef("pk"), model=model, is_active=True)
     behind = Face.objects.filter(~Exists(others), user=user, is_indexed=True).exclude(model=model)
+    if not behind.exists():
+        return
     switched = Reembedding.objects.filter(user=user, model=model, switched_at__isnull=False)
-    if behind.exists() and not switched.exists():
+    # What the gallery was switched from goes on answering for the faces that it knows.
+    kept = OtherEncoding.objects.filter(face__user=user, model=model, is_active=True)
+    if not switched.exists() and not kept.exists():
         raise OnAnotherModel
 
 
@@ -138,6 +149,7 @@ def _matrix(rows: list[tuple[models.QuerySet[Any, Any], str]]) -> tuple[Matrix, 
     integers, encodings = read[0]
     for more_integers, more in read[1:]:
         integers = numpy.concatenate([integers, more_integers])
-        encodings = numpy.concatenate([encodings, more])
+        if len(more):
+            encodings = numpy.concatenate([encodings, more]) if len(encodings) else more
     faces = Matrix.of(encodings, integers[:, 0])
     return faces, numpy.ascontiguousarray(integers[:, 1])

@@ -28,6 +28,11 @@ class Probe:
     encoding: list[float]
     model: str
 
+    @property
+    def is_of_the_service(self) -> bool:
+        """Whether new faces of galleries have the same model."""
+        return self.model == analysis.current_model()
+
 
 def from_image(sent: bytes | File[Any], *, detector: str = "") -> Probe | None:
     """The probe of the largest face, None if there is none. Nothing of the image is stored.
@@ -48,9 +53,9 @@ def from_image(sent: bytes | File[Any], *, detector: str = "") -> Probe | None:
         analysis.withdraw(id)
 
 
-def from_encoding(encoding: list[float]) -> Probe:
-    """The probe of an encoding that this service returned: its model made it."""
-    return Probe(encoding, analysis.current_model())
+def from_encoding(encoding: list[float], model: str) -> Probe:
+    """The probe of an encoding that this service returned; one without a model is dlib's."""
+    return Probe(encoding, model or analysis.DLIB)
 
 
 def as_file(sent: bytes | File[Any]) -> tuple[File[Any], str]:

@@ -1,19 +1,18 @@
 """Moves a gallery to another model, without downtime and with the same ids.
 
-The images are downloaded again and encoded by the model of this process, while processes of the old
-model go on answering. When every face of a user has its new encoding, or is left behind on request,
-old and new encodings are swapped in one transaction. The old ones are kept for processes that still
-run the old model, until `finish`. Each step is stored, so that an interrupted run can be resumed.
+The images are downloaded again and encoded by the model of this process, in this process, while
+those of the old model go on answering. When every face of a user has its new encoding, or is left
+behind on request, old and new encodings are swapped in one transaction. The old ones are kept until
+`finish`: for processes that still run the old model, and for the way back, which is a move to the
+old model that finds every encoding made. Each step is stored, so that an interrupted run can be
+resumed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from typing import Any, Final, TypedDict
+from typing import BinaryIO, Final, TypedDict, cast
 
-from django.conf import settings
-from django.core.files.base import File
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
@@ -21,7 +20,8 @@ from django.utils import timezone
 from backend.analysis import services as analysis
 from backend.analysis.services import AnalysisError
 from backend.common import image_downloads
-from backend.common.image_downloads import FetchError
+from backend.common.image_downloads import Download, FetchError
+from backend.common.jobs.models import JobError
 from backend.recognition.gallery import locking
 from backend.recognition.gallery.probe import largest
 from backend.recognition.models import Face, OtherEncoding, Reembedding, User
@@ -29,7 +29,6 @@ from backend.recognition.models import Face, OtherEncoding, Reembedding, User
 NO_URL: Final = "Its image was sent as bytes, which are not kept."
 CHANGED: Final = "There is another image at its URL by now."
 NO_FACE: Final = "The model finds no face in its image."
-TOO_SLOW: Final = "Its image took too long to analyse."
 
 _AT_A_TIME: Final = 32
 """Images in memory or in temporary files at the same time."""
@@ -67,9 +66,11 @@ def users_behind(model: str) -> QuerySet[User]:
 
 
 def progress(user: User) -> ProgressShape:
-    """The progress of the move to the model of this process, even if it has not begun."""
-    model = current_model()
-    row = Reembedding.objects.filter(user=user, model=model).first()
+    """The progress of the move that was begun last, else of one to the model of this process."""
+    row = Reembedding.objects.filter(user=user).order_by("-created_at").first()
+    if row is None or row.switched_at:
+        row = Reembedding.objects.filter(user=user, model=current_model()).first()
+    model = row.model if row else current_model()
     faces = Face.objects.filter(user=user, is_face=True)
     total, missing = faces.count(), _missing(user, model).count()
     gone = row.unobtainable if row else {}
@@ -135,51 +136,42 @@ def _missing(user: User, model: str) -> QuerySet[Face]:
 
 def _embed(faces: Sequence[Face], model: str, *, owner_id: int) -> dict[str, str]:
     """Store the new encodings; returns the reasons of faces without one, by their ids."""
-    reasons, requested = _request(faces, owner_id)
+    reasons = {str(face.pk): NO_URL for face in faces if not face.face_url}
     rows = []
-    try:
-        analysis.compute_many([str(id) for id in requested.values()])
-        for pk, id in requested.items():
-            try:
-                rows.append(OtherEncoding(face_id=pk, model=model, encoding=_encoding(id)))
-            except AnalysisError as error:
-                reasons[str(pk)] = str(error)
-    finally:
-        for id in set(requested.values()):
-            analysis.withdraw(id)
+    with_url = [face for face in faces if face.face_url]
+    outcomes = image_downloads.client().fetch_many([face.face_url for face in with_url])
+    for face, outcome in zip(with_url, outcomes, strict=True):
+        try:
+            encoding = _encoding(face, outcome, model, owner_id=owner_id)
+            rows.append(OtherEncoding(face_id=face.pk, model=model, encoding=encoding))
+        except JobError as error:
+            reasons[str(face.pk)] = str(error)
     _store(rows)
     return reasons
 
 
-def _request(faces: Sequence[Face], owner_id: int) -> tuple[dict[str, str], dict[int, int]]:
-    """Request an analysis of each available image: reasons and analyses, by the faces' ids."""
-    reasons = {str(face.pk): NO_URL for face in faces if not face.face_url}
-    with_url = [face for face in faces if face.face_url]
-    outcomes = image_downloads.client().fetch_many([face.face_url for face in with_url])
-    images: dict[int, tuple[File[Any], str]] = {}
-    with ExitStack() as downloads:
-        for face, outcome in zip(with_url, outcomes, strict=True):
-            if isinstance(outcome, FetchError):
-                reasons[str(face.pk)] = outcome.message
-                continue
-            downloads.enter_context(outcome)
-            if face.sha256 in ("", outcome.sha256):
-                images[face.pk] = File(outcome.file), outcome.sha256
-            else:  # it may show another person, who would get this contact's name
-                reasons[str(face.pk)] = CHANGED
-        owner = analysis.client_owner(owner_id)
-        ids = analysis.request_many([*images.values()], owner=owner)
-    return reasons, dict(zip(images, ids, strict=True))
+def _encoding(
+    face: Face, image: Download | FetchError, model: str, *, owner_id: int
+) -> list[float]:
+    """The encoding of the face that was taken when it was added. Raises `JobError`.
 
-
-def _encoding(analysis_id: int) -> list[float]:
-    """The encoding of the face that was taken when it was added. Raises `AnalysisError`."""
-    if analysis.wait(analysis_id, timeout_s=settings.FACES_JOB_TIMEOUT_S) is None:
-        raise AnalysisError(TOO_SLOW, permanent=False)
-    face = largest(analysis.faces(analysis_id))
-    if face is None:
+    Computed here, because workers of the old model have no other.
+    """
+    if isinstance(image, FetchError):
+        raise AnalysisError(image.message, permanent=True)
+    with image:
+        if face.sha256 not in ("", image.sha256):
+            # It may show another person, who would get this contact's name.
+            raise AnalysisError(CHANGED, permanent=True)
+        owner, file = analysis.client_owner(owner_id), cast(BinaryIO, image.file)
+        done = analysis.analyse(file, owner=owner, sha256=image.sha256, model=model)
+        try:
+            found = largest(analysis.corrected_faces(done.analysis_id))
+        finally:
+            analysis.withdraw(done.analysis_id)
+    if found is None:
         raise AnalysisError(NO_FACE, permanent=True)
-    return face.encoding
+    return found.encoding
 
 
 def _store(rows: Sequence[OtherEncoding]) -> None:

@@ -73,13 +73,14 @@ def best(owner_id: int, encoding: ArrayLike, *, model: str, at_most: int) -> lis
     # Of a user that does not exist yet an import is under way.
     users = list(User.objects.filter(owner_id=owner_id, exists=True).values_list("pk", flat=True))
     near = nearest(users, encoding, model=model, at_most=at_most) if users else []
+    curve = confidence.curve(model)
     count = Contact.objects.filter(user__owner=owner_id, user__exists=True).count() if near else 0
     found = []
     owners = dict(
         Contact.objects.filter(pk__in=[each.group for each in near]).values_list("pk", "user")
     )
     for group, id, distance in near:
-        sure = confidence.estimate(distance, None, contacts=count)
+        sure = confidence.estimate(distance, None, contacts=count, by=curve)
         if group in owners and not confidence.is_unknown(sure):
             found.append(Match(owners[group], group, id, distance, sure))
     return found
@@ -146,7 +147,8 @@ def _contacts_found(
         "limit": at_most,
     }
     with transaction.atomic(), connection.cursor() as cursor:
-        if _are_many(cursor, users) and (found := by_index(cursor, which)) is not None:
+        indexed = len(probe) in fields.INDEXED_DIMENSIONS and _are_many(cursor, users)
+        if indexed and (found := by_index(cursor, which, len(probe))) is not None:
             return found
         cursor.execute(EXACT, which)
         return [contact for (contact,) in cursor.fetchall()]
@@ -166,13 +168,16 @@ def _are_many(cursor: Any, users: Sequence[int]) -> bool:
     return bool(count > _EXACT_FACES)
 
 
-def by_index(cursor: Any, which: dict[str, Any]) -> list[int] | None:
-    """`limit` different contacts by the index; None if it does not find so many."""
+def by_index(cursor: Any, which: dict[str, Any], dimensions: int = 128) -> list[int] | None:
+    """`limit` different contacts by the index of encodings of that size; None if there are fewer.
+
+    The index gives up (`hnsw.max_scan_tuples`), so there may be more.
+    """
     for name, value in INDEX_OPTIONS.items():
         cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
     # All faces of the other contacts may be nearer than the best face of the last one.
     faces = which["limit"] * FACES_A_CONTACT
-    cursor.execute(BY_INDEX, {**which, "limit": faces})
+    cursor.execute(by_index_sql(dimensions), {**which, "limit": faces})
     nearest = dict.fromkeys(contact for (contact,) in cursor.fetchall())
     return list(nearest)[: which["limit"]] if len(nearest) >= which["limit"] else None
 
@@ -182,11 +187,16 @@ _COUNTED: Final = (
     "SELECT count(*) FROM (SELECT 1 FROM recognition_face"
     " WHERE is_indexed AND user_id = ANY(%(users)s::bigint[]) LIMIT %(limit)s) AS counted"
 )
-BY_INDEX: Final = (
-    f"SELECT contact_id FROM recognition_face WHERE {_WHERE}"
-    " ORDER BY encoding <-> %(probe)s::vector LIMIT %(limit)s"
-)
 EXACT: Final = (
     f"SELECT contact_id FROM recognition_face WHERE {_WHERE} GROUP BY contact_id"
     " ORDER BY min(encoding <-> %(probe)s::vector), contact_id LIMIT %(limit)s"
 )
+
+
+def by_index_sql(dimensions: int) -> str:
+    """The statement of `by_index`, as the index of encodings of that size wants it."""
+    return (
+        f"SELECT contact_id FROM recognition_face WHERE {_WHERE}"
+        f" AND vector_dims(encoding) = {dimensions}"
+        f" ORDER BY {fields.distance_sql(dimensions)} LIMIT %(limit)s"
+    )

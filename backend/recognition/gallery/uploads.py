@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy
-from django.conf import settings
 
 from backend.analysis import services as analysis
 from backend.analysis.chinese_whispers import (
@@ -66,7 +65,9 @@ class Sorted:
     """By the primary key of the best contact, the surest first."""
     unknown: list[UploadedFace] = field(default_factory=list)
     encodings: Floats32 = field(default_factory=lambda: numpy.empty((0, 128), "f4"))
-    """Of the unknown faces, (n, 128)."""
+    """Of the unknown faces, a row each."""
+    match_distance: float | None = None
+    """Of their model; None where it is not known."""
 
 
 def sort_out(owner_id: int, user: User | None) -> Sorted:
@@ -80,8 +81,11 @@ def sort_out(owner_id: int, user: User | None) -> Sorted:
     gallery = cache.gallery_of(user, model) if user else None
     if gallery:
         found = found.newest(MOST_COMPARISONS // max(1, len(gallery.faces)))
-    best = _best(user, gallery, found, {id: image.sha256 for id, image in images.items()})
-    sorted_out, unknown = Sorted(), list[int]()
+    hashes = {id: image.sha256 for id, image in images.items()}
+    best = _best(user, gallery, found, hashes, model)
+    known = analysis.thresholds(model)
+    limit = known.match_distance if known else None
+    sorted_out, unknown = Sorted(match_distance=limit), list[int]()
     by_contact: dict[int, list[Suggestion]] = defaultdict(list)
     for row, (pk, analysis_id, index) in enumerate(found.places):
         place, candidate = UploadedFace(images[analysis_id].id, index), best.get(pk)
@@ -99,7 +103,7 @@ def sort_out(owner_id: int, user: User | None) -> Sorted:
 
 def groups(sorted_out: Sorted) -> list[list[UploadedFace]]:
     """The unknown faces by person, the largest group first, single faces last."""
-    labels = _labels(sorted_out.encodings)
+    labels = _labels(sorted_out.encodings, sorted_out.match_distance)
     clusters: dict[Label, list[UploadedFace]] = defaultdict(list)
     for face, place in enumerate(sorted_out.unknown):
         clusters[labels[face]].append(place)
@@ -111,12 +115,13 @@ def _best(
     gallery: Gallery | None,
     found: analysis.GoodFaces,
     hashes: Mapping[int, str],
+    model: str,
 ) -> dict[int, Candidate | None]:
     """The best contact of each face that may be one's; None for a face that is enrolled."""
     if user is None or gallery is None:
         return {}
     rejected, best = _rejected(user), dict[int, Candidate | None]()
-    enrolled = _enrolled(user, hashes.values())
+    enrolled = _enrolled(user, hashes.values(), model)
     for (pk, analysis_id, _), encoding in zip(found.places, found.encodings, strict=True):
         of_image = enrolled.get(hashes[analysis_id], ())
         if any(numpy.linalg.norm(each - encoding) < SAME_FACE for each in of_image):
@@ -138,18 +143,22 @@ def _rejected(user: User) -> dict[int, set[int]]:
     return found
 
 
-def _enrolled(user: User, hashes: Iterable[str]) -> dict[str, list[Encoding]]:
+def _enrolled(user: User, hashes: Iterable[str], model: str) -> dict[str, list[Encoding]]:
     """The encodings of the gallery's faces of these images, by the SHA-256 of the images."""
     found: dict[str, list[Encoding]] = defaultdict(list)
-    rows = Face.objects.with_encodings().filter(user=user, sha256__in=set(hashes), is_face=True)
+    rows = Face.objects.with_encodings().filter(
+        user=user, sha256__in=set(hashes), is_face=True, model=model
+    )
     for sha256, encoding in rows.values_list("sha256", "encoding"):
         found[sha256].append(encoding)
     return found
 
 
-def _labels(encodings: Floats32) -> dict[int, Label]:
-    """The cluster of each row, as members' photos are clustered."""
-    limit, rows = settings.FACES_MATCH_DISTANCE, range(len(encodings))
+def _labels(encodings: Floats32, limit: float | None) -> dict[int, Label]:
+    """The cluster of each row, as members' photos are clustered; each its own without a limit."""
+    rows = range(len(encodings))
+    if limit is None:
+        return {face: singleton_label(face) for face in rows}
     neighbours: dict[int, list[tuple[int, float]]] = defaultdict(list)
     for face, other, distance in _near(encodings, rows, limit):
         if face != other and len(neighbours[face]) < MAX_NEIGHBOURS:

@@ -75,7 +75,7 @@ class Face(models.Model):
     score = models.FloatField()
     is_face = models.BooleanField()
     # Its type says that it is never None, which holds where `is_face` is true.
-    encoding = EncodingField(null=True)  # type: ignore[misc]
+    encoding = EncodingField(null=True, any_size=True)  # type: ignore[misc]
     model = models.CharField(max_length=64, blank=True)
     # Of the image's bytes, which are not stored.
     sha256 = models.CharField(max_length=64, blank=True)

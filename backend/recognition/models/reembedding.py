@@ -35,7 +35,7 @@ class OtherEncoding(models.Model):
 
     face = models.ForeignKey(Face, on_delete=models.CASCADE, related_name="other_encodings")
     model = models.CharField(max_length=64)
-    encoding = EncodingField()
+    encoding = EncodingField(any_size=True)
     is_active = models.BooleanField(default=False)
 
     class Meta:

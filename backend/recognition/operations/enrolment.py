@@ -134,7 +134,7 @@ def _face(contact: Contact, operation: Operation, position: int, image: ImageFin
         note=image.note,
     )
     if image.face is not None:
-        face.encoding, face.model = checked(image.face.encoding), image.model
+        face.encoding, face.model = checked(image.face.encoding, any_size=True), image.model
     return face
 
 

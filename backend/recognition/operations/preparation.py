@@ -34,6 +34,7 @@ SEVERAL: Final = "{count} faces were found in the image; the largest was taken."
 NO_SUCH_FACE: Final = "The image has {count} faces, counted from 0."
 
 IS_HIDDEN: Final = "This box was hidden by hand: it holds no face."
+OTHER_MODEL: Final = "The image was analysed by another encoder. Please send it again."
 TOO_UNCLEAR: Final = "The face is too unclear to recognise a person by ({reason})."
 
 CROP_PX: Final = 160
@@ -97,6 +98,8 @@ def findings(operation: Operation) -> dict[int, ImageFinding]:
 def _finding(image: OperationImage, finished: Finished | None) -> ImageFinding:
     if image.reason or image.analysis_id is None or finished is None:
         return ImageFinding(image.sha256, reason=image.reason or DELETED)
+    if finished.model != analysis.current_model():
+        return ImageFinding(image.sha256, reason=OTHER_MODEL)
     faces = analysis.corrected_faces(image.analysis_id)
     if image.face_index is not None:
         return _one(image, faces, finished.model)

@@ -9,8 +9,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.analysis.serializers import DETECTOR, requested_detector
-from backend.analysis.services import AnalysisError
+from backend.analysis.serializers import DETECTOR, check_encoding, requested_detector
+from backend.analysis.services import AnalysisError, current_model
 from backend.clients.limits import throttling
 from backend.common.http.parsers import JSONParser, MultiPartParser
 from backend.common.openapi import bad_request, body, errors, response
@@ -33,6 +33,7 @@ from backend.recognition.rest.base import (
 )
 
 _NO_IMAGE: Final = {"image": ["Send an image, or an encoding."]}
+_OTHER_MODEL: Final = "An encoding of {} cannot be compared with galleries of {}."
 
 
 @extend_schema(tags=["Recognition"])
@@ -61,7 +62,7 @@ class SearchView(GalleryView):
     def post(self, request: Request) -> Response:
         """Whose face is this, of all contacts of all users?"""
         given = values(shapes.SearchInput(data=request.data))
-        probe = _probe(request, given.get("encoding"))
+        probe = _probe(request, given.get("encoding"), given.get("model", ""))
         if probe is None:
             return Response({"matches": None}, headers=NO_STORE)
         found = search.best(
@@ -70,10 +71,14 @@ class SearchView(GalleryView):
         return Response({"matches": _matches(found)}, headers=NO_STORE)
 
 
-def _probe(request: Request, encoding: list[float] | None) -> probes.Probe | None:
+def _probe(request: Request, encoding: list[float] | None, model: str) -> probes.Probe | None:
     """None if there is no face in the image."""
     if encoding is not None:
-        return probes.from_encoding(encoding)
+        check_encoding(encoding, model, field="encoding")
+        probe = probes.from_encoding(encoding, model)
+        if not probe.is_of_the_service:
+            raise InvalidInput({"encoding": [_OTHER_MODEL.format(probe.model, current_model())]})
+        return probe
     image = bodies.image(request) if bodies.field(request, "image") is not None else None
     if image is None:
         raise InvalidInput(_NO_IMAGE)

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from backend.analysis.fields import checked
-from backend.analysis.serializers import DetectorField
+from backend.analysis.serializers import DetectorField, ModelField
 from backend.common.jobs.models import Status
 from backend.common.openapi import ENCODING, MomentField, component
 from backend.recognition.contract import (
@@ -118,12 +118,12 @@ class UserNumberField(NaturalField):
 
 @extend_schema_field(ENCODING)
 class EncodingField(serializers.Field[Any, Any, Any, Any]):
-    default_error_messages = {"invalid": "Send a list of 128 numbers."}
+    default_error_messages = {"invalid": "Send a list of 128 numbers, or as many as a model makes."}
 
     def to_internal_value(self, data: Any) -> list[float]:
         is_list = isinstance(data, list) and all(type(each) in (int, float) for each in data)
         try:
-            found: list[float] = checked(data if is_list else []).tolist()
+            found: list[float] = checked(data if is_list else [], any_size=True).tolist()
         except (ValueError, OverflowError):
             self.fail("invalid")
         return found
@@ -157,6 +157,7 @@ class FeedbackInput(serializers.Serializer[Any]):
 
 class SearchInput(serializers.Serializer[Any]):
     encoding = EncodingField(required=False, allow_null=True)
+    model = ModelField(allow_blank=True)
     limit = NaturalField(min_value=1, max_value=search.MOST, default=3)
 
 

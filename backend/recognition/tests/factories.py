@@ -1,28 +1,31 @@
 """Galleries of generated faces for tests: distances as of dlib's model, without images."""
 
+import math
 from collections.abc import Sequence
 
 import numpy
 from numpy.typing import NDArray
 
+from backend.analysis.services import DLIB
 from backend.clients.models import ANONYMOUS_ID
 from backend.recognition.models import Contact, Face, User
 
-MODEL = "a model"
+MODEL = DLIB
 
 Encodings = NDArray[numpy.float32]
 
 _random = numpy.random.default_rng(6)
 
 
-def person() -> Encodings:
+def person(numbers: int = 128) -> Encodings:
     """A person's encoding: two of them are about 0.8 apart."""
-    return (0.07 + 0.05 * _random.normal(size=128)).astype("f4")
+    spread = 0.05 * math.sqrt(128 / numbers)
+    return (0.07 + spread * _random.normal(size=numbers)).astype("f4")
 
 
 def near(encoding: Encodings, distance: float) -> Encodings:
     """An encoding that far from another, in any direction."""
-    direction = _random.normal(size=128)
+    direction = _random.normal(size=len(encoding))
     return (encoding + distance * direction / numpy.linalg.norm(direction)).astype("f4")
 
 

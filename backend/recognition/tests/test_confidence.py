@@ -8,8 +8,11 @@ from django.test import SimpleTestCase, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.analysis.services import DLIB
 from backend.recognition.gallery import confidence
-from backend.recognition.gallery.confidence import CEILING, Curve
+from backend.recognition.gallery.confidence import Curve
+
+CEILING = 0.9938
 
 distances = st.floats(0, 4)
 gaps = st.none() | st.floats(-4, 4)
@@ -17,7 +20,7 @@ counts = st.integers(1, 10**6)
 
 
 def confidence_of(distance: float, gap: float | None, contacts: int = 1) -> float:
-    return confidence.estimate(distance, gap, contacts=contacts)
+    return confidence.estimate(distance, gap, contacts=contacts, by=confidence.curve(DLIB))
 
 
 class ConfidenceTests(SimpleTestCase):

@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import TestCase
 
+from backend.analysis import services as analysis
 from backend.common import redis_clients
 from backend.recognition.gallery import cache, index, reembedding
 from backend.recognition.models import Face, OtherEncoding, Reembedding
@@ -37,6 +38,9 @@ class ReembeddingTests(TestCase):
             sha256 = hashlib.sha256(self.images[face.face_url]).hexdigest()
             Face.objects.filter(pk=face.pk).update(sha256=sha256)
         self.enterContext(mock.patch.object(Client, "fetch_many", self.fetched))
+        # A process of the old model knows its thresholds.
+        known = analysis.thresholds(self.new)
+        self.enterContext(mock.patch.object(analysis, "thresholds", lambda model: known))
 
     def fetched(self, urls: Sequence[str]) -> list[Download | FetchError]:
         """The downloads, without a network."""

@@ -25,6 +25,7 @@ from django.db import connection, transaction
 from django.db.models import Model
 from django.utils import timezone
 
+from backend.analysis import services as analysis
 from backend.clients.limits import quota
 from backend.common.jobs import statements
 from backend.recognition.contract import INDEXED_FACES
@@ -177,6 +178,8 @@ class _Survey:
     ids: set[int] = field(default_factory=set)
     face_ids: set[tuple[int, int]] = field(default_factory=set)
     answers: set[uuid.UUID] = field(default_factory=set)
+    dimensions: dict[str, int] = field(default_factory=dict)
+    """Of the encodings of each model."""
     scores: dict[int, list[tuple[float, int, int]]] = field(
         default_factory=lambda: defaultdict(list)
     )
@@ -204,6 +207,7 @@ class _Survey:
         _once(self.ids, id, "id")
         _once(self.face_ids, (contact_id, values["face_id"]), "face_id")
         if values["is_face"]:
+            self._check_size(values["model"], len(values["encoding"]) // 4)
             self.scores[contact_id].append((-values["score"], len(self.ids), id))
 
     def see_feedback(self, values: Line) -> None:
@@ -216,6 +220,14 @@ class _Survey:
         """The ids of the faces with the best scores of each contact."""
         indexed = (sorted(scores)[:INDEXED_FACES] for scores in self.scores.values())
         return {id for best in indexed for _, _, id in best}
+
+    def _check_size(self, model: str, numbers: int) -> None:
+        """Encodings of one model have one size, else no gallery could compare them."""
+        if model not in self.dimensions:
+            self.dimensions[model] = analysis.dimensions(model) or numbers
+        if self.dimensions[model] != numbers:
+            wanted = f"{self.dimensions[model]} numbers, not {numbers}"
+            raise ValueError(f"encoding: One of this model has {wanted}.")
 
     def _check_contact(self, contact_id: int, name: str) -> None:
         if contact_id not in self.contacts:

@@ -69,11 +69,14 @@ class _ZonedMomentField(MomentField):
 
 
 class _EncodingField(serializers.Field[Any, Any, Any, Any]):
-    default_error_messages = {"invalid": "128 finite little-endian float32 in base64 are expected."}
+    default_error_messages = {
+        "invalid": "128 to 1024 finite little-endian float32 in base64 are expected."
+    }
 
     def to_internal_value(self, data: Any) -> Any:
         try:
-            return checked(numpy.frombuffer(base64.b64decode(data, validate=True), "<f4"))
+            numbers = numpy.frombuffer(base64.b64decode(data, validate=True), "<f4")
+            return checked(numbers, any_size=True)
         except (ValueError, TypeError):
             self.fail("invalid")
 

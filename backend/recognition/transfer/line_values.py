@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy
 from django.utils.dateparse import parse_datetime
 
-from backend.analysis.fields import ENCODING_BYTES
+from backend.analysis.fields import DIMENSIONS, MOST_DIMENSIONS
 from backend.recognition.contract import INTEGERS, NAME_CHARACTERS, URL_CHARACTERS
 
 Line = dict[str, Any]
@@ -90,7 +90,7 @@ def _answer_id(value: Any) -> uuid.UUID:
 
 def _encoding(value: Any) -> bytes:
     data = binascii.a2b_base64(value, strict_mode=True)
-    _check(len(data) == ENCODING_BYTES)
+    _check(len(data) % 4 == 0 and DIMENSIONS <= len(data) // 4 <= MOST_DIMENSIONS)
     _check(bool(numpy.isfinite(numpy.frombuffer(data, "<f4")).all()))
     return data
 

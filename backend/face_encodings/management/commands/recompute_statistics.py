@@ -27,7 +27,11 @@ class Command(ServiceCommand):
         wrong = 0
         with tqdm(total=images.count(), unit=" images", file=self.stderr) as progress:
             for owner_id in _owners():
-                wrong += self._recompute(owner_id, progress, check)
+                found = [
+                    self._recompute(owner_id, model, progress, check)
+                    for model in statistics.models_of(owner_id)
+                ]
+                wrong += any(found)
         if wrong and check:
             raise CommandError(f"The statistics of {wrong} clients are wrong.")
         self.stdout.write(
@@ -36,16 +40,16 @@ class Command(ServiceCommand):
             else "The statistics are right."
         )
 
-    def _recompute(self, owner_id: int, progress: Any, check: bool) -> bool:
+    def _recompute(self, owner_id: int, model: str, progress: Any, check: bool) -> bool:
         lacking = statistics.Total.counting([])
-        for images, found in statistics.recompute(owner_id):
+        for images, found in statistics.recompute(owner_id, model):
             progress.update(images)
             lacking = found or lacking
         if not lacking:
             return False
         self.stdout.write(f"client {owner_id}: {lacking.images:+d} images")
         if not check:
-            statistics.add(owner_id, lacking)
+            statistics.add(owner_id, lacking, model=model)
         return True
 
 

@@ -1,12 +1,14 @@
 """`manage.py calibrate_confidence`: fits the confidence to your own galleries."""
 
 from argparse import ArgumentParser
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandError
 
+from backend.analysis import services as analysis
 from backend.common.commands import ServiceCommand
-from backend.recognition.gallery import calibration, confidence, reembedding
+from backend.recognition.gallery import calibration, reembedding
 from backend.recognition.models import User
 
 
@@ -39,8 +41,19 @@ class Command(ServiceCommand):
             self.stdout.write(
                 f"{distance:8.2f}  {same:13.2%}  {different:13.2%}  {now:14.3f}  {then:6.3f}"
             )
-        curve = confidence.curve()
-        self.stdout.write(f"Now FACES_CONFIDENCE_SLOPE={curve.slope:.1f}")
-        self.stdout.write(f"    FACES_CONFIDENCE_MIDPOINT={curve.midpoint:.3f}")
+        if reembedding.current_model() == analysis.DLIB:
+            self._suggest_settings(fit)
+        else:
+            self._suggest_table(fit)
+
+    def _suggest_settings(self, fit: calibration.Fit) -> None:
+        if fit.now:
+            self.stdout.write(f"Now FACES_CONFIDENCE_SLOPE={fit.now.slope:.1f}")
+            self.stdout.write(f"    FACES_CONFIDENCE_MIDPOINT={fit.now.midpoint:.3f}")
         self.stdout.write(f"Suggested FACES_CONFIDENCE_SLOPE={fit.curve.slope:.1f}")
         self.stdout.write(f"          FACES_CONFIDENCE_MIDPOINT={fit.curve.midpoint:.3f}")
+
+    def _suggest_table(self, fit: calibration.Fit) -> None:
+        self.stdout.write("Suggested for model.toml beside the encoder's file:\n[thresholds]")
+        for name, value in asdict(fit.thresholds).items():
+            self.stdout.write(f"{name} = {value:.3f}")

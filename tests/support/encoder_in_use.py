@@ -1,0 +1,33 @@
+"""The service with another encoder: a made-up one of 512 numbers, or the file of a test."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.test import override_settings
+
+from faceengine import Encoder, encoders
+from tests.support import made_up_encoder
+
+THRESHOLDS = """
+[thresholds]
+same_person = 0.01
+match_distance = 0.01
+slope = 2000
+midpoint = 0.01
+ceiling = 0.99
+"""
+"""Random weights tell little: the same image is the same person, and nothing else."""
+
+
+@contextmanager
+def encoder_in_use(*, seed: int = 0, facts: str = THRESHOLDS) -> Iterator[Encoder]:
+    """`FACES_ENCODER` is a converted folder, as `python -m faceengine convert` writes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = made_up_encoder.write(Path(folder, "a.onnx"), seed=seed)
+        Path(folder, encoders.FACTS).write_text(facts)
+        converted = Path(folder, "converted")
+        encoder = encoders.convert(file, converted)
+        with override_settings(FACES_ENCODER=str(converted)):
+            yield encoder
