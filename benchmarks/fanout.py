@@ -143,7 +143,7 @@ def _websocket_server(redis_url: str) -> Iterator[tuple[int, int]]:
             yield process.pid, _port(process, Path(log.name))
         finally:
             process.terminate()
-            process.wait(timeout=10)
+            process.wait(timeout=60)
 
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:

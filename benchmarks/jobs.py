@@ -50,10 +50,10 @@ def cpu_s(stack: Stack) -> dict[str, float]:
     """Processor seconds of each part of the service so far."""
     groups = {process.name: process.members() for process in stack.processes()}
     groups["redis"] = [stack.redis.pid]
-    return {name: sum(map(_cpu_s, pids)) for name, pids in groups.items()}
+    return {name: sum(map(process_cpu_s, pids)) for name, pids in groups.items()}
 
 
-def _cpu_s(pid: int) -> float:
+def process_cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 

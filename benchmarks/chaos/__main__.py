@@ -22,8 +22,8 @@ from typing import Any, Final
 
 from backend.common.tests.bucket import SETTINGS as S3_SETTINGS
 from benchmarks.chaos import services
-from benchmarks.chaos.clients import ACCEPTED, Listener, Uploads, resources
-from benchmarks.chaos.faults import Faults
+from benchmarks.chaos.clients import ACCEPTED, Listener, Reads, Uploads, resources
+from benchmarks.chaos.faults import FULL_DISK, Faults
 from benchmarks.report import Figure, show
 from tests.support.postgres_server import PostgresServer
 
@@ -93,6 +93,7 @@ def _run(
     struck = Counter[str]()
     listener = Listener(service.url)
     uploads = Uploads(service.url, seed=options.seed, rate=options.rate)
+    reads = Reads(service.url, uploads, rate=options.rate)
     began = time.monotonic()
     for number in range(options.faults):
         time.sleep(choice.uniform(*_BETWEEN_S))
@@ -102,22 +103,29 @@ def _run(
         if number % 50 == 49:
             print(f"{number + 1} faults, {dict(uploads.answers)}", flush=True)
     uploads.stop()
+    reads.stop()
     took_s = time.monotonic() - began
     yield Figure("faults", options.faults, "", "", f"in {took_s:.0f} s, seed {options.seed}")
     for name, count in sorted(struck.items()):
         yield Figure(f"  {name}", count, "")
-    yield from _answers(uploads)
+    yield from _served("uploads", uploads, ACCEPTED)
+    yield from _served("reads", reads, 200)
+    unclear = +uploads.unclear
+    yield Figure("refused without a reason or Retry-After", unclear.total(), "", "0", str(unclear))
     yield from _outcomes(service, uploads, listener)
     listener.close()
 
 
-def _answers(uploads: Uploads) -> Iterator[Figure]:
-    sent = uploads.answers.total()
-    yield Figure("uploads sent", sent, "")
-    yield Figure("served", 100 * uploads.answers[str(ACCEPTED)] / sent, "%", "≥ 95")
-    for answer, count in uploads.answers.most_common():
-        yield Figure(f"  answer {answer}", count, "")
-    for moment, count in uploads.during.most_common(_SHOWN):
+def _served(what: str, clients: Uploads | Reads, good: int) -> Iterator[Figure]:
+    sent = clients.answers.total()
+    yield Figure(f"{what} sent", sent, "")
+    yield Figure(f"{what}: served", 100 * clients.answers[str(good)] / sent, "%", "≥ 95")
+    on_full_disk = sum(n for moment, n in clients.during.items() if moment.endswith(FULL_DISK))
+    served = 100 * clients.answers[str(good)] / (sent - on_full_disk)
+    yield Figure(f"{what}: served while the disk had room", served, "%", "≥ 95")
+    for answer, count in clients.answers.most_common():
+        yield Figure(f"  {what}: {answer}", count, "")
+    for moment, count in clients.during.most_common(_SHOWN):
         yield Figure(f"  {moment}", count, "")
 
 

@@ -45,6 +45,12 @@ class Uploads:
         """How often each status, or `NO_ANSWER`, came."""
         self.during: Final = Counter[str]()
         """How often an upload was not accepted, by the fault of that moment."""
+        self.unclear: Final = Counter[str]()
+        """Answers other than 202 without `Retry-After` or without a reason in JSON."""
+        self.sent_at: Final[dict[str, float]] = {}
+        """When each accepted upload began, by `time.monotonic`."""
+        self.waits_s: Final[list[float]] = []
+        """How long each answer took."""
         self.fault = ""
         self._url: Final = f"{url}/image/"
         self._pause_s: Final = threads / rate
@@ -74,20 +80,57 @@ class Uploads:
         return faces, samples.another(picture(), number)
 
     def _upload(self, faces: int, picture: bytes) -> None:
-        fault, answer, id = self.fault, NO_ANSWER, ""
+        fault, answer, id, began = self.fault, NO_ANSWER, "", time.monotonic()
+        is_clear = True
         with suppress(requests.RequestException, ValueError), local_session() as session:
             response = session.post(
                 self._url, files={"image": ("image.jpg", picture)}, timeout=_TIMEOUT_S
             )
             answer = str(response.status_code)
+            is_clear = response.status_code == ACCEPTED or _is_clear(response)
             if response.status_code == ACCEPTED:
                 id = str(response.json()["id"])
         with self._lock:
             self.answers[answer] += 1
+            self.unclear[answer] += not is_clear
+            self.waits_s.append(time.monotonic() - began)
             if id:
-                self.accepted[id] = faces
+                self.accepted[id], self.sent_at[id] = faces, began
             else:
                 self.during[f"{answer}, {fault or 'no fault'}"] += 1
+
+
+class Reads:
+    """The status of one accepted upload after the other, until `stop()`."""
+
+    def __init__(self, url: str, uploads: Uploads, *, rate: float) -> None:
+        self.answers: Final = Counter[str]()
+        self.during: Final = Counter[str]()
+        """Answers other than 200, by the fault of that moment."""
+        self._url: Final = url
+        self._uploads: Final = uploads
+        self._pause_s: Final = 1 / rate
+        self._is_over: Final = Event()
+        self._thread: Final = Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Read no more."""
+        self._is_over.set()
+        self._thread.join(2 * _TIMEOUT_S)
+
+    def _run(self) -> None:
+        while not self._is_over.wait(self._pause_s):
+            if accepted := list(self._uploads.accepted):
+                self._read(f"{self._url}/image/{random.choice(accepted)}/")
+
+    def _read(self, url: str) -> None:
+        fault, answer = self._uploads.fault, NO_ANSWER
+        with suppress(requests.RequestException), local_session() as session:
+            answer = str(session.get(url, timeout=_TIMEOUT_S).status_code)
+        self.answers[answer] += 1
+        if answer != "200":
+            self.during[f"{answer}, {fault or 'no fault'}"] += 1
 
 
 class Listener:
@@ -96,6 +139,8 @@ class Listener:
     def __init__(self, url: str) -> None:
         self.published: Final = Counter[str]()
         """How often each submission's event came."""
+        self.first_at: Final[dict[str, float]] = {}
+        """When it came first, by `time.monotonic`."""
         self._url: Final = f"{url.replace('http:', 'ws:')}/faces?outcomes=all"
         self._is_over: Final = Event()
         self._thread: Final = Thread(target=self._run, daemon=True)
@@ -129,8 +174,13 @@ class Listener:
         """Count an event; its position in the stream, or nothing where the frame is no event."""
         if "submission_id" not in frame:
             return ""
+        self.first_at.setdefault(frame["submission_id"], time.monotonic())
         self.published[frame["submission_id"]] += 1
         return str(frame["event_id"])
+
+
+def _is_clear(response: requests.Response) -> bool:
+    return "Retry-After" in response.headers and "detail" in response.json()
 
 
 def resources(url: str, ids: set[str]) -> dict[str, dict[str, Any] | None]:

@@ -16,6 +16,9 @@ from tests.support.postgres_server import PostgresServer
 
 Fault = Callable[[], None]
 
+FULL_DISK: Final = "fill the disk"
+"""Refused then is every upload, and has to be."""
+
 _SHORT_S: Final = (0.2, 3.0)
 _CHUNK: Final = b"\0" * 2**20
 _KILLED: Final = ("worker", "pool", "web", "keeper", "wsserver", "redis", "nginx")
@@ -45,7 +48,7 @@ class Faults:
         if isinstance(service, Scaled):
             self.all["kill a backend with all it started"] = self._kill_backend
         if disk is not None:
-            self.all["fill the disk"] = lambda: self._fill(disk / "filler")
+            self.all[FULL_DISK] = lambda: self._fill(disk / "filler")
         if postgresql is not None:
             self.all["restart PostgreSQL"] = lambda: self._leave_out(postgresql, 0)
             self.all["PostgreSQL is gone"] = lambda: self._leave_out(postgresql, self._pause_s())

@@ -2,6 +2,8 @@
 
     python -m benchmarks.soak [--minutes N] [--rate IMAGES_A_SECOND] [--json FILE]
 
+With `--json` it also writes each measured row (FILE.rows.json) and their plot (FILE.svg).
+
 `make run`'s service gets images of mixed sizes at `--rate`, by default at 80 % of what it did in a
 trial at the start. Meanwhile listeners come and go, API keys are made and revoked, an album is
 imported and erased, and what ended is deleted. Every figure is shown as it was in the second and
@@ -30,7 +32,7 @@ from benchmarks.chaos.clients import ACCEPTED, Listener, Picture, Uploads
 from benchmarks.chaos.services import MadeRun
 from benchmarks.report import Figure, show
 from benchmarks.service import SIZES, jpeg
-from benchmarks.soak.measures import Row, grown, row
+from benchmarks.soak.measures import Latencies, Row, draw, grown, row
 from tests.support import samples
 from tests.support.stack import local_session
 from tools.shell import ROOT
@@ -39,6 +41,7 @@ _TRIAL: Final = 60
 _SHARE: Final = 0.8
 _KEPT_S: Final = 60.0
 """How long an image is kept after it ended."""
+_SETTLE_S: Final = 600.0
 _ALBUM: Final = 3
 _ERASE: Final = (
     "from backend.photos.albums import service; from backend.photos.models import Album;"
@@ -65,6 +68,7 @@ class Soak:
         self._listener: Final = listener
         self._is_over: Final = Event()
         self._choice: Final = random.Random(1)
+        self._deleted: Final = set[str]()
         self.errors: Final[list[str]] = []
         jobs = (self._come_and_go, self._use_keys, self._use_albums, self._delete, self._retain)
         self._threads: Final = [Thread(target=self._repeat, args=[job]) for job in jobs]
@@ -113,13 +117,13 @@ class Soak:
 
     def _delete(self) -> None:
         """Delete the images that ended a while ago, as a client that needs them no more."""
-        ended = list(self._listener.published)
+        ended = set(self._listener.published) - self._deleted
         self._is_over.wait(_KEPT_S)
         with local_session() as session:
             for id in ended:
                 answer = session.delete(f"{self._service.url}/image/{id}/", timeout=30)
                 assert answer.status_code in (204, 404), answer.text
-                self._listener.published.pop(id)
+                self._deleted.add(id)
 
     def _retain(self) -> None:
         self._manage("delete_old_submissions")
@@ -152,13 +156,12 @@ def trial(service: MadeRun, listener: Listener) -> float:
     return len(uploads.accepted) / (time.monotonic() - began)
 
 
-def measure(service: MadeRun, minutes: float) -> list[Row]:
+def measure(service: MadeRun, minutes: float, latencies: Latencies) -> Iterator[Row]:
     """A row about every fiftieth of the time."""
-    rows, ends = [], time.monotonic() + 60 * minutes
-    while time.monotonic() < ends:
-        rows.append(row(service))
+    began = time.monotonic()
+    while (now_s := time.monotonic() - began) < 60 * minutes:
+        yield {"minute": now_s / 60, **row(service), **latencies.row()}
         time.sleep(min(60.0, max(1.0, 60 * minutes / 50)))
-    return rows
 
 
 def run(options: argparse.Namespace) -> Iterator[Figure]:
@@ -171,16 +174,23 @@ def run(options: argparse.Namespace) -> Iterator[Figure]:
         yield Figure("load", rate, "images/s", "", f"{options.minutes:g} minutes")
         uploads = Uploads(service.url, seed=1, rate=rate, pictures=pictures())
         soak = Soak(service, listener)
-        rows = measure(service, options.minutes)
+        rows = []
+        for each in measure(service, options.minutes, Latencies(uploads, listener)):
+            rows.append(each)
+            if options.json:
+                options.json.with_suffix(".rows.json").write_text(json.dumps(rows))
+                draw(rows, options.json.with_suffix(".svg"))
         soak.close()
         uploads.stop()
-        if options.json:
-            options.json.with_suffix(".rows.json").write_text(json.dumps(rows))
+        missing = listener.wait_for(set(uploads.accepted), _SETTLE_S)
         sent = uploads.answers.total()
         yield Figure("uploads", sent, "")
         yield Figure(
             "refused", sent - uploads.answers[str(ACCEPTED)], "", "0", str(dict(uploads.answers))
         )
+        again = sum(listener.published[id] > 1 for id in uploads.accepted)
+        yield Figure("not published", len(missing), "", "0")
+        yield Figure("published more than once", again, "", "0")
         yield Figure("other errors", len(soak.errors), "", "0", "; ".join(soak.errors[:3]))
         compared = list(grown(rows))
         for name, early, late, has_grown in compared:

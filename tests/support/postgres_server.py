@@ -71,6 +71,12 @@ class PostgresServer:
     ) -> None:
         self.close()
 
+    @property
+    def pid(self) -> int:
+        """The process that forks one for each client."""
+        assert self._process is not None, "it was never started"
+        return self._process.pid
+
     def start(self) -> None:
         """Start it, or start it again with its data, and wait until it answers."""
         atexit.register(self.close)

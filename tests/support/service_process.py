@@ -33,7 +33,8 @@ class ServiceProcess:
         self.log: Final = log
         self._command: Final = command
         self._environ: Final = environ
-        self._cwd: Final = cwd
+        self.cwd = cwd
+        """Where it runs from its next start on."""
         self._stop_signal: Final = signal.Signals[f"SIG{stop_signal}"]
         self._process: subprocess.Popen[bytes] | None = None
         # Every session it ever had: what outlived one start is ended with the next.
@@ -55,7 +56,7 @@ class ServiceProcess:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
-                cwd=self._cwd,
+                cwd=self.cwd,
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
