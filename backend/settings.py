@@ -149,6 +149,7 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "allauth.socialaccount",
     "allauth.socialaccount.providers.openid_connect",
+    "backend.webhooks",
     "backend.analysis",
     "backend.submissions",
     "backend.face_encodings",
@@ -344,6 +345,7 @@ ERASERS = [
     "backend.submissions.services.erase_of",
     "backend.face_encodings.services.erase_of",
     "backend.recognition.operations.retention.erase_of",
+    "backend.webhooks.services.erase_of",
 ]
 # `(owner_id, id)` returns a client's submitted image (`backend.common.submitted_images`).
 SUBMITTED_IMAGES = "backend.submissions.services"
@@ -354,6 +356,7 @@ SWEEPS = [
     "backend.recognition.tasks.sweep",
     "backend.photos.tasks.sweep",
     "backend.photos.clustering.grouping.sweep",
+    "backend.webhooks.tasks.sweep",
     "backend.clients.tasks.sweep",
 ]
 
@@ -379,7 +382,19 @@ METRICS_SOURCES = [
 # What the dashboard tells of and tries again: the model's name, and what tries a failed row of it
 # again, a function `(row) -> whether it does`. Its table needs an index of `processed_at`, and one
 # of what failed.
-RETRIES = {"submission": "backend.submissions.services.retry"}
+RETRIES = {
+    "submission": "backend.submissions.services.retry",
+    "webhook": "backend.webhooks.services.retry",
+}
+# Of these the dashboard counts how many ended in each minute.
+THROUGHPUT_OF = ["submission"]
+
+# What the events of webhooks carry, each a function `(subject, id, *, owner_id, user_id)` that
+# returns it as JSON has it, or None where there is nothing to send, or not any more.
+WEBHOOK_EVENTS = {
+    "submission.ended": "backend.submissions.services.webhook_data",
+    "person.recognised": "backend.recognition.notifications.webhook_data",
+}
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Faces",

@@ -15,6 +15,7 @@ urlpatterns = [
     re_path(r"^metrics/?$", MetricsView.as_view(), name="metrics"),
     path("", include("backend.clients.urls")),
     path("", include("backend.accounts.urls")),
+    path("", include("backend.webhooks.urls")),
     path("", include("backend.submissions.urls")),
     path("", include("backend.face_encodings.urls")),
     path("", include("backend.recognition.urls")),

@@ -179,6 +179,14 @@ class Client:
                     break
             return Answer(response.status, bytes(taken[:max_bytes]), _retry_after_s(response))
 
+    def problem_of(self, url: str) -> str:
+        """Why the policy does not allow `url`, before its name is looked up; else empty."""
+        try:
+            url_policy.parse(url, self.policy)
+        except FetchError as error:
+            return error.message
+        return ""
+
     def _fetch(self, url: str, budget: Budget) -> Download:
         host = "-"  # until the URL is parsed: one that does not parse could forge log lines
         try:

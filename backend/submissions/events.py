@@ -11,6 +11,8 @@ from backend.common import event_stream
 from backend.common.http.service_url import service_url
 from backend.common.jobs.models import Status
 from backend.submissions.models import Submission
+from backend.webhooks import services as webhooks
+from backend.webhooks.models import Subject
 from wire import events as wire
 from wire.events import EventFace, Outcome
 
@@ -20,6 +22,14 @@ _outbox: Final = event_stream.Outbox(Submission, name="events")
 def publish(submission: Submission, *, faces: Sequence[EventFace]) -> bool:
     """Append the event of an ended submission to the stream, if it is not there yet."""
     event = build(submission, faces=faces)
+    assert submission.processed_at is not None
+    # Before the event, which is published again if this process dies here.
+    webhooks.notify(
+        Subject.SUBMISSION,
+        submission.pk,
+        owner_id=submission.owner_id,
+        ended_at=submission.processed_at,
+    )
     owner = str(submission.owner_id)
     fields = wire.to_entry(event, owner=owner, seal=_seal(submission, event["image_url"]))
     return _outbox.publish(submission, fields)

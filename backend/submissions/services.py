@@ -26,6 +26,7 @@ from backend.common.submitted_images import AnalysedImage, SubmittedImage
 from backend.submissions import events
 from backend.submissions.metrics import UPLOAD_BYTES, UPLOADS
 from backend.submissions.models import Submission
+from backend.webhooks import services as webhooks
 from wire.events import EventFace
 
 logger = logging.getLogger(__name__)
@@ -150,6 +151,7 @@ def erase(submission: Submission) -> None:
         except Submission.DoesNotExist:  # by another process, at the same time
             return
     analysis.release(submission.analysis_id)
+    webhooks.forget(submission.pk)
     logger.info("erased submission=%s", submission.pk)
 
 
@@ -291,6 +293,17 @@ def newest_analysed(owner_id: int, at_most: int) -> dict[int, AnalysedImage]:
         for pk, analysis_id, sha256 in rows.values_list("pk", "analysis_id", "sha256")
         if analysis_id is not None
     }
+
+
+def webhook_data(
+    subject: str, id: uuid.UUID, *, owner_id: int, user_id: int | None
+) -> dict[str, Any] | None:
+    """The event of an ended submission for a webhook: that of the websocket, with a signed link."""
+    submission = Submission.objects.filter(owner_id=owner_id, pk=id).first()
+    if submission is None or submission.processed_at is None:
+        return None
+    event = events.build(submission, faces=event_faces(submission))
+    return {**event, "image_url": events.image_url(submission)}
 
 
 def event_faces(submission: Submission) -> list[EventFace]:

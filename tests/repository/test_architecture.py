@@ -39,6 +39,10 @@ _RULES: Final[dict[str, tuple[set[str], set[str]]]] = {
         {"backend.common", "backend.clients", "wire"},
         _DJANGO | {"allauth", "cryptography"},
     ),
+    "backend/webhooks": (
+        {"backend.common", "backend.clients", "wire"},
+        _DJANGO | {"drf_spectacular"},
+    ),
     "backend/analysis": (
         {"backend.common", "backend.clients", "faceengine", "wire"},
         _DJANGO | {"numpy", "pgvector", "psycopg", "PIL", "drf_spectacular"},
@@ -49,6 +53,8 @@ _FEATURE: Final = (
         "backend.common",
         "backend.clients",
         "backend.accounts.second_factor",
+        "backend.webhooks.services",
+        "backend.webhooks.models",
         # The interface to analyses; the column of an encoding; the search for the nearest; groups.
         "backend.analysis.services",
         "backend.analysis.serializers",
@@ -98,6 +104,13 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
         {"views", "staff", "management", "apps"},
         {"urls"},
     ),
+    "webhooks": (
+        {"models", "signatures"},
+        {"services"},
+        {"serializers", "tasks", "admin"},
+        {"views", "management", "apps"},
+        {"urls"},
+    ),
     "analysis": (
         {"detectors", "encoders"},
         {
@@ -134,7 +147,7 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
         {"gallery", "admin"},
         {"transfer"},
         {"operations"},
-        {"api", "tasks"},
+        {"api", "tasks", "notifications"},
         {"rest", "management", "apps"},
         {"urls"},
     ),

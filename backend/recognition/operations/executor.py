@@ -22,6 +22,8 @@ from backend.recognition.operations import events, handlers, imports, preparatio
 from backend.recognition.operations.preparation import ImageFinding
 from backend.recognition.operations.results import Result
 from backend.recognition.transfer import importer
+from backend.webhooks import services as webhooks
+from backend.webhooks.models import Subject
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +100,19 @@ def _step(operation: Operation) -> None:
         _apply(operation)
     logger.info("done operation=%s kind=%s", operation.pk, operation.kind)
     on_end(operation)
+    if operation.kind in READING:
+        _notify_webhooks(operation)
+
+
+def _notify_webhooks(operation: Operation) -> None:
+    assert operation.processed_at is not None
+    webhooks.notify(
+        Subject.OPERATION,
+        operation.pk,
+        owner_id=operation.owner_id,
+        ended_at=operation.processed_at,
+        user_id=operation.user.user_id,
+    )
 
 
 def _apply(operation: Operation) -> None:

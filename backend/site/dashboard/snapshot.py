@@ -138,8 +138,8 @@ def minutes(now: datetime) -> list[Minute]:
         now.replace(second=0, microsecond=0) - timedelta(minutes=back) for back in range(_MINUTES)
     ][::-1]
     ended: dict[str, int] = {}
-    for model in kinds().values():
-        for minute, count in ended_since(model, begins[0]):
+    for kind in settings.THROUGHPUT_OF:
+        for minute, count in ended_since(kinds()[kind], begins[0]):
             ended[minute] = ended.get(minute, 0) + count
     return [
         {"at": f"{each:%H:%M}", "ended": ended.get(f"{each:%Y-%m-%d %H:%M}", 0)} for each in begins

@@ -185,10 +185,11 @@ class ProcessTests(SubmissionCase):
             tasks.process(str(submission.pk))
         self.assertEqual(self.after(submission).faces_count, 1)
         self.assertEqual(search.call_count + whole.call_count, 1)
-        # Two rows claimed, faces in the transaction that ends the analysis, the row, its event.
+        # Two rows claimed, faces in the transaction that ends the analysis, the row, whether the
+        # client has a webhook, the event.
         marks = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
         statements = [each for each in captured if not each["sql"].startswith(marks)]
-        self.assertEqual(len(statements), 7)
+        self.assertEqual(len(statements), 8)
 
     def test_a_known_image_is_drawn_all_the_same(self) -> None:
         first, second = accept(), accept()

@@ -3,6 +3,8 @@
 import base64
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,11 +13,16 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+import requests
+import yaml
+
+from backend.webhooks.tests.receiver import Receiver
 from tests.repository.codebase import ROOT
 from tests.repository.documents import DOCS, Block, blocks
 from tests.support import samples
 from tests.support.browser import BrowserCase
-from tests.support.stack import wait_until
+from tests.support.redis_server import free_port
+from tests.support.stack import local_session, wait_until
 
 _SERVICE: Final = "http://localhost:8282"
 _PEOPLE: Final = ROOT / "docs" / "pictures" / "people.jpg"
@@ -24,6 +31,8 @@ _FACES: Final = 4
 
 
 class ClientsPageTests(BrowserCase):
+    options = {"settings": {"FACES_DOWNLOAD_ALLOWED_HOSTS": "127.0.0.1"}}
+
     def setUp(self) -> None:
         super().setUp()
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory(prefix="faces-clients-")))
@@ -66,6 +75,64 @@ class ClientsPageTests(BrowserCase):
         self.assertEqual(ran.stdout.split(" [")[0], "people.jpg faces")
         self.assertEqual(ran.stdout.count("'top': "), _FACES)
         self.assertGreater((self.folder / "people-boxed.jpg").stat().st_size, 1000)
+
+    def test_the_receiver_prints_who_is_recognised_and_refuses_others(self) -> None:
+        (command,), (receiver,) = self.under("Webhooks", "sh"), self.under("Webhooks", "python")
+        port = str(free_port())
+        url = f"http://127.0.0.1:{port}/faces"
+        words = shlex.split(command.text.replace("http://127.0.0.1:8000/faces", url))
+        made = self.stack.manage(*words[words.index("manage.py") + 1 :])
+        self.assertEqual(made.returncode, 0, made.stderr)
+        (self.folder / "receiver.py").write_text(receiver.text.replace("8000", port))
+        secret = made.stdout.splitlines()[-1]
+        with subprocess.Popen(
+            [sys.executable, "receiver.py", secret],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as receiving:
+            self.addCleanup(receiving.kill)
+            wait_until(lambda: _answers(url, b"{}") == 401, "it refuses what is not signed")
+            self.enrol_ann()
+            self.stack.upload(_PEOPLE.read_bytes())
+            assert receiving.stdout is not None
+            self.assertEqual(receiving.stdout.readline(), "['Ann']\n")
+            receiving.kill()
+
+    def test_home_assistant_reads_what_is_sent(self) -> None:
+        (block,) = self.under("Home Assistant", "yaml")
+        configured = yaml.safe_load(block.text)
+        call, automation = configured["rest_command"]["faces"], configured["automation"][1]
+        self.enrol_ann()
+        picture = self.stack.status(self.stack.upload(_PEOPLE))["original_url"]
+        snapshot = json.loads(call["payload"])["face_url"]
+        with Receiver() as receiver:
+            events = ("--events", "person.recognised", "--user", "1")
+            made = self.stack.manage("create_webhook", "anonymous", receiver.url, *events)
+            self.assertEqual(made.returncode, 0, made.stderr)
+            answer = self.stack.request(
+                call["method"].upper(),
+                self.local(call["url"]),
+                data=call["payload"].replace(snapshot, picture),
+                headers={"Content-Type": call["content_type"]},
+            )
+            self.assertEqual(answer.status_code, 200, answer.text)
+            self.assertTrue(receiver.got.acquire(timeout=60))
+        message = automation["actions"][0]["data"]["message"]
+        said = re.sub(r"{{ (.+?) }}", lambda found: _value(found[1], receiver.bodies[0]), message)
+        self.assertEqual(said, "Ann is at the door (sure).")
+
+    def enrol_ann(self) -> None:
+        """As contact 1 of user 1, from the picture's largest face."""
+        contact = "/recognition/users/1/contacts/1"
+        face = {"face_id": 1, "score": 1, "image": _base64(_PEOPLE)}
+        for method, path, body in (
+            ("POST", f"{contact}/faces", {"faces": [face]}),
+            ("PATCH", contact, {"name": "Ann"}),
+        ):
+            answer = self.stack.request(method, path, json=body)
+            self.assertEqual(answer.status_code, 200, answer.text)
 
     def test_the_javascript_runs_in_a_page(self) -> None:
         function, use = self.under("JavaScript", "js")
@@ -112,6 +179,24 @@ class ClientsPageTests(BrowserCase):
         ran = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=60)
         self.assertEqual(ran.returncode, 0, ran.stderr)
         return ran
+
+
+def _answers(url: str, body: bytes) -> int:
+    """The status of a POST with a signature of nobody's; 0 where nothing listens yet."""
+    headers = {"webhook-id": "a", "webhook-timestamp": "0", "webhook-signature": "v1,a"}
+    try:
+        with local_session() as session:
+            return session.post(url, data=body, headers=headers, timeout=10).status_code
+    except requests.ConnectionError:
+        return 0
+
+
+def _value(expression: str, body: Any) -> str:
+    """`trigger.json.data.faces[0].name` of a body."""
+    found = body
+    for name, place in re.findall(r"(\w+)(?:\[(\d+)\])?", expression)[2:]:
+        found = found[name][int(place)] if place else found[name]
+    return str(found)
 
 
 def _base64(path: Path) -> str:
