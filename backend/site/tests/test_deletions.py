@@ -49,6 +49,7 @@ from backend.recognition.tests.factories import near, person
 from backend.recognition.tests.test_http import HttpCase
 from backend.site.tests.test_openapi import document
 from backend.submissions import services
+from backend.webhooks.models import Delivery
 from tests.support import data_residue, image_factories
 
 _API: Final = "/api/v2/photos"
@@ -202,6 +203,17 @@ class DeletionTests(HttpCase):
 
         audit = "erase client's data"
         return Case("/client/", traces, audit=audit, headers=headers, then=then)
+
+    def webhook_delete(self) -> Case:
+        headers = self.key("hooked", *(set(Scope.values) - {Scope.OPERATE}))
+        url = "https://app.example/hook?token=secret-webhook"
+        wanted = {"url": url, "events": ["submission.ended"]}
+        id = self.call("post", "/webhooks/", wanted, **headers).json()["id"]
+        about = {"event": "ping", "subject": "none", "subject_id": id, "ended_at": timezone.now()}
+        Delivery.objects.create(webhook_id=id, **about)
+        gone = [Delivery.objects.all()]
+        traces = {"url": b"secret-webhook"}
+        return Case(f"/webhooks/{id}/", traces, gone, audit="delete webhook", headers=headers)
 
     # --- galleries
 
