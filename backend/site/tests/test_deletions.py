@@ -206,7 +206,7 @@ class DeletionTests(HttpCase):
 
     def webhook_delete(self) -> Case:
         headers = self.key("hooked", *(set(Scope.values) - {Scope.OPERATE}))
-        url = "https://app.example/hook?token=secret-webhook"
+        url = "http://127.0.0.1:9/hook?token=secret-webhook"
         wanted = {"url": url, "events": ["submission.ended"]}
         id = self.call("post", "/webhooks/", wanted, **headers).json()["id"]
         about = {"event": "ping", "subject": "none", "subject_id": id, "ended_at": timezone.now()}

@@ -118,7 +118,7 @@ class ClientsPageTests(BrowserCase):
             self.assertTrue(receiver.got.acquire(timeout=60))
         message = automation["actions"][0]["data"]["message"]
         said = re.sub(r"{{ (.+?) }}", lambda found: _value(found[1], receiver.bodies[0]), message)
-        self.assertEqual(said, "Ann is at the door (sure).")
+        self.assertEqual(said, "Ann rang the bell (sure).")
 
     def enrol_ann(self) -> None:
         """As contact 1 of user 1, from the picture's largest face."""
