@@ -175,8 +175,9 @@ def _of_frame(frame: bytes, scan: bytes, stream: BinaryIO) -> Cost:
     scans = scan[0] + _scans(stream)
     seconds = _SCAN_SECONDS * scans * width * height / 64
     if seconds > MAX_SCAN_SECONDS:
-        message = f"The image has {scans} scans of {width} × {height} pixels: too many."
-        raise ImageError(Problem.TOO_LARGE, message)
+        most = int(scans * MAX_SCAN_SECONDS / seconds)
+        message = f"The image has {scans} scans of {width} × {height} pixels; at most {most} are"
+        raise ImageError(Problem.TOO_LARGE, f"{message} decoded at that size.")
     # All coefficients are kept, 2 bytes each.
     share = sum(across * down for across, down in samples) / max(a * d for a, d in samples)
     kept = int(2 * width * height * share)

@@ -215,6 +215,16 @@ class TransferTests(TestCase):
         with self.assertRaisesRegex(Unreadable, "At most 5 faces"):
             imported(joined(exported(self.user)))
 
+    def test_more_lines_than_allowed_are_refused(self) -> None:
+        out = exported(self.user)
+        between = len(out) - 2
+        with mock.patch.object(importer, "MAX_LINES", between - 1):
+            message = f"Line {between + 1}: At most {between - 1} lines are imported."
+            with self.assertRaisesMessage(Unreadable, message):
+                imported(joined(out))
+        with mock.patch.object(importer, "MAX_LINES", between):
+            self.assertEqual(imported(joined(out), user_id=2).contacts, 2)
+
 
 def _is_valid(kind: str, content: Any) -> bool:
     try:

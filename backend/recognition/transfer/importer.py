@@ -37,6 +37,9 @@ from backend.recognition.transfer.line_values import Line
 MAX_FACES: Final = 200_000
 """Of one file."""
 
+MAX_LINES: Final = 300_000
+"""Of one file: about 10 s of a worker's processor time on a busy machine, whatever they are."""
+
 _SMALL_BYTES: Final = 1 << 20
 """Of lines that are stored at once: a thousand faces, in a tenth of a second."""
 
@@ -196,6 +199,8 @@ class _Survey:
             if max(len(self.contacts), len(self.ids), len(self.answers)) > most:
                 message = f"At most {most} faces, contacts and answers are imported."
                 raise Unreadable(number, message)
+            if number > MAX_LINES + 1:  # the first one is the head
+                raise Unreadable(number, f"At most {MAX_LINES} lines are imported.")
             yield kind, values
 
     def see_contact(self, values: Line) -> None:
