@@ -15,7 +15,7 @@ import struct
 import sys
 import zlib
 from io import BytesIO
-from typing import Any, BinaryIO, Final
+from typing import IO, Any, BinaryIO, Final
 
 from PIL import Image, ImageChops, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -46,10 +46,21 @@ _PASSES: Final = (
 def with_end(image: ImageFile.ImageFile) -> ImageFile.ImageFile:
     """`image`, whose decoder finds the mark of its end also where the file of a JPEG lacks it."""
     if isinstance(image, JpegImageFile):
-        ends = iter([_END_OF_JPEG])
-        read = image.load_read
-        image.load_read = lambda size: read(size) or next(ends, b"")  # type: ignore[method-assign,assignment]
+        # Without `image` in it, which would keep itself and its pixels in memory.
+        image.load_read = _Ending(image.fp).read  # type: ignore[method-assign]
     return image
+
+
+class _Ending:
+    """A file with the mark of a JPEG's end behind its last byte, once."""
+
+    def __init__(self, file: IO[bytes] | None) -> None:
+        assert file is not None
+        self._file = file
+        self._ends = iter([_END_OF_JPEG])
+
+    def read(self, read_bytes: int) -> bytes:
+        return self._file.read(read_bytes) or next(self._ends, b"")
 
 
 def check(image: ImageFile.ImageFile, stream: BinaryIO) -> None:
@@ -97,7 +108,7 @@ def _differ(one: bytes, other: bytes, scale: int) -> bool:
 
 def _reduced(data: bytes, scale: int) -> Image.Image:
     with JpegImageFile(BytesIO(data)) as image:
-        image.draft(None, (-(-image.width // scale), -(-image.height // scale)))
+        image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
         with_end(image).load()
         return image
 

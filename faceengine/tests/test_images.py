@@ -1,5 +1,6 @@
 """From bytes to upright RGB pixels."""
 
+import gc
 import tempfile
 import unittest
 from collections.abc import Iterator
@@ -8,10 +9,10 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy
-from PIL import Image
+from PIL import Image, ImageFile
 
 import faceengine
-from tests.support import image_factories
+from tests.support import image_factories, samples
 
 
 def difference(a: Image.Image, b: Image.Image) -> float:
@@ -118,6 +119,16 @@ class LoadImageTest(unittest.TestCase):
                 data = image_factories.encoded(Image.new("RGB", (30, 20)), name)
                 faceengine.check_image(data, waiting=waiting)
                 self.assertEqual(seen, expected)
+
+    def test_the_decoder_is_gone_with_its_pixels(self) -> None:
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        for data in (samples.face(), samples.face()[:-2]):
+            faceengine.load_image(data)
+            faceengine.check_image(data)
+        left = [each for each in gc.get_objects() if isinstance(each, ImageFile.ImageFile)]
+        self.assertEqual(left, [])
 
     def test_it_leaves_the_metadata_out(self) -> None:
         loaded = faceengine.load_image(image_factories.oriented(self.picture, 6))
