@@ -87,6 +87,8 @@ class CandidateShape(FaceShape):
     """`recognition_confidence` in a word: sure, likely or possible."""
     is_enrolled: bool
     """This face of this image was enrolled as the contact's: the name was given, not guessed."""
+    is_hidden: bool
+    """The contact is of no interest: it is recognised, and in no suggestion."""
 
 
 class RecognisedFaceShape(TypedDict):
@@ -381,8 +383,27 @@ class MergeInput(ContactInput):
         return attrs
 
 
-class RenameInput(ContactInput):
-    name = TextField(max_length=NAME_CHARACTERS, allow_blank=True)
+class ContactChangesInput(ContactInput):
+    """What is to be changed of a contact: at least one of them."""
+
+    name = TextField(max_length=NAME_CHARACTERS, allow_blank=True, required=False)
+    is_hidden = FlagField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not {"name", "is_hidden"} & set(attrs):
+            raise ValidationError({"name": ["This field is required."]})
+        return attrs
+
+
+class DistinctInput(UserInput):
+    """Two contacts that are two people."""
+
+    contact_ids = serializers.ListField(child=IntegerField(), min_length=2, max_length=2)
+
+    def validate_contact_ids(self, ids: list[int]) -> list[int]:
+        if ids[0] == ids[1]:
+            raise ValidationError(["These are one contact."])
+        return ids
 
 
 class ProbeInput(DetectorInput, SubmittedFaceFields, UserInput):

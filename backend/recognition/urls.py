@@ -1,6 +1,7 @@
 from django.urls import re_path
 
 from backend.recognition.rest import (
+    doubts,
     feedback,
     galleries,
     operations,
@@ -26,10 +27,13 @@ urlpatterns = [
     re_path(rf"{USER}/faces/?$", galleries.UserFacesView.as_view(), name="user_faces"),
     re_path(rf"{USER}/suggestions/?$", uploads.SuggestionsView.as_view(), name="suggestions"),
     re_path(rf"{USER}/unknown/?$", uploads.UnknownFacesView.as_view(), name="unknown_faces"),
+    re_path(rf"{USER}/twins/?$", doubts.TwinsView.as_view(), name="twins"),
+    re_path(rf"{USER}/undoable/?$", doubts.UndoableView.as_view(), name="undoable"),
     # The contract's spelling, and the British one of the rest of the service.
     re_path(rf"{USER}/recogni[sz]e/?$", recognition.RecogniseView.as_view(), name="recognise"),
     re_path(rf"{CONTACTS}/?$", galleries.ContactsView.as_view(), name="contacts"),
     re_path(rf"{CONTACT}/?$", galleries.ContactView.as_view(), name="contact"),
+    re_path(rf"{CONTACT}/odd/?$", doubts.OddFacesView.as_view(), name="odd_faces"),
     re_path(rf"{CONTACT}/merge/?$", galleries.MergeView.as_view(), name="merge_contacts"),
     re_path(rf"{CONTACT}/rejections/?$", recognition.RejectionsView.as_view(), name="rejections"),
     re_path(rf"{CONTACT}/decisions/?$", uploads.DecisionsView.as_view(), name="decisions"),

@@ -24,7 +24,7 @@ PEOPLE_SHARES: Final = (
 
 
 PEOPLE_OWN: Final = (
-    "choices", "new_faces", "person", "photo", "review", "suggestions", "tiles", "why",
+    "choices", "doubts", "new_faces", "person", "photo", "review", "suggestions", "tiles", "why",
 )  # fmt: skip
 
 PEOPLE_MODULES: Final = (

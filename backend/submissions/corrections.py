@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from backend.analysis import services as analysis
 from backend.common.http import admission
@@ -44,8 +45,17 @@ def draw(submission: Submission, box: BoxShape) -> bool:
 
 
 def hide(submission: Submission, box: BoxShape) -> None:
-    """Hide the box of one of its faces. Raises `Pending` while its picture shows it still."""
+    """Hide the box of one of its faces. Raises `Pending` while its picture shows it still.
+
+    A face that was enrolled from it leaves the galleries: it is none.
+    """
+    assert submission.analysis_id is not None
+    faces = analysis.corrected_faces(submission.analysis_id)
     analysis.hide_face(_owner(submission), submission.sha256, box)
+    for face in faces:
+        if face.box == box and face.encoding:
+            for name in settings.ON_FACE_HIDDEN:
+                import_string(name)(submission.owner_id, submission.sha256, face.encoding)
     _work(submission)
 
 

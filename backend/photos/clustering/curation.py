@@ -69,7 +69,7 @@ def merge(into: Person, other: Person) -> None:
     with transaction.atomic():
         _pin(into)
         UnknownFace.objects.filter(person=other).update(
-            person=into, is_pinned=True, is_clustered=True
+            person=into, is_pinned=True, is_clustered=True, merged_from=other.pk
         )
         taken_out = ClusterExclusion.objects.filter(person=other).values_list("face_id", flat=True)
         # Merging puts back a face that was taken out of the other group.
@@ -93,13 +93,14 @@ def split(person: Person, faces: Collection[int]) -> Person:
     return new
 
 
-def unmerge(person: Person, faces: Collection[int], *, name: str) -> Person:
-    """Undo a merge: those of `faces` that are still in the group become one of that name again.
+def unmerge(person: Person, merged: int, *, name: str) -> Person:
+    """Undo a merge: faces of the group with the key `merged` become one of that name again.
 
-    Raises `CurationError` if none of them is left, or nothing else would be.
+    Those that are still in `person`. Raises `CurationError` if none of them is left, or nothing
+    else would be.
     """
     with transaction.atomic():
-        held = person.faces.filter(pk__in=faces).values_list("pk", flat=True)
+        held = person.faces.filter(merged_from=merged).values_list("pk", flat=True)
         apart = split(person, list(held))
         Person.objects.filter(pk=apart.pk).update(name=name)
     apart.refresh_from_db()

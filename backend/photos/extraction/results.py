@@ -85,14 +85,32 @@ def _record_photo(photo: Photo, faces: Sequence[FaceResult], extractor: str) -> 
 
 
 def _record_reference(reference: Reference, faces: Sequence[FaceResult], extractor: str) -> bool:
-    if len(faces) != 1:
-        why = SEVERAL_FACES if faces else NO_FACE
-        return _end(reference, extraction=Extraction.REJECTED, rejection=why, extractor=extractor)
-    encoding = faces[0].encoding
-    if not _end(reference, extraction=Extraction.DONE, encoding=encoding, extractor=extractor):
+    own = _own(reference, faces)
+    if own is None:
+        several = len(faces) > 1
+        # Boxes alone: the encodings of others are not kept.
+        boxes = [{**each.box} for each in faces if several and each.box]
+        return _end(
+            reference,
+            extraction=Extraction.REJECTED,
+            rejection=SEVERAL_FACES if several else NO_FACE,
+            extractor=extractor,
+            boxes=boxes if len(boxes) == len(faces) else [],
+            chosen=None,
+        )
+    done = Extraction.DONE
+    if not _end(reference, extraction=done, encoding=own.encoding, extractor=extractor, boxes=[]):
         return False
     jobs.reference_recorded(reference)
     return True
+
+
+def _own(reference: Reference, faces: Sequence[FaceResult]) -> FaceResult | None:
+    """The only face, or the one that the member chose among as many; None if that is unclear."""
+    if reference.chosen is None:
+        return faces[0] if len(faces) == 1 else None
+    is_same = len(faces) == len(reference.boxes)
+    return faces[reference.chosen] if is_same and reference.chosen < len(faces) else None
 
 
 def _end(source: Photo | Reference, **results: Any) -> bool:

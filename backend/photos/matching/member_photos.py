@@ -88,8 +88,8 @@ def members_on(photo: Photo) -> list[OnPhoto]:
         for each in found
         if not {(each.member_id, each.face_id), (each.member_id, None)} & not_them
     ]
-    by_hand = ManualTag.objects.filter(photo=photo).values_list("member_id", flat=True)
-    kept += [OnPhoto(member_id, "by hand") for member_id in by_hand]
+    by_hand = ManualTag.objects.filter(photo=photo).values_list("member_id", "face_id")
+    kept += [OnPhoto(member_id, "by hand", face_id) for member_id, face_id in by_hand]
     return sorted(kept, key=lambda each: (each.member_id, each.face_id or 0, each.how))
 
 
@@ -137,9 +137,17 @@ def undo_not_me(member: Member, photo: Photo) -> bool:
     return undone
 
 
-def add_by_hand(member: Member, photo: Photo) -> bool:
-    """Tag `member` on `photo` by hand; False if they were tagged already."""
-    return ManualTag.objects.get_or_create(member=member, photo=photo)[1]
+def add_by_hand(member: Member, photo: Photo, face: PhotoFace | None = None) -> bool:
+    """Tag `member` on `photo` by hand, at a `face` of it if one is known.
+
+    False if they were tagged already; the face is then replaced.
+    """
+    tag, is_new = ManualTag.objects.get_or_create(
+        member=member, photo=photo, defaults={"face": face}
+    )
+    if not is_new and face is not None:
+        ManualTag.objects.filter(pk=tag.pk).update(face=face)
+    return is_new
 
 
 def remove_by_hand(member: Member, photo: Photo) -> bool:

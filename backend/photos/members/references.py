@@ -25,6 +25,7 @@ _MAX_ROWS: Final = 50
 
 TOO_MANY: Final = f"You can have at most {MAX_REFERENCES} reference faces."
 TOO_MANY_KEPT: Final = "You have uploaded and deleted too many reference faces lately."
+KNOWN: Final = "You have uploaded this picture already."
 OPTED_OUT: Final = "You have opted out in the meantime."
 
 
@@ -56,6 +57,22 @@ def is_known(member: Member, upload: File[Any]) -> bool:
     """Whether one of the member's references has the same bytes; rejected ones do not count."""
     same = references_of(member).exclude(extraction=Extraction.REJECTED)
     return same.filter(sha256=sha256_of(upload)).exists()
+
+
+def choose(reference: Reference, face: int) -> bool:
+    """Of several faces, number `face` is the member's: its encoding is extracted, and no other.
+
+    False if there is no such choice. Raises `UploadRejected` if the member has too many references.
+    """
+    waiting = Reference.objects.filter(pk=reference.pk, extraction=Extraction.REJECTED)
+    with transaction.atomic():
+        Member.objects.select_for_update().get(pk=reference.member_id)
+        current = waiting.first()
+        if current is None or not 0 <= face < len(current.boxes):
+            return False
+        _refuse_too_many(current.member)
+        waiting.update(chosen=face)
+        return storage.resubmit(current)
 
 
 def mark_for_deletion(reference: Reference) -> bool:

@@ -128,6 +128,10 @@ class ManualTag(models.Model):
 
     member = models.ForeignKey("photos.Member", on_delete=models.CASCADE, related_name="+")
     photo = models.ForeignKey("photos.Photo", on_delete=models.CASCADE, related_name="+")
+    # Where one was pointed at. After a new extraction the tag is of the photo.
+    face = models.ForeignKey(
+        "photos.PhotoFace", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     said_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

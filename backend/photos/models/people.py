@@ -79,6 +79,8 @@ class UnknownFace(models.Model):
     )
     is_pinned = models.BooleanField(default=False)
     is_clustered = models.BooleanField(default=False)
+    # The key of the group that the last merge took it from, for its undo; that group is gone.
+    merged_from = models.BigIntegerField(null=True, blank=True)
 
     class Meta:
         constraints = [

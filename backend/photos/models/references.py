@@ -44,6 +44,9 @@ class Reference(Source):
     # PROTECT, because no database deletes files: a user is deleted after their references.
     member = models.ForeignKey(Member, on_delete=models.PROTECT, related_name="references")
     encoding = EncodingField(null=True)  # type: ignore[misc]  # None until it is extracted
+    # Of a picture with several faces: their boxes, and the number of the one that is the member's.
+    boxes = models.JSONField(default=list, blank=True)
+    chosen = models.PositiveSmallIntegerField(null=True, blank=True)
     marked_for_deletion_at = models.DateTimeField(null=True, blank=True)
 
     objects = ReferenceManager()

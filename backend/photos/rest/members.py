@@ -99,6 +99,8 @@ class ReferencesView(UploadView):
     def post(self, request: Request) -> Response:
         """Upload one more reference."""
         file, detector = one_file(request, "file"), requested_detector(request)
+        if references.is_known(self.member, file):
+            raise ValidationError({"file": [references.KNOWN]})
         try:
             reference = references.add(self.member, file, name=file.name or "", detector=detector)
         except storage.UploadRejected as error:

@@ -1,15 +1,19 @@
 """Albums changed, chosen photos, rejections that are taken back, merges that are undone."""
 
+import io
+import zipfile
 from typing import Any
+from unittest import mock
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import TestCase, override_settings
 
 from backend.clients.models import AuditEntry
 from backend.photos.members import consent
-from backend.photos.models import Album, Person, Reference
+from backend.photos.models import Album, ManualTag, Person, Photo, Reference
 from backend.photos.tests import face_factories, factories
 from backend.photos.tests.test_permissions import PAGES, logged_in, person_on
+from backend.photos.web import faces
 from tests.support import samples
 
 _NONE = "/members/photos/people/unmerge/"
@@ -51,6 +55,76 @@ class AlbumPageTests(TestCase):
         self.assertEqual(actions, ["hide photo", "show photo", "erase photo"])
         answer = self.zoe.post(f"{self.path}/choose/", {"action": "erase"}, follow=True)
         self.assertContains(answer, "Choose some photos first.")
+
+    def test_all_photos_that_a_member_sees_are_downloaded_in_one_zip(self) -> None:
+        kept = [factories.photo(self.album, factories.jpeg(str(n)), "a.jpg") for n in (1, 2)]
+        hidden = factories.photo(self.album, factories.jpeg("3"), "b.jpg")
+        for each in (*kept, hidden):
+            factories.processed(each)
+        Album.objects.update(is_processing=False)
+        self.zoe.post(f"{self.path}/choose/", {"photo": [hidden.pk], "action": "hide"})
+        alice = logged_in("alice")
+        self.assertContains(alice.get(f"{self.path}/"), "Download all")
+        answer = alice.get(f"{self.path}/download/")
+        self.assertIn("Summer.zip", answer["Content-Disposition"])
+        with zipfile.ZipFile(io.BytesIO(b"".join(answer))) as archive:
+            self.assertIsNone(archive.testzip())
+            self.assertEqual(archive.namelist(), ["a.jpg", f"a {kept[1].pk}.jpg"])
+        with zipfile.ZipFile(io.BytesIO(b"".join(self.zoe.get(f"{self.path}/download/")))) as all_:
+            self.assertEqual(len(all_.namelist()), 3)
+        self.assertEqual(alice.get(f"{self.path}/download/?from=9").status_code, 404)
+
+    def test_a_large_album_is_several_downloads(self) -> None:
+        for number in range(3):
+            face_factories.photo(self.album, face_factories.encoding(number))
+        with mock.patch("backend.photos.web.zipped.MOST_PHOTOS", 2):
+            answer = self.zoe.get(f"{self.path}/")
+        self.assertContains(answer, "Download from photo 1 on")
+        self.assertContains(answer, "download?from=2")
+
+    def test_a_cover_shows_heads(self) -> None:
+        photo = face_factories.photo(self.album, face_factories.encoding(1))
+        Photo.objects.update(width=100, height=300)
+        photo.refresh_from_db()
+        for top, bottom, wanted in ((0, 20, "x0 y0"), (240, 280, "x0 y8"), (130, 170, "x0 y4")):
+            photo.faces.update(top=top, bottom=bottom, left=10, right=30)
+            self.assertEqual(faces.focus(photo), wanted)
+        self.assertContains(self.zoe.get(f"{PAGES}/"), 'class="x0 y4"')
+        # More than a square has room for: heads first.
+        photo.faces.update(top=60, bottom=290)
+        self.assertEqual(faces.focus(photo), "x0 y0")
+
+
+class FacesOnPhotoTests(TestCase):
+    def setUp(self) -> None:
+        self.zoe, self.alice = logged_in("zoe"), logged_in("alice")
+        self.photo = face_factories.photo(factories.album(), face_factories.encoding(1))
+        Photo.objects.update(width=200, height=100)
+        self.photo.faces.update(top=10, right=60, bottom=50, left=20)
+        self.path = f"{PAGES}/{self.photo.pk}"
+
+    def test_that_is_me_is_said_of_a_face(self) -> None:
+        answer = self.alice.get(f"{self.path}/")
+        self.assertContains(answer, 'aria-label="Face 1"')
+        self.assertContains(answer, 'data-left="10.000" data-top="10.000" data-width="20.000"')
+        self.assertNotContains(answer, "<datalist")
+        self.alice.post(f"{self.path}/me/", {"face": "0"})
+        self.assertEqual(ManualTag.objects.get().face, self.photo.faces.get())
+        self.assertContains(self.alice.get(f"{self.path}/"), "Face 1: you")
+        self.assertNotContains(logged_in("bob").get(f"{self.path}/"), "Face 1:")
+        self.alice.post(f"{self.path}/not-me/")
+        self.assertFalse(ManualTag.objects.exists())
+
+    def test_staff_adds_a_member_who_takes_part_to_a_face(self) -> None:
+        form = {"face": "0", "member": "alice"}
+        refused = self.zoe.post(f"{self.path}/tag/", form, follow=True)
+        self.assertContains(refused, "No member of this name takes part.")
+        consent.opt_in(factories.member("alice"))
+        self.assertContains(self.zoe.get(f"{self.path}/"), '<option value="alice">')
+        self.assertContains(self.zoe.post(f"{self.path}/tag/", form, follow=True), "Face 1: alice")
+        self.assertContains(self.alice.get(f"{self.path}/"), "This photo is among yours.")
+        self.photo.faces.all().delete()
+        self.assertEqual(ManualTag.objects.get().face, None)
 
 
 class MemberPageTests(TestCase):

@@ -68,6 +68,7 @@ OF_PAGES: Final[list[tuple[str, str, str]]] = [
     (f"{PAGES}/albums/new/", "get", STAFF),
     (f"{PAGES}/albums/new/", "post", STAFF),
     (f"{PAGES}/albums/{{album}}/", "get", MEMBER),
+    (f"{PAGES}/albums/{{album}}/download/", "get", MEMBER),
     (f"{PAGES}/albums/{{album}}/edit/", "get", STAFF),
     (f"{PAGES}/albums/{{album}}/edit/", "post", STAFF),
     (f"{PAGES}/albums/{{album}}/delete/", "get", STAFF),
@@ -80,6 +81,7 @@ OF_PAGES: Final[list[tuple[str, str, str]]] = [
         (f"{PAGES}/{{photo}}/{said}/", "post", MEMBER)
         for said in ("like", "unlike", "not-me", "undo-not-me", "me", "not-by-hand")
     ],
+    (f"{PAGES}/{{photo}}/tag/", "post", STAFF),
     (f"{PAGES}/{{photo}}/hide/", "post", STAFF),
     (f"{PAGES}/{{photo}}/show/", "post", STAFF),
     (f"{PAGES}/facedetection/you/", "get", MEMBER),
@@ -89,6 +91,9 @@ OF_PAGES: Final[list[tuple[str, str, str]]] = [
     (f"{PAGES}/facedetection/upload/", "post", MEMBER),
     (f"{PAGES}/facedetection/delete/{{reference}}/", "get", MEMBER),
     (f"{PAGES}/facedetection/delete/{{reference}}/", "post", MEMBER),
+    (f"{PAGES}/facedetection/which/{{reference}}/", "get", MEMBER),
+    (f"{PAGES}/facedetection/which/{{reference}}/", "post", MEMBER),
+    (f"{PAGES}/facedetection/which/{{reference}}/0/crop.jpg", "get", MEMBER),
     (f"{PAGES}/facedetection/opt-out/", "get", MEMBER),
     (f"{PAGES}/facedetection/opt-out/", "post", MEMBER),
     (f"{PAGES}/facedetection/claim/{{person}}/", "post", MEMBER),

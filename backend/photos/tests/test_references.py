@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.core.management import call_command
@@ -60,6 +61,25 @@ class ReferenceTests(TestCase):
             found = (reference.extraction, reference.failure_reason)
             self.assertEqual(found, (Extraction.REJECTED, reason))
             self.assertFalse(Reference.objects.matching().exists())
+
+    def test_of_several_faces_the_member_chooses_theirs(self) -> None:
+        alice = factories.member()
+        pair = image_factories.encoded(image_factories.side_by_side(width=300))
+        reference = factories.processed(factories.reference(alice, pair))
+        self.assertEqual(len(reference.boxes), 2)
+        for wrong in (-1, 2):
+            self.assertFalse(references.choose(reference, wrong))
+        left = min((0, 1), key=lambda number: reference.boxes[number]["left"])
+        self.assertTrue(references.choose(reference, left))
+        self.assertFalse(references.choose(reference, left))
+        reference = factories.processed(reference)
+        self.assertEqual((reference.extraction, reference.boxes), (Extraction.DONE, []))
+        alone = factories.processed(factories.reference(alice, samples.face()))
+        far = numpy.linalg.norm(
+            Reference.objects.with_encodings().get(pk=reference.pk).encoding
+            - Reference.objects.with_encodings().get(pk=alone.pk).encoding
+        )
+        self.assertLess(far, 0.49)
 
     @without_faces
     def test_the_sixth_is_refused_but_rejected_and_deleted_ones_do_not_count(self) -> None:

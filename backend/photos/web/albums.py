@@ -10,9 +10,10 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.http import content_disposition_header
 from rest_framework.exceptions import ValidationError
 
 from backend.common.http import protected_files
@@ -28,8 +29,8 @@ from backend.photos.forms import AlbumForm, DetectorForm
 from backend.photos.matching import member_photos
 from backend.photos.members import consent
 from backend.photos.models import Album, Like, Member, Photo
-from backend.photos.web import tiles
-from backend.photos.web.base import back, for_members, refusal_of_upload, show
+from backend.photos.web import faces, tiles, zipped
+from backend.photos.web.base import back, finished, for_members, refusal_of_upload, show
 
 _SHOWN: Final = 60
 _ARCHIVES: Final = (".zip", ".tar", ".tgz", ".tar.gz")
@@ -63,7 +64,8 @@ def album(request: HttpRequest, pk: str) -> HttpResponseBase:
     context = {
         "album": row,
         "tiles": tiles.numbered(rows[:_SHOWN], first=first + 1),
-        "count": photos.count(),
+        "count": (count := photos.count()),
+        "downloads": range(0, count, zipped.MOST_PHOTOS),
         "next": first + _SHOWN if len(rows) > _SHOWN else None,
         "previous": max(0, first - _SHOWN) if first else None,
     }
@@ -153,6 +155,7 @@ def upload(request: HttpRequest, pk: str) -> HttpResponseBase:
         "skipped": skipped,
         "status": status.album_status(row),
         "max_bytes": settings.FACES_MAX_UPLOAD_BYTES,
+        "max_archive_bytes": settings.FACES_MAX_ARCHIVE_BYTES,
         "archives": ",".join(_ARCHIVES),
         "keeps_originals": settings.FACES_KEEP_ORIGINALS,
     }
@@ -163,7 +166,10 @@ def upload(request: HttpRequest, pk: str) -> HttpResponseBase:
 def photo(request: HttpRequest, pk: str) -> HttpResponseBase:
     row, member = photo_for(request.user, pk), consent.member_of(request.user)
     people = curation.claimable_by(member).filter(faces__face__photo=row).distinct()
+    names = can_manage_people(request.user)
     context = {
+        "faces": faces.on_photo(row, member, names_all=names),
+        "members": faces.members() if names else [],
         "tile": tiles.tile(row, _number(row, request.user)),
         "is_me": member_photos.is_on(member, row),
         "said_not_me": member_photos.said_not_me(member, row),
@@ -185,6 +191,35 @@ def original(request: HttpRequest, pk: str) -> HttpResponseBase:
     return protected_files.x_accel_response(row.original)
 
 
+@for_members("POST", staff=can_manage_people)
+def tag(request: HttpRequest, pk: str) -> HttpResponseBase:
+    """A member who takes part is on the photo, at a face, as staff says."""
+    row, name = photo_for(request.user, pk), request.POST.get("member", "")
+    whom = faces.members().filter(user__username=name.replace("\0", "")).first()
+    if whom is None:
+        messages.error(request, "No member of this name takes part.")
+    else:
+        member_photos.add_by_hand(whom, row, faces.named(row, request.POST))
+        messages.success(request, f"{whom} is on this photo.")
+    return redirect("photo-page", pk=row.pk)
+
+
+@for_members("GET", "HEAD")
+def download(request: HttpRequest, pk: str) -> HttpResponseBase:
+    """The photos of an album that the user may see, in one zip."""
+    row = get_or_404(albums_for(request.user), pk)
+    photos = photos_for(request.user).filter(album=row).order_by(*pagination.IN_ALBUM)
+    text = request.GET.get("from", "")
+    first = int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 0
+    chosen = list(photos[first : first + zipped.MOST_PHOTOS])
+    if not chosen:
+        raise Http404
+    answer = StreamingHttpResponse(zipped.stream(chosen), content_type="application/zip")
+    name = f"{row.date} {row.title}.zip"
+    answer["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
+    return finished(request, answer)
+
+
 @for_members("POST")
 def say(request: HttpRequest, pk: str, said: str) -> HttpResponseBase:
     row, member = photo_for(request.user, pk), consent.member_of(request.user)
@@ -193,7 +228,7 @@ def say(request: HttpRequest, pk: str, said: str) -> HttpResponseBase:
         "unlike": lambda: service.unlike(row, request.user),  # type: ignore[arg-type]
         "not-me": lambda: member_photos.say_not_me(member, row),
         "undo-not-me": lambda: member_photos.undo_not_me(member, row),
-        "me": lambda: member_photos.add_by_hand(member, row),
+        "me": lambda: member_photos.add_by_hand(member, row, faces.named(row, request.POST)),
         "not-by-hand": lambda: member_photos.remove_by_hand(member, row),
         "hide": lambda: service.hide_photos([row], hidden=True),
         "show": lambda: service.hide_photos([row], hidden=False),
@@ -218,7 +253,8 @@ def _covers(rows: list[Album], user: Any) -> dict[int, tiles.Tile]:
     chosen = seen.filter(pk=OuterRef("cover_id")).values("pk")
     wanted = Album.objects.filter(pk__in=[row.pk for row in rows]).order_by()
     keys = wanted.values_list(Coalesce(Subquery(chosen), Subquery(first)), flat=True)
-    return {photo.album_id: tiles.tile(photo, 1) for photo in seen.filter(pk__in=list(keys))}
+    photos = seen.filter(pk__in=list(keys)).prefetch_related("faces")
+    return {photo.album_id: tiles.tile(photo, 1, faces.focus(photo)) for photo in photos}
 
 
 def _number(row: Photo, user: Any) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
@@ -20,6 +20,7 @@ from backend.photos.access import authentication
 from backend.photos.access.permissions import can_manage_albums, can_manage_people
 
 View = Callable[..., HttpResponseBase]
+Response = TypeVar("Response", bound=HttpResponseBase)
 
 TOO_OFTEN: Final = "You have sent too much in too short a time. Try again in a while."
 
@@ -71,7 +72,7 @@ def show(
     return finished(request, response)
 
 
-def finished(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+def finished(request: HttpRequest, response: Response) -> Response:
     protect(request, response)
     response["Cache-Control"] = "private, no-store"
     return response

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from django.contrib import messages
 from django.core.files.base import File
-from django.http import HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from rest_framework.exceptions import ValidationError
@@ -20,8 +20,8 @@ from backend.photos.files import media_links, storage
 from backend.photos.forms import ConsentForm, DetectorForm
 from backend.photos.matching import member_photos
 from backend.photos.members import consent, references
-from backend.photos.models import Reference
-from backend.photos.web import tiles
+from backend.photos.models import Extraction, Reference
+from backend.photos.web import crops, tiles
 from backend.photos.web.base import back, for_members, refusal_of_upload, show
 
 _TAKEN_OFF: Final = 60
@@ -102,6 +102,41 @@ def delete(request: HttpRequest, pk: str) -> HttpResponseBase:
 
 
 @for_members("GET", "HEAD", "POST")
+def which(request: HttpRequest, pk: str) -> HttpResponseBase:
+    """Of a picture with several faces: which is the member's?"""
+    reference = _of_several(request, pk)
+    if request.method == "POST":
+        text = request.POST.get("face", "")
+        face = int(text) if text.isascii() and text.isdecimal() and len(text) < 5 else -1
+        try:
+            if not references.choose(reference, face):
+                messages.error(request, "Choose one of the faces.")
+        except storage.UploadRejected as error:
+            messages.error(request, str(error))
+        return redirect("references-page")
+    faces = range(1, len(reference.boxes) + 1)
+    return show(request, "photos/which.html", {"reference": reference, "faces": faces})
+
+
+@for_members("GET", "HEAD")
+def reference_crop(request: HttpRequest, pk: str, face: str) -> HttpResponseBase:
+    """One of the faces to choose from, cut out for each answer and kept nowhere."""
+    reference = _of_several(request, pk)
+    if int(face) >= len(reference.boxes):
+        raise Http404
+    return crops.cut(request, reference, reference.boxes[int(face)])
+
+
+def _of_several(request: HttpRequest, pk: str) -> Reference:
+    """A reference of the member's that waits for a choice; 404 for any other."""
+    mine = references.references_of(consent.member_of(request.user))
+    reference: Reference = get_or_404(mine.filter(extraction=Extraction.REJECTED), pk)
+    if not reference.boxes:
+        raise Http404
+    return reference
+
+
+@for_members("GET", "HEAD", "POST")
 def opt_out(request: HttpRequest) -> HttpResponseBase:
     if request.method == "POST":
         member = consent.member_of(request.user)
@@ -162,7 +197,7 @@ def _taken_in(request: HttpRequest, *, asks: bool) -> tuple[int, list[str]]:
 def _added(request: HttpRequest, file: File[Any], detector: str) -> str:
     name = file.name or ""
     if references.is_known(consent.member_of(request.user), file):
-        return f"{name}: You have uploaded this picture already."
+        return f"{name}: {references.KNOWN}"
     try:
         references.add(consent.member_of(request.user), file, name=name, detector=detector)
     except storage.UploadRejected as error:

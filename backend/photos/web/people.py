@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, Final
 
 from django.conf import settings
 from django.contrib import messages
 from django.db.models import Count
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.http import Http404, HttpRequest, HttpResponseBase, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
 from rest_framework.exceptions import ValidationError
 
-from backend.analysis import services as analysis
 from backend.photos import pagination
 from backend.photos.access.permissions import can_manage_people
 from backend.photos.access.selectors import get_or_404
 from backend.photos.clustering import curation
 from backend.photos.models import Member, Person, Photo, UnknownFace
-from backend.photos.web import tiles
-from backend.photos.web.base import finished, for_members, show
+from backend.photos.web import crops, tiles
+from backend.photos.web.base import for_members, show
 
 _FACES: Final = 60
 _SAMPLE: Final = 4
 _OTHERS: Final = 60
-_CROP_PX: Final = 160
 _MERGED: Final = "merged_people"
 """Key of the session: the last merge, for its undo."""
-_UNDONE: Final = 2_000
-"""Faces of a merge that the session remembers; a larger one cannot be undone."""
 
 
 @for_members("GET", "HEAD", staff=can_manage_people)
@@ -87,7 +83,7 @@ def unmerge(request: HttpRequest) -> HttpResponseBase:
         messages.error(request, "There is nothing to undo.")
         return redirect("people-page")
     try:
-        apart = curation.unmerge(row, merged["faces"], name=merged["name"])
+        apart = curation.unmerge(row, merged.get("from", 0), name=merged["name"])
     except curation.CurationError as error:
         messages.error(request, str(error))
         return redirect("person-page", pk=row.pk)
@@ -101,15 +97,10 @@ def crop(request: HttpRequest, pk: str) -> HttpResponseBase:
     _switched_on()
     row: UnknownFace = get_or_404(UnknownFace.objects.select_related("face__photo"), pk)
     face = row.face
-    if not face.photo.file or None in (face.top, face.right, face.bottom, face.left):
+    if None in (face.top, face.right, face.bottom, face.left):
         raise Http404
     box: Any = {side: getattr(face, side) for side in ("top", "right", "bottom", "left")}
-    try:
-        with face.photo.file.open("rb") as file:
-            jpeg = analysis.crop(cast(BinaryIO, file), box, _CROP_PX)
-    except (FileNotFoundError, analysis.AnalysisError):
-        raise Http404 from None
-    return finished(request, HttpResponse(jpeg, content_type="image/jpeg"))
+    return crops.cut(request, face.photo, box)
 
 
 def faces_of(person: Person, *, most: int = _FACES) -> list[dict[str, Any]]:
@@ -151,14 +142,10 @@ def _take_out(row: Person, sent: QueryDict) -> None:
 
 def _merge(request: HttpRequest, row: Person) -> None:
     other: Person = _one(Person.objects.all(), request.POST, "other")
-    faces = list(other.faces.order_by("pk").values_list("pk", flat=True)[: _UNDONE + 1])
-    named = str(other)
+    named, key = str(other), other.pk
     curation.merge(row, other)
-    undo = ""
-    if len(faces) <= _UNDONE:
-        request.session[_MERGED] = {"into": row.pk, "faces": faces, "name": other.name}
-        undo = reverse("people-unmerge")
-    messages.success(request, f"Merged with {named}.", extra_tags=undo)
+    request.session[_MERGED] = {"into": row.pk, "from": key, "name": other.name}
+    messages.success(request, f"Merged with {named}.", extra_tags=reverse("people-unmerge"))
 
 
 def _crop_of(face: UnknownFace) -> str:

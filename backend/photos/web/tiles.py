@@ -20,6 +20,8 @@ _ANY: Final = 123_456_789_012_345_678
 class Tile:
     photo: Photo
     alt: str
+    focus: str = ""
+    """Classes of the part that a square shows; empty: rather the upper one."""
 
     @property
     def src(self) -> str:
@@ -70,10 +72,10 @@ def _around_pk(name: str, *more: str) -> tuple[str, str]:
     return before, behind
 
 
-def tile(photo: Photo, number: int) -> Tile:
+def tile(photo: Photo, number: int, focus: str = "") -> Tile:
     """`number` is the photo's position, from 1."""
     day = photo.album.date
-    return Tile(photo, f"Photo {number} of {photo.album.title}, {day.day} {day:%B %Y}")
+    return Tile(photo, f"Photo {number} of {photo.album.title}, {day.day} {day:%B %Y}", focus)
 
 
 def numbered(photos: Iterable[Photo], *, first: int = 1) -> list[Tile]:

@@ -1,5 +1,12 @@
 from backend.recognition.models.feedback import Feedback
-from backend.recognition.models.galleries import Contact, Face, FaceCrop, Rejection, User
+from backend.recognition.models.galleries import (
+    Contact,
+    Distinct,
+    Face,
+    FaceCrop,
+    Rejection,
+    User,
+)
 from backend.recognition.models.operations import (
     DELETIONS,
     ENROLLING,
@@ -17,6 +24,7 @@ __all__ = [
     "OPEN",
     "READING",
     "Contact",
+    "Distinct",
     "Face",
     "FaceCrop",
     "Feedback",

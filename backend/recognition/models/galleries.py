@@ -41,6 +41,8 @@ class Contact(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="contacts")
     contact_id = models.BigIntegerField()
     name = models.CharField(max_length=200, blank=True)
+    # Of no interest: recognised, but not shown among the people, and never suggested.
+    is_hidden = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -147,3 +149,22 @@ class Rejection(models.Model):
 
     def __str__(self) -> str:
         return f"face {self.face_id} is not of contact {self.contact_id}"
+
+
+class Distinct(models.Model):
+    """What a client said of two contacts: they are two people. The smaller key is `contact`."""
+
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="+")
+    other = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["contact", "other"], name="distinct_once"),
+            models.CheckConstraint(
+                condition=Q(contact__lt=models.F("other")), name="distinct_in_order"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"contacts {self.contact_id} and {self.other_id} are two people"

@@ -178,8 +178,13 @@ def move(user_id: int, contact_id: int, faces: Faces, *, to: int) -> Command:
 
 
 def rename(user_id: int, contact_id: int, name: str) -> Command:
-    validated(contract.RenameInput, user_id=user_id, contact_id=contact_id, name=name)
-    return Command(Kind.RENAME, user_id, contact_id, {"name": name})
+    return change(user_id, contact_id, name=name)
+
+
+def change(user_id: int, contact_id: int, **changes: Any) -> Command:
+    """The `name` of a contact, or whether it `is_hidden`, or both."""
+    validated(contract.ContactChangesInput, user_id=user_id, contact_id=contact_id, **changes)
+    return Command(Kind.RENAME, user_id, contact_id, changes)
 
 
 def _as_list(faces: Any) -> Any:

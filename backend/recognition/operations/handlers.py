@@ -95,8 +95,10 @@ def move(user: User, operation: Operation, images: Images) -> Result:
 def rename(user: User, operation: Operation, images: Images) -> Result:
     contact = _known(user, operation.contact_id)
     if contact is not None:
-        contact.name = operation.arguments["name"]
-        contact.save(update_fields=["name"])
+        given = [each for each in ("name", "is_hidden") if each in operation.arguments]
+        for each in given:
+            setattr(contact, each, operation.arguments[each])
+        contact.save(update_fields=given)
     return {**results.empty(), "renamed": contact is not None}
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from backend.common.jobs.models import JobError
 from backend.recognition.gallery import feedback
 from backend.recognition.models import Contact, Face, User
-from backend.recognition.operations import rejections, results
+from backend.recognition.operations import distinct, rejections, results
 from backend.recognition.operations.enrolment import choose_indexed
 from backend.recognition.operations.results import Result
 
@@ -27,6 +27,7 @@ def complete(source: Contact, target: Contact, result: Result) -> None:
     target.name = target.name or source.name
     target.save(update_fields=["name"])
     feedback.merged(source, target)
+    distinct.merged(source, target)
     source.delete()
 
 

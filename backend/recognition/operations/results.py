@@ -130,6 +130,7 @@ def _sure(found: Iterable[Entry], rows: Mapping[int, Face]) -> list[CandidateSha
             **each,
             certainty=confidence.in_a_word(each["recognition_confidence"]),
             is_enrolled=enrolled[each["id"]],
+            is_hidden=rows[each["id"]].contact.is_hidden,
         )
         for each in _candidates(found, rows)
     ]

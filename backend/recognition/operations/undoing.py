@@ -21,6 +21,8 @@ from backend.recognition.operations.results import Result
 
 KEPT: Final = timedelta(days=1)
 
+MOST_LISTED: Final = 50
+
 NOTHING: Final = "This call cannot be undone, or not any more."
 
 _UNDO: Final[Mapping[str, Callable[[User, dict[str, Any]], Result]]] = {
@@ -40,6 +42,33 @@ def undo(user: User, operation: Operation, images: Images) -> Result:
     result = _UNDO[before.kind](user, state)
     before.save(update_fields=["result"])
     return result
+
+
+def undoable(user: User) -> list[dict[str, Any]]:
+    """The newest merges and decisions of the user that can be undone, with the contacts' names."""
+    ended = user.operations.filter(kind__in=_UNDO, processed_at__gt=timezone.now() - KEPT)
+    rows = ended.filter(result__has_key="undo").order_by("-sequence")[:MOST_LISTED]
+    fields = ("pk", "kind", "processed_at", "contact_id")
+    of_merge = ("result__undo__contact_id", "result__undo__name")
+    found = list(rows.values_list(*fields, *of_merge))
+    names = dict(
+        user.contacts.filter(contact_id__in=[each[3] for each in found]).values_list(
+            "contact_id", "name"
+        )
+    )
+    return [
+        {
+            "operation_id": str(pk),
+            "kind": kind,
+            "processed_at": processed_at.isoformat(),
+            "contact_id": contact,
+            "name": names[contact],
+            "from_contact_id": source,
+            "from_name": name,
+        }
+        for pk, kind, processed_at, contact, source, name in found
+        if contact in names
+    ]
 
 
 def forget(operations: QuerySet[Operation]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
 from django.conf import settings
@@ -18,6 +20,7 @@ from backend.clients.models import Scope
 from backend.common.http import admission
 from backend.common.openapi import Fragment, in_path, response, sent
 from backend.recognition.contract import INTEGERS
+from backend.recognition.gallery.index import OnAnotherModel
 from backend.recognition.models import User
 from backend.recognition.operations import service
 from backend.recognition.operations.service import CallFailed
@@ -72,6 +75,15 @@ class GalleryView(APIView):
         """An answer about `user`, with the number of changes that have not ended in time."""
         pending = {"Pending-Calls": str(self.pending)} if self.pending else {}
         return Response(data, headers={**NO_STORE, **pending, **headers})
+
+
+@contextmanager
+def comparable() -> Iterator[None]:
+    """Answers 422 where the gallery is being moved to another model."""
+    try:
+        yield
+    except OnAnotherModel as error:
+        raise Unprocessable(str(error)) from error
 
 
 def number(text: str) -> int:

@@ -24,6 +24,12 @@ def field(request: Request, name: str) -> Any:
     return request.data.get(name) if isinstance(request.data, Mapping) else None
 
 
+def fields(request: Request, *names: str) -> dict[str, Any]:
+    """Those of the fields that the JSON body has."""
+    given = request.data if isinstance(request.data, Mapping) else {}
+    return {name: given[name] for name in names if name in given}
+
+
 def faces(request: Request) -> list[Any]:
     """The faces of a body.
 

@@ -215,13 +215,16 @@ class ContactView(_ReadView):
 
     @command(
         "rename_contact",
-        request=body(contract.RenameInput, {"name": "Ann"}),
+        request=body(contract.ContactChangesInput, {"name": "Ann"}),
         done=response(shapes.ContactSerializer, "The contact.", CONTACT),
     )
     def patch(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:
-        """Rename a contact."""
-        name = bodies.field(request, "name")
-        return execute(request, commands.rename(*_numbers(user_id, contact_id), name))
+        """Rename a contact, hide it, or show it again.
+
+        A hidden contact is recognised as before, and left out of suggestions and twins.
+        """
+        changes = bodies.fields(request, "name", "is_hidden")
+        return execute(request, commands.change(*_numbers(user_id, contact_id), **changes))
 
     @command("delete_contact")
     def delete(self, request: Request, user_id: str, contact_id: str) -> HttpResponse:

@@ -54,6 +54,7 @@ CONTACT: Final = {
     "name": "Ann",
     "created_at": AT,
     "faces_count": 1,
+    "is_hidden": False,
     "crop_url": "http://localhost:8282/recognition/users/1/contacts/7/faces/70/crop.jpg",
 }
 CALL: Final = {

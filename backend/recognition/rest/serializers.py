@@ -88,6 +88,35 @@ class UnknownFacesShape(TypedDict):
     groups: list[UnknownGroupShape]
 
 
+class OddFaceShape(TypedDict):
+    """A face that does not fit its contact's others."""
+
+    face_id: int
+    distance: float
+    near_contact_id: int | None
+    near_name: str | None
+
+
+class OddFacesShape(TypedDict):
+    faces: list[OddFaceShape]
+
+
+class UndoableShape(TypedDict):
+    """A merge or a decision that can be undone; `name` is the contact's as it is now."""
+
+    operation_id: str
+    kind: str
+    processed_at: str
+    contact_id: int
+    name: str
+    from_contact_id: int | None
+    from_name: str | None
+
+
+class UndoableOperationsShape(TypedDict):
+    operations: list[UndoableShape]
+
+
 class ImportedShape(TypedDict):
     contacts: int
     faces: int
@@ -180,6 +209,7 @@ class ContactSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     created_at = MomentField()
     faces_count = serializers.IntegerField(min_value=0)
+    is_hidden = serializers.BooleanField()
     crop_url = serializers.SerializerMethodField()
 
     @extend_schema_field({"type": ["string", "null"], "format": "uri"})
@@ -189,6 +219,21 @@ class ContactSerializer(serializers.Serializer[Any]):
             return None
         numbers = (contact.user.user_id, contact.contact_id, contact.crop_face_id)
         return results.crop_url(*numbers)
+
+
+class TwinsSerializer(serializers.Serializer[Any]):
+    """Two contacts that are likely one person, and the median distance between their faces."""
+
+    contacts = ContactSerializer(many=True)
+    distance = serializers.FloatField()
+
+
+class TwinsAnswerSerializer(serializers.Serializer[Any]):
+    pairs = TwinsSerializer(many=True)
+
+
+class DistinctSerializer(serializers.Serializer[Any]):
+    distinct = serializers.BooleanField()
 
 
 class RejectionSerializer(serializers.Serializer[Any]):
@@ -248,6 +293,9 @@ MATCHES: Final = component("Matches", MatchesShape)
 IMPORTED: Final = component("Imported", ImportedShape)
 UNKNOWN_FACES: Final = component("UnknownFaces", UnknownFacesShape)
 SUGGESTIONS: Final = component("Suggestions", SuggestionsShape)
+ODD_FACES: Final = component("OddFaces", OddFacesShape)
+TWINS: Final = TwinsAnswerSerializer
+UNDOABLE: Final = component("UndoableOperations", UndoableOperationsShape)
 DECIDED: Final = component("Decided", DecidedShape)
 RECOGNISED: Final = {
     "anyOf": [

@@ -28,6 +28,7 @@ from backend.recognition.rest.base import (
     PENDING,
     USER_ID,
     GalleryView,
+    comparable,
     number,
 )
 from backend.recognition.rest.operations import FACE, command, execute
@@ -104,7 +105,8 @@ class UnknownFacesView(GalleryView):
         if not settings.FACES_GROUP_UNKNOWN:
             raise NotFound(OFF)
         user = self.user_or_none(user_id)
-        found = uploads.groups(uploads.sort_out(self.owner_id, user))
+        with comparable():
+            found = uploads.groups(uploads.sort_out(self.owner_id, user))
         groups = [
             {"faces_count": len(group), "faces": [uploaded(each) for each in group[:FACES]]}
             for group in found[:_GROUPS]
@@ -133,7 +135,8 @@ class SuggestionsView(GalleryView):
         user = self.user_or_none(user_id)
         if user is None:
             return self.answer({"contacts": []})
-        found = uploads.sort_out(self.owner_id, user).suggestions
+        with comparable():
+            found = uploads.sort_out(self.owner_id, user).suggestions
         return self.answer({"contacts": _suggested(user, found)})
 
 
@@ -174,7 +177,7 @@ def _suggested(user: User, found: Mapping[int, Sequence[uploads.Suggestion]]) ->
             "faces": [_suggestion(contacts[pk], each, face_ids) for each in some[:FACES]],
         }
         for pk, some in most_first
-        if pk in contacts
+        if pk in contacts and not contacts[pk].is_hidden
     ]
 
 

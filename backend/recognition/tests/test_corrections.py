@@ -5,8 +5,10 @@ from typing import Any
 from django.test import override_settings
 
 from backend.analysis.models import Face, Mark
+from backend.clients.models import Client
+from backend.recognition.models import Face as GalleryFace
 from backend.recognition.tests import submissions
-from backend.recognition.tests.factories import near
+from backend.recognition.tests.factories import add, near, user
 from backend.recognition.tests.test_http import USER
 from backend.recognition.tests.test_uploads import UploadsCase
 from backend.submissions.models import Submission
@@ -57,6 +59,21 @@ class CorrectionsTests(UploadsCase):
         (face,) = self.recognised(photo, faces="all")["faces"]
         self.assertEqual((face["candidates"], face["quality"]["too_poor"]), ([], "unclear"))
         self.assertIsNone(self.recognised(photo, limit=1))
+
+    def test_a_face_that_was_enrolled_and_then_hidden_leaves_the_galleries_of_its_client(
+        self,
+    ) -> None:
+        photo = submissions.done(self.ann, self.bea)
+        kept = {self.enrol(photo, face, name): name for face, name in ((0, "Ann"), (1, "Bea"))}
+        other = user(owner_id=Client.objects.create(name="other").pk)
+        add(other, 1, [self.ann])
+        GalleryFace.objects.filter(user=other).update(sha256=photo.sha256)
+        with override_settings(FACES_SYNC_RESPONSE_TIMEOUT_S=0):
+            answer = self.call("delete", f"/image/{photo.pk}/faces/", {"face": 0})
+        self.assertLess(answer.status_code, 300)
+        left = GalleryFace.objects.exclude(user=other).values_list("contact__contact_id", flat=True)
+        self.assertEqual([kept[each] for each in left], ["Bea"])
+        self.assertEqual(GalleryFace.objects.filter(user=other).count(), 1)
 
     def test_neither_can_be_enrolled(self) -> None:
         photo = submissions.done(self.ann, self.bea)

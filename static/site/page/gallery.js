@@ -124,6 +124,41 @@ export class Gallery {
     return (await patiently(() => ask(`${this.#base}/contacts/${contact}/faces/`))).body;
   }
 
+  /** The ids of a person's faces that do not fit the others, with the person that they are nearer to. */
+  async oddFaces({ contact_id: contact }) {
+    return (await patiently(() => ask(`${this.#base}/contacts/${contact}/odd/`))).body.faces;
+  }
+
+  /** Pairs of people who are likely one: `[{contacts, distance}]`. */
+  async twins() {
+    if (this.people.length < 2) return [];
+    return (await patiently(() => ask(`${this.#base}/twins/`))).body.pairs;
+  }
+
+  /** Two people are two, and not asked about again; or they may be one. */
+  setDistinct({ contact_id: one }, { contact_id: other }, isDistinct) {
+    return this.#call(isDistinct ? "POST" : "DELETE", "/twins/", { contact_ids: [one, other] });
+  }
+
+  /** Merges and decisions of the last day. */
+  async undoable() {
+    if (!this.people.length) return [];
+    return (await patiently(() => ask(`${this.#base}/undoable/`))).body.operations;
+  }
+
+  /** A person of no interest: recognised, but neither shown nor asked about. */
+  setHidden({ contact_id: contact }, isHidden) {
+    return this.#call("PATCH", `/contacts/${contact}/`, { is_hidden: isHidden });
+  }
+
+  /** These faces are of one person of no interest, whose name is not known. */
+  async hideAll(faces) {
+    const { added, error } = await this.#call("POST", "/contacts/", { name: "", faces });
+    if (!added.length) throw new Refusal(error[0]?.reason ?? "These faces are known by now.");
+    await this.setHidden(added[0], true);
+    return added[0];
+  }
+
   rename({ contact_id: contact }, name) {
     return this.#call("PATCH", `/contacts/${contact}/`, { name });
   }

@@ -5,7 +5,7 @@ import { Gallery } from "./gallery.js";
 import { Naming } from "./naming.js";
 import { openFaces, verdict } from "./verdicts.js";
 
-const WORDS = { named: "This is", sure: "This is", unknown: "Who is this?" };
+const WORDS = { named: "This is", sure: "This is", hidden: "A hidden person", unknown: "Who is this?" };
 
 export class Names {
   /** A key may be without the right to recognise people. */

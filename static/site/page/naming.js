@@ -60,7 +60,7 @@ export class Naming {
     if (isNamed(now, wanted)) return;
     const gallery = this.#page.gallery();
     const face = await gallery.enrol(item.id, index, wanted);
-    const wasNamed = now.kind === "named";
+    const wasNamed = now.isGiven;
     if (wasNamed) await gallery.withdraw(now.best);
     await this.#page.refresh(item);
     this.#done(`Named ${wanted}.`, item, index, async () => {
@@ -75,14 +75,14 @@ export class Naming {
   refuse(item, index) {
     const asked = verdict(item, index);
     return this.change(async () => {
-      const { kind, best, name: before } = found(item, index);
+      const { isGiven, best, name: before } = found(item, index);
       if (best?.contact_id !== asked.best?.contact_id) return; // named otherwise meanwhile
       const gallery = this.#page.gallery();
       await gallery.reject(item.id, index, best, true);
-      if (kind === "named") await gallery.withdraw(best);
+      if (isGiven) await gallery.withdraw(best);
       await this.#page.refresh(item);
       this.#page.denied(item, index);
-      this.#done(`Not ${before}.`, item, index, () => (kind === "named"
+      this.#done(`Not ${before}.`, item, index, () => (isGiven
         ? gallery.enrol(item.id, index, before)
         : gallery.reject(item.id, index, best, false)));
     });

@@ -10,6 +10,7 @@ import { fromResource, Uploads } from "../page/uploads.js";
 import { Gallery, nameOf } from "../page/gallery.js";
 import { done } from "../page/message.js";
 import { Naming } from "../page/naming.js";
+import { doubts } from "./doubts.js";
 import { newFaces } from "./new_faces.js";
 import { Person } from "./person.js";
 import { Photo } from "./photo.js";
@@ -26,7 +27,9 @@ const needsKey = place.hasAttribute("data-closed");
 const query = new URLSearchParams(location.search);
 const list = find("[data-mine]");
 const trouble = find("[data-trouble]");
+const toggle = find("[data-show-hidden]");
 const rows = new Map();
+let showsHidden = false;
 let gallery = new Gallery(1);
 
 const naming = new Naming({
@@ -58,25 +61,37 @@ const photo = new Photo(find("[data-viewer]"), {
 
 const unknown = newFaces(() => gallery, (faces, wanted) => change(async () => {
   const added = await gallery.enrolAll(faces, wanted);
-  await refreshAll();
-  done(`Named ${plural(added.length, "face")} ${wanted}.`, () => change(async () => {
+  await refreshAll(() => done(`Named ${plural(added.length, "face")} ${wanted}.`, () => change(async () => {
     await gallery.withdrawAll(added);
     await refreshAll();
-  }));
+  })));
+}), (faces) => change(async () => {
+  const hidden = await gallery.hideAll(faces);
+  await refreshAll(() => done(`Hidden: ${plural(faces.length, "face")}.`, () => change(async () => {
+    await gallery.forget(hidden);
+    await refreshAll();
+  })));
 }));
 
 const guesses = suggestions(() => gallery, (person, yes, no) => change(async () => {
   const { operation_id: operation, added, rejected } = await gallery.decide(person, yes, no);
-  await refreshAll();
   const said = [added.length && `${plural(added.length, "face")} of ${nameOf(person)}`, rejected && `${rejected} not`];
-  done(`${said.filter(Boolean).join(", ") || "It was answered already"}.`, () => change(async () => {
+  await refreshAll(() => done(`${said.filter(Boolean).join(", ") || "It was answered already"}.`, () => change(async () => {
     await gallery.undo(operation);
     await refreshAll();
-  }));
+  })));
 }));
 
+const doubtful = doubts(() => gallery, {
+  onCompare: (person, other) => guarded(() => people.compare(person, other, true)),
+  onUndo: (operation) => change(async () => {
+    await gallery.undo(operation);
+    await refreshAll();
+  }),
+});
+
 /** What the page asks by itself. */
-const review = () => Promise.all([guarded(() => unknown.load()), guarded(() => guesses.load())]);
+const review = () => Promise.all([unknown, guesses, doubtful].map((each) => guarded(() => each.load())));
 
 const hasEnded = ({ state }) => state === "done" || state === "failed";
 
@@ -169,15 +184,22 @@ async function refresh(item) {
   review();
 }
 
-async function refreshAll() {
+/** `say` what was done with the people as they are then, before the page asks anew. */
+async function refreshAll(say = () => {}) {
   await gallery.load();
   know();
+  say();
   await review();
   guarded(() => compare(uploads.items));
 }
 
 function know() {
-  tiles.show(gallery.people, (person) => guarded(() => people.open(person)));
+  const shown = gallery.people.filter(({ is_hidden: isHidden }) => showsHidden || !isHidden);
+  const hidden = gallery.people.filter(({ is_hidden: isHidden }) => isHidden).length;
+  toggle.hidden = !hidden;
+  toggle.textContent = showsHidden ? "Leave out the hidden" : `Show ${hidden} hidden`;
+  find("[data-known]").hidden = !gallery.people.length;
+  tiles.show(shown, (person) => guarded(() => people.open(person)));
   photo.know(gallery.people);
 }
 
@@ -192,14 +214,13 @@ function name(item, index, wanted) {
 /** A box holds no face: it is hidden on every copy of the photo. */
 function hide(item, index) {
   return change(async () => {
-    const { kind, best, name: before } = found(item, index);
-    const isNamed = kind === "named";
-    if (isNamed) await gallery.withdraw(best);
+    const { isGiven, best, name: before } = found(item, index);
+    if (isGiven) await gallery.withdraw(best);
     await gallery.hide(item.id, index, true);
     await corrected(item);
     done("Not a face.", () => change(async () => {
       const again = await gallery.hide(item.id, index, false);
-      if (isNamed) await gallery.enrol(item.id, again.face, before);
+      if (isGiven) await gallery.enrol(item.id, again.face, before);
       await corrected(item);
       open(item, again.face);
     }));
@@ -264,6 +285,11 @@ async function begin() {
   review();
   await compare(uploads.items); // what was sent before the people were known
 }
+
+toggle.addEventListener("click", () => {
+  showsHidden = !showsHidden;
+  know();
+});
 
 find("[data-forget-all]").addEventListener("click", () => people.forgetAll());
 

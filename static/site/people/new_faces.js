@@ -6,18 +6,21 @@ import { Review } from "./review.js";
 const section = find("[data-new]");
 const WORDS = { yes: "This person", no: "Another" };
 
-/** `onName(faces, name)` names these faces; `{load}`, which does nothing where groups are off. */
-export function newFaces(gallery, onName) {
+/**
+ * `onName(faces, name)` names these faces, `onHide(faces)` hides them as of no interest; `{load}`,
+ * which does nothing where groups are off.
+ */
+export function newFaces(gallery, onName, onHide) {
   const form = find("[data-new-form]", section);
   if (!form) return { load: async () => {} };
-  const [input, button] = [find("#new-name", form), find("[data-new-save]", form)];
+  const [input, button, hide] = ["#new-name", "[data-new-save]", "[data-hide]"].map((each) => find(each, form));
   const review = new Review(section, {
     load: () => gallery().newFaces(),
     words: () => WORDS,
     draw(set, left) {
       find("[data-new-says]", section).textContent = `${plural(left, "person", "people")} to name`;
       const count = review.choices.of("yes").length;
-      button.disabled = !count;
+      button.disabled = hide.disabled = !count;
       button.textContent = count === 1 ? "Name this face" : `Name these ${count} faces`;
     },
   });
@@ -30,6 +33,10 @@ export function newFaces(gallery, onName) {
     const [name, faces] = [input.value.trim(), review.choices.of("yes")];
     if (!name || !faces.length) return;
     review.answered(onName(faces, name));
+    go();
+  });
+  hide.addEventListener("click", () => {
+    review.answered(onHide(review.choices.of("yes")));
     go();
   });
   find("[data-skip]", section).addEventListener("click", go);

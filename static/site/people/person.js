@@ -23,19 +23,23 @@ export class Person {
 
   async open(person) {
     const isNewest = this.#questions.next();
-    const faces = await this.#gallery().faces(person);
+    const [faces, odd] = await Promise.all([this.#gallery().faces(person), this.#gallery().oddFaces(person)]);
     if (!isNewest()) return; // another one was asked for meanwhile
+    const doubts = new Map(odd.map((each) => [each.face_id, each]));
     const ticks = faces.map((_, index) => el("input", { type: "checkbox", "aria-label": `Choose face ${index + 1}` }));
-    const list = el("ul", { class: "crops" }, ...faces.map((face, index) => this.#face(person, face, index, ticks[index])));
+    const list = el("ul", { class: "crops" }, ...faces.map((face, index) => this.#face(person, face, index, ticks[index], doubts.get(face.face_id))));
     this.#show(
       el("h2", { id: "person-title", tabindex: -1 }, nameOf(person)),
       this.#naming(person),
       this.#says,
       el("h3", {}, plural(faces.length, "face")),
+      odd.length ? el("p", { class: "small" }, `${plural(odd.length, "face")} may be another person's. Choose faces to move them.`) : "",
       list,
       this.#moving(person, list, () => faces.filter((_, index) => ticks[index].checked)),
       el("div", { class: "row spread" },
-        el("button", { type: "button", class: "button", onclick: () => this.#forget(person, faces.length) }, `Forget ${nameOf(person)}`),
+        el("div", { class: "row" },
+          el("button", { type: "button", class: "button", onclick: () => this.#forget(person, faces.length) }, `Forget ${nameOf(person)}`),
+          el("button", { type: "button", class: "button", onclick: () => this.#hide(person) }, person.is_hidden ? "Show again" : "Hide")),
         this.#close()),
     );
   }
@@ -63,12 +67,23 @@ export class Person {
       el("button", { class: "button" }, "Rename"));
   }
 
-  #face(person, face, index, tick) {
+  /** Of no interest, or of interest again. */
+  #hide(person) {
+    const gallery = this.#gallery();
+    return this.#act(async () => {
+      await gallery.setHidden(person, !person.is_hidden);
+      return [person.is_hidden ? `${nameOf(person)} is shown again.` : `${nameOf(person)} is hidden.`, () => gallery.setHidden(person, person.is_hidden)];
+    });
+  }
+
+  #face(person, face, index, tick, doubt) {
     const image = el("span", { class: "portrait" });
     fill(image, face.crop_url);
     const take = () => confirm(`Remove this face of ${nameOf(person)}? This cannot be undone.`)
       && this.#act(() => this.#gallery().withdraw(face).then(() => null));
-    return el("li", {}, el("label", {}, image, tick),
+    const near = doubt && (doubt.near_contact_id === null ? "Unlike the others" : `More like ${nameOf({ name: doubt.near_name, contact_id: doubt.near_contact_id })}`);
+    return el("li", { class: doubt ? "odd" : null }, el("label", {}, image, tick),
+      doubt ? el("span", { class: "small" }, near) : null,
       face.is_used ? null : el("span", { class: "small quiet" }, face.is_face ? "Not used: 50 others are better" : "Not used: it shows no face"),
       el("button", { type: "button", class: "button slim", "aria-label": `Remove face ${index + 1}`, onclick: take }, "Remove"));
   }
@@ -103,12 +118,12 @@ export class Person {
   #rename(person, name) {
     const other = this.#gallery().named(name);
     if (!name) return null;
-    if (other && other.contact_id !== person.contact_id) return this.#compare(person, other).catch((error) => this.#refused(error));
+    if (other && other.contact_id !== person.contact_id) return this.compare(person, other).catch((error) => this.#refused(error));
     return this.#act(() => this.#gallery().rename(person, name).then(() => null));
   }
 
-  /** Both sides of a merge. */
-  async #compare(person, other) {
+  /** Both sides of a merge; a no to what the page `asks` by itself lasts. */
+  async compare(person, other, asks = false) {
     const isNewest = this.#questions.next();
     const faces = await Promise.all([person, other].map((each) => this.#gallery().faces(each)));
     if (!isNewest()) return;
@@ -118,13 +133,19 @@ export class Person {
       const operation = await gallery.merge(person, other);
       return [`${nameOf(person)} and ${nameOf(other)} are one person now.`, () => gallery.undo(operation)];
     });
+    const no = () => this.#act(async () => {
+      const gallery = this.#gallery();
+      await gallery.setDistinct(person, other, true);
+      return [`${nameOf(person)} and ${nameOf(other)} are two people.`, () => gallery.setDistinct(person, other, false)];
+    });
     this.#show(
       el("h2", { id: "person-title", tabindex: -1 }, "Are they one person?"),
       el("div", { class: "sides" }, ...sides),
       this.#says,
-      el("p", { class: "small quiet" }, "It can be undone for a day; in this page while the message is shown."),
+      el("p", { class: "small quiet" }, `Together they are ${nameOf(other)}. It can be undone for a day.`),
       el("div", { class: "row spread" },
-        el("button", { type: "button", class: "button", onclick: merge }, "Yes, put them together"), this.#close("No")),
+        el("button", { type: "button", class: "button", onclick: merge }, "Yes, put them together"),
+        asks ? el("button", { type: "button", class: "button", onclick: no }, "No, two people") : "", this.#close(asks ? "Later" : "No")),
     );
   }
 

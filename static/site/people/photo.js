@@ -118,7 +118,7 @@ export class Photo {
 
   #ask() {
     const { kind, name, best } = verdict(this.item, this.index);
-    this.#label.textContent = { named: "This is", sure: "This is", guess: `Is this ${name}?`, unknown: "Who is this?" }[kind];
+    this.#label.textContent = { named: "This is", sure: "This is", hidden: "A hidden person", guess: `Is this ${name}?`, unknown: "Who is this?" }[kind];
     this.#not.hidden = !best;
     this.#why.about(best, this.item.candidates?.[this.index]);
     this.#not.textContent = `Not ${name}`;

@@ -11,7 +11,6 @@ const loads = new WeakMap();
 
 /** Show these people, `onOpen(person)` for one; a tile that is there already stays as it is. */
 export function show(people, onOpen) {
-  find("[data-known]").hidden = !people.length;
   find("[data-search-field]").hidden = people.length < SEARCHABLE;
   const left = new Map(tiles);
   for (const person of people) {
@@ -38,7 +37,7 @@ function made(id, onOpen) {
   const update = (person) => {
     now = person;
     name.textContent = nameOf(person);
-    count.textContent = plural(person.faces_count, "face");
+    count.textContent = person.is_hidden ? "Hidden" : plural(person.faces_count, "face");
     if (shown === person.crop_url) return;
     shown = person.crop_url;
     fill(image, shown);

@@ -5,7 +5,16 @@ from typing import Any, ClassVar
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.pages.test_people_page import PeopleCase, boxes, look_at, name, photo, tiles
+from tests.e2e.pages.test_people_page import (
+    USERS,
+    PeopleCase,
+    boxes,
+    look_at,
+    name,
+    photo,
+    tiles,
+)
+from tests.support import photographs
 from tests.support.browser import CALM
 from tests.support.page_actions import choose, rows
 
@@ -75,6 +84,68 @@ class NewFacesTests(PeopleCase):
         expect(region).to_be_hidden()
         page.reload()
         expect(region).to_be_visible()
+
+    def test_strangers_are_hidden_and_shown_again(self) -> None:
+        page = self.open("/people/", **CALM)
+        choose(page, photo("biden"))
+        region, message = new_faces(page), page.locator("[data-message]")
+        region.get_by_role("button", name="Hide").click()
+        expect(message).to_contain_text("Hidden: 1 face.")
+        expect(region).to_be_hidden()
+        expect(tiles(page)).to_have_count(0)
+        expect(boxes(page)).to_have_attribute("data-certainty", "hidden")
+        message.get_by_role("button", name="Undo").click()
+        expect(region).to_be_visible()
+        region.get_by_role("button", name="Hide").click()
+        page.get_by_role("button", name="Show 1 hidden").click()
+        tiles(page).click()
+        page.get_by_role("dialog").get_by_role("button", name="Show again").click()
+        expect(page.get_by_role("button", name="hidden")).to_have_count(0)
+        expect(tiles(page)).to_contain_text("1 face")
+
+    def test_two_who_are_likely_one_are_compared_and_a_no_lasts(self) -> None:
+        self.named({"Barack": ["obama"], "Barry": ["obama2"]})
+        page = self.open("/people/", **CALM)
+        region, dialog = page.get_by_role("region", name="One person"), page.get_by_role("dialog")
+        expect(region.locator("li")).to_contain_text("1 face, and")
+        expect(region.locator("img")).to_have_count(2)
+        self.screenshot(page, "people-twins")
+        self.assert_accessible(page)
+        region.get_by_role("button", name="Compare").click()
+        dialog.get_by_role("button", name="No, two people").click()
+        expect(region).to_be_hidden()
+        page.locator("[data-message]").get_by_role("button", name="Undo").click()
+        region.get_by_role("button", name="Compare").click()
+        dialog.get_by_role("button", name="Yes, put them together").click()
+        expect(tiles(page)).to_contain_text(["2 faces"])
+        # Also without the message, for a day.
+        page.reload()
+        page.get_by_text("Changes of the last day").click()
+        self.screenshot(page, "people-changes")
+        page.get_by_role("button", name=re.compile("^Undo: .* became")).click()
+        expect(tiles(page)).to_have_count(2)
+
+    def test_a_face_that_does_not_fit_its_person_is_marked(self) -> None:
+        self.named({"Barack": ["obama", "obama2", "obama3", "biden"]})
+        page = self.open("/people/", **CALM)
+        tiles(page).click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("1 face may be another person's")
+        expect(dialog.locator(".odd")).to_have_text(re.compile("Unlike the others"))
+        expect(dialog.locator("img")).to_have_count(4)
+        self.screenshot(page, "people-odd", whole=False)
+        self.assert_accessible(page)
+
+    def named(self, people: dict[str, list[str]]) -> None:
+        """Known people, by the names of their photos."""
+        for who, photos in people.items():
+            ids = [self.stack.upload(photographs.read(f"{each}.jpg")) for each in photos]
+            self.stack.wait_ended(ids)
+            faces = [{"submission": id, "face": 0} for id in ids]
+            answer = self.stack.request(
+                "POST", f"{USERS}/1/contacts/", json={"name": who, "faces": faces}
+            )
+            self.assertEqual(len(answer.json()["added"]), len(photos))
 
 
 class SuggestionsTests(PeopleCase):

@@ -19,6 +19,8 @@ _MAKE: Final = (
 )
 _NOT_PROCESSED: Final = "Your reference has not been processed yet"
 _FACES: Final = "/members/photos/facedetection"
+_TOUCH: Final = """(box, [kind, clientX]) => box.dispatchEvent(
+    Object.assign(new Event(kind), { touches: [{ clientX }], changedTouches: [{ clientX }] }))"""
 
 
 def portrait(name: str) -> FilePayload:
@@ -148,6 +150,9 @@ class PhotosPageTests(BrowserCase):
         rejected = alice.locator("[data-state=rejected]")
         expect(rejected).to_contain_text("There are several faces in this picture.")
         self.look_at(alice, "references")
+        rejected.get_by_role("link", name="Which is you?").click()
+        expect(alice.get_by_role("button", name="is me").locator("img")).to_have_count(2)
+        self.look_at(alice, "which")
         dark = self.log_in("zoe", **DARK)
         dark.goto("/members/photos/")
         self.look_at(dark, "albums-dark")
@@ -193,10 +198,23 @@ class PhotosPageTests(BrowserCase):
         alice.keyboard.press("Escape")
         expect(box).to_be_hidden()
         expect(alice.locator("[data-large]:focus")).to_have_count(1)
+        alice.keyboard.press("Enter")
+        for kind, x in (("touchstart", 300), ("touchend", 100)):
+            box.evaluate(_TOUCH, [kind, x])
+        expect(box.locator("p")).to_have_text("Photo 2 of Summer, 1 July 2026")
+        alice.go_back()
+        expect(box).to_be_hidden()
+        self.assertIn(f"{_FACES}/you", alice.url)
         alice.goto(alice.locator("[data-large]").first.get_attribute("href") or "")
         alice.get_by_role("button", name="Like 0").click()
         expect(alice.get_by_role("button", name="Like 1")).to_be_visible()
         self.look_at(alice, "photo")
+        alice.get_by_role("button", name="Show faces").click()
+        face = alice.get_by_role("group", name="Faces").get_by_role("button").first
+        expect(face).to_be_focused()
+        face.press("Enter")
+        expect(alice.locator("[data-face-asks]").get_by_text("That is me")).to_be_visible()
+        self.look_at(alice, "photo-faces")
 
     def see_on_a_phone(self, alice: Page) -> None:
         phone = self.log_in("alice", **PHONE)
