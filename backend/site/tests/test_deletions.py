@@ -42,10 +42,11 @@ from backend.photos.models import (
     UnknownFace,
 )
 from backend.photos.tests import face_factories, factories
-from backend.recognition.models import FaceCrop, Operation, Rejection
+from backend.recognition.models import Distinct, FaceCrop, Operation, Rejection
 from backend.recognition.operations import retention as operations
 from backend.recognition.tests.base import analysed
-from backend.recognition.tests.factories import near, person
+from backend.recognition.tests.factories import add, near, person
+from backend.recognition.tests.factories import user as gallery_user
 from backend.recognition.tests.test_http import HttpCase
 from backend.site.tests.test_openapi import document
 from backend.submissions import services
@@ -401,6 +402,16 @@ class DeletionTests(HttpCase):
         curation.claim(group, self.alice)
         gone = [Person.objects.filter(pk=group.pk, member=self.alice)]
         return Case(f"{_MEMBER}/people/{group.pk}/claim/", gone=gone, browser=self.member)
+
+    def unset_distinct(self) -> Case:
+        of = gallery_user()
+        of.exists = True
+        of.save()
+        body = {"contact_ids": [801, 802]}
+        for contact in body["contact_ids"]:
+            add(of, contact, [person()])
+        self.call("post", f"{_USER}/twins/", body)
+        return Case(f"{_USER}/twins/", gone=[Distinct.objects.all()], body=body)
 
     # --- pages of staff
 
