@@ -20,7 +20,7 @@ _ROOM: Final = 0.3
 
 
 def members() -> QuerySet[Member]:
-    """Those who take part: a face is tied to nobody else."""
+    """Members who take part: a face is tied to these alone."""
     taking_part = Member.objects.exclude(opted_in_at=None)
     return taking_part.select_related("user").order_by("user__username")
 
