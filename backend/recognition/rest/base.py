@@ -109,6 +109,11 @@ def detail(description: str, text: str) -> Any:
     return response({"$ref": "#/components/schemas/Detail"}, description, {"detail": text})
 
 
+INCOMPARABLE: Final = detail(
+    "The gallery cannot be compared.", "The gallery is being moved to another model."
+)
+
+
 def _settled(user: User) -> int:
     with admission.blocking_wait_slot() as may_wait:
         timeout_s = settings.FACES_SYNC_RESPONSE_TIMEOUT_S if may_wait else 0.0

@@ -21,6 +21,7 @@ from backend.recognition.rest import bodies
 from backend.recognition.rest import serializers as shapes
 from backend.recognition.rest.base import (
     CONTACT_ID,
+    INCOMPARABLE,
     OPERATION_ID,
     PENDING,
     USER_ID,
@@ -58,7 +59,11 @@ class OddFacesView(_DoubtsView):
     @extend_schema(
         operation_id="odd_faces",
         parameters=[PENDING],
-        responses={200: response(shapes.ODD_FACES, "The farthest first.", _ODD), **errors(404)},
+        responses={
+            200: response(shapes.ODD_FACES, "The farthest first.", _ODD),
+            422: INCOMPARABLE,
+            **errors(404),
+        },
     )
     def get(self, request: Request, user_id: str, contact_id: str) -> Response:
         """Faces of a contact that do not fit the others.
@@ -84,7 +89,11 @@ class TwinsView(_DoubtsView):
     @extend_schema(
         operation_id="twins",
         parameters=[PENDING],
-        responses={200: response(shapes.TWINS, "The nearest first.", _TWINS), **errors(404)},
+        responses={
+            200: response(shapes.TWINS, "The nearest first.", _TWINS),
+            422: INCOMPARABLE,
+            **errors(404),
+        },
     )
     def get(self, request: Request, user_id: str) -> Response:
         """Pairs of contacts that are likely one person, at most 50.

@@ -24,6 +24,7 @@ from backend.recognition.rest import bodies
 from backend.recognition.rest import serializers as shapes
 from backend.recognition.rest.base import (
     CONTACT_ID,
+    INCOMPARABLE,
     OPERATION_ID,
     PENDING,
     USER_ID,
@@ -93,6 +94,7 @@ class UnknownFacesView(GalleryView):
         parameters=[PENDING],
         responses={
             200: response(shapes.UNKNOWN_FACES, "The largest group first.", _FOUND),
+            422: INCOMPARABLE,
             **errors(404),
         },
     )
@@ -123,6 +125,7 @@ class SuggestionsView(GalleryView):
         parameters=[PENDING],
         responses={
             200: response(shapes.SUGGESTIONS, "Those with most faces first.", _SUGGESTED),
+            422: INCOMPARABLE,
             **errors(404),
         },
     )
