@@ -13,18 +13,24 @@ wrong ones are of other people, and are what this measures.
 from __future__ import annotations
 
 import argparse
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import django
 import numpy
 from numpy.typing import NDArray
 
 import faceengine
-from backend.recognition.gallery import confidence
 from benchmarks import recall
 from benchmarks.report import Figure, show
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
+django.setup()
+
+from backend.recognition.gallery import confidence  # noqa: E402
 
 _CURVE: Final = confidence.Curve(slope=40, midpoint=0.6)
 _UNKNOWN: Final = 0.2

@@ -49,19 +49,19 @@ class Twins:
 def odd_faces(gallery: Gallery, contact: int) -> list[OddFace]:
     """The odd ones among the indexed faces of a contact, the farthest first.
 
-    A face is odd that is farther than `FACES_CONFIDENCE_MIDPOINT` from two thirds of the others,
+    A face is odd that is farther than the midpoint of its model from two thirds of the others,
     where two people are likelier than one, or nearer to those of another contact. Two thirds,
     because a few odd ones must not make the others odd. A single face cannot be odd.
     """
     own = numpy.flatnonzero(gallery.contacts == contact)
-    if len(own) < 2:
+    if len(own) < 2 or gallery.curve is None:
         return []
     apart = _distances(gallery, own, own)
-    limit, found = confidence.curve().midpoint, list[OddFace]()
+    limit, found = gallery.curve.midpoint, list[OddFace]()
     for row, distances in zip(own.tolist(), apart, strict=True):
         others = numpy.delete(distances, numpy.flatnonzero(own == row))
         distance = _typical(others)
-        near = _nearer(gallery, row, distance)
+        near = _nearer(gallery, row, min(distance, limit))
         if distance > limit or near is not None:
             found.append(OddFace(int(gallery.faces.ids[row]), distance, near))
     return sorted(found, key=lambda each: -each.distance)
@@ -71,12 +71,15 @@ def twins(gallery: Gallery, distinct: Collection[Pair] = ()) -> list[Twins]:
     """Pairs of contacts that are likely one person, the nearest first; without the `distinct`.
 
     Two of their faces are as near as a probe that is recognised with ⅔, and most of the others no
-    farther than `FACES_CONFIDENCE_MIDPOINT`: one look-alike among many faces makes no twins. In a
+    farther than the midpoint: one look-alike among many faces makes no twins. In a
     gallery with more than `MOST_COMPARISONS` pairs of faces its newest faces are compared with all.
     """
-    newest = numpy.argsort(gallery.faces.ids)[-_most(gallery) :]
-    near = gallery.faces.within(gallery.faces.rows[newest], _likely(gallery.contacts_count))
+    if gallery.curve is None or not len(gallery.faces):
+        return []
     order = numpy.argsort(gallery.faces.ids)
+    newest = order[-_most(gallery) :]
+    near_enough = _likely(gallery.curve, gallery.contacts_count)
+    near = gallery.faces.within(gallery.faces.rows[newest], near_enough)
     rows = order[numpy.searchsorted(gallery.faces.ids[order], near.ids)]
     pairs = numpy.stack([gallery.contacts[newest[near.probes]], gallery.contacts[rows]], axis=1)
     pairs = numpy.unique(numpy.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
@@ -85,7 +88,7 @@ def twins(gallery: Gallery, distinct: Collection[Pair] = ()) -> list[Twins]:
         if (one, other) in distinct:
             continue
         median = float(numpy.median(_distances(gallery, *_rows_of(gallery, one, other))))
-        if median <= confidence.curve().midpoint:
+        if median <= gallery.curve.midpoint:
             found.append(Twins((one, other), median))
     return sorted(found, key=lambda each: each.distance)[:MOST_PAIRS]
 
@@ -94,11 +97,10 @@ def _most(gallery: Gallery) -> int:
     return max(1, MOST_COMPARISONS // max(1, len(gallery.faces)))
 
 
-def _likely(contacts: int) -> float:
+def _likely(curve: confidence.Curve, contacts: int) -> float:
     """The distance at which a probe is recognised with `LIKELY` in a gallery of that size."""
-    used = confidence.curve()
-    odds = (confidence.CEILING / confidence.LIKELY - 1) / max(1, contacts)
-    return max(0.0, used.midpoint + math.log(odds) / used.slope)
+    odds = (curve.ceiling / confidence.LIKELY - 1) / max(1, contacts)
+    return max(0.0, curve.midpoint + math.log(odds) / curve.slope) if odds > 0 else 0.0
 
 
 def _typical(distances: NDArray[numpy.float64]) -> float:
@@ -106,15 +108,15 @@ def _typical(distances: NDArray[numpy.float64]) -> float:
     return float(numpy.quantile(distances, 1 / 3, method="lower"))
 
 
-def _nearer(gallery: Gallery, row: int, own: float) -> int | None:
-    """Another contact that the face of this row may rather be of."""
+def _nearer(gallery: Gallery, row: int, limit: float) -> int | None:
+    """Another contact to whose faces that of this row is nearer than `limit`."""
     near = gallery.faces.nearest_of_groups(gallery.faces.rows[row], gallery.contacts, 2)
     for each in near:
         if each.group == gallery.contacts[row]:
             continue
         (theirs,) = _rows_of(gallery, each.group)
         apart = _typical(_distances(gallery, numpy.array([row]), theirs)[0])
-        if apart < min(own, confidence.curve().midpoint):
+        if apart < limit:
             return each.group
     return None
 

@@ -22,7 +22,8 @@ def face_hidden(owner_id: int, sha256: str, encoding: Sequence[float]) -> None:
     hidden = numpy.asarray(encoding, "f4")
     enrolled = Face.objects.with_encodings().filter(user__owner_id=owner_id, sha256=sha256)
     for face in enrolled.filter(is_face=True).select_related("contact", "user"):
-        if numpy.linalg.norm(face.encoding - hidden) < SAME_FACE:
+        is_comparable = face.encoding.shape == hidden.shape
+        if is_comparable and numpy.linalg.norm(face.encoding - hidden) < SAME_FACE:
             faces = [{"face_id": face.face_id}]
             command = commands.delete(face.user.user_id, face.contact.contact_id, faces)
             service.begin(command, owner_id=owner_id, timeout_s=_NO_WAIT_S)

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("recognition", "0009_names_in_the_admin"),
+        ("recognition", "0010_any_encoder"),
     ]
 
     operations = [
