@@ -44,7 +44,7 @@ def is_broken(reply: object) -> bool:
     Then the field is to be deleted, because no later addition would succeed.
     """
     refused = ("hash value is not an integer", "increment or decrement would overflow")
-    return isinstance(reply, Exception) and any(text in str(reply) for text in refused)
+    return isinstance(reply, Exception | str) and any(text in str(reply) for text in refused)
 
 
 def _pair(text: str) -> tuple[str, str]:

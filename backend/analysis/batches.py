@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
 from django.conf import settings
 from django.utils import timezone
@@ -18,6 +18,7 @@ from backend.analysis.models import Analysis
 from backend.common.jobs import queues
 from backend.common.jobs.models import JobTimeout
 from backend.common.metrics import registry
+from backend.common.storage import base as storage
 
 logger = logging.getLogger(__name__)
 
@@ -84,8 +85,8 @@ class _Reading:
 
     def images(self) -> Iterator[BinaryIO]:
         for analysis in self.analyses:
-            with analysis.source.open("rb") as image:
+            with analysis.source.open("rb") as file:
                 self.last = time.monotonic()
-                yield cast(BinaryIO, image)
+                yield storage.stream(file)
             self.took.append(time.monotonic() - self.last)
             self.last = time.monotonic()

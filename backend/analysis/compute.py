@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final
 
 from django.conf import settings
 from django.db import transaction
@@ -24,6 +24,7 @@ from backend.analysis.models import Analysis, Face, Mark
 from backend.common.jobs import process_identity, statements, wakeups
 from backend.common.jobs.models import JobError, JobTimeout, Status, own_claim
 from backend.common.metrics import registry
+from backend.common.storage import base as storage
 
 logger = logging.getLogger(__name__)
 
@@ -99,8 +100,8 @@ def analyse(
 
 def compute_requested(analysis: Analysis) -> None:
     """Compute a claimed row from the bytes stored with the request."""
-    with analysis.source.open("rb") as image:
-        _find_and_record(analysis, cast(BinaryIO, image))
+    with analysis.source.open("rb") as file:
+        _find_and_record(analysis, storage.stream(file))
 
 
 def key(owner: str, sha256: str, detector: str, model: str = "") -> dict[str, Any]:
@@ -299,13 +300,13 @@ def _record(analysis: Analysis, faces: faceengine.Faces, rows: Sequence[Face]) -
         results = {"faces_count": len(faces), "smallest_face_px": faces.smallest_face_px}
         if not analysis.succeed(**results, engine_s=analysis.engine_s):
             raise AnalysisError("Another worker took this image over.", permanent=False)
-        Face.objects.bulk_create(rows)
+        statements.create_many(rows)
     logger.info("computed analysis=%d faces=%d", analysis.pk, len(faces))
 
 
 def _row(analysis: Analysis, index: int, face: faceengine.Face) -> Face:
     return Face(
-        analysis=analysis,
+        analysis_id=analysis.pk,
         index=index,
         **face.box._asdict(),
         encoding=face.encoding,  # type: ignore[misc]  # None of drawn ones, as the table allows

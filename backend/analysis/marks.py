@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from backend.analysis.models import Analysis, Face, Mark
+from backend.common.jobs import statements
 from backend.common.jobs.models import Status
 from faceengine import Box, overlap
 from wire.events import BoxShape
@@ -28,6 +29,9 @@ MIN_SIDE_PX: Final = 8
 
 DRAWN: Final = Mark.Kind.DRAWN
 HIDDEN: Final = Mark.Kind.HIDDEN
+
+# Asked for each image, of which few were corrected: the ORM would take 1 ms to say so.
+_ANY: Final = "SELECT 1 FROM analysis_mark WHERE owner = %s AND sha256 = %s LIMIT 1"
 
 
 class MarkRefused(Exception):
@@ -76,7 +80,8 @@ def hide_face(owner: str, sha256: str, box: BoxShape) -> None:
 
 def of_bytes(analysis: Analysis) -> list[Mark]:
     """What was said of the bytes of `analysis`."""
-    return list(_marks(analysis.owner, analysis.sha256))
+    owner, sha256 = analysis.owner, analysis.sha256
+    return list(_marks(owner, sha256)) if statements.is_there(_ANY, [owner, sha256]) else []
 
 
 def missing(marks: Iterable[Mark], faces: Iterable[Face]) -> list[Mark]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
 from django.conf import settings
 from django.db import transaction
@@ -19,6 +19,7 @@ from backend.analysis import services as analysis
 from backend.common.http import admission
 from backend.common.jobs import runner, wakeups
 from backend.common.jobs.models import JobError, Status
+from backend.common.storage import base as storage
 from backend.submissions import services
 from backend.submissions.models import Correction, Submission
 from wire.events import BoxShape
@@ -99,7 +100,7 @@ def _wait(correction: Correction, timeout_s: float) -> None:
 def _process(correction: Correction) -> None:
     submission = correction.submission
     with submission.image.open("rb") as file:
-        image = cast(BinaryIO, file)
+        image = storage.stream(file)
         analysis.add_drawn(image, _owner(submission), submission.sha256)
         _draw_anew(image, _copies(submission))
     if correction.succeed():

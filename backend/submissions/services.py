@@ -22,6 +22,7 @@ from backend.common.jobs import queues, runner, statements
 from backend.common.jobs.models import Status
 from backend.common.metrics import registry
 from backend.common.observability import logs
+from backend.common.storage import base as storage
 from backend.common.submitted_images import AnalysedImage, SubmittedImage
 from backend.submissions import events
 from backend.submissions.metrics import UPLOAD_BYTES, UPLOADS
@@ -198,7 +199,7 @@ def _process(submission: Submission) -> None:
 
 def _find_and_draw(submission: Submission) -> None:
     with submission.image.open("rb") as file:
-        image = cast(BinaryIO, file)
+        image = storage.stream(file)
         owner = analysis.client_owner(submission.owner_id)
         found = analysis.analyse(
             image, owner=owner, sha256=submission.sha256, detector=submission.detector

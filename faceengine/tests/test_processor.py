@@ -24,6 +24,13 @@ class ProcessorTests(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, b""))
 
     @unittest.skipUnless(_IS_X86, "no x86")
+    def test_it_is_asked_once(self) -> None:
+        processor._features.cache_clear()
+        for _ in range(3):
+            processor.complaint()
+        self.assertEqual(processor._features.cache_info().misses, 1)
+
+    @unittest.skipUnless(_IS_X86, "no x86")
     def test_the_instruction_and_the_kernel_say_the_same(self) -> None:
         flags = Path("/proc/cpuinfo").read_text().partition("flags")[2].splitlines()[0].split()
         for name, bit in (("avx", 28), ("sse4_2", 20), ("popcnt", 23), ("aes", 25)):

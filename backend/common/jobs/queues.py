@@ -1,15 +1,19 @@
 """The queues in Redis. An entry is a hint that names a row; a lost one costs time, nothing else."""
 
+import json
 import logging
+import zlib
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
 import redis
 from django.conf import settings
 from rq import Queue
-from rq.job import Job
+from rq.job import Job, JobStatus
 from rq.results import Result
 from rq.serializers import DefaultSerializer, JSONSerializer
+from rq.utils import utcformat
 
 from backend.common import redis_clients
 
@@ -44,23 +48,45 @@ def enqueue(name: str, task: str, argument: str, *, job_id: str) -> bool:
     Arguments travel as JSON, because with pickle write access to Redis would mean code in a worker.
     """
     try:
-        # Left to itself, rq makes two round trips of it.
-        with queue(name).connection.pipeline() as pipeline:
-            queue(name).enqueue_call(
-                task,
-                args=(argument,),
-                job_id=job_id,
-                timeout=settings.FACES_JOB_TIMEOUT_S,
-                # The outcome is in the row.
-                result_ttl=0,
-                failure_ttl=FAILURE_TTL_S,
-                pipeline=pipeline,
-            )
+        waiting_in, key = queue(name), Job.key_for(job_id)
+        with waiting_in.connection.pipeline(transaction=False) as pipeline:
+            pipeline.sadd(waiting_in.redis_queues_keys, waiting_in.key)
+            pipeline.hset(key, mapping=_fields(name, task, argument))
+            # One of the same id that failed was to expire.
+            pipeline.persist(key)
+            pipeline.rpush(waiting_in.key, job_id)
             pipeline.execute()
     except redis.RedisError as error:
         logger.warning("the queue %s is out of reach, the sweep will see to it: %s", name, error)
         return False
     return True
+
+
+def _fields(name: str, task: str, argument: str) -> dict[Any, Any]:
+    """What rq's `enqueue_call` stores of an entry, at a sixth of its time."""
+    now, call = utcformat(datetime.now(UTC)), json.dumps([task, None, [argument], {}])
+    return {
+        **_same_of_all(name, task),
+        "timeout": settings.FACES_JOB_TIMEOUT_S,
+        "created_at": now,
+        "enqueued_at": now,
+        "data": zlib.compress(call.encode()),
+        "description": f"{task}({argument!r})",
+    }
+
+
+@cache
+def _same_of_all(name: str, task: str) -> dict[str, Any]:
+    job = queue(name).create_job(
+        task,
+        # The outcome is in the row.
+        result_ttl=0,
+        failure_ttl=FAILURE_TTL_S,
+        status=JobStatus.QUEUED,
+    )
+    job.origin = name
+    fields: dict[str, Any] = job.to_dict()
+    return fields
 
 
 def forget(name: str, job_id: str) -> None:

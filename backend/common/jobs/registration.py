@@ -15,7 +15,6 @@ from typing import Any, Final
 import redis
 from redis.client import Pipeline
 from rq import SimpleWorker, worker_registration
-from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from backend.common import redis_clients
@@ -38,7 +37,8 @@ class Registration:
 
     def __init__(self, name: str) -> None:
         self._redis = redis_clients.for_rq()
-        self._job_id = ""
+        self.job_id = ""
+        """The entry in hand, which may be stopped."""
         # rq's own class, so that its pages read what they expect; it never works. It changes the
         # timeouts of the connection that it is given.
         self._rq = SimpleWorker(
@@ -52,6 +52,14 @@ class Registration:
         self._rq.pid = os.getpid()
         self._rq.birth_date = datetime.now(UTC)
 
+    @property
+    def key(self) -> str:
+        return str(self._rq.key)
+
+    @property
+    def name(self) -> str:
+        return str(self._rq.name)
+
     def start(self) -> None:
         """Announce the worker from now on."""
         threading.Thread(target=self._keep, name="registration", daemon=True).start()
@@ -63,17 +71,9 @@ class Registration:
             pipeline.delete(self._rq.key)
             pipeline.execute()
 
-    def begin_job(self, job_id: str, pipeline: Pipeline) -> None:
-        """Add to `pipeline`: the job `job_id` is in the hands of this worker."""
-        self._job_id = job_id
-        pipeline.hset(self._rq.key, mapping={"state": "busy", "current_job": job_id})
-        pipeline.hset(
-            Job.key_for(job_id), mapping={"status": "started", "worker_name": self._rq.name}
-        )
-
     def end_job(self, pipeline: Pipeline) -> None:
         """Add to `pipeline`: the worker is idle."""
-        self._job_id = ""
+        self.job_id = ""
         pipeline.hset(self._rq.key, "state", "idle")
         pipeline.hdel(self._rq.key, "current_job")
 
@@ -125,7 +125,7 @@ class Registration:
     def _obey(self, message: bytes) -> None:
         try:
             command = json.loads(message)
-            is_stop = command["command"] == "stop-job" and command["job_id"] == self._job_id != ""
+            is_stop = command["command"] == "stop-job" and command["job_id"] == self.job_id != ""
         except (ValueError, LookupError, TypeError, RecursionError):  # anything may be published
             return
         if is_stop:

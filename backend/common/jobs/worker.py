@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextvars
 import logging
 import mmap
-import re
 import signal
 import time
 import traceback
@@ -54,10 +53,30 @@ _MAX_JOBS: Final = 2000
 _MAX_GROWTH_BYTES: Final = 256 << 20
 """What a process may keep above the memory it began with and the gallery cache."""
 
-_END_JOB: Final = """
-if redis.call('HGET', KEYS[1], 'status') == 'started' then redis.call('DEL', KEYS[1]) end
+# Ends an entry and takes the next in one step: each step is a round trip, and wakes Redis.
+# Keys: the worker's, the ended entry's or "", the queues in order. Arguments: the beginning of an
+# entry's key, the worker's name, an entry that was taken already or "". Returns its id and fields.
+# An ended one is deleted, unless its row was enqueued anew, under the same id, while it ran. rq
+# refuses an id of other characters.
+_NEXT: Final = """
+if KEYS[2] ~= '' and redis.call('HGET', KEYS[2], 'status') == 'started' then
+  redis.call('DEL', KEYS[2])
+end
+local entry = ARGV[3] ~= '' and ARGV[3]
+for i = 3, #KEYS do entry = entry or redis.call('LPOP', KEYS[i]) end
+if not entry then
+  redis.call('HSET', KEYS[1], 'state', 'idle')
+  redis.call('HDEL', KEYS[1], 'current_job')
+  return false
+end
+local id = string.gsub(entry, '[^%w_-]', '_')
+if id == '' then id = '_' end
+local key = ARGV[1] .. id
+local fields = redis.call('HGETALL', key)
+redis.call('HSET', KEYS[1], 'state', 'busy', 'current_job', id)
+redis.call('HSET', key, 'status', 'started', 'worker_name', ARGV[2])
+return {id, fields}
 """
-"""Removes a job, unless its row was enqueued anew, under the same id, while it ran."""
 
 
 class Deadline(Protocol):
@@ -78,6 +97,7 @@ class Worker:
         self._redis_away_until = 0.0
         self._memory_limit = _resident_bytes() + _max_growth()
         self._jobs_left = _MAX_JOBS
+        self._ended_key = ""
         self._is_stopping = False
 
     def run(self) -> None:
@@ -89,6 +109,7 @@ class Worker:
             if not self._is_stopping:
                 logger.info("worn out, another process takes over")
         finally:
+            self._forget_ended()
             self._registration.end()
             if settings.FACES_SENTRY_DSN:
                 # Its thread sends errors, and a child of the pool ends without waiting for threads.
@@ -115,13 +136,12 @@ class Worker:
         return self._jobs_left <= 0 or _resident_bytes() > self._memory_limit
 
     def _run_from_queue(self) -> None:
-        popped: Any = self._redis.blpop(self._queue_keys, timeout=_BLOCK_S)
-        job = self._begin(_job_id(popped[1])) if popped else None
-        if job is None:
+        if (job := self._next_job()) is None:
             return
         if (named := self._named(job)) is None:
             logger.error("an entry of the queue names no task of this service, it is dropped")
             self._end(job)
+            self._forget_ended()
             return
         try:
             self._run_turn(*named)
@@ -132,11 +152,27 @@ class Worker:
         else:
             self._end(job)
 
-    def _begin(self, job_id: str) -> Job | None:
-        with self._redis.pipeline() as pipeline:
-            pipeline.hgetall(Job.key_for(job_id))
-            self._registration.begin_job(job_id, pipeline)
-            fields, *_ = pipeline.execute()
+    def _next_job(self) -> Job | None:
+        """The next entry, waited for a moment; None if there is none, or one of no use."""
+        # The script first: most often there is one, and it ends the last one.
+        taken = self._take(self._queue_keys, "")
+        if taken is None:
+            popped: Any = self._redis.blpop(self._queue_keys, timeout=_BLOCK_S)
+            taken = self._take([], popped[1]) if popped else None
+        return self._read(*taken) if taken else None
+
+    def _take(self, queue_keys: list[str], entry: bytes | str) -> tuple[str, dict[Any, Any]] | None:
+        ended, self._ended_key = self._ended_key, ""
+        keys = [self._registration.key, ended, *queue_keys]
+        about: list[Any] = [Job.redis_job_namespace_prefix, self._registration.name, entry]
+        found: Any = self._redis.eval(_NEXT, len(keys), *keys, *about)
+        if found is None:
+            return None
+        id, fields = found
+        self._registration.job_id = id.decode()
+        return id.decode(), dict(zip(fields[::2], fields[1::2], strict=True))
+
+    def _read(self, job_id: str, fields: dict[Any, Any]) -> Job | None:
         job = Job(job_id, connection=self._redis, serializer=JSONSerializer)
         try:
             job.restore(fields)
@@ -160,11 +196,15 @@ class Worker:
         return (task, id) if is_ours else None
 
     def _end(self, job: Job) -> None:
-        # Redis may have gone meanwhile. The row says how the job went.
-        with suppress(redis.RedisError), self._redis.pipeline() as pipeline:
-            self._registration.end_job(pipeline)
-            pipeline.eval(_END_JOB, 1, job.key)
-            pipeline.execute()
+        """Have the entry deleted when the next one is taken. The row says how the job went."""
+        self._registration.job_id = ""
+        self._ended_key = job.key
+
+    def _forget_ended(self) -> None:
+        """As no other entry is taken. Redis may have gone meanwhile."""
+        if self._ended_key:
+            with suppress(redis.RedisError):
+                self._take([], "")
 
     def _end_failed(self, job: Job, trace: str) -> None:
         # The page of failed entries goes without one whose fields cannot be written back.
@@ -217,11 +257,6 @@ class Worker:
     def _time_is_over(self, *_: object) -> None:
         self._jobs_left = 0
         raise JobTimeout(f"took longer than {settings.FACES_JOB_TIMEOUT_S} s")
-
-
-def _job_id(entry: bytes) -> str:
-    """The id in an entry, without the characters that rq refuses."""
-    return re.sub(r"[^\w-]", "_", entry.decode("ascii", errors="replace"), flags=re.ASCII) or "_"
 
 
 def known_tasks() -> frozenset[str]:

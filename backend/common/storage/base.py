@@ -4,10 +4,11 @@ import errno
 import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Protocol, cast
+from typing import BinaryIO, Protocol, cast
 
 from django.conf import settings
 from django.core.files.storage import Storage, default_storage
+from django.db.models.fields.files import FieldFile
 
 
 class StorageError(OSError):
@@ -29,6 +30,12 @@ class Bucket(Protocol):
 def bucket(storage: Storage = default_storage) -> Bucket | None:
     """`storage` as a bucket; None where it is a folder."""
     return cast(Bucket, storage) if hasattr(storage, "signed_url") else None
+
+
+def stream(file: FieldFile) -> BinaryIO:
+    """What an open `file` reads from, without Django's two proxies, which take more time than a
+    decoder's small reads."""
+    return cast(BinaryIO, file.file.file)
 
 
 def check() -> bool:
