@@ -36,7 +36,7 @@ _STEPS: Final = {
     "accept: the rest": "backend.wsgi.application",
     "accept: check that it decodes": "backend.analysis.services.check_image",
     "accept: rates": "rest_framework.views.APIView.check_throttles",
-    "accept: store the file": "django.db.models.fields.files.FieldFile.save",
+    "accept: store the file": "backend.submissions.services._store",
     "accept: enqueue": "backend.common.jobs.queues.enqueue",
     "queue: take and end the entry": "backend.common.jobs.worker.Worker._run_from_queue",
     "job: the rest": "backend.common.jobs.runner.run_next",

@@ -94,8 +94,8 @@ class DetectorField(serializers.ChoiceField):
         super().__init__(choices=[*detectors.NAMES], **{**options, **kwargs})
 
     def to_internal_value(self, data: Any) -> str:
-        names = detectors.available_detectors()
-        if data != "" and data not in names:
+        # Most requests name none; which there are is looked up on the disk.
+        if data != "" and data not in (names := detectors.available_detectors()):
             self.fail("invalid_choice", input=str(data)[:40], names=", ".join(names))
         return str(data)
 
@@ -114,8 +114,10 @@ def requested_detector(request: Request) -> str:
 
 
 def _checked(name: Any) -> str:
+    if name is None or name == "":
+        return ""
     try:
-        return str(DetectorField().run_validation("" if name is None else name))
+        return str(DetectorField().run_validation(name))
     except ValidationError as error:
         raise ValidationError({_NAME: error.detail}) from error
 

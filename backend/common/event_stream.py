@@ -71,7 +71,7 @@ class Outbox(Generic[J]):
         """Append the event of a row, if it is not there yet; False if the sweep has to retry it."""
         try:
             event_id = append(fields, **_of(row))
-            if statements.update(self._model, {"id": row.pk}, {"event_id": event_id}) is None:
+            if not statements.change(self._model, {"id": row.pk}, {"event_id": event_id}):
                 # The row was deleted just now, before its event could be seen there.
                 _erase_late(row, event_id)
             elif not is_kept(**_of(row)):

@@ -70,11 +70,11 @@ def accept(
     name = PurePath(upload.name or "").name
     path = submission.image.field.generate_filename(submission, name)
     try:
-        submission.image.save(name, upload, save=False)
+        _store(submission, upload, path)
         with transaction.atomic():
             quota.reserve(owner_id, submission.size_bytes)
             _refuse_if_too_many_wait(owner_id)
-            submission.save(force_insert=True)
+            statements.create_many([submission])
     except IntegrityError:
         _discard(submission, path)
         return _taken_before(submission)
@@ -90,6 +90,12 @@ def accept(
         "accepted submission=%s owner=%d bytes=%d", submission.pk, owner_id, submission.size_bytes
     )
     return submission
+
+
+def _store(submission: Submission, upload: File[Any], path: str) -> None:
+    """As `FieldFile.save`, which would make the path a second time."""
+    image = submission.image
+    image.name = image.storage.save(path, upload, max_length=image.field.max_length)
 
 
 def _id(request_id: str) -> uuid.UUID:

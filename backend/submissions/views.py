@@ -167,15 +167,13 @@ class ImageView(APIView):
             detector=requested_detector(request),
         )
         status_url = f"{service_url()}/image/{submission.pk}/"
-        accepted = AcceptedSerializer(
-            {
-                "message": "Request accepted. Starting image processing.",
-                "feed_url": feed_tokens.url(caller.from_request(request)),
-                "id": submission.pk,
-                "status_url": status_url,
-            }
-        )
-        return Response(accepted.data, status=202, headers={"Location": status_url})
+        accepted = {
+            "message": "Request accepted. Starting image processing.",
+            "feed_url": feed_tokens.url(caller.from_request(request)),
+            "id": str(submission.pk),
+            "status_url": status_url,
+        }
+        return Response(accepted, status=202, headers={"Location": status_url})
 
     @extend_schema(
         operation_id="image_list",

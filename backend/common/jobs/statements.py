@@ -10,12 +10,12 @@ from itertools import chain
 from typing import Any, Final, TypeVar
 
 from django.db import connection, connections
-from django.db.models import Field, Model
+from django.db.models import AutoField, Field, Model
 from django.db.models.sql import Query
 
 M = TypeVar("M", bound=Model)
 
-_UPDATE: Final = "UPDATE {table} SET {values} WHERE {where} RETURNING {columns}"
+_UPDATE: Final = "UPDATE {table} SET {values} WHERE {where}"
 _INSERT: Final = (
     "INSERT INTO {table} ({names}) VALUES ({values}) ON CONFLICT DO NOTHING RETURNING {columns}"
 )
@@ -29,12 +29,25 @@ _MAX_VALUES: Final = 32_766
 
 def update(model: type[M], where: Mapping[str, Any], values: Mapping[str, Any]) -> M | None:
     """Set `values` in the one row whose columns are as in `where`; the row as it is then."""
-    statement = _UPDATE.format(
+    statement = f"{_update(model, tuple(where), tuple(values))} RETURNING {names(model)['columns']}"
+    return returned(model, statement, [*prepared(model, values), *prepared(model, where)])
+
+
+def change(model: type[Model], where: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """As `update`; whether there was the row, which is not read."""
+    statement = _update(model, tuple(where), tuple(values))
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*prepared(model, values), *prepared(model, where)])
+        return bool(cursor.rowcount)
+
+
+@cache
+def _update(model: type[Model], where: tuple[str, ...], values: tuple[str, ...]) -> str:
+    return _UPDATE.format(
         **names(model),
         values=", ".join(f"{column(model, name)} = %s" for name in values),
         where=" AND ".join(f"{column(model, name)} = %s" for name in where),
     )
-    return returned(model, statement, [*prepared(model, values), *prepared(model, where)])
 
 
 def insert(row: M) -> M | None:
@@ -72,10 +85,14 @@ def insert_many(model: type[Model], rows: Sequence[Mapping[str, Any]]) -> list[i
 
 
 def create_many(rows: Sequence[Model]) -> None:
-    """Insert `rows`, which are of one model and new, and set their keys."""
+    """Insert `rows`, which are of one model and new, and set the keys that the database makes.
+
+    Raises `IntegrityError`. As `bulk_create`, without signals.
+    """
     if not rows:
         return
-    fields = [field.attname for field in rows[0]._meta.concrete_fields if not field.primary_key]
+    every = rows[0]._meta.concrete_fields
+    fields = [field.attname for field in every if not isinstance(field, AutoField)]
     values = [{name: getattr(row, name) for name in fields} for row in rows]
     at_once = _MAX_VALUES // len(fields)
     blocks = (values[start : start + at_once] for start in range(0, len(rows), at_once))
@@ -102,14 +119,13 @@ def is_there(statement: str, parameters: list[Any]) -> bool:
 
 def prepared(model: type[Model], values: Mapping[str, Any]) -> list[Any]:
     """`values` of columns of `model` as the database takes them."""
-    return [
-        _field(model, name).get_db_prep_save(value, connection) for name, value in values.items()
-    ]
+    itself = connections[connection.alias]  # a proxy would be asked twice for each
+    return [_field(model, name).get_db_prep_save(value, itself) for name, value in values.items()]
 
 
 def _prepared_column(model: type[Model], name: str, values: list[Any]) -> list[Any]:
     prepare, itself = _field(model, name).get_db_prep_save, connections[connection.alias]
-    return [prepare(value, itself) for value in values]  # a proxy would be asked twice for each
+    return [prepare(value, itself) for value in values]
 
 
 @cache
@@ -126,6 +142,7 @@ def column(model: type[Model], name: str) -> str:
     return str(connection.ops.quote_name(_field(model, name).column or ""))
 
 
+@cache
 def _field(model: type[Model], name: str) -> "Field[Any, Any]":
     field = model._meta.pk if name == "pk" else model._meta.get_field(name)
     assert isinstance(field, Field)

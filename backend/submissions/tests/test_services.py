@@ -29,7 +29,7 @@ from backend.clients.limits import quota
 from backend.clients.models import ANONYMOUS_ID, Client
 from backend.common import event_stream, redis_clients
 from backend.common.http.errors import Unavailable
-from backend.common.jobs import process_identity, queues, runner, sweep
+from backend.common.jobs import process_identity, queues, runner, statements, sweep
 from backend.common.jobs.models import Status
 from backend.submissions import events, services, tasks
 from backend.submissions.models import Submission
@@ -92,7 +92,7 @@ class AcceptTests(SubmissionCase):
 
     def test_a_row_that_cannot_be_saved_leaves_no_file(self) -> None:
         with (
-            mock.patch.object(Submission, "save", side_effect=RuntimeError),
+            mock.patch.object(statements, "create_many", side_effect=RuntimeError),
             self.assertRaises(RuntimeError),
             mock.patch.object(uuid, "uuid4", return_value=uuid.UUID(int=7)),
         ):
