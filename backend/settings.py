@@ -336,8 +336,10 @@ REST_FRAMEWORK = {
     "SCHEMA_COERCE_PATH_PK": False,
 }
 
-# Dotted names: what every worker process loads before it forks, and what the sweep calls in turn.
+# Dotted names: what every worker process loads before it forks, what one calls that has nothing
+# to do any more, and what the sweep calls in turn.
 WORKER_WARM_UP = "backend.analysis.services.load_engine"
+WORKER_REST = "backend.analysis.services.release_memory"
 # What `/readiness` names as the detector of uploads.
 DETECTOR_IN_USE = "backend.analysis.services.default_detector"
 # What holds data of a client, each a function `(owner_id, *, at_most) -> how many were erased`.

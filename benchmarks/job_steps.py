@@ -1,6 +1,6 @@
 """Where an image's milliseconds go, and what turns of clients cost: processor time in one process.
 
-    python -m benchmarks.job_steps [--json FILE] [--images N] [--rows N]
+    python -m benchmarks.job_steps [--json FILE] [--images N] [--rows N] [--detector hog|yunet]
 
 A web process's application and a worker run one after the other in this process, on a Redis, a
 SQLite (a PostgreSQL, where DATABASE_URL names an empty one) and a folder of their own. Named
@@ -27,6 +27,7 @@ from typing import Any, Final
 
 from benchmarks.report import Figure, show
 from benchmarks.service import SIZES, jpeg, unlike
+from faceengine import Detector
 from tests.support.redis_server import RedisServer
 from wire import environment
 
@@ -84,7 +85,7 @@ def _time_steps() -> None:
         setattr(owner, name, _timed(step, getattr(owner, name)))
 
 
-def steps(count: int) -> Iterator[Figure]:
+def steps(count: int, detector: Detector) -> Iterator[Figure]:
     """For each size the processor time of each step of an image, and the engine's share."""
     from backend.common.jobs.worker import Worker
 
@@ -100,17 +101,17 @@ def steps(count: int) -> Iterator[Figure]:
                 worker.run_next()
         for step in _STEPS:
             yield Figure(f"{size}: {step}", 1000 * _times[step] / count, "ms")
-        ours, alone = sum(_times.values()) / count, _engine_s(picture, count)
+        ours, alone = sum(_times.values()) / count, _engine_s(picture, count, detector)
         yield Figure(f"{size}: all", 1000 * ours, "ms", "", f"the engine alone: {1000 * alone:.1f}")
         yield Figure(f"{size}: the engine's share of the processor", alone / ours, "")
 
 
-def _engine_s(picture: bytes, count: int) -> float:
+def _engine_s(picture: bytes, count: int, detector: Detector) -> float:
     import faceengine
 
     started = time.process_time()
     for _ in range(count):
-        faces = faceengine.find_faces(io.BytesIO(picture))
+        faces = faceengine.find_faces(io.BytesIO(picture), detector)
         jpeg(faceengine.draw_boxes(faceengine.load_image(picture), faces))
     return (time.process_time() - started) / count
 
@@ -204,24 +205,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="the steps of a job, and turns of clients")
     parser.add_argument("--images", type=int, default=60, help="of each size")
     parser.add_argument("--rows", type=int, default=20_000, help="that wait while turns are timed")
+    parser.add_argument("--detector", choices=["hog", "yunet"], default="hog")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     redis = RedisServer()
     with tempfile.TemporaryDirectory(prefix="faces-steps-") as storage:
         try:
             redis.start()
-            _set_up(storage, redis.url)
+            _set_up(storage, redis.url, options.detector)
             show((figure for part in _parts(options) for figure in part), options.json)
         finally:
             redis.close()
 
 
 def _parts(options: argparse.Namespace) -> Iterator[Iterator[Figure]]:
-    yield steps(options.images)
+    yield steps(options.images, options.detector)
     yield turns(options.rows)
 
 
-def _set_up(storage: str, redis_url: str) -> None:
+def _set_up(storage: str, redis_url: str, detector: Detector) -> None:
     os.environ.update(
         {
             **environment.defaults(),
@@ -229,6 +231,7 @@ def _set_up(storage: str, redis_url: str) -> None:
             "STORAGE_DIR": storage,
             "CACHE_BACKEND_URL": redis_url,
             "FACES_START_REDIS": "no",
+            "FACES_DETECTOR": detector,
             "DJANGO_SETTINGS_MODULE": "backend.settings",
         }
     )

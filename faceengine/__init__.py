@@ -25,6 +25,7 @@ from faceengine.imaging.decode import (
 from faceengine.imaging.drawing import draw_boxes
 from faceengine.imaging.isolation import Busy
 from faceengine.imaging.metadata import taken_at
+from faceengine.memory import keep_memory, release_memory
 from faceengine.runtime import MODEL, configure
 from faceengine.types import (
     DETECTORS,
@@ -83,12 +84,14 @@ __all__ = [
     "encode_many",
     "find_faces",
     "is_available",
+    "keep_memory",
     "load",
     "load_image",
     "load_reduced",
     "open_encoder",
     "open_photo",
     "overlap",
+    "release_memory",
     "taken_at",
 ]
 

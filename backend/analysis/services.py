@@ -109,6 +109,7 @@ class Result:
 def load_engine() -> None:
     """Load the engine before the pool forks, so that its workers share the memory."""
     detectors.configure_engine()
+    faceengine.keep_memory()
     # A CUDA context does not survive a fork: each worker makes its own.
     if "cuda" not in settings.FACES_PROVIDERS:
         # All, because a request may name any: 1 MB for each beyond the first.
@@ -118,6 +119,11 @@ def load_engine() -> None:
             faceengine.load(encoder=faceengine.DLIB)  # of photos and references
     # Decoders are loaded with the first image; without this one, by each worker for itself.
     check_image(io.BytesIO(_ONE_PIXEL))
+
+
+def release_memory() -> None:
+    """Give the kernel back what was kept for the next image, as a worker does that has none."""
+    faceengine.release_memory()
 
 
 def check_image(image: BinaryIO) -> None:

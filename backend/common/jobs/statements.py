@@ -98,7 +98,9 @@ def create_many(rows: Sequence[Model]) -> None:
     blocks = (values[start : start + at_once] for start in range(0, len(rows), at_once))
     keys = [key for block in blocks for key in insert_many(type(rows[0]), block)]
     for row, key in zip(rows, keys, strict=True):
-        row.pk, row._state.adding, row._state.db = key, False, connection.alias
+        if isinstance(row._meta.pk, AutoField):
+            row.pk = key  # another one is there, and comes back as the database has it
+        row._state.adding, row._state.db = False, connection.alias
 
 
 def returned(model: type[M], statement: str, parameters: list[Any]) -> M | None:

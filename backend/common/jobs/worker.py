@@ -98,6 +98,7 @@ class Worker:
         self._memory_limit = _resident_bytes() + _max_growth()
         self._jobs_left = _MAX_JOBS
         self._ended_key = ""
+        self._has_worked = False
         self._is_stopping = False
 
     def run(self) -> None:
@@ -158,6 +159,8 @@ class Worker:
         taken = self._take(self._queue_keys, "")
         if taken is None:
             popped: Any = self._redis.blpop(self._queue_keys, timeout=_BLOCK_S)
+            if popped is None:
+                self._rest()
             taken = self._take([], popped[1]) if popped else None
         return self._read(*taken) if taken else None
 
@@ -221,12 +224,19 @@ class Worker:
         try:
             row = runner.next_due()
             if row is None:
+                self._rest()
                 time.sleep(_POLL_S)
             else:
                 self._run_turn(row.task, str(row.pk))
         except Exception:  # as above
             logger.exception("no row could be run")
             self._jobs_left = 0
+
+    def _rest(self) -> None:
+        """Once when there is nothing to do any more."""
+        if self._has_worked:
+            self._has_worked = False
+            import_string(settings.WORKER_REST)()
 
     def _run_turn(self, task: str, id: str) -> None:
         self._run(task, id)
@@ -237,6 +247,7 @@ class Worker:
 
     def _run(self, task: str, id: str) -> None:
         self._jobs_left -= 1
+        self._has_worked = True
         close_old_connections()
         reset_queries()
         with self._time_limit():

@@ -5,6 +5,7 @@ from multiprocessing import Value
 from typing import Any
 from unittest import mock
 
+from django.conf import settings
 from django.core.files.base import ContentFile
 from django.test import TransactionTestCase
 from rq.job import Job as QueueEntry
@@ -80,6 +81,19 @@ class QueueEntryTests(TransactionTestCase):
                 self.worker.run_next()
         self.assertEqual(self.redis.hgetall(self.key), {b"state": b"idle"})
         self.assertFalse(self.redis.exists(QueueEntry.key_for(row.job_id)))
+
+    def test_a_worker_without_a_job_gives_its_memory_back_once(self) -> None:
+        accept()
+        with (
+            mock.patch(TASK),
+            mock.patch("backend.common.jobs.worker._BLOCK_S", 0.01),
+            mock.patch(settings.WORKER_REST) as rest,
+        ):
+            calls = []
+            for _ in range(4):
+                self.worker.run_next()
+                calls.append(rest.call_count)
+        self.assertEqual(calls, [0, 1, 1, 1])
 
     def test_a_worker_that_stops_ends_its_last_entry(self) -> None:
         row = accept()
