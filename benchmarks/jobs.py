@@ -30,7 +30,7 @@ from typing import Final
 from websockets.sync.client import connect
 
 from benchmarks.report import Figure, show
-from benchmarks.service import SIZES, jpeg, unlike
+from benchmarks.service import SIZES, jpeg, through_service, unlike
 from benchmarks.uploader import Uploader, form
 from faceengine import Detector
 from tests.support import image_factories
@@ -49,23 +49,6 @@ _AHEAD: Final = 64
 """Images that wait at most while memory is measured: the service refuses clients that send more."""
 
 _fork = multiprocessing.get_context("fork")
-
-
-def service_rate(stack: Stack, files: list[bytes]) -> float:
-    """Images a second, from the first upload to the last event."""
-    bodies = [form(file) for file in files]
-    with (
-        connect(stack.listen_url(), proxy=None) as socket,
-        Uploader(stack.nginx_port) as uploader,
-    ):
-        uploads = Thread(target=lambda: [uploader.post(body) for body in bodies])
-        started = time.monotonic()
-        uploads.start()
-        for _ in files:
-            socket.recv(timeout=60)
-        took_s = time.monotonic() - started
-        uploads.join()
-    return len(files) / took_s
 
 
 def cpu_s(stack: Stack) -> dict[str, float]:
@@ -131,7 +114,7 @@ def figures(
         for _ in range(rounds):
             files = [unlike(picture) for _ in range(count)]
             before = cpu_s(stack)
-            ours.append(service_rate(stack, files))
+            ours.append(through_service(stack, files))
             used.update({name: s - before[name] for name, s in cpu_s(stack).items()})
             alone.append(engine_rate(picture, detector, processes=workers, count=count))
         rate, engine = statistics.median(ours), statistics.median(alone)

@@ -65,6 +65,7 @@ faceengine.configure(
     model_cache=os.environ.get("FACES_MODEL_CACHE") or None,
     yunet_model=os.environ.get("FACES_YUNET_MODEL") or None,
 )
+faceengine.keep_memory()
 faceengine.load(usable(_OPTIONS.detector))  # a wrong name raises here
 
 

@@ -10,9 +10,9 @@ import psycopg
 
 from benchmarks import fanout
 from benchmarks.capacity.model import Costs, on_one_machine
-from benchmarks.jobs import cpu_s, process_cpu_s, service_rate
+from benchmarks.jobs import cpu_s, process_cpu_s
 from benchmarks.report import Figure
-from benchmarks.service import SIZES, jpeg, unlike
+from benchmarks.service import SIZES, jpeg, through_service, unlike
 from tests.support.postgres_server import PostgresServer
 from tests.support.service_process import all_pids, parent
 from tests.support.stack import Stack
@@ -44,7 +44,7 @@ def _costs(
 ) -> tuple[Costs, float]:
     """At saturation; and the images a second."""
     before = _used_ms(stack, postgresql) | _stored_bytes(stack)
-    rate = service_rate(stack, [unlike(picture) for _ in range(images)])
+    rate = through_service(stack, [unlike(picture) for _ in range(images)])
     after = _used_ms(stack, postgresql) | _stored_bytes(stack)
     used = {name: (after[name] - before[name]) / images for name in after}
     return Costs(frame=frame, **used), rate
@@ -60,6 +60,7 @@ def _compared(costs: Costs, rate: float, cores: int) -> Iterator[Figure]:
 def _used_ms(stack: Stack, postgresql: int) -> dict[str, float]:
     seconds = cpu_s(stack) | {"postgresql": _tree_cpu_s(postgresql)}
     seconds["wsserver"] = seconds.pop("wsserver-0")
+    del seconds["the client"]
     return {name: 1000 * each for name, each in seconds.items()}
 
 

@@ -10,13 +10,17 @@ or whose time runs out in the middle of anything, is the last one of its process
 from __future__ import annotations
 
 import contextvars
+import json
 import logging
 import mmap
 import signal
 import time
 import traceback
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -24,7 +28,6 @@ import redis
 from django.conf import settings
 from django.db import close_old_connections, reset_queries
 from django.utils.module_loading import import_string
-from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -85,6 +88,31 @@ class Deadline(Protocol):
     value: float
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """One of the queue: its id and the fields of it that rq knows, none if it was deleted."""
+
+    id: str
+    fields: dict[bytes, bytes]
+
+    @property
+    def key(self) -> str:
+        return Job.redis_job_namespace_prefix + self.id
+
+    def named(self) -> tuple[str, str] | None:
+        """The task and the row's id that it names; None unless the task is one of a model.
+
+        Redis is input: a name that were imported as it is, `os.system` say, would run there.
+        """
+        try:
+            call = json.loads(zlib.decompress(self.fields[b"data"]))
+            task, instance, (id,), named = call
+            is_ours = instance is None and not named and isinstance(id, str) and _is_id(task, id)
+        except Exception:  # those of zlib, JSON, Django and Python
+            return None
+        return (task, id) if is_ours else None
+
+
 class Worker:
     """Runs jobs until it is asked to stop or worn out."""
 
@@ -93,7 +121,6 @@ class Worker:
         self._deadline = deadline
         self._redis = redis_clients.for_rq(timeout_s=_BLOCK_S + redis_clients.REDIS_TIMEOUT_S)
         self._queue_keys = [queues.queue(name).key for name in queues.IN_ORDER]
-        self._tasks = known_tasks()
         self._redis_away_until = 0.0
         self._memory_limit = _resident_bytes() + _max_growth()
         self._jobs_left = _MAX_JOBS
@@ -137,24 +164,25 @@ class Worker:
         return self._jobs_left <= 0 or _resident_bytes() > self._memory_limit
 
     def _run_from_queue(self) -> None:
-        if (job := self._next_job()) is None:
+        if (entry := self._next_entry()) is None:
             return
-        if (named := self._named(job)) is None:
-            logger.error("an entry of the queue names no task of this service, it is dropped")
-            self._end(job)
+        if (named := entry.named()) is None:
+            if entry.fields:  # else it was deleted while it waited
+                logger.error("an entry of the queue names no task of this service, it is dropped")
+            self._end(entry)
             self._forget_ended()
             return
         try:
             self._run_turn(*named)
         except Exception:  # the edge of the process; a row in its hands is lost and tried again
-            logger.exception("a job failed job=%s", job.id)
+            logger.exception("a job failed job=%s", entry.id)
             self._jobs_left = 0
-            self._end_failed(job, traceback.format_exc())
+            self._end_failed(entry, traceback.format_exc())
         else:
-            self._end(job)
+            self._end(entry)
 
-    def _next_job(self) -> Job | None:
-        """The next entry, waited for a moment; None if there is none, or one of no use."""
+    def _next_entry(self) -> _Entry | None:
+        """The next one, waited for a moment; None if there is none."""
         # The script first: most often there is one, and it ends the last one.
         taken = self._take(self._queue_keys, "")
         if taken is None:
@@ -162,9 +190,9 @@ class Worker:
             if popped is None:
                 self._rest()
             taken = self._take([], popped[1]) if popped else None
-        return self._read(*taken) if taken else None
+        return taken
 
-    def _take(self, queue_keys: list[str], entry: bytes | str) -> tuple[str, dict[Any, Any]] | None:
+    def _take(self, queue_keys: list[str], entry: bytes | str) -> _Entry | None:
         ended, self._ended_key = self._ended_key, ""
         keys = [self._registration.key, ended, *queue_keys]
         about: list[Any] = [Job.redis_job_namespace_prefix, self._registration.name, entry]
@@ -173,35 +201,12 @@ class Worker:
             return None
         id, fields = found
         self._registration.job_id = id.decode()
-        return id.decode(), dict(zip(fields[::2], fields[1::2], strict=True))
+        return _Entry(id.decode(), dict(zip(fields[::2], fields[1::2], strict=True)))
 
-    def _read(self, job_id: str, fields: dict[Any, Any]) -> Job | None:
-        job = Job(job_id, connection=self._redis, serializer=JSONSerializer)
-        try:
-            job.restore(fields)
-        except NoSuchJobError:  # deleted while it waited
-            self._end(job)
-            return None
-        except Exception:  # fields that rq did not write; `_named` refuses it
-            logger.exception("an entry of the queue cannot be read")
-        return job
-
-    def _named(self, job: Job) -> tuple[str, str] | None:
-        """The task and the row's id that an entry names; None unless the task is one of a model.
-
-        Redis is input: a name that were imported as it is, `os.system` say, would run there.
-        """
-        try:
-            task, (id,) = str(job.func_name), job.args
-            is_ours = task in self._tasks and isinstance(id, str) and _is_id(task, id)
-        except Exception:  # rq's own error and those of zlib, JSON, Django and Python
-            return None
-        return (task, id) if is_ours else None
-
-    def _end(self, job: Job) -> None:
+    def _end(self, entry: _Entry) -> None:
         """Have the entry deleted when the next one is taken. The row says how the job went."""
         self._registration.job_id = ""
-        self._ended_key = job.key
+        self._ended_key = entry.key
 
     def _forget_ended(self) -> None:
         """As no other entry is taken. Redis may have gone meanwhile."""
@@ -209,9 +214,11 @@ class Worker:
             with suppress(redis.RedisError):
                 self._take([], "")
 
-    def _end_failed(self, job: Job, trace: str) -> None:
+    def _end_failed(self, entry: _Entry, trace: str) -> None:
         # The page of failed entries goes without one whose fields cannot be written back.
         with suppress(Exception), self._redis.pipeline() as pipeline:
+            job = Job(entry.id, connection=self._redis, serializer=JSONSerializer)
+            job.restore(entry.fields)
             self._registration.end_job(pipeline)
             # An entry may name any queue and any lifetime.
             name = job.origin if job.origin in queues.IN_ORDER else queues.UPLOADS
@@ -276,10 +283,19 @@ def known_tasks() -> frozenset[str]:
 
 
 def _is_id(task: str, text: str) -> bool:
-    """Whether `text` may be the key of a row of the task; `ValidationError` for what is no key."""
-    keys = [model._meta.pk.to_python(text) for model in kinds() if model.task == task]
+    """Whether `text` may be the key of a row of the task; `ValidationError` for what is no key, and
+    `LookupError` for what is no task."""
+    keys = [key.to_python(text) for key in _keys()[task]]
     # Integers of the databases have 64 bits.
     return all(not isinstance(key, int) or 0 < key < 1 << 63 for key in keys)
+
+
+@cache
+def _keys() -> dict[str, list[Any]]:
+    """By task the primary key that an entry names; none of a task that takes several ids."""
+    return {
+        task: [model._meta.pk for model in kinds() if model.task == task] for task in known_tasks()
+    }
 
 
 def _max_growth() -> int:
