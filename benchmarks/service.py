@@ -2,6 +2,8 @@
 
     python -m benchmarks.service [--json FILE] [--images N] [--only throughput,latency,…]
 
+`TESTS_DETECTOR=yunet` before it has YuNet find the faces, instead of HOG.
+
 Starts its own service on free loopback ports (nginx, gunicorn, two workers, websocket server,
 Redis) and stops it. The other side is `face_recognition` in one bare process on the same files,
 in turn with ours. Pictures are made unlike each other by a comment, so that nothing is known
