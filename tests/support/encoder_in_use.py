@@ -22,11 +22,15 @@ ceiling = 0.99
 
 
 @contextmanager
-def encoder_in_use(*, seed: int = 0, facts: str = THRESHOLDS) -> Iterator[Encoder]:
-    """`FACES_ENCODER` is a converted folder, as `python -m faceengine convert` writes it."""
+def encoder_in_use(file: Path | None = None, *, facts: str = THRESHOLDS) -> Iterator[Encoder]:
+    """`FACES_ENCODER` is a converted folder, as `python -m faceengine convert` writes it.
+
+    Of `file`, else of the made-up encoder with these `facts`.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        file = made_up_encoder.write(Path(folder, "a.onnx"), seed=seed)
-        Path(folder, encoders.FACTS).write_text(facts)
+        if file is None:
+            file = made_up_encoder.write(Path(folder, "a.onnx"))
+            Path(folder, encoders.FACTS).write_text(facts)
         converted = Path(folder, "converted")
         encoder = encoders.convert(file, converted)
         with override_settings(FACES_ENCODER=str(converted)):

@@ -11,6 +11,7 @@ from backend.clients.models import ANONYMOUS_ID
 from backend.face_encodings import services
 from backend.face_encodings.models import StatisticsCounter
 from backend.face_encodings.tests.base import BIDEN, OBAMA, TWO, EncodingCase, file, sha256
+from tests.support import photographs, sface
 from tests.support.encoder_in_use import encoder_in_use
 
 NUMBERS = 512
@@ -116,6 +117,20 @@ class OtherEncoderTests(EncodingCase):
             # dlib's can be compared with each other, whatever the service's encoder is.
             known = self.verify(encoding_1=old, encoding_2=old, model_2=DLIB).json()
             self.assertEqual((known["distance"], known["threshold"]), (0.0, 0.6))
+
+    def test_sface_tells_people_apart_and_is_not_taken_for_dlib(self) -> None:
+        """Its encodings have 128 numbers, too."""
+        old = self.post(OBAMA).json()["face_encoding"]
+        with encoder_in_use(sface.path()):
+            same = self.verify_images(OBAMA, photographs.read("obama2.jpg"))
+            other = self.verify_images(OBAMA, BIDEN)
+            new = self.post(OBAMA).json()
+            self.assertEqual((len(new["face_encoding"]), new["model"]), (128, sface.NAME))
+            sides = {"encoding_1": new["face_encoding"], "encoding_2": old}
+            self.refused("encoding_2", "two models", model_1=sface.NAME, **sides)
+            self.assertEqual(encoders.encoder_is_there(None), [])  # its thresholds are shipped
+        self.assertEqual((same["same_person"], other["same_person"]), (True, False))
+        self.assertEqual(same["threshold"], 1.128)
 
     def test_a_setting_that_names_no_encoder_is_an_error_of_the_checks(self) -> None:
         with self.settings(FACES_ENCODER="/nowhere.onnx"):
