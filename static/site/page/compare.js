@@ -43,7 +43,8 @@ async function pairs(answer, sides, result, isNewest) {
   const show = () => {
     const distance = answer.distances[picked[0]][picked[1]];
     sides.forEach((side, index) => side.pick(picked[index]));
-    result.replaceChildren(verdict({ ...answer, distance, same_person: distance <= answer.threshold }, picked));
+    const isSame = answer.threshold === null ? null : distance <= answer.threshold;
+    result.replaceChildren(verdict({ ...answer, distance, same_person: isSame }, picked));
   };
   await Promise.all(sides.map(({ shown }) => shown));
   if (!isNewest()) return;
@@ -131,11 +132,13 @@ function verdict({ distance, same_person: isSame, threshold, false_accept_rate: 
   return el(
     "div",
     { class: isSame ? "answer same" : "answer different" },
-    el("h3", {}, isSame ? "The same person" : "Two different people"),
+    el("h3", {}, threshold === null ? "No verdict" : isSame ? "The same person" : "Two different people"),
     ones.length * twos.length > 1 && el("p", { class: "small quiet", "data-pair": true }, `Face ${picked[0] + 1} of ${ones.length} and face ${picked[1] + 1} of ${twos.length}`),
     el("p", {}, "Their encodings are ", el("strong", { class: "number", "data-distance": distance }, distance.toFixed(3)),
-      " apart; up to ", el("span", { class: "number" }, String(threshold)), " counts as the same person."),
-    scale,
+      ...threshold === null
+        ? [" apart. The encoder of this service has no thresholds."]
+        : [" apart; up to ", el("span", { class: "number" }, String(threshold)), " counts as the same person."]),
+    threshold !== null && scale,
     el("p", { class: "small quiet" }, meaning(rate)),
   );
 }
