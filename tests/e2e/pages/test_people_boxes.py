@@ -35,6 +35,8 @@ def draft(page: Page) -> Locator:
 
 
 class BoxesTests(PeopleCase):
+    shares = "boxes"
+
     def setUp(self) -> None:
         super().setUp()
         # What was said of the same bytes before goes with their last copy.
@@ -105,6 +107,8 @@ class BoxesTests(PeopleCase):
 
 
 class WhyTests(PeopleCase):
+    shares = "boxes"
+
     def test_why_shows_the_known_face_how_sure_that_is_and_the_rivals(self) -> None:
         page = self.open("/people/", **CALM)
         choose(page, photo("obama"), photo("obama2"), photo("biden"))

@@ -54,6 +54,7 @@ class NewFacesTests(PeopleCase):
         expect(region).to_be_hidden()
         expect(tiles(page)).to_have_text([re.compile("Barack2 faces"), re.compile("Joe1 face")])
         expect(tiles(page).locator("img")).to_have_count(2)
+        expect(page.locator("[data-message]")).to_contain_text("Joe")  # what is undone
         page.get_by_role("button", name="Undo").click()
         expect(region).to_be_visible()
         self.assertEqual(self.contacts(), {"Barack": 2})
