@@ -9,6 +9,7 @@ import redis
 from django.conf import settings
 from django.core.cache.backends.redis import RedisCache
 from redis.backoff import NoBackoff
+from redis.connection import DefaultParser
 from redis.retry import Retry
 
 REDIS_TIMEOUT_S = 1.0
@@ -22,6 +23,20 @@ _UNNAMED: Final = None
 
 _UNREADABLE: Final = "replace"
 """A value that is not UTF-8 is another text; by default it would be an error of its own kind."""
+
+
+class Parser(DefaultParser):  # type: ignore[misc, valid-type]
+    """Reports a connection that is closed while it is looked at as closed.
+
+    redis-py (8.1) polls the socket twice, and raises a `TypeError` where it has gone between.
+    """
+
+    def can_read(self, *arguments: Any, **named: Any) -> bool:
+        """Whether data has come. Raises `redis.ConnectionError`."""
+        try:
+            return bool(super().can_read(*arguments, **named))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise redis.ConnectionError(f"the connection was closed: {error}") from error
 
 
 @cache
@@ -48,6 +63,7 @@ def blocking(timeout_s: float) -> Iterator[redis.Redis]:
     client = redis.Redis.from_url(
         settings.CACHE_BACKEND_URL,
         driver_info=_UNNAMED,
+        parser_class=Parser,
         decode_responses=True,
         encoding_errors=_UNREADABLE,
         socket_timeout=timeout_s + REDIS_TIMEOUT_S,
@@ -65,6 +81,7 @@ def for_rq(*, timeout_s: float | None = REDIS_TIMEOUT_S) -> redis.Redis:
     return redis.Redis.from_url(
         settings.CACHE_BACKEND_URL,
         driver_info=_UNNAMED,
+        parser_class=Parser,
         socket_timeout=timeout_s,
         socket_connect_timeout=REDIS_TIMEOUT_S,
         retry=Retry(NoBackoff(), 1),
@@ -75,6 +92,7 @@ def _answering_within(timeout_s: float, url: str = "") -> redis.Redis:
     return redis.Redis.from_url(
         url or settings.CACHE_BACKEND_URL,
         driver_info=_UNNAMED,
+        parser_class=Parser,
         decode_responses=True,
         encoding_errors=_UNREADABLE,
         socket_timeout=timeout_s,
