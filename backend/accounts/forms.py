@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from allauth.account.adapter import get_adapter
 from allauth.account.forms import LoginForm as LibrarysForm
 from django import forms
 from django.contrib.auth.forms import UsernameField
 from django.contrib.auth.models import User
+
+from backend.common.normalization import normalized
+
+_MAX_NAME_CHARS: Final = 150
+"""Of Django's users."""
 
 if TYPE_CHECKING:
     _UserForm = forms.ModelForm[User]
@@ -21,7 +25,7 @@ class LoginForm(LibrarysForm):
     """Name and password. Spellings are looked up as Django's own form does (NFKC)."""
 
     def clean_login(self) -> str:
-        return unicodedata.normalize("NFKC", super().clean_login())
+        return normalized("NFKC", super().clean_login(), at_most=_MAX_NAME_CHARS)
 
 
 class StaffLoginForm(LoginForm):

@@ -80,7 +80,7 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
         {
             *("redis_clients", "storage", "observability", "openapi", "checks", "bounded_json"),
             "submitted_images",
-            "redis_values",
+            *("redis_values", "normalization"),
         },
         {"image_downloads", "metrics", "commands"},
         {"jobs", "apps"},

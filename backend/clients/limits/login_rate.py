@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-import unicodedata
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -20,12 +19,16 @@ from rest_framework.request import Request
 from backend.clients.limits.throttling import Rate, address
 from backend.common import redis_clients
 from backend.common.http import admission
+from backend.common.normalization import normalized
 
 _PATIENCE_S: Final = 10
 """The longest wait for attempts under way: thirty verifications of 0.5 s on two cores take 8."""
 _POLL_S: Final = 0.05
 _UNDER_WAY_S: Final = 60
 """After so long an attempt whose process died does not count as under way."""
+
+_MAX_NAME_CHARS: Final = 150
+"""Of Django's users: longer names are looked up by no form."""
 
 _BEGUN, _FULL = 0, 2
 
@@ -100,7 +103,7 @@ class LoginRate(Rate):
 
     def name_key(self, request: Request) -> str:
         # As the login form looks it up (Django's UsernameField): another spelling is no other user.
-        name = unicodedata.normalize("NFKC", self.username(request).strip())
+        name = normalized("NFKC", self.username(request).strip(), at_most=_MAX_NAME_CHARS)
         # Hashed, because it may be any text; with a lone surrogate too, which UTF-8 does not have.
         return f"name={hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()}"
 

@@ -17,6 +17,7 @@ from backend.clients.models import Scope
 from backend.clients.tests import factories
 from backend.common import redis_clients
 from backend.common.http import admission
+from tests.support.bounded_cpu import bounded_cpu
 
 
 class UploadRateTests(TestCase):
@@ -209,6 +210,13 @@ class LoginNameTests(TestCase):
                 with mock.patch.object(rate, "username", return_value=name):
                     *_, key = rate.keys(mock.Mock(META={}))
                 self.assertRegex(key, "^name=[0-9a-f]{64}$")
+
+    def test_a_hostile_name_takes_no_longer_than_its_length(self) -> None:
+        name = "a" + "\u0315" * 100_000 + "\u0300" * 100_000
+        for path in ("/admin/login/", "/members/login/", "/accounts/password/reset/"):
+            with bounded_cpu():
+                sent = {"username": name, "email": name, "password": "wrong"}
+                self.assertLess(self.client.post(path, sent).status_code, 500)
 
 
 class AddressTests(TestCase):

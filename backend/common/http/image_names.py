@@ -5,8 +5,9 @@ says nothing about the content.
 """
 
 import re
-import unicodedata
 from typing import Final
+
+from backend.common.normalization import normalized
 
 EXTENSIONS: Final = (
     "gif jpg jpeg png webp bmp tif tiff heic heif avif".split()  # noqa: SIM905  the contract's order
@@ -59,8 +60,11 @@ def stored_extension(name: str) -> str:
 
 
 def _extension_of(name: str) -> str:
-    found = _EXTENSION.search(unicodedata.normalize("NFKC", name).strip())
+    end = normalized("NFKC", name[-_MAX_CHARS:], at_most=_MAX_CHARS)
+    found = _EXTENSION.search(end.strip())
     return found[1].lower() if found else ""
 
 
+_MAX_CHARS: Final = 255
+"""Of a name, from its end: more than any file system takes."""
 _ALLOWED: Final = frozenset(EXTENSIONS) | _ALIASES.keys() | _OF_NO_FORMAT | _CAMERA_RAW | {""}

@@ -7,11 +7,12 @@ of an archive together, because the longer a text the fewer encodings it makes s
 
 import re
 import struct
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
 from typing import Final
+
+from backend.common.normalization import normalized
 
 _UTF_8_FLAG: Final = 0x800
 _UNICODE_PATH: Final = 0x7075
@@ -19,6 +20,9 @@ _UNICODE_PATH: Final = 0x7075
 
 _CODE_PAGES: Final = ("cp866", "cp932", "cp850", "cp437")
 """Russian, Japanese, Western European, and DOS's first; the earlier one where two make sense."""
+
+_MAX_CHARS: Final = 1000
+"""Longer names are shown as they are: an archive may have ten thousand of 64 kB each."""
 
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _JAPANESE: Final = re.compile(r"[\u3005-\u30ff\u3400-\u9fff\uff01-\uff60]+")
@@ -107,4 +111,4 @@ def _has_usual_case(word: str) -> bool:
 
 
 def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+    return normalized("NFC", name, at_most=_MAX_CHARS)

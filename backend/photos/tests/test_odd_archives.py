@@ -11,6 +11,7 @@ from django.test import SimpleTestCase
 from backend.photos.albums import archive_reader
 from backend.photos.tests import factories
 from backend.photos.tests.test_archives import taken_out
+from tests.support.bounded_cpu import bounded_cpu
 
 
 class _Unseekable(io.RawIOBase):
@@ -45,6 +46,13 @@ class OddArchiveTests(SimpleTestCase):
         ):
             found = taken_out(content)
             self.assertEqual((len(found), set(found.values())), (5, {b"x"}))
+
+    def test_names_of_marks_take_no_longer_than_their_length(self) -> None:
+        marks = "\u0315" * 10_000 + "\u0300" * 10_000
+        names = [f"{number}{marks}.jpg" for number in range(200)]
+        with bounded_cpu():
+            found = taken_out(factories.zipped(dict.fromkeys(names, b"x")))
+        self.assertEqual(len(found), 200)
 
     def test_a_zip_behind_another_beginning_is_one(self) -> None:
         for start in (b"MZ" + os.urandom(5000), b"#!/bin/sh\nexec unzip $0\n", b"PK\7\x08"):
