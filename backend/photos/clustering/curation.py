@@ -7,6 +7,7 @@ face that is taken out of a group is excluded from it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Final
 
 from django.conf import settings
 from django.db import transaction
@@ -22,6 +23,8 @@ from backend.photos.models import (
     Photo,
     UnknownFace,
 )
+
+_SOME: Final = "Choose some of the group's faces, and not all."
 
 
 class CurationError(Exception):
@@ -84,11 +87,12 @@ def split(person: Person, faces: Collection[int]) -> Person:
     with transaction.atomic():
         held = set(person.faces.values_list("pk", flat=True))
         if not faces or not set(faces) < held:
-            raise CurationError("Choose some of the group's faces, and not all.")
+            raise CurationError(_SOME)
         _pin(person)
         new = Person.objects.create()
         moved = UnknownFace.objects.filter(person=person, pk__in=faces)
-        moved.update(person=new, is_pinned=True, is_clustered=True)
+        if not moved.update(person=new, is_pinned=True, is_clustered=True):
+            raise CurationError(_SOME)  # another request has moved them in this moment
         _exclude(person, faces)
     return new
 

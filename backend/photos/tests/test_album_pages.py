@@ -2,11 +2,12 @@
 
 import io
 import zipfile
+from functools import partial
 from typing import Any
 from unittest import mock
 
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test import TestCase, override_settings
+from django.test import Client, TestCase, TransactionTestCase, override_settings
 
 from backend.clients.models import AuditEntry
 from backend.photos.members import consent
@@ -15,6 +16,7 @@ from backend.photos.tests import face_factories, factories
 from backend.photos.tests.test_permissions import PAGES, logged_in, person_on
 from backend.photos.web import faces
 from tests.support import samples
+from tests.support.at_once import at_once
 
 _NONE = "/members/photos/people/unmerge/"
 
@@ -188,3 +190,17 @@ class GroupPageTests(TestCase):
         answer = logged_in("zoe").get(f"{PAGES}/people/")
         self.assertContains(answer, "FACES_GROUP_UNKNOWN=true", status_code=404)
         self.assertContains(answer, "/help/people/", status_code=404)
+
+
+@override_settings(FACES_GROUP_UNKNOWN=True)
+class AtTheSameTimeTests(TransactionTestCase):
+    def test_of_undos_of_a_merge_one_takes_effect(self) -> None:
+        zoe, album = logged_in("zoe"), factories.album()
+        one, two = person_on(album), person_on(album)
+        zoe.post(f"{PAGES}/people/{one.pk}/merge/", {"other": two.pk})
+        browsers = [Client() for _ in range(4)]
+        for each in browsers:
+            each.cookies = zoe.cookies
+        at_once([partial(each.post, _NONE) for each in browsers])
+        faces = sorted(each.faces.count() for each in Person.objects.all())
+        self.assertEqual(faces, [2, 2])
