@@ -61,7 +61,7 @@ def chosen(requested: str) -> Detector:
 
 @register(checks.SETTINGS)
 def weights_are_there(app_configs: Any, **kwargs: Any) -> list[Error]:
-    """faces.E022 and E023: without weights every job would fail."""
+    """faces.E025 and E026: without weights every job would fail."""
     if faceengine.is_available("yunet"):
         return []
     if settings.FACES_YUNET_MODEL:
@@ -73,7 +73,7 @@ def weights_are_there(app_configs: Any, **kwargs: Any) -> list[Error]:
         f"{_how_to_fetch()}, or name a file of OpenCV Zoo's YuNet in FACES_YUNET_MODEL, or set "
         "FACES_DETECTOR=auto."
     )
-    return [Error(text, hint=hint, id="faces.E022")]
+    return [Error(text, hint=hint, id="faces.E025")]
 
 
 def _unusable_file(file: Path) -> Error:
@@ -83,7 +83,7 @@ def _unusable_file(file: Path) -> Error:
     else:
         text = "FACES_YUNET_MODEL names no file."
         hint = "Name a file of YuNet of March 2023, or none to use the fetched one."
-    return Error(text, hint=hint, id="faces.E023")
+    return Error(text, hint=hint, id="faces.E026")
 
 
 def _how_to_fetch() -> str:

@@ -74,7 +74,7 @@ class CheckTests(SimpleTestCase):
     def test_yunet_without_weights_does_not_start_and_names_the_remedy(self) -> None:
         with with_weights(*NO_YUNET), override_settings(FACES_DETECTOR="yunet"):
             (error,) = detectors.weights_are_there(None)
-        self.assertEqual(error.id, "faces.E022")
+        self.assertEqual(error.id, "faces.E025")
         for remedy in ("faceengine fetch", "FACES_YUNET_MODEL", "FACES_DETECTOR=auto"):
             self.assertIn(remedy, str(error.hint))
 
@@ -86,12 +86,12 @@ class CheckTests(SimpleTestCase):
 
     def test_a_file_of_ones_own_that_is_missing_is_named(self) -> None:
         with with_weights(*NO_YUNET), override_settings(FACES_YUNET_MODEL="/nowhere.onnx"):
-            self.assertEqual(self.ids(), ["faces.E023"])
+            self.assertEqual(self.ids(), ["faces.E026"])
 
     def test_a_file_of_ones_own_that_cannot_be_converted_is_named(self) -> None:
         with with_weights(*NO_YUNET), override_settings(FACES_YUNET_MODEL=__file__):
             (error,) = detectors.weights_are_there(None)
-        self.assertEqual(error.id, "faces.E023")
+        self.assertEqual(error.id, "faces.E026")
         self.assertIn("onnx", error.msg)
 
     def test_in_an_image_the_remedy_is_to_build_it_again(self) -> None:
