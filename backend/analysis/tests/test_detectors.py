@@ -72,7 +72,8 @@ class CheckTests(SimpleTestCase):
         return [each.id for each in detectors.weights_are_there(None)]
 
     def test_yunet_without_weights_does_not_start_and_names_the_remedy(self) -> None:
-        with with_weights(*NO_YUNET), override_settings(FACES_DETECTOR="yunet"):
+        changed = override_settings(FACES_DETECTOR="yunet", FACES_MODEL_CACHE="")
+        with with_weights(*NO_YUNET), changed:
             (error,) = detectors.weights_are_there(None)
         self.assertEqual(error.id, "faces.E025")
         for remedy in ("faceengine fetch", "FACES_YUNET_MODEL", "FACES_DETECTOR=auto"):

@@ -3,15 +3,16 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from backend.clients.models import Client
+from backend.common.commands import ServiceCommand
 from backend.webhooks import services, signatures
 from backend.webhooks.models import REQUESTABLE
 from backend.webhooks.serializers import WebhookInputSerializer
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Have the events of the client CLIENT sent to URL. The client `anonymous` owns what is "
         "uploaded without a key. The secret of the signatures is printed on the last line."
