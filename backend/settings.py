@@ -352,7 +352,7 @@ ERASERS = [
 # `(owner_id, id)` returns a client's submitted image (`backend.common.submitted_images`).
 SUBMITTED_IMAGES = "backend.submissions.services"
 # What is to know that a client hid a face of its image: `(owner_id, sha256, encoding)`.
-ON_FACE_HIDDEN = ["backend.recognition.operations.withdrawal.face_hidden"]
+ON_FACE_HIDDEN = ["backend.recognition.withdrawal.face_hidden"]
 SWEEPS = [
     "backend.analysis.services.sweep",
     "backend.submissions.tasks.sweep",

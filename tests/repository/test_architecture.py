@@ -147,7 +147,7 @@ _LAYERS: Final[dict[str, tuple[set[str], ...]]] = {
         {"gallery", "admin"},
         {"transfer"},
         {"operations"},
-        {"api", "tasks", "notifications"},
+        {"api", "tasks", "notifications", "withdrawal"},
         {"rest", "management", "apps"},
         {"urls"},
     ),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from backend.common.jobs.models import JobError
-from backend.recognition.gallery import feedback
+from backend.recognition.gallery import distinct, feedback
 from backend.recognition.models import Contact, Face, User
-from backend.recognition.operations import distinct, rejections, results
+from backend.recognition.operations import rejections, results
 from backend.recognition.operations.enrolment import choose_indexed
 from backend.recognition.operations.results import Result
 

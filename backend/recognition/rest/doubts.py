@@ -14,9 +14,10 @@ from backend.clients.limits import throttling
 from backend.common.http.parsers import JSONParser
 from backend.common.openapi import bad_request, body, errors, response
 from backend.recognition import contract
-from backend.recognition.gallery import cache, doubts
+from backend.recognition.gallery import cache, distinct, doubts
+from backend.recognition.gallery.index import Gallery
 from backend.recognition.models import Contact, Face, User
-from backend.recognition.operations import distinct, service, undoing
+from backend.recognition.operations import service, undoing
 from backend.recognition.rest import bodies
 from backend.recognition.rest import serializers as shapes
 from backend.recognition.rest.base import (
@@ -50,6 +51,17 @@ _UNDOABLE: Final = {
 }
 
 
+_TWO_CONTACTS: Final = body(contract.DistinctInput, {"contact_ids": [7, 8]})
+
+
+def _as_it_is_now(*, distinct: bool) -> dict[int, Any]:
+    return {
+        200: response(shapes.DistinctSerializer, "As it is now.", {"distinct": distinct}),
+        400: bad_request("No two numbers.", {"contact_ids": ["These are one contact."]}),
+        **errors(404, 413, 415),
+    }
+
+
 class _DoubtsView(GalleryView):
     throttle_classes = [throttling.RequestRate]
 
@@ -76,9 +88,7 @@ class OddFacesView(_DoubtsView):
         contact = service.find_contact(user, number(contact_id))
         if contact is None:
             raise Http404
-        with comparable():
-            gallery = cache.gallery_of(user, analysis.current_model())
-        found = doubts.odd_faces(gallery, contact.pk)
+        found = doubts.odd_faces(_gallery_of(user), contact.pk)
         return self.answer({"faces": _described(user, found)})
 
 
@@ -102,9 +112,7 @@ class TwinsView(_DoubtsView):
         6,000 faces the newest are compared with all.
         """
         user = self.user(user_id)
-        with comparable():
-            gallery = cache.gallery_of(user, analysis.current_model())
-        found = doubts.twins(gallery, distinct.pairs(user))
+        found = doubts.twins(_gallery_of(user), distinct.pairs(user))
         pks = [pk for each in found for pk in each.contacts]
         contacts = service.contacts(user).filter(is_hidden=False).in_bulk(pks)
         return self.answer(
@@ -124,12 +132,8 @@ class TwinsView(_DoubtsView):
 
     @extend_schema(
         operation_id="set_distinct",
-        request=body(contract.DistinctInput, {"contact_ids": [7, 8]}),
-        responses={
-            200: response(shapes.DistinctSerializer, "As it is now.", {"distinct": True}),
-            400: bad_request("No two numbers.", {"contact_ids": ["These are one contact."]}),
-            **errors(404, 413, 415),
-        },
+        request=_TWO_CONTACTS,
+        responses=_as_it_is_now(distinct=True),
     )
     def post(self, request: Request, user_id: str) -> Response:
         """Two contacts are two people: they are in no later answer."""
@@ -137,12 +141,8 @@ class TwinsView(_DoubtsView):
 
     @extend_schema(
         operation_id="unset_distinct",
-        request=body(contract.DistinctInput, {"contact_ids": [7, 8]}),
-        responses={
-            200: response(shapes.DistinctSerializer, "As it is now.", {"distinct": False}),
-            400: bad_request("No two numbers.", {"contact_ids": ["These are one contact."]}),
-            **errors(404, 413, 415),
-        },
+        request=_TWO_CONTACTS,
+        responses=_as_it_is_now(distinct=False),
     )
     def delete(self, request: Request, user_id: str) -> Response:
         """Take back that two contacts are two people."""
@@ -166,6 +166,11 @@ class UndoableView(_DoubtsView):
         """Merges and decisions of the last day that can be undone, at most 50."""
         user = self.user(user_id)
         return self.answer({"operations": undoing.undoable(user)})
+
+
+def _gallery_of(user: User) -> Gallery:
+    with comparable():
+        return cache.gallery_of(user, analysis.current_model())
 
 
 def _described(user: User, found: list[doubts.OddFace]) -> list[dict[str, Any]]:
