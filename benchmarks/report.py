@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NoReturn
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,13 @@ def percentile(values: Sequence[float], percent: float) -> float:
     """The nearest-rank percentile: one of `values`, never something between two."""
     ranked = sorted(values)
     return ranked[max(0, math.ceil(len(ranked) * percent / 100) - 1)]
+
+
+def show_and_exit(figures: Iterable[Figure], file: Path | None) -> NoReturn:
+    """`show`, and end with 1 where a figure whose goal is 0 is not."""
+    every = list(figures)
+    show(every, file)
+    raise SystemExit(1 if any(each.value for each in every if each.goal == "0") else 0)
 
 
 def show(figures: Iterable[Figure], file: Path | None) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.chaos.clients import ACCEPTED, Listener, Reads, Uploads, resources
-from benchmarks.report import Figure, show
+from benchmarks.report import Figure, show_and_exit
 from tests.support.postgres_server import PostgresServer
 from tests.support.scaled_stack import ScaledStack
 from tests.support.service_process import ServiceProcess
@@ -138,9 +138,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=5, help="uploads a second, and reads")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    figures = list(run(options))
-    show(figures, options.json)
-    raise SystemExit(1 if any(each.value for each in figures if each.goal == "0") else 0)
+    show_and_exit(run(options), options.json)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from django.conf import settings
 
 from safe_http import Client, Download, FetchError, GivenUp, Hold, Policy
 
-__all__ = ["Download", "FetchError", "GivenUp", "Hold", "client", "problem_of"]
+__all__ = ["Download", "FetchError", "GivenUp", "Hold", "client"]
 
 
 def client() -> Client:
@@ -14,8 +14,3 @@ def client() -> Client:
         timeout_s=settings.FACES_DOWNLOAD_TIMEOUT_S,
         policy=Policy(private_hosts=settings.FACES_DOWNLOAD_ALLOWED_HOSTS),
     )
-
-
-def problem_of(url: str) -> str:
-    """Why no request to `url` can be made, as far as that is known without one; else empty."""
-    return client().problem_of(url)

@@ -1,5 +1,6 @@
 from django.urls import re_path
 
+from backend.common.http.paths import UUID
 from backend.recognition.rest import (
     doubts,
     feedback,
@@ -17,7 +18,6 @@ CONTACTS = rf"{USER}/contacts"
 CONTACT = rf"{CONTACTS}/(?P<contact_id>-?[0-9]+)"
 FACES = rf"{CONTACT}/faces"
 FACE = rf"{FACES}/(?P<face_id>-?[0-9]+)"
-UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 OPERATION = rf"^recognition/operations/(?P<id>{UUID})"
 ANSWER = rf"{USER}/answers/(?P<answer_id>{UUID})"
 

@@ -1,8 +1,7 @@
 from django.urls import re_path
 
+from backend.common.http.paths import UUID
 from backend.submissions import views
-
-UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 urlpatterns = [
     re_path(r"^image/?$", views.ImageView.as_view(), name="image"),

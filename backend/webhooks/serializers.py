@@ -41,7 +41,7 @@ class WebhookInputSerializer(serializers.Serializer[Any]):
 
     def validate_url(self, url: str) -> str:
         """Refused now is what could never be sent to."""
-        if problem := image_downloads.problem_of(url):
+        if problem := image_downloads.client().problem_of(url):
             raise serializers.ValidationError(problem)
         return url
 

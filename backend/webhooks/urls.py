@@ -1,8 +1,9 @@
 from django.urls import re_path
 
+from backend.common.http.paths import UUID
 from backend.webhooks import views
 
-_ID = r"(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+_ID = rf"(?P<id>{UUID})"
 
 urlpatterns = [
     re_path(r"^webhooks/?$", views.WebhooksView.as_view(), name="webhooks"),

@@ -30,7 +30,7 @@ from websockets.sync.client import connect
 
 from benchmarks.chaos.clients import ACCEPTED, Listener, Picture, Uploads
 from benchmarks.chaos.services import MadeRun
-from benchmarks.report import Figure, show
+from benchmarks.report import Figure, show_and_exit
 from benchmarks.service import SIZES, jpeg
 from benchmarks.soak.measures import Latencies, Row, draw, grown, row
 from tests.support import samples
@@ -206,9 +206,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0, help="images a second (default: 80 %%)")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    figures = list(run(options))
-    show(figures, options.json)
-    raise SystemExit(1 if any(each.value for each in figures if each.goal == "0") else 0)
+    show_and_exit(run(options), options.json)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 from django.urls import re_path
 
+from backend.common.http.paths import UUID
 from backend.photos.media.views import PhotoPictureView, ReferencePictureView
 from backend.photos.models import WIDTHS_PX
 
-KEY = r"(?P<key>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+KEY = rf"(?P<key>{UUID})"
 SIZE = rf"(?P<size>full|{'|'.join(map(str, WIDTHS_PX))})"
 
 urlpatterns = [

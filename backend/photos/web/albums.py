@@ -8,7 +8,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
@@ -30,7 +30,14 @@ from backend.photos.matching import member_photos
 from backend.photos.members import consent
 from backend.photos.models import Album, Like, Member, Photo
 from backend.photos.web import faces, tiles, zipped
-from backend.photos.web.base import back, finished, for_members, refusal_of_upload, show
+from backend.photos.web.base import (
+    back,
+    finished,
+    for_members,
+    refusal_of_upload,
+    show,
+    whole_number,
+)
 
 _SHOWN: Final = 60
 _ARCHIVES: Final = (".zip", ".tar", ".tgz", ".tar.gz")
@@ -56,10 +63,7 @@ def album_list(request: HttpRequest) -> HttpResponseBase:
 
 @for_members("GET", "HEAD")
 def album(request: HttpRequest, pk: str) -> HttpResponseBase:
-    row = get_or_404(albums_for(request.user), pk)
-    photos = photos_for(request.user).filter(album=row).order_by(*pagination.IN_ALBUM)
-    text = request.GET.get("from", "")
-    first = int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 0
+    row, photos, first = _photos(request, pk)
     rows = list(photos[first : first + _SHOWN + 1])
     context = {
         "album": row,
@@ -207,10 +211,7 @@ def tag(request: HttpRequest, pk: str) -> HttpResponseBase:
 @for_members("GET", "HEAD")
 def download(request: HttpRequest, pk: str) -> HttpResponseBase:
     """The photos of an album that the user may see, in one zip."""
-    row = get_or_404(albums_for(request.user), pk)
-    photos = photos_for(request.user).filter(album=row).order_by(*pagination.IN_ALBUM)
-    text = request.GET.get("from", "")
-    first = int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 0
+    row, photos, first = _photos(request, pk)
     chosen = list(photos[first : first + zipped.MOST_PHOTOS])
     if not chosen:
         raise Http404
@@ -286,3 +287,10 @@ def _taken_in(request: HttpRequest, row: Album) -> list[Skipped]:
         except storage.UploadRejected as error:
             report.skipped.append(Skipped(file.name or "", str(error)))
     return report.skipped if sent else [Skipped("", "Choose some files.")]
+
+
+def _photos(request: HttpRequest, pk: str) -> tuple[Album, QuerySet[Photo], int]:
+    """An album that the user may see, its photos in order, and the place of the first to show."""
+    row = get_or_404(albums_for(request.user), pk)
+    photos = photos_for(request.user).filter(album=row).order_by(*pagination.IN_ALBUM)
+    return row, photos, whole_number(request.GET.get("from", ""), digits=6) or 0

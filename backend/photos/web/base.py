@@ -52,6 +52,12 @@ def for_members(
     return wrapped
 
 
+def whole_number(text: str, *, digits: int) -> int | None:
+    """The whole number of a form or query, of at most so many digits; None for any other text."""
+    is_whole = text.isascii() and text.isdecimal() and len(text) <= digits
+    return int(text) if is_whole else None
+
+
 def refused(request: HttpRequest, why: str, status: int, *, wait_s: float = 0) -> HttpResponse:
     """A page with the reason of a refusal."""
     response = show(request, "photos/refused.html", {"why": why}, status)

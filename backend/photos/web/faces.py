@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from backend.photos.matching import member_photos
 from backend.photos.models import Member, Photo, PhotoFace
+from backend.photos.web.base import whole_number
 
 _STEPS: Final = 8
 """Of the way that a square can be moved over a photo: pages have no styles of their own, so there
@@ -27,10 +28,8 @@ def members() -> QuerySet[Member]:
 
 def named(photo: Photo, sent: Mapping[str, Any]) -> PhotoFace | None:
     """The face of the photo whose index a form names; None for none."""
-    text = str(sent.get("face", ""))
-    if not (text.isascii() and text.isdecimal() and len(text) < 6):
-        return None
-    return photo.faces.filter(index=int(text)).first()
+    index = whole_number(str(sent.get("face", "")), digits=5)
+    return None if index is None else photo.faces.filter(index=index).first()
 
 
 def on_photo(photo: Photo, member: Member, *, names_all: bool) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from backend.photos.matching import member_photos
 from backend.photos.members import consent, references
 from backend.photos.models import Extraction, Reference
 from backend.photos.web import crops, tiles
-from backend.photos.web.base import back, for_members, refusal_of_upload, show
+from backend.photos.web.base import back, for_members, refusal_of_upload, show, whole_number
 
 _TAKEN_OFF: Final = 60
 
@@ -106,10 +106,9 @@ def which(request: HttpRequest, pk: str) -> HttpResponseBase:
     """Of a picture with several faces: which is the member's?"""
     reference = _of_several(request, pk)
     if request.method == "POST":
-        text = request.POST.get("face", "")
-        face = int(text) if text.isascii() and text.isdecimal() and len(text) < 5 else -1
+        face = whole_number(request.POST.get("face", ""), digits=4)
         try:
-            if not references.choose(reference, face):
+            if face is None or not references.choose(reference, face):
                 messages.error(request, "Choose one of the faces.")
         except storage.UploadRejected as error:
             messages.error(request, str(error))

@@ -7,9 +7,8 @@ import io
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from typing import Any, Final, Self
+from typing import Any, Final
 from unittest import mock
 
 from django.test import TransactionTestCase, override_settings
@@ -30,6 +29,7 @@ from backend.recognition.contract import FaceShape
 from backend.recognition.gallery import cache
 from backend.recognition.tests.factories import Encodings, near, person
 from tests.support import image_factories, photographs
+from tests.support.loopback_server import LoopbackServer, QuietHandler
 
 OBAMA: Final = photographs.read("obama.jpg")
 OBAMA_2: Final = photographs.read("obama2.jpg")
@@ -39,7 +39,7 @@ FACELESS: Final = image_factories.encoded(image_factories.faceless())
 _colours = count(1)
 
 
-class Images:
+class Images(LoopbackServer):
     """A web server on this machine whose images are in `images`, by path; 404 for all others."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Images:
         self.barrier = threading.Barrier(1)
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_GET(self) -> None:
                 outer.barrier.wait(30)
                 image = outer.images.get(self.path)
@@ -57,29 +57,11 @@ class Images:
                 self.end_headers()
                 self.wfile.write(image or b"")
 
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.01,), daemon=True
-        )
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(Handler)
 
     def wait_for(self, count: int) -> None:
         """Answer requests only when `count` of them wait at the same time."""
         self.barrier = threading.Barrier(count)
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}{path}"
 
     def put(self, data: bytes, path: str = "") -> str:
         """The URL that answers with these bytes from now on."""

@@ -9,6 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import override_settings
 
 from backend.clients.models import Client
+from backend.common.http.paths import UUID
 from backend.recognition import urls
 from backend.recognition.models import Contact, Face, FaceCrop, Feedback, Operation, Rejection, User
 from backend.recognition.tests import submissions
@@ -64,7 +65,7 @@ class MatrixTests(HttpCase):
         for each in urls.urlpatterns:
             path = str(each.pattern).removeprefix("^").removesuffix("$").removesuffix("/?")
             for name, value in ids.items():
-                for kind in ("-?[0-9]+", urls.UUID):
+                for kind in ("-?[0-9]+", UUID):
                     path = path.replace(f"(?P<{name}>{kind})", value)
             found.append("/" + path.replace("[sz]", "s").replace("\\.", "."))
         return found

@@ -8,11 +8,12 @@ import hmac
 import json
 import threading
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
+
+from tests.support.loopback_server import LoopbackServer, QuietHandler
 
 
-class Receiver:
+class Receiver(LoopbackServer):
     """Answers each POST with `statuses` in turn, the last for ever."""
 
     def __init__(self, *statuses: int) -> None:
@@ -23,7 +24,7 @@ class Receiver:
         self.got = threading.Semaphore(0)
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.raw.append(body)
@@ -35,23 +36,8 @@ class Receiver:
                 self.end_headers()
                 outer.got.release()
 
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.01,), daemon=True
-        )
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hook?token=hidden"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(Handler)
+        self.address = self.url("/hook?token=hidden")
 
     @property
     def types(self) -> list[str]:

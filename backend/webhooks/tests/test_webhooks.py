@@ -35,7 +35,7 @@ class WebhookCase(EveryFaceCase):
     def webhook(self, *events: str, user_id: int | None = None, url: str = "") -> Webhook:
         return services.create(
             ANONYMOUS_ID,
-            url=url or self.receiver.url,
+            url=url or self.receiver.address,
             events=events or REQUESTABLE,
             user_id=user_id,
             actor="test",
@@ -103,7 +103,9 @@ class DeliveryTests(WebhookCase):
 
     def test_another_client_gets_nothing(self) -> None:
         owner = factories.client("alice").pk
-        services.create(owner, url=self.receiver.url, events=REQUESTABLE, user_id=1, actor="test")
+        services.create(
+            owner, url=self.receiver.address, events=REQUESTABLE, user_id=1, actor="test"
+        )
         self.ended(near(self.ann, 0.2))
         self.call("post", RECOGNISE, {"face_url": self.probe(self.ann)})
         self.assertEqual(self.receiver.bodies, [])
@@ -231,7 +233,7 @@ class ApiTests(WebhookCase):
         self.alice, self.bob = factories.headers("alice"), factories.headers("bob")
 
     def made(self, **wanted: Any) -> Any:
-        body = {"url": self.receiver.url, "events": ["submission.ended"], **wanted}
+        body = {"url": self.receiver.address, "events": ["submission.ended"], **wanted}
         return self.call("post", "/webhooks/", body, **self.alice)
 
     def test_made_listed_tried_deleted(self) -> None:

@@ -106,7 +106,7 @@ class ClientsPageTests(BrowserCase):
         snapshot = json.loads(call["payload"])["face_url"]
         with Receiver() as receiver:
             events = ("--events", "person.recognised", "--user", "1")
-            made = self.stack.manage("create_webhook", "anonymous", receiver.url, *events)
+            made = self.stack.manage("create_webhook", "anonymous", receiver.address, *events)
             self.assertEqual(made.returncode, 0, made.stderr)
             answer = self.stack.request(
                 call["method"].upper(),
@@ -179,7 +179,7 @@ class ClientsPageTests(BrowserCase):
 
 
 def _answers(url: str, body: bytes) -> int:
-    """The status of a POST with a signature of nobody's; 0 where nothing listens yet."""
+    """The status of a POST with a false signature; 0 while the connection is refused."""
     headers = {"webhook-id": "a", "webhook-timestamp": "0", "webhook-signature": "v1,a"}
     try:
         with local_session() as session:
