@@ -33,7 +33,7 @@ MIN_MEAN_SCORE = 0.778
 
 TILT_DEGREES = 37
 """Of the tilted looks, to either side. At 30° or 45° what is no face scores higher (0.84, 0.83),
-and fewer of the faces that were missed are told from it (15 of 29; 18 at 37°)."""
+and fewer of the faces that were missed are separated from it (15 of 29; 18 at 37°)."""
 
 MIN_TILTED_SCORE = 0.83
 """Of the worst of the three looks tilted one way. What was no face in the annotated photos and in

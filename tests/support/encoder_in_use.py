@@ -18,7 +18,7 @@ slope = 2000
 midpoint = 0.01
 ceiling = 0.99
 """
-"""Random weights tell little: the same image is the same person, and nothing else."""
+"""With random weights the same image is the same person, and no other."""
 
 
 @contextmanager

@@ -311,7 +311,7 @@ class DeletionTests(HttpCase):
         reference = self.pictured()
 
         def then() -> None:
-            """Kept for 180 days (CONTRACT.md), seen by nobody, and then erased."""
+            """Kept for 180 days (CONTRACT.md), in no answer, and then erased."""
             answer = self.member.get(f"{_MEMBER}/reference-faces/{reference.pk}/")
             self.assertEqual(answer.status_code, 404)
             past = timezone.now() - retention.KEPT_AFTER_MARK - timedelta(days=1)
